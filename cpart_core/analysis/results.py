@@ -1,0 +1,175 @@
+"""The results that pages draw: one dataclass each, numpy inside. No torch here, so pages may import it.
+
+L layers, N neurons, S segments, C contexts, T tokens of one text, V vocabulary, M documents, P points of a map.
+Segment numbers are 0..S-1; -1 is the shared segment. Every result says where it is from: run, step, n, seed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Trace:
+    """One text through the model: fusion weights at every token and layer."""
+
+    run: str
+    step: int
+    text: str
+    tokens: tuple[str, ...]
+    """[T] the text of each token; bytes that are no whole character are shown as hex such as `<0xC3>`."""
+    token_ids: np.ndarray
+    """[T]"""
+    prompt_tokens: int
+    """How many of the tokens are the given text; the rest was generated."""
+    alpha: np.ndarray
+    """[L, T, S] fusion weights; sum to 1 over S."""
+    weight: np.ndarray
+    """[L, T, S] weight at which each segment's output was really summed: S * alpha, 0 where not computed, 1 where execution is dense."""
+    norm: np.ndarray
+    """[L, T, S] norm of each segment's weighted output contribution."""
+    shared_norm: np.ndarray
+    """[L, T] norm of the shared segment's contribution; 0 without one."""
+    entropy: np.ndarray
+    """[L, T] bits, of alpha."""
+    loss: np.ndarray
+    """[T] nats at which the model saw this token coming; NaN for the first."""
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A piece of real validation text and how strongly one segment works on it."""
+
+    document: str
+    context: str
+    tokens: tuple[str, ...]
+    strength: np.ndarray
+    """[tokens] the segment's alpha at each token."""
+
+
+@dataclass(frozen=True)
+class SegmentProfiles:
+    """All segments of a checkpoint on validation text."""
+
+    run: str
+    step: int
+    contexts: tuple[str, ...]
+    tokens_by_context: np.ndarray
+    """[C] validation tokens looked at: the n of everything here."""
+    mass: np.ndarray
+    """[L, C, S] mean alpha."""
+    chosen: np.ndarray
+    """[L, C, S] share of tokens for which the segment is computed."""
+    contribution: np.ndarray
+    """[L, C, S] mean norm of the segment's weighted output."""
+    shared_contribution: np.ndarray
+    """[L, C] the same for the shared segment; 0 without one."""
+    size: np.ndarray
+    """[L, S] neurons."""
+    typical_tokens: tuple[tuple[tuple[str, ...], ...], ...]
+    """[L][S] up to 12 tokens with the greatest lift: mean alpha on the token / mean alpha over all; tokens seen at least 5 times."""
+    typical_lift: tuple[tuple[tuple[float, ...], ...], ...]
+    """[L][S] the lift of each."""
+    typical_count: tuple[tuple[tuple[int, ...], ...], ...]
+    """[L][S] the n of each."""
+    passages: tuple[tuple[tuple[Passage, ...], ...], ...]
+    """[L][S] up to 3 passages of about 40 tokens, from different documents, where mean alpha is greatest."""
+    neuron_tokens: tuple[tuple[tuple[str, ...], ...], ...]
+    """[L][N] the 4 tokens on which each neuron's mean |a| is greatest (seen at least 5 times)."""
+    dead: np.ndarray
+    """[L, S] bool: mass below 0.1 / S in every context."""
+    present: np.ndarray
+    """[L, S] bool: ever-present, among the strongest k (top_k, or 2) in every context."""
+
+
+@dataclass(frozen=True)
+class NeuronMap:
+    """Neuron signatures on a plane: one layout for all steps of the run.
+
+    The layout is fitted on the last step's signatures; those of earlier steps are placed into it, so that positions can be compared.
+    """
+
+    run: str
+    method: str
+    """pca or umap"""
+    steps: tuple[int, ...]
+    """K snapshot steps."""
+    layer: np.ndarray
+    """[P] layer of each point."""
+    neuron: np.ndarray
+    """[P] its number in that layer."""
+    position: np.ndarray
+    """[K, P, 2] float32."""
+    segment: np.ndarray
+    """[K, P] int16."""
+    strongest_context: np.ndarray
+    """[K, P] int16: the context in which the neuron's signature is greatest relative to the layer's mean."""
+    contexts: tuple[str, ...]
+    sampled: int
+    """P."""
+    total: int
+    """Neurons the sample is drawn from (stratified by layer and segment)."""
+    seed: int
+    parameters: dict[str, float | int | str]
+    """n_neighbors, min_dist, metric, explained variance (pca), seconds."""
+    faithfulness: float
+    """Mean share of each point's 15 nearest neighbours in signature space that are among its 15 nearest on the plane, last step."""
+
+
+@dataclass(frozen=True)
+class DocumentMap:
+    """Gradients of validation documents on a plane, at one checkpoint."""
+
+    run: str
+    step: int
+    method: str
+    position: np.ndarray
+    """[M, 2]"""
+    title: tuple[str, ...]
+    excerpt: tuple[str, ...]
+    """[M] first 80 characters."""
+    context: np.ndarray
+    """[M] int16"""
+    contexts: tuple[str, ...]
+    strongest_segment: np.ndarray
+    """[L, M] int16: the segment of each layer with the greatest mean alpha on the document."""
+    loss: np.ndarray
+    """[M] nats per token"""
+    tokens: np.ndarray
+    """[M] n"""
+    seed: int
+    parameters: dict[str, float | int | str]
+    faithfulness: float
+
+
+@dataclass(frozen=True)
+class Flow:
+    """Neurons that moved between two snapshots."""
+
+    from_step: int
+    to_step: int
+    moved: np.ndarray
+    """[L, S, S] neurons in segment i at the first and in segment j at the second."""
+    churn: np.ndarray
+    """[L] share off the diagonal."""
+
+
+@dataclass(frozen=True)
+class LossReport:
+    """What `evaluate` says of a checkpoint: all validation text."""
+
+    run: str
+    step: int
+    contexts: tuple[str, ...]
+    loss_by_context: np.ndarray
+    """[C] nats per token"""
+    tokens_by_context: np.ndarray
+    documents_by_context: np.ndarray
+    loss: float
+    """Mean over contexts."""
+    accuracy_by_context: np.ndarray
+    """[C] share of next tokens that are the model's first choice."""
+    bits_per_byte: float
+    """Comparable between vocabularies: nats summed / ln 2 / bytes of text, over all contexts."""

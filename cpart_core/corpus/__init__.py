@@ -1,0 +1,1 @@
+"""Text -> documents with contexts -> tokens -> batches. Knows nothing of models."""

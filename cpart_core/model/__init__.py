@@ -1,0 +1,1 @@
+"""The decoder: attention, partitioned feed-forward, fusion, cache, generation."""

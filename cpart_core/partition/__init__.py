@@ -1,0 +1,1 @@
+"""Neuron -> segment: signatures, one file a method, balanced clustering, matching, permutation."""
