@@ -63,6 +63,16 @@ class Snapshot:
 
 
 @dataclass(frozen=True)
+class Discovery:
+    """Contexts found from gradients, for a corpus that came without labels."""
+
+    train_context: np.ndarray
+    """[documents of the training split] int16"""
+    validation_context: np.ndarray
+    """[documents of the validation split] int16"""
+
+
+@dataclass(frozen=True)
 class Record:
     """One training step."""
 
@@ -88,3 +98,4 @@ class Record:
     evaluation: Evaluation | None = None
     change: PartitionChange | None = None
     snapshot: Snapshot | None = None
+    discovery: Discovery | None = None
