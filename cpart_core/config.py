@@ -92,8 +92,11 @@ class PartitionSettings:
         advanced=False,
     )
     first_step: int = setting(100, "Step of the first partition; before it the model is dense", low=0, high=10_000_000, unit="steps")
-    every: int = setting(100, "Steps between repartitions; 0 = never after the first", low=0, high=10_000_000, unit="steps")
-    freeze_step: int = setting(300, "Step after which segments no longer change", low=0, high=10_000_000, unit="steps")
+    every: int = setting(50, "Steps between repartitions; 0 = never after the first", low=0, high=10_000_000, unit="steps")
+    freeze_step: int = setting(200, "Step after which segments no longer change", low=0, high=10_000_000, unit="steps")
+    fusion_step: int = setting(
+        200, "Step from which fusion weights are applied and top-k begins; before it every neuron counts fully", low=0, high=10_000_000, unit="steps"
+    )
     signature_every: int = setting(8, "Steps between two measurements of the signatures", low=1, high=10_000, unit="steps")
     signature_decay: float = setting(0.9, "Share of the old signature kept at each measurement; 0 = only the newest", low=0.0, high=0.999)
     affinity_weight: float = setting(0.1, "Pull of the fusion weights towards the segments' share of the context's signature; 0 = off", low=0.0, high=10.0)
@@ -237,5 +240,10 @@ def check_together(settings: Settings) -> None:
         )
     if model.execution == "topk" and model.top_k > model.num_segments:
         raise ValueError(f"top_k {model.top_k} must not be more than num_segments {model.num_segments}.")
+    if settings.partition.fusion_step < settings.partition.first_step:
+        raise ValueError(
+            f"fusion_step {settings.partition.fusion_step} must not come before first_step {settings.partition.first_step}: "
+            f"fusion weights need segments."
+        )
     if settings.corpus.source != "builtin" and not settings.corpus.path:
         raise ValueError(f"corpus.source is {settings.corpus.source}; give its path.")

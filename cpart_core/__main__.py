@@ -1,0 +1,44 @@
+"""`python -m cpart_core COMMAND ...`: the engine without pages. Torch is imported only by the commands that need it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from cpart_core.cli.commands import build_parser
+
+USER_ERROR = 2
+INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code: 0 done, 2 a mistake of the person's (one sentence on stderr), 3 training failed."""
+    arguments = build_parser(list(sys.argv[1:] if argv is None else argv)).parse_args(argv)
+    try:
+        return int(arguments.execute(arguments))
+    except ValueError as error:
+        return say_error(str(error))
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] == "cpart_core":
+            raise
+        return say_error(f"This command needs the package {error.name!r}, which is not installed.")
+    except BrokenPipeError:
+        # The reader of our output went away (`... | head`): no more to say, and the interpreter must not try to flush.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        return say_error(f"{error.strerror or error}: {error.filename}" if error.filename else str(error.strerror or error))
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+
+
+def say_error(sentence: str) -> int:
+    """One line on stderr, whatever line breaks a name or text may carry."""
+    print(f"error: {' '.join(sentence.split())}", file=sys.stderr)
+    return USER_ERROR
+
+
+if __name__ == "__main__":
+    sys.exit(main())

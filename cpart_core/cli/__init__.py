@@ -1,0 +1,1 @@
+"""The command line: one file a command. Nothing here computes; every command calls the engine and prints what it says."""

@@ -1,0 +1,89 @@
+"""A decoder-only transformer in Llama's layout: RMSNorm before each block, rotary positions, SwiGLU, tied embeddings, no biases."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from cpart_core.config import ModelSettings
+from cpart_core.model.attention import Attention, rotary_angles
+from cpart_core.model.cache import Cache, LayerCache
+from cpart_core.model.feedforward import PartitionedFeedForward
+
+
+class Layer(nn.Module):
+    def __init__(self, settings: ModelSettings) -> None:
+        super().__init__()
+        self.attention_norm = nn.RMSNorm(settings.width, eps=1e-5)
+        self.attention = Attention(settings)
+        self.feedforward_norm = nn.RMSNorm(settings.width, eps=1e-5)
+        self.feedforward = PartitionedFeedForward(settings)
+
+    def forward(
+        self, x_BTD: Tensor, cos_Td: Tensor, sin_Td: Tensor, start_BT: Tensor | None, cache: LayerCache | None, read: int
+    ) -> Tensor:
+        x_BTD = x_BTD + self.attention(self.attention_norm(x_BTD), cos_Td, sin_Td, cache)
+        return x_BTD + self.feedforward(self.feedforward_norm(x_BTD), start_BT, cache, read)
+
+
+class Decoder(nn.Module):
+    """ids [B, T] -> logits [B, T, V]. The embedding is also the output matrix."""
+
+    def __init__(self, settings: ModelSettings, vocabulary_size: int, seed: int = 0) -> None:
+        super().__init__()
+        self.settings, self.vocabulary_size = settings, vocabulary_size
+        self.embedding = nn.Parameter(torch.empty(vocabulary_size, settings.width))
+        self.layers = nn.ModuleList([Layer(settings) for _ in range(settings.num_layers)])
+        self.norm = nn.RMSNorm(settings.width, eps=1e-5)
+        cos, sin = rotary_angles(settings.context_length, settings.width // settings.num_heads, settings.rope_base)
+        self.register_buffer("cos", cos, persistent=False)
+        self.register_buffer("sin", sin, persistent=False)
+        self.cos: Tensor
+        self.sin: Tensor
+        initialise(self, seed)
+
+    def forward(self, ids_BT: Tensor, start_BT: Tensor | None = None, cache: Cache | None = None) -> Tensor:
+        """start_BT: position at which each token's document begins (None: one document a row); it bounds document pooling.
+
+        With a cache the row continues the document read so far; start_BT must then be None. Raises ValueError past context_length.
+        """
+        read = 0 if cache is None else cache.length
+        T = ids_BT.shape[1]
+        if read + T > self.settings.context_length:
+            raise ValueError(f"The text is {read + T} tokens long; this model reads at most {self.settings.context_length}.")
+        assert cache is None or start_BT is None, "a cache holds one document a row"
+        x_BTD = F.embedding(ids_BT, self.embedding)
+        cos_Td, sin_Td = self.cos[read : read + T], self.sin[read : read + T]
+        for number, layer in enumerate(self.layers):
+            x_BTD = layer(x_BTD, cos_Td, sin_Td, start_BT, None if cache is None else cache.layers[number], read)
+        if cache is not None:
+            cache.length += T
+        return F.linear(self.norm(x_BTD), self.embedding)
+
+    def feedforwards(self) -> list[PartitionedFeedForward]:
+        """The partitioned layers, first to last."""
+        return [layer.feedforward for layer in self.layers]  # type: ignore[misc]
+
+    def set_fused(self, fused: bool) -> None:
+        """Apply fusion weights from now on (or no longer). A model whose execution is dense never applies them."""
+        for layer in self.feedforwards():
+            layer.fused = fused and self.settings.execution != "dense"
+
+
+def initialise(model: Decoder, seed: int) -> None:
+    """Normal weights with std 1/sqrt(fan-in); outputs into the residual stream smaller by sqrt(2L) (GPT-2's rule); norms 1."""
+    generator = torch.Generator().manual_seed(seed)
+    depth = math.sqrt(2 * model.settings.num_layers)
+    for name, parameter in model.named_parameters():
+        if parameter.dim() < 2:
+            continue
+        std = 0.02 if name == "embedding" else parameter.shape[1] ** -0.5
+        if name.endswith("keys"):
+            std = 0.5
+        if name.endswith(("w_out", "w_down")):
+            std /= depth
+        with torch.no_grad():
+            parameter.normal_(0.0, std, generator=generator)

@@ -1,0 +1,116 @@
+"""The partitioned feed-forward layer: SwiGLU (arXiv 2002.05202) whose neurons lie in segments.
+
+FFN(x) = sum_s w_s(x) W_down[:, s] (silu(W_gate[s] x) * W_up[s] x)   with w = S alpha                    (our reading of arXiv 2501.12901, eq. 2)
+
+Soft: every segment is computed, so uniform alpha IS the dense layer. Top-k: only the k segments with the greatest alpha are computed,
+at the same weights; the others count as w = 0. Rows are kept in the order shared segment, segment 0, segment 1, ...: a segment is one
+contiguous block, and moving a neuron means moving its row (partition/permute.py). `neuron_id` says which neuron a row holds.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from cpart_core.config import ModelSettings
+from cpart_core.model.cache import LayerCache
+from cpart_core.model.fusion import FUSIONS
+
+
+class HiddenListener(Protocol):
+    """Told of every block of hidden activations that is computed, before weighting."""
+
+    def hidden(self, first_row: int, hidden: Tensor, tokens: Tensor | None) -> None:
+        """hidden [tokens, rows first_row..]; tokens: index of each among the B*T of this forward, None = all of them in order."""
+
+
+class PartitionedFeedForward(nn.Module):
+    def __init__(self, settings: ModelSettings) -> None:
+        super().__init__()
+        self.num_segments, self.top_k = settings.num_segments, settings.top_k
+        self.num_shared = settings.shared_neurons
+        self.segment_size = (settings.num_neurons - settings.shared_neurons) // settings.num_segments
+        self.execution = settings.execution
+        self.w_gate = nn.Parameter(torch.empty(settings.num_neurons, settings.width))
+        self.w_up = nn.Parameter(torch.empty(settings.num_neurons, settings.width))
+        self.w_down = nn.Parameter(torch.empty(settings.width, settings.num_neurons))
+        self.register_buffer("neuron_id", torch.arange(settings.num_neurons))
+        self.neuron_id: Tensor
+        self.fusion = FUSIONS[settings.fusion](settings)
+        self.fused = settings.execution != "dense"
+        """False until the run's fusion_step: then every neuron counts fully, whatever alpha says."""
+        self.listener: HiddenListener | None = None
+        self.last_alpha: Tensor | None = None
+        """[B, T, S] of the newest forward: losses on alpha and telemetry read it here."""
+        self.last_weight: Tensor | None = None
+        """[B, T, S] at which the segments' outputs were summed in the newest forward."""
+
+    def segment_of_row(self) -> Tensor:
+        """[N] segment of each row, -1 for the shared segment."""
+        rows = torch.arange(len(self.neuron_id), device=self.neuron_id.device)
+        return torch.where(rows < self.num_shared, -1, (rows - self.num_shared) // self.segment_size)
+
+    def forward(self, x_BTD: Tensor, start_BT: Tensor | None = None, cache: LayerCache | None = None, read: int = 0) -> Tensor:
+        alpha = self.fusion(x_BTD, start_BT, cache, read)
+        weight, chosen = self.weights(alpha)
+        self.last_alpha, self.last_weight = alpha, weight
+        if not self.fused:
+            return self.block(x_BTD, slice(None))
+        if self.execution == "soft":
+            return self.soft(x_BTD, weight)
+        return self.chosen_only(x_BTD, weight, chosen)
+
+    def weights(self, alpha_BTS: Tensor) -> tuple[Tensor, Tensor | None]:
+        """(w [B, T, S], chosen segments [B, T, k] for top-k): w = S alpha, 0 where a segment is not computed, 1 before fusion is applied."""
+        if not self.fused:
+            return torch.ones_like(alpha_BTS), None
+        if self.execution == "soft":
+            return alpha_BTS * self.num_segments, None
+        chosen = alpha_BTS.topk(self.top_k, dim=-1).indices
+        mask = torch.zeros_like(alpha_BTS).scatter(-1, chosen, 1.0)
+        return alpha_BTS * mask * self.num_segments, chosen
+
+    def activate(self, x: Tensor, rows: slice, tokens: Tensor | None = None) -> Tensor:
+        """Hidden activations of some rows, [..., rows]."""
+        hidden = F.silu(F.linear(x, self.w_gate[rows])) * F.linear(x, self.w_up[rows])
+        if self.listener is not None:
+            self.listener.hidden(rows.start or 0, hidden.flatten(0, -2), tokens)
+        return hidden
+
+    def block(self, x: Tensor, rows: slice) -> Tensor:
+        """The output of some rows at weight 1."""
+        return F.linear(self.activate(x, rows), self.w_down[:, rows])
+
+    def soft(self, x_BTD: Tensor, weight_BTS: Tensor) -> Tensor:
+        """All segments in one product: the hidden activations are scaled by their segment's weight."""
+        hidden = self.activate(x_BTD, slice(None))
+        B, T, _ = x_BTD.shape
+        weight = weight_BTS.to(hidden.dtype)
+        divided = hidden[..., self.num_shared :].view(B, T, self.num_segments, self.segment_size) * weight[..., None]
+        scaled = divided.view(B, T, -1)
+        if self.num_shared:
+            scaled = torch.cat([hidden[..., : self.num_shared], scaled], dim=-1)
+        return F.linear(scaled, self.w_down)
+
+    def chosen_only(self, x_BTD: Tensor, weight_BTS: Tensor, chosen_BTk: Tensor | None) -> Tensor:
+        """Each segment on the tokens that chose it, and on no others."""
+        assert chosen_BTk is not None
+        B, T, D = x_BTD.shape
+        x = x_BTD.reshape(B * T, D)
+        weight = weight_BTS.view(B * T, -1)
+        chosen = chosen_BTk.view(B * T, -1)
+        y = self.block(x, slice(0, self.num_shared)) if self.num_shared else None
+        for s in range(self.num_segments):
+            tokens = (chosen == s).any(dim=-1).nonzero().squeeze(-1)
+            rows = slice(self.num_shared + s * self.segment_size, self.num_shared + (s + 1) * self.segment_size)
+            hidden = self.activate(x.index_select(0, tokens), rows, tokens)
+            scaled = hidden * weight[:, s].index_select(0, tokens)[:, None].to(hidden.dtype)
+            output = F.linear(scaled, self.w_down[:, rows])
+            if y is None:
+                y = output.new_zeros(B * T, D)
+            y = y.index_add(0, tokens, output.to(y.dtype))
+        assert y is not None
+        return y.view(B, T, D)

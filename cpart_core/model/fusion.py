@@ -1,0 +1,80 @@
+"""Fusion: the attention weights alpha with which the segments' outputs of one layer are summed (arXiv 2501.12901: y = sum_i alpha_i y_i).
+
+The paper names a "task-relevance function" and gives none. Ours: alpha = softmax(q(c) . K / (tau sqrt(d))), where c is the token's hidden
+state or its causal mean over the document so far (pooling over the document gives contexts, token routing gives syntax: arXiv 2605.06663).
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from cpart_core.config import ModelSettings
+from cpart_core.model.cache import LayerCache
+
+
+def causal_mean(x_BTF: Tensor, start_BT: Tensor | None, cache: LayerCache | None = None, read: int = 0) -> Tensor:
+    """Mean of x over the positions of the same document up to and including each one. Never looks ahead.
+
+    start_BT is the position at which each token's document begins; None means one document that began `read` tokens before this input,
+    whose sum so far is in the cache.
+    """
+    total = x_BTF.float().cumsum(dim=1)
+    position = torch.arange(x_BTF.shape[1], device=x_BTF.device)
+    if start_BT is None:
+        if cache is not None:
+            if cache.query_sum is not None:
+                total = total + cache.query_sum
+            cache.query_sum = total[:, -1:]
+        return total / (position + 1 + read)[:, None]
+    before = F.pad(total, (0, 0, 1, 0)).gather(1, start_BT[:, :, None].expand(-1, -1, x_BTF.shape[2]))
+    return (total - before) / (position - start_BT + 1)[:, :, None]
+
+
+class UniformFusion(nn.Module):
+    """alpha = 1 / S for every input: the baseline, with which the partitioned layer IS the dense layer."""
+
+    def __init__(self, settings: ModelSettings) -> None:
+        super().__init__()
+        self.num_segments = settings.num_segments
+
+    def forward(self, x_BTD: Tensor, start_BT: Tensor | None, cache: LayerCache | None = None, read: int = 0) -> Tensor:
+        return x_BTD.new_full((*x_BTD.shape[:2], self.num_segments), 1.0 / self.num_segments, dtype=torch.float32)
+
+
+class AttentionFusion(nn.Module):
+    """One query per token (or causal mean), one learned key per segment.
+
+    The query is linear in the hidden state, so the mean of queries is the query of the mean: pooling works on d numbers, not on D.
+    It is then scaled to norm sqrt(d), so that the mean of many different tokens does not come out weak.
+    """
+
+    def __init__(self, settings: ModelSettings) -> None:
+        super().__init__()
+        self.pooled = settings.pooling == "document"
+        self.scale = 1.0 / (settings.fusion_temperature * math.sqrt(settings.fusion_width))
+        self.w_query = nn.Parameter(torch.empty(settings.fusion_width, settings.width))
+        self.keys = nn.Parameter(torch.empty(settings.num_segments, settings.fusion_width))
+
+    def forward(self, x_BTD: Tensor, start_BT: Tensor | None, cache: LayerCache | None = None, read: int = 0) -> Tensor:
+        """alpha [B, T, S] float32, rows sum to 1."""
+        with torch.autocast(x_BTD.device.type, enabled=False):
+            query = F.linear(x_BTD.float(), self.w_query)
+            if self.pooled:
+                query = causal_mean(query, start_BT, cache, read)
+            query = F.rms_norm(query, query.shape[-1:])
+            return (F.linear(query, self.keys) * self.scale).softmax(dim=-1)
+
+
+class RandomFusion(AttentionFusion):
+    """A frozen random router: the control that says how much of an effect needs learned fusion weights at all."""
+
+    def __init__(self, settings: ModelSettings) -> None:
+        super().__init__(settings)
+        self.requires_grad_(False)
+
+
+FUSIONS: dict[str, type[nn.Module]] = {"uniform": UniformFusion, "attention": AttentionFusion, "random": RandomFusion}

@@ -1,0 +1,78 @@
+"""Sampling of a continuation, token by token, with a KV cache."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from cpart_core.model.cache import Cache
+from cpart_core.model.decoder import Decoder
+
+
+def generate(
+    model: Decoder,
+    ids: list[int],
+    *,
+    max_tokens: int,
+    temperature: float = 1.0,
+    top_k: int = 0,
+    top_p: float = 1.0,
+    seed: int = 0,
+    stop: int | None = None,
+) -> Iterator[int]:
+    """Yield up to max_tokens new ids after the given ones, until `stop` (which is not yielded) or the model's context_length is full.
+
+    temperature 0 takes the most probable token; top_k 0 and top_p 1 are off. The same seed gives the same text. Raises ValueError for
+    settings out of range or an empty or too long start.
+    """
+    check_sampling(max_tokens, temperature, top_k, top_p)
+    room = model.settings.context_length - len(ids)
+    if not ids:
+        raise ValueError("Give at least one token to start from.")
+    if room < 1:
+        raise ValueError(f"The text is {len(ids)} tokens long; this model reads at most {model.settings.context_length}, so nothing can follow.")
+    return sample(model, ids, min(max_tokens, room), temperature, top_k, top_p, seed, stop)
+
+
+def sample(
+    model: Decoder, ids: list[int], count: int, temperature: float, top_k: int, top_p: float, seed: int, stop: int | None
+) -> Iterator[int]:
+    device = model.embedding.device
+    generator = torch.Generator().manual_seed(seed)
+    cache = Cache.empty(model.settings.num_layers)
+    given = torch.tensor([ids], device=device)
+    for _ in range(count):
+        with torch.no_grad():
+            logits = model(given, cache=cache)[0, -1].float().cpu()
+        token = choose(logits, temperature, top_k, top_p, generator)
+        if token == stop:
+            return
+        yield token
+        given = torch.tensor([[token]], device=device)
+
+
+def choose(logits_V: Tensor, temperature: float, top_k: int, top_p: float, generator: torch.Generator) -> int:
+    """One token id from logits."""
+    if temperature == 0:
+        return int(logits_V.argmax())
+    ordered, order = (logits_V / temperature).sort(descending=True, stable=True)
+    if top_k:
+        ordered = ordered[:top_k]
+    probability = ordered.softmax(dim=-1)
+    # Nucleus (arXiv 1904.09751): the fewest tokens whose mass reaches top_p; the first one always stays.
+    mass_before = probability.cumsum(dim=-1) - probability
+    probability = probability * (mass_before < top_p)
+    return int(order[torch.multinomial(probability, 1, generator=generator)])
+
+
+def check_sampling(max_tokens: int, temperature: float, top_k: int, top_p: float) -> None:
+    if max_tokens < 1:
+        raise ValueError(f"max_tokens is {max_tokens}; give at least 1.")
+    if not 0.0 <= temperature <= 10.0:
+        raise ValueError(f"temperature is {temperature}; allowed: 0 (most probable token) to 10.")
+    if top_k < 0:
+        raise ValueError(f"top_k is {top_k}; give 0 (off) or how many tokens to choose from.")
+    if not 0.0 < top_p <= 1.0:
+        raise ValueError(f"top_p is {top_p}; allowed: above 0, up to 1 (off).")
