@@ -1,0 +1,1 @@
+"""Result dataclass -> plotly figure. No streamlit here."""

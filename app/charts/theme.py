@@ -1,0 +1,88 @@
+"""One look for all figures, in light and dark. Knows plotly, not streamlit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import plotly.graph_objects as go
+
+FONT = '"Source Sans", "Source Sans Pro", system-ui, sans-serif'
+
+
+@dataclass(frozen=True)
+class Ink:
+    """The neutral colours of one mode."""
+
+    text: str
+    faint: str
+    grid: str
+    background: str
+    panel: str
+
+
+LIGHT = Ink(text="#1b1f27", faint="#59616e", grid="#e4e8ee", background="#ffffff", panel="#f3f5f8")
+DARK = Ink(text="#e6e9ef", faint="#a3acba", grid="#29303c", background="#0f1319", panel="#191f29")
+
+
+def ink(dark: bool) -> Ink:
+    return DARK if dark else LIGHT
+
+
+def layout(dark: bool) -> dict[str, Any]:
+    """The part of a plotly layout that every figure shares, as plain data (the live panels send it to the browser)."""
+    colours = ink(dark)
+    axis = {
+        "gridcolor": colours.grid,
+        "linecolor": colours.grid,
+        "zeroline": False,
+        "ticks": "outside",
+        "ticklen": 4,
+        "tickcolor": colours.grid,
+        "tickfont": {"color": colours.faint, "size": 12},
+        "title": {"font": {"color": colours.faint, "size": 12}, "standoff": 8},
+        "automargin": True,
+    }
+    return {
+        "font": {"family": FONT, "size": 13, "color": colours.text},
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "margin": {"l": 8, "r": 8, "t": 28, "b": 8},
+        "xaxis": axis,
+        "yaxis": axis,
+        "hoverlabel": {"bgcolor": colours.panel, "bordercolor": colours.grid, "font": {"color": colours.text, "family": FONT, "size": 12}},
+        "legend": {"orientation": "h", "y": -0.16, "x": 0, "yanchor": "top", "font": {"size": 12, "color": colours.text}, "bgcolor": "rgba(0,0,0,0)"},
+        "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": colours.faint, "activecolor": colours.text},
+        "dragmode": "zoom",
+    }
+
+
+def style(figure: go.Figure, dark: bool) -> go.Figure:
+    """Give the figure CPart's look; what the figure has set itself (titles, ranges, margins) stays. Returns the same figure."""
+    shared = layout(dark)
+    axis = {"xaxis": shared.pop("xaxis"), "yaxis": shared.pop("yaxis")}
+    own = figure.to_plotly_json()["layout"]
+    for name in ("margin", "legend", "dragmode"):
+        if name in own and own[name] is not None:
+            shared[name] = {**shared[name], **own[name]} if isinstance(own[name], dict) else own[name]
+    figure.update_layout(shared)
+    names = [name for name in own if name.startswith(("xaxis", "yaxis"))] or []
+    for name in {*names, "xaxis", "yaxis"}:
+        given = own.get(name) or {}
+        figure.update_layout({name: merged(axis[name[:5]], given)})
+    figure.update_coloraxes(colorbar=colorbar(dark))
+    return figure
+
+
+def merged(base: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """base overlaid by what was given, level by level."""
+    out = dict(base)
+    for name, value in given.items():
+        out[name] = merged(base[name], value) if isinstance(value, dict) and isinstance(base.get(name), dict) else value
+    return out
+
+
+def colorbar(dark: bool) -> dict[str, Any]:
+    """A slim colour bar in the mode's ink."""
+    colours = ink(dark)
+    return {"thickness": 10, "outlinewidth": 0, "tickfont": {"color": colours.faint, "size": 11}, "title": {"font": {"color": colours.faint, "size": 12}, "side": "right"}}

@@ -1,0 +1,185 @@
+"""What stands around the pictures of every page: the run chooser with the step slider, states in words, waiting, and empty states."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import streamlit as st
+
+from app import state
+from app.texts import code_span, plain
+from cpart_core.runs import folder
+from cpart_core.runs.folder import Run
+
+STATES = {
+    "new": ("starting", "gray", ":material/hourglass_empty:"),
+    "running": ("running", "green", ":material/play_arrow:"),
+    "paused": ("paused", "orange", ":material/pause:"),
+    "finished": ("finished", "blue", ":material/check:"),
+    "stopped": ("stopped", "gray", ":material/stop:"),
+    "crashed": ("trainer is dead", "red", ":material/error:"),
+    "failed": ("failed", "red", ":material/error:"),
+    "damaged": ("damaged", "red", ":material/broken_image:"),
+}
+"""State of a run -> what a person reads, colour, icon."""
+
+ALIVE = ("new", "running", "paused")
+
+
+def state_badge(name: str) -> None:
+    said, colour, icon = STATES[name]
+    st.badge(said, color=colour, icon=icon)
+
+
+def state_markdown(name: str) -> str:
+    """The same as markdown, for lists."""
+    said, colour, icon = STATES[name]
+    return f":{colour}-badge[{icon} {said}]"
+
+
+def run_label(summary: Any) -> str:
+    """Name and state of a run for the chooser; widget labels are plain text, so nothing in a name comes alive."""
+    said = STATES[summary.state][0]
+    return f"{plain(summary.name, 60)} \u00b7 {said}" + (" \u00b7 sample" if summary.read_only else "")
+
+
+def run_bar() -> tuple[Run, int]:
+    """The bar on top of a page: run, state, step. Draws the empty state and stops the page when there is nothing to show."""
+    run = run_chooser()
+    if run is None:
+        no_run()
+        st.stop()
+    step = state.chosen_step(run)
+    if not run.snapshot_steps():
+        no_snapshot(run)
+        st.stop()
+    return run, step
+
+
+def run_chooser(with_step: bool = True) -> Run | None:
+    """Run and step in one row; None when there is no run."""
+    run = state.chosen_run()
+    missing = state.missing_run()
+    if missing is not None:
+        st.warning(f"There is no run {code_span(missing, 60)} here; it may have been deleted. Showing another one.", icon=":material/search_off:")
+    if run is None:
+        return None
+    summaries = {summary.id: summary for summary in folder.list_runs()}
+    left, right = st.columns([2, 3], gap="medium", vertical_alignment="bottom")
+    with left:
+        st.session_state["bar_run"] = run.id
+        st.selectbox(
+            "Run",
+            list(summaries),
+            format_func=lambda run_id: run_label(summaries[run_id]),
+            key="bar_run",
+            on_change=lambda: state.choose_run(st.session_state["bar_run"]),
+        )
+    with right:
+        if with_step:
+            step_slider(run)
+    return run
+
+
+def step_slider(run: Run) -> None:
+    """The one step slider of all pages: snapshots of the run."""
+    steps = run.snapshot_steps()
+    if len(steps) < 2:
+        st.caption(f"One snapshot so far: step {steps[0]:,}" if steps else "No snapshot yet")
+        return
+    key = f"bar_step_{run.id}"
+    st.session_state[key] = state.chosen_step(run)
+    st.select_slider(
+        "Step",
+        steps,
+        key=key,
+        format_func=lambda step: f"{step:,}",
+        on_change=lambda: state.choose_step(run, st.session_state[key]),
+        help="The step that every page shows. At the right end the pages follow a running run.",
+    )
+
+
+def layer_chooser(run: Run, all_layers: bool = False) -> int:
+    """The one layer choice of all pages, 0-based; -1 = all layers, where offered (kept by the page only)."""
+    layers = run.settings.model.num_layers
+    options = [-1, *range(layers)] if all_layers else list(range(layers))
+    key = "bar_layer_all" if all_layers else "bar_layer"
+    if not all_layers or st.session_state.get(key) not in options:
+        st.session_state[key] = state.chosen_layer(run)
+
+    def take() -> None:
+        if st.session_state[key] is not None and st.session_state[key] >= 0:
+            state.choose_layer(st.session_state[key])
+
+    chosen = st.segmented_control("Layer", options, format_func=lambda layer: "all" if layer < 0 else str(layer), key=key, on_change=take, required=True)
+    return state.chosen_layer(run) if chosen is None else int(chosen)
+
+
+def no_run() -> None:
+    """The empty state of a page: there is no run."""
+    with st.container(border=True):
+        st.subheader("Nothing to look at yet", anchor=False)
+        st.write("This page shows a trained model from inside. Train one first: the first structure is there within a minute.")
+        train_link()
+
+
+def no_snapshot(run: Run) -> None:
+    """The empty state of a page: the run has shown nothing yet."""
+    said = run.state()
+    with st.container(border=True):
+        if said.state in ALIVE:
+            st.subheader("The first snapshot is on its way", anchor=False)
+            st.write("The trainer stores one every few steps. The Train page shows how far it is.")
+            st.page_link("views/train.py", label="Watch it on the Train page", icon=":material/play_circle:")
+        else:
+            st.subheader(f"This run is {STATES[said.state][0]} and has no snapshot", anchor=False)
+            st.write("There is nothing to draw from it. Choose another run above, or resume this one on the Train page.")
+            last_words(said)
+            st.page_link("views/train.py", label="Go to the Train page", icon=":material/play_circle:")
+
+
+def train_link(label: str = "Train a model") -> None:
+    if st.button(label, type="primary", icon=":material/play_arrow:", key="go_train"):
+        st.switch_page("views/train.py")
+
+
+def last_words(said: Any) -> None:
+    """What the trainer said before it ended, as it is."""
+    if said.last_words:
+        st.caption("Its last words")
+        st.code(said.last_words[-2000:], language=None, wrap_lines=True)
+
+
+def result(run: Run, name: str, request: dict[str, Any], doing: str) -> Any | None:
+    """A result of the analysis worker, or None while it is on its way: then a progress bar with a Stop button stands in its place,
+    and the page is drawn again when the result is there. `doing` completes the sentence '... for the first time'."""
+    answer = state.result_or_ask(run, name, request)
+    if answer.result is not None:
+        return answer.result
+    key = f"wait_{name}_{json.dumps(request, sort_keys=True)}"
+    stopped = f"stopped_{key}"
+    if st.session_state.get(stopped):
+        st.info(f"{doing} was stopped.", icon=":material/stop:")
+        st.button("Go on", key=f"again_{key}", on_click=lambda: st.session_state.pop(stopped, None))
+        return None
+
+    def stop() -> None:
+        state.forget(name, request)
+        st.session_state[stopped] = True
+
+    @st.fragment(run_every=0.5)
+    def waiting() -> None:
+        now = state.result_or_ask(run, name, request)
+        if now.result is not None:
+            st.rerun()
+        if now.error:
+            st.error(code_span(now.error, 600), icon=":material/error:")
+            st.button("Try again", key=f"retry_{key}", on_click=lambda: state.forget(name, request))
+            return
+        st.progress(min(1.0, max(0.0, now.progress)), text=now.say or f"{doing} \u2026")
+        if st.button("Stop", key=f"stop_{key}", icon=":material/stop:", on_click=stop):
+            st.rerun()
+
+    waiting()
+    return None

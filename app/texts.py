@@ -1,0 +1,84 @@
+"""Text of other people on our pages: escaped, always. Knows HTML and markdown, no streamlit and no run."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Sequence
+
+from app.charts.palette import rgba, segment_colour
+
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ud800-\udfff]")
+"""Characters that show nothing and can turn or break a line: shown as a small square instead."""
+
+
+def plain(text: str, limit: int = 200) -> str:
+    """One printable line: control and direction characters replaced, long text cut."""
+    line = CONTROL.sub("\u25ab", text.replace("\n", " ").replace("\t", " "))
+    return line if len(line) <= limit else line[: limit - 1] + "\u2026"
+
+
+def code_span(text: str, limit: int = 200) -> str:
+    """A markdown code span that shows the text as it is: no link, image, directive or emphasis in it comes alive."""
+    line = plain(text, limit) or " "
+    fence = "`" * (1 + max((len(run) for run in re.findall("`+", line)), default=1))
+    return f"{fence} {line} {fence}"
+
+
+def escaped(text: str, limit: int = 200) -> str:
+    """For HTML and for plotly text, hover and titles."""
+    return html.escape(plain(text, limit), quote=True)
+
+
+def visible(token: str) -> str:
+    """A token as shown in running text: a lone newline or tab gets a mark, so that it can be pointed at."""
+    return CONTROL.sub("\u25ab", token).replace("\n", "\u21b5\n").replace("\t", "\u21e5\t")
+
+
+def token_style(segment: int, strength: float, dark: bool) -> str:
+    """CSS of one token: tint by segment, opacity by strength; the underline keeps the segment readable where the tint is weak."""
+    colour = segment_colour(segment, dark)
+    opacity = 0.10 + 0.55 * min(1.0, max(0.0, strength))
+    return f"background:{rgba(colour, opacity)};border-bottom:2px solid {colour}"
+
+
+def running_text_html(
+    tokens: Sequence[str],
+    strongest: Sequence[int],
+    strength: Sequence[float],
+    hover: Sequence[str] | None = None,
+    dark: bool = False,
+    prompt_tokens: int | None = None,
+    numbers: bool = False,
+) -> str:
+    """Running text, every token tinted by its strongest segment.
+
+    tokens [T]; strongest [T] segment numbers; strength [T] 0..1 (opacity; divide alpha by the largest alpha shown); hover [T] plain text of the card
+    shown on hover and on keyboard focus, lines split by newline; prompt_tokens: the tokens from there on were generated and are set off;
+    numbers: also print the segment's number after each token (a second cue beside colour).
+    """
+    pieces = []
+    for place, token in enumerate(tokens):
+        if prompt_tokens is not None and place == prompt_tokens:
+            pieces.append('<span class="cp-here" title="generated from here on"></span>')
+        segment = int(strongest[place])
+        card = f'<span class="cp-card">{html.escape(hover[place])}</span>' if hover is not None else ""
+        number = f"<sub>{segment}</sub>" if numbers else ""
+        reach = ' tabindex="0"' if card else ""
+        pieces.append(
+            f'<span class="cp-token"{reach} style="{token_style(segment, float(strength[place]), dark)}">{html.escape(visible(token))}{number}{card}</span>'
+        )
+    return f'{RUNNING_TEXT_STYLE}<div class="cp-text">{"".join(pieces)}</div>'
+
+
+RUNNING_TEXT_STYLE = """<style>
+.cp-text{white-space:pre-wrap;overflow-wrap:anywhere;line-height:2;font-size:1rem;font-family:"Source Code Pro",ui-monospace,monospace}
+.cp-token{position:relative;border-radius:3px 3px 0 0;padding:1px 0;cursor:default}
+.cp-token sub{font-size:.6em;opacity:.75;margin-left:1px}
+.cp-token:hover,.cp-token:focus{outline:1.5px solid currentColor;outline-offset:1px}
+.cp-card{display:none;position:absolute;left:0;top:1.9em;z-index:50;white-space:pre;font-size:.75rem;line-height:1.45;padding:8px 10px;
+border-radius:6px;border:1px solid rgba(128,136,150,.5);background:var(--st-secondary-background-color,Canvas);color:var(--st-text-color,CanvasText);
+box-shadow:0 4px 16px rgba(0,0,0,.18);pointer-events:none}
+.cp-token:hover .cp-card,.cp-token:focus .cp-card{display:block}
+.cp-here{border-left:2px solid currentColor;margin:0 4px;opacity:.6}
+</style>"""

@@ -1,0 +1,39 @@
+"""The page table. Each page is one file in views/."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+if str(ROOT) not in sys.path:
+    sys.path.insert(0, str(ROOT))
+
+import streamlit as st  # noqa: E402
+
+from app import state  # noqa: E402
+
+VIEWS = Path(__file__).resolve().parent / "views"
+
+PAGES = (
+    ("home", "Home", ":material/home:"),
+    ("train", "Train", ":material/play_circle:"),
+    ("segments", "Segments", ":material/view_column:"),
+    ("gradients", "Gradients", ":material/scatter_plot:"),
+    ("fusion", "Fusion", ":material/call_merge:"),
+)
+"""File in views/ and name in the URL, name on the screen, icon."""
+
+
+def draw() -> None:
+    """The frame around every page, then the page."""
+    st.set_page_config(page_title="CPart", page_icon=str(VIEWS.parent / "logo.svg"), layout="wide")
+    pages = [st.Page(VIEWS / f"{name}.py", title=title, icon=icon, url_path=name, default=name == "home") for name, title, icon in PAGES]
+    page = st.navigation(pages, position="top")
+    st.logo(str(VIEWS.parent / "logo.svg"), size="large")
+    state.follow_url()
+    page.run()
+
+
+if __name__ == "__main__":
+    draw()
