@@ -1,0 +1,24 @@
+"""Co-activation: neurons that are active on the same tokens lie in the same segment (MoEfication's second method, arXiv 2110.01786)."""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.utils.extmath import randomized_svd
+
+from cpart_core.partition.evidence import Evidence, divide
+
+
+class CoActivation:
+    """Balanced k-means of |a| over sampled tokens, each neuron scaled to length 1, in at most 64 leading directions."""
+
+    needs = "activation"
+    reclusters = True
+
+    def assign(
+        self, evidence: Evidence, num_neurons: int, num_segments: int, num_shared: int, previous: np.ndarray | None, seed: int
+    ) -> np.ndarray:
+        assert evidence.activation is not None
+        strength = np.abs(evidence.activation.astype(np.float64))
+        scaled = strength / (np.linalg.norm(strength, axis=1, keepdims=True) + 1e-12)
+        left, values, _ = randomized_svd(scaled - scaled.mean(axis=0), n_components=min(64, *scaled.shape), random_state=seed)
+        return divide(left * values, strength.mean(axis=1), num_segments, num_shared, previous, seed)

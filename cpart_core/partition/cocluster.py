@@ -1,0 +1,54 @@
+"""Co-clustering without labels: document signatures give segments and contexts at once.
+
+Spectral biclustering (Kluger et al. 2003, Genome Research 13): the log of the neurons x documents matrix with both means taken out, its
+leading singular vectors; neurons are divided in one half of that space, documents in the other.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.cluster import KMeans
+from sklearn.utils.extmath import randomized_svd
+
+from cpart_core.partition.evidence import Evidence, divide, log_centred, log_importance
+
+
+class CoCluster:
+    """Balanced k-means of the neurons' coordinates in the leading singular vectors of the signatures by document."""
+
+    needs = "by_document"
+    reclusters = True
+
+    def assign(
+        self, evidence: Evidence, num_neurons: int, num_segments: int, num_shared: int, previous: np.ndarray | None, seed: int
+    ) -> np.ndarray:
+        assert evidence.by_document is not None
+        signature = evidence.by_document
+        neurons, _ = singular_coordinates(log_centred(signature), num_segments, seed)
+        return divide(neurons, log_importance(signature), num_segments, num_shared, previous, seed)
+
+
+def singular_coordinates(matrix: np.ndarray, rank: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """(rows [N, r], columns [M, r]) scaled by the singular values."""
+    rank = min(rank, *matrix.shape)
+    left, values, right = randomized_svd(matrix, n_components=rank, random_state=seed)
+    return left * values, right.T * values
+
+
+def discover_contexts(by_document: np.ndarray, num_contexts: int, seed: int) -> np.ndarray:
+    """Contexts of documents from their signatures over all layers.
+
+    by_document [L, N, M] -> context [M] int16, numbered from the largest to the smallest. Raises ValueError with fewer documents than contexts.
+    """
+    L, N, M = by_document.shape
+    if num_contexts > M:
+        raise ValueError(f"{M} documents cannot be divided into {num_contexts} contexts; give more documents or fewer discovered_contexts.")
+    layers = [log_centred(layer) for layer in by_document]
+    _, documents = singular_coordinates(np.concatenate(layers), num_contexts, seed)
+    # A document's length says how noisy its signature is, not what it is about: only the direction counts.
+    documents /= np.linalg.norm(documents, axis=1, keepdims=True) + 1e-12
+    found = KMeans(num_contexts, n_init=10, random_state=seed).fit_predict(documents)
+    order = np.argsort(-np.bincount(found, minlength=num_contexts), kind="stable")
+    rank = np.empty(num_contexts, dtype=np.int16)
+    rank[order] = np.arange(num_contexts)
+    return rank[found]
