@@ -1,1 +1,5 @@
-"""Side-by-side measurements: python -m cpart_core bench ..."""
+"""Side-by-side measurements: python -m cpart_core bench NAME.
+
+Each public module is one measurement with `add_arguments(parser)` and `main(argv) -> exit code`; modules that begin with `_` are what
+several of them share. Ratios on one machine are meant to be compared, absolute times are not.
+"""
