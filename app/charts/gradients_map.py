@@ -1,0 +1,172 @@
+"""Neuron signatures on a plane at one step, coloured by segment, strongest context or layer. Knows no page and reads no files."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.colors import sample_colorscale
+
+from app.charts.palette import MUTED, context_colour, context_symbol, segment_colour, segment_name, segment_symbol
+from app.charts.theme import ink, style
+from app.texts import escaped
+from cpart_core.analysis.results import NeuronMap
+
+MOST_SVG_POINTS = 5_000
+"""More points than this are drawn by WebGL."""
+MOST_TRAILS = 60
+LAYER_SYMBOLS = ("circle", "square", "diamond", "cross", "triangle-up", "star", "hexagon", "x")
+COLOURINGS = ("segment", "strongest context", "layer")
+
+Neurons = Collection[tuple[int, int]]
+"""Neurons as (layer, neuron)."""
+
+
+def layer_tone(layer: int, num_layers: int, dark: bool) -> str:
+    """Layers are in order, so their colours are too: dark to light, always beside a symbol."""
+    place = layer / max(1, num_layers - 1)
+    return str(sample_colorscale("Viridis", [0.25 + 0.75 * place if dark else 0.85 * place])[0])
+
+
+def groups(result: NeuronMap, at: int, colouring: str, dark: bool) -> list[tuple[str, str, str, np.ndarray]]:
+    """(name, colour, symbol, which points) of every trace, in order."""
+    if colouring == "segment":
+        of = result.segment[at]
+        return [(segment_name(s), segment_colour(s, dark), segment_symbol(s), of == s) for s in np.unique(of).tolist()]
+    if colouring == "strongest context":
+        of = result.strongest_context[at]
+        names = [escaped(name, 28) for name in result.contexts]
+        return [
+            (names[c] if c >= 0 else "not measured", context_colour(c, dark), context_symbol(c), of == c) for c in np.unique(of).tolist()
+        ]
+    if colouring == "layer":
+        layers = np.unique(result.layer).tolist()
+        last = max(layers) + 1
+        return [(f"layer {n}", layer_tone(n, last, dark), LAYER_SYMBOLS[n % len(LAYER_SYMBOLS)], result.layer == n) for n in layers]
+    raise ValueError(f"Neurons can be coloured by {', '.join(COLOURINGS)}; got {colouring!r}.")
+
+
+def hover_lines(result: NeuronMap, at: int, typical: Sequence[Sequence[Sequence[str]]] | None) -> np.ndarray:
+    """[P] what the hover says of each neuron: layer, number, segment, strongest context, and typical tokens where profiles are known."""
+    names = [*(escaped(name, 40) for name in result.contexts), "nothing measured yet"]
+    lines = []
+    for layer, neuron, segment, context in zip(result.layer, result.neuron, result.segment[at], result.strongest_context[at], strict=True):
+        line = f"<b>layer {layer} · neuron {neuron}</b><br>{segment_name(int(segment))}<br>strongest in {names[context]}"
+        if typical is not None:
+            line += "<br>typical: " + " ".join(f"‘{escaped(token, 16)}’" for token in typical[layer][neuron])
+        lines.append(line)
+    return np.array(lines, dtype=object)
+
+
+def neuron_map(
+    result: NeuronMap,
+    step: int,
+    colouring: str,
+    *,
+    selected: Neurons = (),
+    trails: bool = False,
+    typical: Sequence[Sequence[Sequence[str]]] | None = None,
+    dark: bool,
+) -> go.Figure:
+    """The scatter at `step` (one of result.steps). customdata of each point is [layer, neuron]; what is not selected turns grey, nothing is hidden."""
+    at = result.steps.index(step)
+    position, hover = result.position[at], hover_lines(result, at, typical)
+    chosen = is_selected(result, selected)
+    kind = go.Scattergl if len(position) > MOST_SVG_POINTS else go.Scatter
+    figure = go.Figure()
+    for name, colour, symbol, mask in groups(result, at, colouring, dark):
+        points = np.flatnonzero(mask)
+        figure.add_trace(
+            kind(
+                x=position[points, 0],
+                y=position[points, 1],
+                mode="markers",
+                name=name,
+                marker={
+                    "color": colour,
+                    "symbol": symbol,
+                    "size": 7,
+                    "opacity": 0.85,
+                    "line": {"width": 0.5, "color": ink(dark).background},
+                },
+                customdata=np.column_stack([result.layer[points], result.neuron[points]]),
+                text=hover[points],
+                hovertemplate="%{text}<extra></extra>",
+                selectedpoints=np.flatnonzero(chosen[points]).tolist() if chosen.any() else None,
+                selected={"marker": {"opacity": 1.0, "size": 9}},
+                unselected={"marker": {"color": MUTED[dark], "opacity": 0.45}},
+            )
+        )
+    if trails and chosen.any():
+        add_trails(figure, result, np.flatnonzero(chosen)[:MOST_TRAILS], at, dark)
+    if colouring == "segment" and len(np.unique(result.layer)) == 1:
+        label_groups(figure, position, result.segment[at], dark)
+    return plane(figure, result.position, dark)
+
+
+def is_selected(result: NeuronMap, selected: Neurons) -> np.ndarray:
+    """[P] bool"""
+    wanted = set(selected)
+    return np.array([pair in wanted for pair in zip(result.layer.tolist(), result.neuron.tolist(), strict=True)], dtype=bool)
+
+
+def add_trails(figure: go.Figure, result: NeuronMap, points: np.ndarray, at: int, dark: bool) -> None:
+    """The way of each selected neuron from the first snapshot to this step."""
+    path = result.position[: at + 1, points]
+    gap = np.full((1, len(points), 2), np.nan, dtype=path.dtype)
+    line = np.concatenate([path, gap]).transpose(1, 0, 2).reshape(-1, 2)
+    figure.add_scatter(
+        x=line[:, 0],
+        y=line[:, 1],
+        mode="lines",
+        line={"width": 1, "color": ink(dark).faint},
+        opacity=0.6,
+        hoverinfo="skip",
+        name="the way here",
+    )
+
+
+def label_groups(figure: go.Figure, position: np.ndarray, segment: np.ndarray, dark: bool) -> None:
+    """The segment's number at the median of its neurons."""
+    for number in np.unique(segment).tolist():
+        x, y = np.median(position[segment == number], axis=0)
+        figure.add_annotation(
+            x=float(x),
+            y=float(y),
+            text=f"<b>{'shared' if number < 0 else number}</b>",
+            showarrow=False,
+            font={"size": 14, "color": ink(dark).text},
+            bgcolor=ink(dark).background,
+            opacity=0.85,
+            borderpad=2,
+        )
+
+
+def plane(figure: go.Figure, position: np.ndarray, dark: bool) -> go.Figure:
+    """Axes of a map: no numbers, since they mean nothing; one frame for all positions [..., 2], so that steps can be compared."""
+    points = position.reshape(-1, 2)
+    low, high = np.nanmin(points, axis=0), np.nanmax(points, axis=0)
+    room = 0.05 * np.maximum(high - low, 1e-6)
+    bare = {"showticklabels": False, "ticks": "", "showgrid": False, "zeroline": False, "showline": True, "mirror": True, "linewidth": 1}
+    figure.update_xaxes(range=[float(low[0] - room[0]), float(high[0] + room[0])], **bare)
+    figure.update_yaxes(range=[float(low[1] - room[1]), float(high[1] + room[1])], **bare)
+    figure.update_layout(height=560, dragmode="lasso", hovermode="closest", legend={"itemsizing": "constant", "y": -0.02}, margin={"t": 8})
+    return style(figure, dark)
+
+
+def neuron_table(result: NeuronMap, step: int) -> pd.DataFrame:
+    """One row a point: layer, neuron, x, y, segment, strongest_context."""
+    at = result.steps.index(step)
+    names = np.array([*result.contexts, ""], dtype=object)
+    return pd.DataFrame(
+        {
+            "layer": result.layer,
+            "neuron": result.neuron,
+            "x": result.position[at, :, 0],
+            "y": result.position[at, :, 1],
+            "segment": result.segment[at],
+            "strongest_context": names[result.strongest_context[at]],
+        }
+    )

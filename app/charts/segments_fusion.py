@@ -1,0 +1,105 @@
+"""Context x segment x layer: how much of the fusion each segment gets on each context. Knows no page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from app.charts.palette import WEIGHT_SCALE
+from app.charts.theme import ink, style
+from app.texts import escaped
+
+MOST_PRINTED = 12
+"""Up to this many segments the value is printed in its cell, so that nothing is said by colour alone."""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One quantity of the context x segment heat map."""
+
+    name: str
+    title: str
+    meaning: str
+
+
+MASS = Measure("mass", "mean fusion weight", "mean fusion weight (alpha) on the context's validation tokens; a context's weights sum to 1")
+CHOSEN = Measure("chosen", "share of tokens that use it", "share of the context's validation tokens for which the segment is computed")
+CONTRIBUTION = Measure(
+    "contribution", "norm of its output", "mean norm of the segment's weighted output on the context's validation tokens"
+)
+MEASURES = (MASS, CHOSEN, CONTRIBUTION)
+
+
+def context_heat(
+    values: np.ndarray,
+    tokens: np.ndarray,
+    contexts: Sequence[str],
+    layers: Sequence[int],
+    measure: Measure,
+    *,
+    dark: bool,
+    marked: int | None = None,
+) -> go.Figure:
+    """values [L, C, S], tokens [C] (the n of each number): rows are contexts, layer under layer; columns are segments."""
+    num_contexts, num_segments = values.shape[1:]
+    rows = [(layer, context) for layer in layers for context in range(num_contexts)]
+    names = [escaped(name, 22) for name in contexts]
+    shown = values[list(layers)].reshape(len(rows), num_segments).astype(np.float64)
+    figure = go.Figure(
+        go.Heatmap(
+            z=shown,
+            y=[row_place(index, num_contexts) for index in range(len(rows))],
+            x=list(range(num_segments)),
+            colorscale=WEIGHT_SCALE,
+            zmin=0,
+            zmax=1 if measure is CHOSEN else None,
+            xgap=2,
+            ygap=2,
+            texttemplate="%{z:.2f}" if num_segments <= MOST_PRINTED else None,
+            customdata=[[(layer, names[context], int(tokens[context])) for _ in range(num_segments)] for layer, context in rows],
+            hovertemplate=(
+                "layer %{customdata[0]} · segment %{x}<br>%{customdata[1]}<br>"
+                + measure.title
+                + " <b>%{z:.3f}</b><br>n = %{customdata[2]:,} tokens<extra></extra>"
+            ),
+            colorbar={"title": {"text": measure.title, "side": "right"}, "thickness": 12, "outlinewidth": 0},
+        )
+    )
+    for number, layer in enumerate(layers):
+        place = row_place(number * num_contexts, num_contexts) - 0.62
+        figure.add_annotation(x=0, xref="paper", y=place, text=f"<b>layer {layer}</b>", showarrow=False, xanchor="left", yanchor="bottom")
+    if marked is not None and 0 <= marked < num_segments:
+        figure.add_vrect(x0=marked - 0.5, x1=marked + 0.5, line={"color": ink(dark).text, "width": 2}, fillcolor="rgba(0,0,0,0)")
+    figure.update_yaxes(
+        tickvals=[row_place(index, num_contexts) for index in range(len(rows))],
+        ticktext=[names[context] for _, context in rows],
+        range=[row_place(len(rows) - 1, num_contexts) + 0.6, -1.7],
+        showgrid=False,
+        zeroline=False,
+    )
+    figure.update_xaxes(title="segment", dtick=max(1, num_segments // 16), showgrid=False, zeroline=False)
+    figure.update_layout(height=110 + 24 * len(rows) + 34 * len(layers))
+    return style(figure, dark)
+
+
+def row_place(index: int, num_contexts: int) -> float:
+    """Height of a row, in rows: a gap of 1.4 rows above each layer holds its name."""
+    return index + 1.4 * (index // num_contexts)
+
+
+def context_table(values: np.ndarray, tokens: np.ndarray, contexts: Sequence[str], measure: Measure) -> pd.DataFrame:
+    """values [L, C, S] as rows: layer, context, segment, the measure, n (tokens)."""
+    layer, context, segment = np.indices(values.shape)
+    return pd.DataFrame(
+        {
+            "layer": layer.ravel(),
+            "context": np.array(contexts, dtype=object)[context.ravel()],
+            "segment": segment.ravel(),
+            measure.name: values.ravel(),
+            "n": np.asarray(tokens)[context.ravel()],
+        }
+    )

@@ -1,0 +1,148 @@
+"""The map layer x neuron of one snapshot, coloured by segment or by strongest context. Knows no page and reads no files."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from app.charts.palette import context_colour, segment_colour
+from app.charts.theme import ink, style
+from app.texts import escaped
+from cpart_core.training.records import SHARED, Snapshot
+
+MOST_NAMED_CELLS = 60_000
+"""Above this many neurons the hover leaves out the strongest context, so that the page stays light."""
+
+
+def short_name(segment: int) -> str:
+    """What a block or a colour bar says of a segment: its number, or `shared`."""
+    return "shared" if segment == SHARED else str(segment)
+
+
+def bands(colours: Sequence[str]) -> list[list[float | str]]:
+    """A plotly colour scale of equal flat steps."""
+    edges = [(index / len(colours), colour) for index, colour in enumerate(colours)]
+    return [[place, colour] for start, colour in edges for place in (start, start + 1 / len(colours))]
+
+
+def strongest_context(snapshot: Snapshot) -> np.ndarray:
+    """[L, N] int16: the context in which each neuron's signature is greatest relative to the layer's mean; -1 where nothing was measured."""
+    signature = snapshot.signature.astype(np.float32)
+    mean = signature.mean(axis=1, keepdims=True)
+    relative = np.divide(signature, mean, out=np.zeros_like(signature), where=mean > 0)
+    return np.where(relative.max(axis=2) > 0, relative.argmax(axis=2), -1).astype(np.int16)
+
+
+def neuron_order(segment_of: np.ndarray, context_of: np.ndarray, by: str) -> np.ndarray:
+    """[L, N] neuron numbers in drawing order: `neuron` by number, `segment` by segment (shared first), contexts together inside each."""
+    if by == "neuron":
+        return np.broadcast_to(np.arange(segment_of.shape[1]), segment_of.shape)
+    if by != "segment":
+        raise ValueError(f"Neurons can be ordered by neuron or segment; got {by!r}.")
+    return np.lexsort((context_of, segment_of), axis=-1)
+
+
+def segment_map(
+    snapshot: Snapshot, contexts: Sequence[str], *, order: str, colour: str, selected: Collection[tuple[int, int]], dark: bool
+) -> go.Figure:
+    """The heat map. `colour` is segment or context; neurons that are not in `selected` turn grey when anything is selected."""
+    context_of = strongest_context(snapshot)
+    neurons = neuron_order(snapshot.segment_of, context_of, order)
+    segment = np.take_along_axis(snapshot.segment_of, neurons, axis=1)
+    context = np.take_along_axis(context_of, neurons, axis=1)
+    num_segments = snapshot.fusion_mass.shape[2]
+    if colour == "segment":
+        first, names = SHARED, [short_name(s) for s in range(SHARED, num_segments)]
+        colours = [segment_colour(s, dark) for s in range(SHARED, num_segments)]
+    else:
+        first, names = -1, ["not measured", *(escaped(name, 24) for name in contexts)]
+        colours = [context_colour(c, dark) for c in range(-1, len(contexts))]
+    if not (segment if colour == "segment" else context).min() < 0:
+        first, names, colours = 0, names[1:], colours[1:]
+    figure = go.Figure(
+        go.Heatmap(
+            z=segment if colour == "segment" else context,
+            customdata=np.dstack([neurons, segment]),
+            text=context_text(context, contexts),
+            colorscale=bands(colours),
+            zmin=first - 0.5,
+            zmax=first + len(names) - 0.5,
+            ygap=3,
+            hovertemplate="layer %{y} · neuron %{customdata[0]}<br>segment %{customdata[1]}%{text}<extra></extra>",
+            colorbar={
+                "title": {"text": colour, "side": "top"},
+                "tickvals": list(range(first, first + len(names))),
+                "ticktext": names,
+                "thickness": 14,
+                "outlinewidth": 0,
+            },
+        )
+    )
+    if selected:
+        figure.add_trace(veil(neurons, selected, dark))
+    if order == "segment" and colour == "segment":
+        label_blocks(figure, segment)
+    rows = len(segment)
+    figure.update_yaxes(title="layer", autorange="reversed", tickvals=list(range(rows)), showgrid=False, zeroline=False)
+    figure.update_xaxes(
+        title="neuron" if order == "neuron" else "neurons, ordered by segment",
+        showgrid=False,
+        zeroline=False,
+        showticklabels=order == "neuron",
+    )
+    figure.update_layout(height=max(240, min(900, 110 + 44 * rows)))
+    return style(figure, dark)
+
+
+def context_text(context: np.ndarray, contexts: Sequence[str]) -> np.ndarray | None:
+    """[L, N] the line of the hover that names the strongest context, or None for very large models."""
+    if context.size > MOST_NAMED_CELLS:
+        return None
+    lines = np.array([f"<br>strongest in {escaped(name, 40)}" for name in contexts] + ["<br>no signature measured yet"], dtype=object)
+    return lines[context]
+
+
+def veil(neurons: np.ndarray, selected: Collection[tuple[int, int]], dark: bool) -> go.Heatmap:
+    """A nearly opaque sheet over every neuron that is not selected."""
+    covered = np.ones(neurons.shape, dtype=np.float32)
+    place = np.argsort(neurons, axis=1)
+    for layer, neuron in selected:
+        if 0 <= layer < neurons.shape[0] and 0 <= neuron < neurons.shape[1]:
+            covered[layer, place[layer, neuron]] = np.nan
+    sheet = ink(dark).panel
+    return go.Heatmap(z=covered, colorscale=[[0, sheet], [1, sheet]], opacity=0.86, showscale=False, hoverinfo="skip", ygap=3)
+
+
+def label_blocks(figure: go.Figure, segment: np.ndarray) -> None:
+    """The segment's number in the middle of each block of at least 1/40 of the layer: the second cue beside colour."""
+    for layer, row in enumerate(segment):
+        edges = np.flatnonzero(np.diff(row)) + 1
+        for start, end in zip([0, *edges], [*edges, len(row)], strict=True):
+            if end - start >= len(row) / 40:
+                name = short_name(int(row[start]))
+                figure.add_annotation(
+                    x=(start + end - 1) / 2,
+                    y=layer,
+                    text=name,
+                    showarrow=False,
+                    font={"size": 12, "color": "white"},
+                    bgcolor="rgba(0,0,0,0.45)",
+                    borderpad=2,
+                )
+
+
+def segment_map_table(snapshot: Snapshot, contexts: Sequence[str]) -> pd.DataFrame:
+    """One row a neuron: layer, neuron, segment (-1 is the shared one), strongest_context."""
+    num_layers, num_neurons = snapshot.segment_of.shape
+    names = np.array([*contexts, ""], dtype=object)
+    return pd.DataFrame(
+        {
+            "layer": np.repeat(np.arange(num_layers), num_neurons),
+            "neuron": np.tile(np.arange(num_neurons), num_layers),
+            "segment": snapshot.segment_of.ravel(),
+            "strongest_context": names[strongest_context(snapshot).ravel()],
+        }
+    )
