@@ -1,0 +1,109 @@
+"""records.sqlite: its tables and how to open it. One writer (the trainer), many readers; pages write only commands and the launch event."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+DATABASE = "records.sqlite"
+WAIT_SECONDS = 10.0
+"""How long one connection waits for another's write to end."""
+
+NETWORK_FILESYSTEMS = ("nfs", "cifs", "smb", "lustre", "ceph", "afs", "gpfs", "beegfs", "9p", "drvfs", "fuse.")
+"""How the names of filesystems begin on which SQLite's WAL may corrupt, since it needs memory shared on one machine."""
+
+TABLES = """
+CREATE TABLE IF NOT EXISTS steps (step INTEGER PRIMARY KEY, tokens INTEGER, loss REAL, affinity_loss REAL, balance_loss REAL,
+    gradient_norm REAL, learning_rate REAL, seconds REAL, memory_bytes INTEGER, loss_by_context BLOB);
+CREATE TABLE IF NOT EXISTS evaluations (step INTEGER PRIMARY KEY, loss REAL, loss_by_context BLOB, tokens_by_context BLOB);
+CREATE TABLE IF NOT EXISTS changes (step INTEGER PRIMARY KEY, churn BLOB, seconds REAL, frozen INTEGER);
+CREATE TABLE IF NOT EXISTS events (id INTEGER PRIMARY KEY, time REAL, step INTEGER, kind TEXT, message TEXT);
+CREATE TABLE IF NOT EXISTS status (id INTEGER PRIMARY KEY CHECK (id = 1), time REAL, step INTEGER, phase TEXT,
+    tokens_per_second REAL, eta_seconds REAL, memory_bytes INTEGER);
+CREATE TABLE IF NOT EXISTS commands (id INTEGER PRIMARY KEY, time REAL, name TEXT, taken REAL);
+"""
+
+
+def open_for_writing(folder: Path) -> sqlite3.Connection:
+    """Open the run's database, making it if it is not there. ValueError when it is damaged or cannot be written."""
+    try:
+        connection = sqlite3.connect(folder / DATABASE, timeout=WAIT_SECONDS, isolation_level=None)
+    except sqlite3.Error as error:
+        raise ValueError(f"{DATABASE} of run {folder.name} cannot be opened: {error}.") from None
+    try:
+        connection.execute(f"PRAGMA journal_mode = {'DELETE' if on_network(folder) else 'WAL'}")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("PRAGMA trusted_schema = OFF")
+        connection.executescript(TABLES)
+    except sqlite3.Error as error:
+        connection.close()
+        raise ValueError(f"{DATABASE} of run {folder.name} cannot be written: {error}.") from None
+    return connection
+
+
+@contextmanager
+def reading(folder: Path, read_only: bool = False) -> Iterator[sqlite3.Connection]:
+    """Open for reading, and close. A missing database reads as an empty one; a damaged one raises ValueError, also from inside the block.
+
+    `read_only` says that nobody writes to this run, so that its folder may be one in which not even SQLite's helper files can be made.
+    """
+    path = folder / DATABASE
+    connection = None
+    try:
+        if path.is_symlink():
+            raise ValueError(f"{DATABASE} of run {folder.name} is a link; links are not accepted here.")
+        if path.exists():
+            still = (read_only or not os.access(folder, os.W_OK)) and not has_wal(path)
+            uri = f"{path.absolute().as_uri()}?mode=ro{'&immutable=1' if still else ''}"
+            connection = sqlite3.connect(uri, uri=True, timeout=WAIT_SECONDS, isolation_level=None)
+            connection.execute("PRAGMA trusted_schema = OFF")
+        else:
+            connection = sqlite3.connect(":memory:", isolation_level=None)
+            connection.executescript(TABLES)
+        yield connection
+    except sqlite3.Error as error:
+        raise ValueError(f"{DATABASE} of run {folder.name} cannot be read: {error}.") from None
+    finally:
+        if connection is not None:
+            connection.close()
+
+
+def has_wal(path: Path) -> bool:
+    """Is there a write-ahead log with something in it beside the database?"""
+    wal = path.with_name(path.name + "-wal")
+    return wal.exists() and wal.stat().st_size > 0
+
+
+def seal(folder: Path) -> None:
+    """Fold everything into the one file records.sqlite, as a sample needs it. ValueError while somebody else has it open."""
+    connection = open_for_writing(folder)
+    try:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        mode = connection.execute("PRAGMA journal_mode = DELETE").fetchone()[0]
+        connection.execute("VACUUM")
+    except sqlite3.Error as error:
+        raise ValueError(f"{DATABASE} of run {folder.name} cannot become one file: {error}. Stop its trainer and its pages.") from None
+    finally:
+        connection.close()
+    assert mode == "delete", mode
+
+
+def on_network(folder: Path) -> bool:
+    """Best effort: does the folder lie on a network filesystem? False where the system does not tell."""
+    try:
+        mounts = Path("/proc/mounts").read_text(errors="replace")
+    except OSError:
+        return False
+    best, kind = "", ""
+    place = str(folder.resolve()) + "/"
+    for line in mounts.splitlines():
+        words = line.split(" ")
+        if len(words) < 3:
+            continue
+        mount = words[1].replace("\\040", " ").rstrip("/") + "/"
+        if place.startswith(mount) and len(mount) >= len(best):
+            best, kind = mount, words[2]
+    return kind.startswith(NETWORK_FILESYSTEMS)

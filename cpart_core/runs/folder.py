@@ -1,0 +1,226 @@
+"""Run folders: where they are, listing, opening, renaming, deleting; and Run, through which everything else reads a run.
+
+No torch, no streamlit. A run id becomes a folder only when it fits the pattern of ids, so that no text from outside is ever a path.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from cpart_core.config import Settings
+from cpart_core.runs.atomic import clear_leftovers, remove_folder
+from cpart_core.runs.control import RunLock, send_command
+from cpart_core.runs.database import reading
+from cpart_core.runs.info import NAME_PATTERN, RunInfo, clean_name, read_info, write_info
+from cpart_core.runs.results import load_result, result_file, save_result
+from cpart_core.runs.snapshots import load_snapshot, snapshot_steps, steps_in
+from cpart_core.runs.state import RunState, run_state
+from cpart_core.runs.tables import (
+    ChangeTable,
+    EvaluationTable,
+    Event,
+    RecordTable,
+    read_changes,
+    read_evaluations,
+    read_events,
+    read_records,
+)
+from cpart_core.training.records import Snapshot
+
+PROJECT = Path(__file__).resolve().parents[2]
+YOUNG_SECONDS = 600.0
+"""Unfinished analysis files younger than this may be at work in another process."""
+MOST_RESULTS = 200
+"""Results of one kind kept in a folder; the oldest go. Every text that somebody types is one."""
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """A line of the list of runs. For a damaged run, `info` is None and `state.last_words` says why."""
+
+    id: str
+    name: str
+    created: str
+    """ISO time with zone; empty for a damaged run."""
+    read_only: bool
+    info: RunInfo | None
+    state: RunState
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder, opened. Holds no file open and remembers nothing that training may change: each call reads anew."""
+
+    folder: Path
+    info: RunInfo
+    read_only: bool
+    """True for samples: nothing is written into the folder."""
+
+    @property
+    def id(self) -> str:
+        return self.info.id
+
+    @property
+    def settings(self) -> Settings:
+        return self.info.settings
+
+    def state(self) -> RunState:
+        """How the run is now; never raises for what is on the disk."""
+        return run_state(self.folder, self.settings.training.steps, self.read_only)
+
+    def records(self, max_points: int = 2000, after_step: int = 0) -> RecordTable:
+        """Training steps after `after_step`, thinned to at most `max_points`, first and last kept. ValueError when damaged."""
+        with reading(self.folder, self.read_only) as connection:
+            return read_records(connection, len(self.info.contexts), max_points, after_step)
+
+    def evaluations(self) -> EvaluationTable:
+        """Validations during training. ValueError when damaged."""
+        with reading(self.folder, self.read_only) as connection:
+            return read_evaluations(connection, len(self.info.contexts))
+
+    def changes(self) -> ChangeTable:
+        """Partitions and repartitions. ValueError when damaged."""
+        with reading(self.folder, self.read_only) as connection:
+            return read_changes(connection, self.settings.model.num_layers)
+
+    def events(self) -> list[Event]:
+        """What happened, oldest first. ValueError when damaged."""
+        with reading(self.folder, self.read_only) as connection:
+            return read_events(connection)
+
+    def snapshot_steps(self) -> list[int]:
+        return snapshot_steps(self.folder)
+
+    def snapshot(self, step: int) -> Snapshot:
+        """ValueError when there is none of this step, or it is damaged."""
+        return load_snapshot(self.folder, step)
+
+    def checkpoint_steps(self) -> list[int]:
+        """Steps with a checkpoint, rising; whether it is sound is known when it is loaded."""
+        return steps_in(self.folder / "checkpoints")
+
+    def checkpoint_folder(self, step: int) -> Path:
+        return self.folder / "checkpoints" / f"step-{step:08d}"
+
+    def result_folders(self) -> tuple[Path, ...]:
+        """Where results may lie; new ones go to the last."""
+        own = self.folder / "analysis"
+        return (own, runs_root() / ".cache" / self.id) if self.read_only else (own,)
+
+    def result(self, name: str, request: dict[str, Any]) -> Any | None:
+        """The stored result of a request, or None when it has to be computed (also when the stored file is damaged)."""
+        file = result_file(name, request)
+        for folder in self.result_folders():
+            if (folder / file).is_file():
+                with suppress(ValueError):
+                    return load_result(folder / file, name)
+        return None
+
+    def store_result(self, name: str, request: dict[str, Any], result: Any) -> Path:
+        """Store a result; the path of its file. OSError when the disk refuses."""
+        folder = self.result_folders()[-1]
+        folder.mkdir(parents=True, exist_ok=True)
+        clear_leftovers(folder, YOUNG_SECONDS)
+        path = folder / result_file(name, request)
+        save_result(path, name, result)
+        kept = sorted(folder.glob(f"{name}-*.npz"), key=lambda entry: entry.stat().st_mtime_ns)
+        for old in kept[:-MOST_RESULTS]:
+            old.unlink(missing_ok=True)
+        return path
+
+    def send(self, command: str) -> None:
+        """pause, resume, step or stop. ValueError when nobody is there to obey."""
+        state = self.state()
+        if not (state.alive or state.phase == "starting"):
+            raise ValueError(f"Run {self.id} has no living trainer to {command} (it is {state.state}). Press Resume to go on training.")
+        send_command(self.folder, command)
+
+
+def runs_root() -> Path:
+    """Where a person's runs are: CPART_RUNS, or `runs/` in the project. May not exist yet."""
+    return Path(os.environ.get("CPART_RUNS") or PROJECT / "runs").absolute()
+
+
+def sample_root() -> Path:
+    """Where the finished examples are: CPART_SAMPLES, or `sample_checkpoints/` in the project. Nothing is ever written there."""
+    return Path(os.environ.get("CPART_SAMPLES") or PROJECT / "sample_checkpoints").absolute()
+
+
+def new_run_id() -> str:
+    """Local date and time and four characters of chance: sorts by age."""
+    return time.strftime("%Y%m%d-%H%M%S-") + "".join(secrets.choice("abcdefghijklmnopqrstuvwxyz0123456789") for _ in range(4))
+
+
+def roots() -> list[tuple[Path, bool]]:
+    """(root folder, read only), samples first. Where samples are being made, both are one root, which may be written."""
+    samples, own = sample_root(), runs_root()
+    return [(own, False)] if samples == own else [(samples, True), (own, False)]
+
+
+def run_folders() -> list[tuple[Path, bool]]:
+    """(folder, read only) of every run: samples by name, then a person's runs, newest first. Links that lead elsewhere are left out."""
+    found: dict[str, tuple[Path, bool]] = {}
+    for root, read_only in roots():
+        try:
+            entries = sorted(os.scandir(root), key=lambda entry: entry.name, reverse=not read_only)
+        except OSError:
+            continue
+        for entry in entries:
+            if NAME_PATTERN.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False):
+                found.setdefault(entry.name, (Path(entry.path), read_only))
+    return list(found.values())
+
+
+def list_runs() -> list[RunSummary]:
+    """Every run with its state, samples first, then the newest. Damaged ones are listed with the reason; the disk makes nothing raise."""
+    return [summary(folder, read_only) for folder, read_only in run_folders()]
+
+
+def summary(folder: Path, read_only: bool) -> RunSummary:
+    """One line of the list."""
+    try:
+        info = read_info(folder)
+    except ValueError as error:
+        return RunSummary(folder.name, folder.name, "", read_only, None, RunState("damaged", 0, 0, last_words=str(error)))
+    return RunSummary(info.id, info.name, info.created, read_only, info, run_state(folder, info.settings.training.steps, read_only))
+
+
+def open_run(run_id: str) -> Run:
+    """The run of that id. ValueError when the id is none, unknown, or its run.json is damaged."""
+    if not isinstance(run_id, str) or not NAME_PATTERN.fullmatch(run_id):
+        raise ValueError("This is not the id of a run. Choose one from the list of runs.")
+    for root, read_only in roots():
+        folder = root / run_id
+        if folder.is_dir() and not folder.is_symlink():
+            return Run(folder, read_info(folder), read_only)
+    raise ValueError(f"There is no run {run_id}. It may have been deleted; choose one from the list of runs.")
+
+
+def own_folder(run_id: str) -> Path:
+    """The folder of a run that may be changed, also of a damaged one. ValueError for samples and unknown ids."""
+    for folder, read_only in run_folders():
+        if folder.name == run_id and not read_only:
+            return folder
+    raise ValueError("This run is a sample or does not exist; it cannot be changed.")
+
+
+def rename_run(run_id: str, name: str) -> None:
+    """Give a run another label. ValueError when nothing readable is left of the name."""
+    folder = own_folder(run_id)
+    label = clean_name(name)
+    if not label:
+        raise ValueError("A run's name needs at least one visible character.")
+    write_info(folder, replace(read_info(folder), name=label))
+
+
+def delete_run(run_id: str) -> None:
+    """Delete a run with everything in it. ValueError while it is being trained, and for samples."""
+    folder = own_folder(run_id)
+    with RunLock(folder):
+        remove_folder(folder)

@@ -1,0 +1,113 @@
+"""RunInfo: what `run.json` says of a run, checked when read. Standard library only."""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, get_args, get_origin, get_type_hints
+
+from cpart_core.config import Settings, settings_from_dict
+from cpart_core.runs.atomic import read_small, write_file
+
+INFO = "run.json"
+FORMAT = 1
+LONGEST_NAME = 80
+TWIN_KINDS = ("", "dense", "random", "router", "oracle")
+JOINERS = "\u200c\u200d"
+"""Invisible, but Persian and many emoji are wrong without them."""
+NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+"""What a run's id, which is the name of its folder, may be."""
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """The identity of a run. `contexts` to `num_parameters` are empty or 0 until the corpus is built."""
+
+    id: str
+    name: str
+    """A label for people; never a path."""
+    created: str
+    """ISO time with zone."""
+    settings: Settings
+    contexts: tuple[str, ...] = ()
+    discovered: bool = False
+    """True when the contexts were found from gradients."""
+    fingerprint: str = ""
+    """Of the corpus."""
+    vocabulary_size: int = 0
+    num_parameters: int = 0
+    versions: dict[str, str] = field(default_factory=dict)
+    machine: dict[str, str] = field(default_factory=dict)
+    twin_of: str = ""
+    """Id of the run whose batches this one shares; empty = not a twin."""
+    twin_kind: str = ""
+    """What differs from it: dense, random, router, oracle; empty = not a twin."""
+    command: str = ""
+    """The command line that makes the same run again."""
+
+    def to_json(self) -> str:
+        return json.dumps({"format": FORMAT, **asdict(self)}, indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> RunInfo:
+        """Read `run.json`; ValueError that says what is wrong with it."""
+        try:
+            data = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"{INFO} is not valid JSON: {error}") from None
+        if not isinstance(data, dict) or data.pop("format", None) != FORMAT:
+            raise ValueError(f"{INFO} is not a run of format {FORMAT}.")
+        missing = sorted({item.name for item in fields(cls)} - set(data))
+        unknown = sorted(set(data) - {item.name for item in fields(cls)})
+        if missing or unknown:
+            raise ValueError(f"{INFO} lacks {missing} and has unknown {unknown}.")
+        values = {name: typed(name, data[name], wanted) for name, wanted in get_type_hints(cls).items()}
+        if not NAME_PATTERN.fullmatch(values["id"]):
+            raise ValueError(f"{INFO} has the id {values['id']!r}; allowed are a-z, 0-9 and -, at most 64 characters.")
+        if values["twin_kind"] not in TWIN_KINDS:
+            raise ValueError(f"{INFO} has twin_kind {values['twin_kind']!r}; allowed: {', '.join(TWIN_KINDS[1:])} or nothing.")
+        values["name"] = clean_name(values["name"]) or values["id"]
+        return cls(**values)
+
+
+def typed(name: str, value: Any, wanted: Any) -> Any:
+    """A JSON value as the type of its field in RunInfo, or ValueError."""
+    if wanted is Settings:
+        return settings_from_dict(value).check()
+    plain = get_origin(wanted) or wanted
+    if plain is tuple and isinstance(value, list) and all(isinstance(entry, str) for entry in value):
+        return tuple(value)
+    if plain is dict and isinstance(value, dict) and all(isinstance(entry, get_args(wanted)[1]) for entry in value.values()):
+        return value
+    if plain in (str, bool, int) and type(value) is plain and not (plain is int and value < 0):
+        return value
+    raise ValueError(f"{INFO}: {name} is {str(value)[:80]!r}, which is not a {plain.__name__}.")
+
+
+def clean_name(name: str) -> str:
+    """A person's name for a run as a safe label: one line, no control or direction-changing characters, at most 80 characters."""
+    shown = "".join(" " if character.isspace() else character for character in name)
+    kept = "".join(letter for letter in shown if letter in JOINERS or unicodedata.category(letter) not in ("Cc", "Cf", "Cs", "Co"))
+    return " ".join(kept.split())[:LONGEST_NAME].strip()
+
+
+def read_info(folder: Path) -> RunInfo:
+    """The RunInfo of a run folder. ValueError when it is missing, damaged, or of another run."""
+    try:
+        text = read_small(folder / INFO).decode()
+    except OSError as error:
+        raise ValueError(f"{INFO} cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{INFO} is not UTF-8 text.") from None
+    info = RunInfo.from_json(text)
+    if info.id != folder.name:
+        raise ValueError(f"{INFO} says that this is run {info.id}, but its folder is {folder.name}.")
+    return info
+
+
+def write_info(folder: Path, info: RunInfo) -> None:
+    """Write or replace `run.json` atomically. To change a field: `write_info(folder, replace(read_info(folder), ...))`."""
+    write_file(folder / INFO, info.to_json().encode())

@@ -1,0 +1,179 @@
+"""RecordWriter: the trainer's pen. Records, evaluations, changes, snapshots, events and the heartbeat go into the run folder through it.
+
+Rows are gathered and committed about twice a second. A full disk never stops training: what cannot be written waits in memory (bounded;
+beyond the bound every second waiting step is dropped, and an event says so) and is written when there is space again.
+Reading is in `tables`.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+
+from cpart_core.runs.database import open_for_writing
+from cpart_core.runs.snapshots import save_snapshot, truncate_snapshots
+from cpart_core.training.records import Record, Snapshot
+
+COMMIT_SECONDS = 0.5
+RETRY_SECONDS = 5.0
+"""Between two tries after the disk refused."""
+ROWS_A_COMMIT = 500
+"""A full disk may have room for a small transaction where one large one would never fit again."""
+MOST_WAITING_ROWS = 20_000
+MOST_WAITING_SNAPSHOTS = 8
+
+LIFE = ("launch", "start", "finish", "stop", "fail")
+"""Events that say where a run is in its life: a page started a trainer; it began; it reached its last step; was told to stop; failed."""
+EVENT_KINDS = (*LIFE, "pause", "continue", "note")
+
+STEP_ROW = "INSERT OR REPLACE INTO steps VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+EVALUATION_ROW = "INSERT OR REPLACE INTO evaluations VALUES (?, ?, ?, ?)"
+CHANGE_ROW = "INSERT OR REPLACE INTO changes VALUES (?, ?, ?, ?)"
+EVENT_ROW = "INSERT INTO events (time, step, kind, message) VALUES (?, ?, ?, ?)"
+STATUS_ROW = "INSERT OR REPLACE INTO status VALUES (1, ?, ?, ?, ?, ?, ?)"
+
+Row = tuple[str, tuple[object, ...]]
+
+
+@dataclass(frozen=True)
+class Heartbeat:
+    """What the trainer says of itself. NaN = not known (yet)."""
+
+    step: int
+    phase: str
+    """For people: building the corpus, training, evaluating, saving, paused, ..."""
+    tokens_per_second: float = float("nan")
+    eta_seconds: float = float("nan")
+    memory_bytes: int = 0
+
+
+class RecordWriter:
+    """Writes one run's records; the process must hold the run's lock (`control.RunLock`).
+
+    After `flush()` has returned True, everything given before survives the death of the process. Checkpoints should be written after it.
+    """
+
+    def __init__(self, folder: Path, commit_seconds: float = COMMIT_SECONDS, most_waiting: int = MOST_WAITING_ROWS) -> None:
+        """Open or make the database. ValueError when it is damaged or cannot be written."""
+        self.folder = folder
+        self.trouble = ""
+        """Why the last writing failed; empty when all is well. Worth a line in the terminal."""
+        self._connection = open_for_writing(folder)
+        self._commit_seconds = commit_seconds
+        self._most_waiting = most_waiting
+        self._rows: list[Row] = []
+        self._snapshots: list[Snapshot] = []
+        self._status: Row | None = None
+        self._dropped = 0
+        self._last_try = 0.0
+
+    def append(self, record: Record) -> None:
+        """Take a record with all that hangs on it (a `discovery` excepted: it belongs to the corpus). Never raises for the disk's sake."""
+        self._rows.append((STEP_ROW, step_row(record)))
+        if record.evaluation is not None:
+            by_context = np.asarray(record.evaluation.loss_by_context, "<f8").tobytes()
+            tokens = np.asarray(record.evaluation.tokens_by_context, "<i8").tobytes()
+            self._rows.append((EVALUATION_ROW, (record.step, float(record.evaluation.loss), by_context, tokens)))
+        if record.change is not None:
+            churn = np.asarray(record.change.churn, "<f8").tobytes()
+            self._rows.append((CHANGE_ROW, (record.step, churn, float(record.change.seconds), int(record.change.frozen))))
+        if record.snapshot is not None:
+            self._snapshots = [*self._snapshots, record.snapshot][-MOST_WAITING_SNAPSHOTS:]
+        self._flush_when_due()
+        self._drop_what_is_too_much()
+
+    def event(self, kind: str, message: str = "", step: int = 0) -> None:
+        """Note something that happened (`kind` is one of EVENT_KINDS) and write it at once."""
+        assert kind in EVENT_KINDS, kind
+        self._rows.append((EVENT_ROW, (time.time(), int(step), kind, message)))
+        self.flush()
+
+    def heartbeat(self, beat: Heartbeat) -> None:
+        """Say that the trainer is alive; cheap enough for every step. A new phase is written at once."""
+        row = (time.time(), int(beat.step), beat.phase, float(beat.tokens_per_second), float(beat.eta_seconds), int(beat.memory_bytes))
+        changed = self._status is None or self._status[1][2] != beat.phase
+        self._status = (STATUS_ROW, row)
+        if changed:
+            self.flush()
+        else:
+            self._flush_when_due()
+
+    def flush(self) -> bool:
+        """Write all that waits. False when the disk refused (`trouble` says why); it will be tried again."""
+        self._last_try = time.monotonic()
+        try:
+            while self._snapshots:
+                save_snapshot(self.folder, self._snapshots[0])
+                del self._snapshots[0]
+            while self._rows:
+                self._commit(self._rows[:ROWS_A_COMMIT])
+                del self._rows[:ROWS_A_COMMIT]
+            if self._dropped:
+                message = f"{self._dropped} steps are missing in the records: {self.trouble}."
+                self._commit([(EVENT_ROW, (time.time(), 0, "note", message))])
+                self._dropped = 0
+            if self._status is not None:
+                self._commit([self._status])
+        except (sqlite3.Error, OSError) as error:
+            self.trouble = f"the records could not be written ({error})"
+            return False
+        self.trouble = ""
+        return True
+
+    def truncate_after(self, step: int) -> None:
+        """Forget all later steps than `step`, before training goes on from there: no step may show twice. ValueError when refused."""
+        if not self.flush():
+            raise ValueError(f"Nothing can be removed from the records: {self.trouble}.")
+        try:
+            self._commit([(f"DELETE FROM {table} WHERE step > ?", (int(step),)) for table in ("steps", "evaluations", "changes")])
+            truncate_snapshots(self.folder, step)
+        except (sqlite3.Error, OSError) as error:
+            raise ValueError(f"The records after step {step} could not be removed: {error}.") from None
+
+    def close(self) -> None:
+        """Flush and close. Rows that the disk still refuses are lost."""
+        self.flush()
+        self._connection.close()
+
+    def __enter__(self) -> RecordWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        self.close()
+
+    def _commit(self, rows: list[Row]) -> None:
+        """All rows in one transaction."""
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            for statement, values in rows:
+                self._connection.execute(statement, values)
+            self._connection.execute("COMMIT")
+        except sqlite3.Error:
+            if self._connection.in_transaction:  # some errors have rolled it back already
+                self._connection.execute("ROLLBACK")
+            raise
+
+    def _flush_when_due(self) -> None:
+        waited = time.monotonic() - self._last_try
+        if waited >= RETRY_SECONDS or (not self.trouble and (waited >= self._commit_seconds or len(self._rows) >= ROWS_A_COMMIT)):
+            self.flush()
+
+    def _drop_what_is_too_much(self) -> None:
+        """Halve the waiting steps, evenly; what is rare (evaluations, changes, events) is kept."""
+        if len(self._rows) <= self._most_waiting:
+            return
+        kept = [row for number, row in enumerate(self._rows) if number % 2 or row[0] != STEP_ROW]
+        self._dropped += len(self._rows) - len(kept)
+        self._rows = kept
+
+
+def step_row(record: Record) -> tuple[object, ...]:
+    """The columns of `steps`, as Python's own numbers: SQLite would store numpy's as bytes."""
+    floats = (record.loss, record.affinity_loss, record.balance_loss, record.gradient_norm, record.learning_rate, record.seconds)
+    by_context = np.asarray(record.loss_by_context, "<f4").tobytes()
+    return (int(record.step), int(record.tokens), *(float(value) for value in floats), int(record.memory_bytes), by_context)

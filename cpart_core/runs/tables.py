@@ -1,0 +1,166 @@
+"""What pages read from records.sqlite, as numpy columns. NaN is stored as NULL and comes back as NaN."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+
+import numpy as np
+
+FEWEST_POINTS = 4
+
+
+@dataclass(frozen=True)
+class RecordTable:
+    """Training steps, K of them, C contexts; see training.records.Record for the meaning and unit of each column."""
+
+    step: np.ndarray
+    """[K] int64, rising."""
+    tokens: np.ndarray
+    loss: np.ndarray
+    affinity_loss: np.ndarray
+    balance_loss: np.ndarray
+    gradient_norm: np.ndarray
+    learning_rate: np.ndarray
+    seconds: np.ndarray
+    memory_bytes: np.ndarray
+    loss_by_context: np.ndarray
+    """[K, C] float32"""
+    stride: int
+    """Every how many steps a row was taken; 1 = all rows. The first and the last step are always there."""
+    total: int
+    """Rows that the table was taken from."""
+
+
+@dataclass(frozen=True)
+class EvaluationTable:
+    """Validations during training, K of them."""
+
+    step: np.ndarray
+    """[K] int64, rising."""
+    loss: np.ndarray
+    """[K] nats per token, mean over contexts."""
+    loss_by_context: np.ndarray
+    """[K, C]"""
+    tokens_by_context: np.ndarray
+    """[K, C] int64"""
+
+
+@dataclass(frozen=True)
+class ChangeTable:
+    """Partitions and repartitions, K of them."""
+
+    step: np.ndarray
+    """[K] int64, rising."""
+    churn: np.ndarray
+    """[K, L]; NaN at the first partition."""
+    seconds: np.ndarray
+    frozen: np.ndarray
+    """[K] bool"""
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened in a run; kinds in records.EVENT_KINDS."""
+
+    time: float
+    """Seconds since 1970."""
+    step: int
+    kind: str
+    message: str
+
+
+def read_records(connection: sqlite3.Connection, num_contexts: int, max_points: int = 2000, after_step: int = 0) -> RecordTable:
+    """Steps after `after_step`, at most `max_points` of them.
+
+    Rows are taken at multiples of a power of two, so that points stay where they are while a run grows. The rows are real steps, not means.
+    """
+    if max_points < FEWEST_POINTS:
+        raise ValueError(f"max_points is {max_points}; it must be at least {FEWEST_POINTS}.")
+    total, first, last = connection.execute("SELECT count(*), min(step), max(step) FROM steps WHERE step > ?", (after_step,)).fetchone()
+    if total:
+        integers("step", (first, last))
+    stride = 1
+    while total > max_points and (last - first) // stride + 3 > max_points:
+        stride *= 2
+    rows = connection.execute(
+        "SELECT step, tokens, memory_bytes, loss, affinity_loss, balance_loss, gradient_norm, learning_rate, seconds, loss_by_context "
+        "FROM steps WHERE step > ? AND (step % ? = 0 OR step = ? OR step = ?) ORDER BY step",
+        (after_step, stride, first, last),
+    ).fetchall()
+    step, tokens, memory, loss, affinity, balance, norm, rate, seconds, by_context = columns(rows, 10)
+    return RecordTable(
+        step=integers("step", step),
+        tokens=integers("tokens", tokens),
+        loss=floats("loss", loss),
+        affinity_loss=floats("affinity_loss", affinity),
+        balance_loss=floats("balance_loss", balance),
+        gradient_norm=floats("gradient_norm", norm),
+        learning_rate=floats("learning_rate", rate),
+        seconds=floats("seconds", seconds),
+        memory_bytes=integers("memory_bytes", memory),
+        loss_by_context=matrix("loss_by_context", by_context, "<f4", num_contexts),
+        stride=stride,
+        total=total,
+    )
+
+
+def read_evaluations(connection: sqlite3.Connection, num_contexts: int) -> EvaluationTable:
+    """All evaluations."""
+    rows = connection.execute("SELECT step, loss, loss_by_context, tokens_by_context FROM evaluations ORDER BY step").fetchall()
+    step, loss, by_context, tokens = columns(rows, 4)
+    return EvaluationTable(
+        step=integers("step", step),
+        loss=floats("loss", loss),
+        loss_by_context=matrix("loss_by_context", by_context, "<f8", num_contexts),
+        tokens_by_context=matrix("tokens_by_context", tokens, "<i8", num_contexts),
+    )
+
+
+def read_changes(connection: sqlite3.Connection, num_layers: int) -> ChangeTable:
+    """All partitions and repartitions."""
+    rows = connection.execute("SELECT step, churn, seconds, frozen FROM changes ORDER BY step").fetchall()
+    step, churn, seconds, frozen = columns(rows, 4)
+    return ChangeTable(
+        step=integers("step", step),
+        churn=matrix("churn", churn, "<f8", num_layers),
+        seconds=floats("seconds", seconds),
+        frozen=integers("frozen", frozen).astype(bool),
+    )
+
+
+def read_events(connection: sqlite3.Connection) -> list[Event]:
+    """All events, oldest first."""
+    rows = connection.execute("SELECT time, step, kind, message FROM events ORDER BY id").fetchall()
+    times, steps, kinds, messages = columns(rows, 4)
+    entries = zip(floats("time", times), integers("step", steps), kinds, messages, strict=True)
+    return [Event(float(when), int(step), str(kind), str(message)) for when, step, kind, message in entries]
+
+
+def columns(rows: list[tuple[object, ...]], count: int) -> list[tuple[object, ...]]:
+    """Rows -> columns; `count` empty columns when there is no row."""
+    return list(zip(*rows, strict=True)) if rows else [()] * count
+
+
+def integers(name: str, values: tuple[object, ...]) -> np.ndarray:
+    """[K] int64, or ValueError when something else is stored there."""
+    if not all(isinstance(value, int) for value in values):
+        raise ValueError(f"records.sqlite is damaged: column {name} holds something that is not a whole number.")
+    return np.array(values, dtype=np.int64)
+
+
+def floats(name: str, values: tuple[object, ...]) -> np.ndarray:
+    """[K] float64 with NaN for NULL, or ValueError when something else is stored there."""
+    if not all(value is None or isinstance(value, (float, int)) for value in values):
+        raise ValueError(f"records.sqlite is damaged: column {name} holds something that is not a number.")
+    return np.array(values, dtype=np.float64)
+
+
+def matrix(name: str, values: tuple[object, ...], dtype: str, width: int) -> np.ndarray:
+    """[K, width] from byte strings, or ValueError when one has another length. Width 0 (not known yet) is taken from the first row."""
+    if values and not width and isinstance(values[0], bytes):
+        width = len(values[0]) // np.dtype(dtype).itemsize
+    length = width * np.dtype(dtype).itemsize
+    if not all(isinstance(value, bytes) and len(value) == length for value in values):
+        raise ValueError(f"records.sqlite is damaged: column {name} does not hold {width} numbers in each row.")
+    return np.frombuffer(b"".join(value for value in values if isinstance(value, bytes)), dtype=dtype).reshape(len(values), width)
