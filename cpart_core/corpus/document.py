@@ -8,6 +8,8 @@ import numpy as np
 
 UNKNOWN = ""
 """The context of a document that came without a label."""
+TRAIN = "train"
+VALIDATION = "validation"
 
 
 @dataclass(frozen=True)
@@ -17,6 +19,8 @@ class Document:
     text: str
     context: str
     title: str
+    split: str = ""
+    """TRAIN or VALIDATION where the source itself says so (files named train.* and valid.*); empty = chosen by the seed."""
 
 
 @dataclass(frozen=True)
@@ -33,13 +37,15 @@ class Gathered:
 
     documents: tuple[Document, ...]
     skipped: tuple[Skipped, ...]
+    notes: tuple[str, ...] = ()
+    """Sentences for the person that are not about one piece of input."""
 
 
 @dataclass(frozen=True)
 class Split:
     """Tokens of many documents, one after another.
 
-    ids: [tokens] uint16. starts: [M + 1] int64 offsets of documents in ids. context: [M] int16 into Corpus.contexts, -1 where not yet known.
+    ids: [tokens] uint16. starts: [M + 1] int64 offsets of documents in ids. context: [M] int16 into Corpus.contexts, -1 where not known.
     Every document ends with the end-of-document token.
     """
 
@@ -51,7 +57,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Corpus:
-    """Documents cut into tokens, split by document. No text of the validation split is in the training split or in the tokenizer's training."""
+    """Documents cut into tokens, split by document. No text held out for validation is in the training split or trained the tokenizer."""
 
     contexts: tuple[str, ...]
     discovered: bool

@@ -1,0 +1,167 @@
+"""A person's own text: pasted, one file, or a folder.
+
+File kinds: .txt and .md (documents may be separated by lines that hold only <|doc|>), .csv, .jsonl, and each of them with .gz.
+Folder: every subfolder is a context, whatever lies below it; files beside the subfolders are left out and said so. A folder without
+subfolders is text without labels. Where a folder has a file train.*, then valid.* or validation.* is its held-out text, and test.* is left out.
+Links that lead out of the folder are not followed.
+"""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import os
+import zlib
+from pathlib import Path
+
+from cpart_core.config import CorpusSettings
+from cpart_core.corpus.document import TRAIN, UNKNOWN, VALIDATION, Document, Gathered, Skipped
+from cpart_core.corpus.passages import clean, separate
+from cpart_core.corpus.tables import csv_documents, jsonl_documents
+
+KINDS = (".txt", ".md", ".csv", ".jsonl")
+LARGEST_FILE = 200_000_000
+"""Bytes of one file, unpacked."""
+LARGEST_TOTAL = 500_000_000
+"""Bytes of a folder, unpacked: all text is held in memory once."""
+SPLITS = {"train": TRAIN, "valid": VALIDATION, "validation": VALIDATION, "test": "test"}
+
+
+def gather_pasted(text: str, context: str = UNKNOWN) -> Gathered:
+    """Documents of a text that was typed or pasted. ValueError where it is empty."""
+    documents = text_documents(text, "pasted text", context)
+    if not documents:
+        raise ValueError("The pasted text is empty.")
+    return Gathered(documents, ())
+
+
+def gather_file(path: Path, settings: CorpusSettings) -> Gathered:
+    """Documents of one file; ValueError where it cannot be used."""
+    skipped: list[Skipped] = []
+    documents = file_documents(path, path.name, settings, skipped)
+    if not documents:
+        reasons = "".join(f" {item.reason}." for item in skipped)
+        raise ValueError(f"{path.name} holds no text.{reasons}")
+    return Gathered(tuple(documents), tuple(skipped))
+
+
+def gather_folder(path: Path, settings: CorpusSettings) -> Gathered:
+    """Documents of all usable files below a folder; what is unusable is skipped with its reason. ValueError where nothing is left."""
+    root = path.expanduser()
+    if not root.is_dir():
+        raise ValueError(f"{path} is not a folder.")
+    root = root.resolve()
+    skipped: list[Skipped] = []
+    files = list_files(root, skipped)
+    by_context = any(file.parent != root for file in files)
+    documents: list[Document] = []
+    room = LARGEST_TOTAL
+    for file in files:
+        name = file.relative_to(root).as_posix()
+        split = split_in_folder(file, files)
+        reason = "the test split is left out" if split == "test" else ""
+        if by_context and file.parent == root:
+            reason = "it lies beside the folders of the contexts; put it into one of them"
+        elif room <= 0:
+            reason = f"the folder holds more than {LARGEST_TOTAL // 1_000_000} MB of text"
+        if reason:
+            skipped.append(Skipped(name, reason))
+            continue
+        try:
+            found = file_documents(
+                file, name, settings, skipped, context=file.relative_to(root).parts[0] if by_context else UNKNOWN, split=split
+            )
+        except ValueError as error:
+            skipped.append(Skipped(name, str(error)))
+            continue
+        room -= sum(len(document.text) for document in found)
+        documents += found
+    if not documents:
+        reasons = "".join(f" {item.title}: {item.reason}" for item in skipped[:3])
+        raise ValueError(f"The folder {root.name} holds no text that can be used ({', '.join(KINDS)}).{reasons}")
+    return Gathered(tuple(documents), tuple(skipped))
+
+
+def list_files(root: Path, skipped: list[Skipped]) -> list[Path]:
+    """Files of the known kinds below root, sorted; hidden ones are passed over, links that lead out are said."""
+    found: list[Path] = []
+    for folder, folders, names in os.walk(root):
+        for name in sorted(folders + names):
+            path = Path(folder) / name
+            title = path.relative_to(root).as_posix()
+            if name.startswith("."):
+                continue
+            if path.is_symlink() and (path.is_dir() or not path.resolve().is_relative_to(root)):
+                skipped.append(Skipped(title, "it is a link to another folder, which is not followed"))
+            elif name in names and not path.is_file():
+                skipped.append(Skipped(title, "it is not a plain file"))
+            elif name in names and kind_of(path) is None:
+                skipped.append(Skipped(title, f"its kind is not one of {', '.join(KINDS)} (also with .gz)"))
+            elif name in names:
+                found.append(path)
+        folders[:] = [name for name in folders if not name.startswith(".")]
+    return sorted(found, key=lambda path: path.relative_to(root).parts)
+
+
+def kind_of(path: Path) -> str | None:
+    """One of KINDS, .gz aside; None for other files."""
+    kind = Path(path.name.lower().removesuffix(".gz")).suffix
+    return kind if kind in KINDS else None
+
+
+def split_of(name: str) -> str:
+    """What a name such as train.txt.gz says: TRAIN, VALIDATION, "test", or nothing."""
+    return SPLITS.get(name.split(".")[0].lower(), "")
+
+
+def split_in_folder(file: Path, files: list[Path]) -> str:
+    """As split_of, but only where a train.* file stands beside: a lone test.txt is text like any other."""
+    beside = any(other.parent == file.parent and split_of(other.name) == TRAIN for other in files)
+    return split_of(file.name) if beside else ""
+
+
+def file_documents(
+    path: Path, title: str, settings: CorpusSettings, skipped: list[Skipped], context: str = UNKNOWN, split: str = ""
+) -> tuple[Document, ...] | list[Document]:
+    """Documents of one file by its kind; ValueError says what is wrong with it."""
+    kind = kind_of(path)
+    if kind is None:
+        raise ValueError(f"{title}: this kind of file is not known. Known: {', '.join(KINDS)} (also with .gz).")
+    text = read_text(path, title)
+    if kind == ".csv":
+        return csv_documents(text, title, settings, skipped, context=context, split=split)
+    if kind == ".jsonl":
+        return jsonl_documents(text, title, settings, skipped, context=context, split=split)
+    documents = text_documents(text, title, context, split)
+    if not documents:
+        skipped.append(Skipped(title, "it is empty"))
+    return documents
+
+
+def text_documents(text: str, title: str, context: str = UNKNOWN, split: str = "") -> tuple[Document, ...]:
+    pieces = separate(clean(text))
+    many = len(pieces) > 1
+    return tuple(
+        Document(piece, context, f"{title}, document {number}" if many else title, split) for number, piece in enumerate(pieces, start=1)
+    )
+
+
+def read_text(path: Path, title: str) -> str:
+    """Text of a UTF-8 file (or UTF-16 with a byte order mark); ValueError for anything else, with nothing guessed."""
+    try:
+        with gzip.open(path) if path.name.lower().endswith(".gz") else open(path, "rb") as file:
+            data = file.read(LARGEST_FILE + 1)
+    except FileNotFoundError:
+        raise ValueError(f"There is no file {title}.") from None
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(f"{title} cannot be read: {getattr(error, 'strerror', None) or error}.") from None
+    if len(data) > LARGEST_FILE:
+        raise ValueError(f"{title} is larger than {LARGEST_FILE // 1_000_000} MB. Cut it into smaller files in a folder.")
+    encoding = "utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8"
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{title} is not {encoding.upper()} text (byte {error.start:,}). Save it as UTF-8.") from None
+    if "\0" in text:
+        raise ValueError(f"{title} is a binary file, not text (it holds zero bytes).")
+    return clean(text)

@@ -1,0 +1,61 @@
+"""Hugging Face datasets, by name or local path. The `datasets` library is an extra and is imported only here."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from cpart_core.config import CorpusSettings
+from cpart_core.corpus.document import Document, Gathered, Skipped
+from cpart_core.corpus.files import LARGEST_TOTAL, split_of
+from cpart_core.corpus.tables import row_documents
+
+
+def gather_dataset(settings: CorpusSettings) -> Gathered:
+    """Rows of a dataset: "owner/name", "owner/name:configuration", or a local path (also one that save_to_disk wrote).
+
+    Splits named train and validation are kept as such, test is left out. Code in a dataset's repository is never run.
+    ValueError where the extra is missing or the dataset cannot be read.
+    """
+    try:
+        datasets = importlib.import_module("datasets")
+    except ImportError:
+        raise ValueError("Reading a Hugging Face dataset needs the extra `hub`: pip install '.[hub]' in CPart's folder.") from None
+    try:
+        splits = load(datasets, settings.path)
+        names = [name for name in splits if split_of(f"{name}.x") != "test"] or list(splits)
+        skipped = [Skipped(f"{settings.path} {name}", "the test split is left out") for name in splits if name not in names]
+        documents: list[Document] = []
+        for name in names:
+            title = f"{settings.path} {name}"
+            documents += row_documents(limited(splits[name]), title, settings, skipped, split=split_of(f"{name}.x"))
+    except ValueError:
+        raise
+    except Exception as error:  # noqa: BLE001  the library and the network raise of all kinds; none may end the program
+        raise ValueError(f"The dataset {settings.path!r} cannot be read: {error}") from None
+    if not documents:
+        reasons = "; ".join(f"{item.title}: {item.reason}" for item in skipped[:3])
+        raise ValueError(f"The dataset {settings.path!r} gives no text. {reasons}")
+    return Gathered(tuple(documents), tuple(skipped))
+
+
+def load(datasets: Any, path: str) -> dict[str, Any]:
+    """Split name -> rows."""
+    folder = Path(path).expanduser()
+    if any((folder / name).is_file() for name in ("dataset_dict.json", "dataset_info.json", "state.json")):
+        loaded = datasets.load_from_disk(str(folder))
+        return dict(loaded) if isinstance(loaded, dict) else {"train": loaded}
+    name, _, configuration = (str(folder), "", "") if folder.exists() else path.partition(":")
+    return dict(datasets.load_dataset(name, configuration or None, streaming=True))
+
+
+def limited(rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Rows until their text reaches the limit of a source: a streamed dataset may have no end."""
+    size = 0
+    for row in rows:
+        yield row
+        size += sum(len(value) for value in row.values() if isinstance(value, str))
+        if size > LARGEST_TOTAL:
+            return

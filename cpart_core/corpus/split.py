@@ -1,0 +1,190 @@
+"""Which documents are used, and which are held out: duplicates, size limits, and the split into training and validation."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from random import Random
+
+from cpart_core.config import CorpusSettings
+from cpart_core.corpus.document import UNKNOWN, VALIDATION, Document, Gathered, Skipped
+from cpart_core.corpus.passages import PASSAGE, clean, clean_name, passages
+
+MOST_CONTEXTS = 256
+FEWEST_CHARACTERS = 400
+SHORTEST_PASSAGE = 150
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Documents of both splits, context by context. contexts is (UNKNOWN,) where there are no labels."""
+
+    contexts: tuple[str, ...]
+    train: tuple[Document, ...]
+    validation: tuple[Document, ...]
+    skipped: tuple[Skipped, ...]
+    notes: tuple[str, ...]
+
+
+def choose(gathered: Gathered, settings: CorpusSettings, seed: int) -> Chosen:
+    """Clean, drop duplicates, cut to size and split each context; ValueError where too little is left."""
+    notes: list[str] = []
+    skipped: list[Skipped] = []
+    documents = labelled(cleaned(gathered.documents, skipped), skipped, notes)
+    contexts = chosen_contexts(documents, settings)
+    cut = []
+    for name in contexts:
+        cut += cut_context([document for document in documents if document.context == name], name, settings, notes)
+    unique = without_duplicates(cut, notes)
+    train: list[Document] = []
+    validation: list[Document] = []
+    for name in contexts:
+        mine = [document for document in unique if document.context == name]
+        for_training, held_out = split_context(mine, name, settings, seed, notes)
+        train += for_training
+        validation += held_out
+    if not train or not validation:
+        raise ValueError("There is too little text to hold some out for validation. Give at least two documents, or a longer one.")
+    kept = tuple(name for name in contexts if any(document.context == name for document in train))
+    return Chosen(kept, tuple(train), tuple(d for d in validation if d.context in kept), tuple(skipped), tuple(notes))
+
+
+def cleaned(documents: tuple[Document, ...], skipped: list[Skipped]) -> list[Document]:
+    """Documents with clean text and names; empty ones are counted and left out."""
+    found = [replace(document, text=clean(document.text), context=clean_name(document.context)) for document in documents]
+    kept = [document for document in found if document.text.strip()]
+    if len(kept) < len(found):
+        skipped.append(Skipped(f"{len(found) - len(kept)} documents", "they are empty"))
+    return kept
+
+
+def labelled(documents: list[Document], skipped: list[Skipped], notes: list[str]) -> list[Document]:
+    """Documents that all have a label, or none: without any, or with a single one, contexts are left to be discovered."""
+    with_label = [document for document in documents if document.context != UNKNOWN]
+    names = {document.context for document in with_label}
+    if len(names) == 1 and len(with_label) == len(documents):
+        notes.append(f"There is only one context ({names.pop()}), so there is nothing to tell apart by label.")
+        return [replace(document, context=UNKNOWN) for document in documents]
+    if not names or len(with_label) == len(documents):
+        return documents
+    skipped.append(Skipped(f"{len(documents) - len(with_label)} documents", "they have no context label, and others have one"))
+    return with_label
+
+
+def chosen_contexts(documents: list[Document], settings: CorpusSettings) -> tuple[str, ...]:
+    """Names of the contexts to use, in order of appearance; ValueError where there is nothing, or far too many."""
+    names = tuple(dict.fromkeys(document.context for document in documents))
+    size = sum(len(document.text) for document in documents)
+    if size < FEWEST_CHARACTERS:
+        raise ValueError(f"There are only {size} characters of text; at least {FEWEST_CHARACTERS} are needed, some 100,000 to learn from.")
+    if settings.contexts and names != (UNKNOWN,):
+        unknown = sorted(set(settings.contexts) - set(names))
+        if unknown:
+            raise ValueError(f"Unknown context {', '.join(unknown)}. The text has: {', '.join(names[:30])}.")
+        names = tuple(name for name in names if name in settings.contexts)
+    if len(names) > MOST_CONTEXTS:
+        raise ValueError(
+            f"The text has {len(names):,} different contexts ({', '.join(names[:3])}, ...); at most {MOST_CONTEXTS} are allowed. "
+            f"Is {settings.context_column!r} the column with the context?"
+        )
+    return names
+
+
+def called(name: str) -> str:
+    """How a context is named in a sentence."""
+    return f"Context {name}" if name != UNKNOWN else "The text"
+
+
+def cut_context(documents: list[Document], name: str, settings: CorpusSettings, notes: list[str]) -> list[Document]:
+    """Documents short enough that a fair share can be held out: too few are cut into passages, too long ones are shortened."""
+    needed = math.ceil(1 / settings.validation_share)
+    decided = any(document.split == VALIDATION for document in documents)
+    if len(documents) < needed and not decided:
+        return cut_into_passages(documents, name, needed, notes)
+    longest = max(PASSAGE, settings.kilobytes_per_context * 1000 // needed)
+    if decided:
+        # files that say their split are often one book each: passages cannot cross over, so nothing need be lost
+        return [piece for document in documents for piece in in_passages(document, longest)]
+    shortened = [replace(document, text=passages(document.text, longest)[0]) for document in documents]
+    count = sum(len(short.text) < len(document.text) for short, document in zip(shortened, documents, strict=True))
+    if count:
+        notes.append(f"{called(name)}: {count} documents were cut to their first {longest / 1000:g} kB, so that none outweighs the others.")
+    return shortened
+
+
+def cut_into_passages(documents: list[Document], name: str, needed: int, notes: list[str]) -> list[Document]:
+    """Few documents as many passages, if they are long enough for that."""
+    size = sum(len(document.text) for document in documents)
+    limit = min(PASSAGE, max(SHORTEST_PASSAGE, size // (2 * needed)))
+    pieces = [piece for document in documents for piece in in_passages(document, limit)]
+    if len(pieces) > len(documents):
+        notes.append(
+            f"{called(name)} has only {len(documents)} document{'s' * (len(documents) > 1)}: cut into {len(pieces)} passages, "
+            f"so training and validation hold different passages of the same text."
+        )
+    return pieces
+
+
+def in_passages(document: Document, limit: int) -> list[Document]:
+    pieces = passages(document.text, limit)
+    if len(pieces) == 1:
+        return [document]
+    return [
+        replace(document, text=text, title=f"{document.title}, passage {number}")
+        for number, text in enumerate(pieces, start=1)
+        if text.strip()
+    ]
+
+
+def without_duplicates(documents: list[Document], notes: list[str]) -> list[Document]:
+    """Each text once over all contexts and splits (white space at its ends aside); what was named for validation stays there."""
+    first: dict[str, Document] = {}
+    for document in documents:
+        text = document.text.strip()
+        if text not in first or (document.split == VALIDATION and first[text].split != VALIDATION):
+            first[text] = document
+    if len(first) < len(documents):
+        notes.append(f"{len(documents) - len(first):,} documents with the very text of another one were left out.")
+    kept = {id(document) for document in first.values()}
+    return [document for document in documents if id(document) in kept]
+
+
+def split_context(
+    documents: list[Document], name: str, settings: CorpusSettings, seed: int, notes: list[str]
+) -> tuple[list[Document], list[Document]]:
+    """(training, validation) documents of one context, within its size; by the seed where the source does not say."""
+    size, share = settings.kilobytes_per_context * 1000, settings.validation_share
+    shuffled = list(documents)
+    Random(f"cpart split {seed} {name}").shuffle(shuffled)
+    held_out = [document for document in shuffled if document.split == VALIDATION]
+    if held_out:
+        train = fill([document for document in shuffled if document.split != VALIDATION], int(size * (1 - share)))
+        held_out = fill(held_out, int(size * share))
+        kept = train + held_out
+    else:
+        kept = fill(shuffled, size)
+        count = min(max(1, round(len(kept) * share)), len(kept) - 1)
+        train, held_out = kept[count:], kept[:count]
+    say_what_was_left(documents, kept, name, notes)
+    if not train:
+        notes.append(f"{called(name)} has no training text and is left out.")
+    elif not held_out:
+        notes.append(f"{called(name)} has no validation text: its one document is too short to cut, so its validation loss stays empty.")
+    return train, held_out
+
+
+def fill(documents: list[Document], size: int) -> list[Document]:
+    """Documents in order, those that still fit into `size` bytes; at least one."""
+    kept: list[Document] = []
+    for document in documents:
+        length = len(document.text.encode())
+        if length <= size or not kept:
+            kept.append(document)
+            size -= length
+    return kept
+
+
+def say_what_was_left(documents: list[Document], kept: list[Document], name: str, notes: list[str]) -> None:
+    found, used = (sum(len(document.text.encode()) for document in group) / 1000 for group in (documents, kept))
+    if used < 0.95 * found:
+        notes.append(f"{called(name)}: {used:,.0f} of {found:,.0f} kB used ({len(kept):,} of {len(documents):,} documents).")
