@@ -126,9 +126,8 @@ def module_sources(package: str = "") -> Iterator[tuple[str, str]]:
 
 
 def read_library() -> Iterator[Document]:
-    return itertools.chain.from_iterable(
-        library_documents(name, source, "library") for name, source in module_sources() if not is_table(name)
-    )
+    for name, source in module_sources():
+        yield from library_documents(name, source, "library")
 
 
 def read_tests() -> Iterator[Document]:

@@ -2,7 +2,8 @@
 
 File kinds: .txt and .md (documents may be separated by lines that hold only <|doc|>), .csv, .jsonl, and each of them with .gz.
 Folder: every subfolder is a context, whatever lies below it; files beside the subfolders are left out and said so. A folder without
-subfolders is text without labels. Where a folder has a file train.*, then valid.* or validation.* is its held-out text, and test.* is left out.
+subfolders is text without labels. Where a folder has a file train.*, then valid.* or validation.* is its held-out text, and test.* is
+left out.
 Links that lead out of the folder are not followed.
 """
 

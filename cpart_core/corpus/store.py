@@ -83,7 +83,8 @@ def load_corpus(folder: Path) -> Corpus:
 
 def read_split(name: str, arrays: dict[str, np.ndarray], facts: dict[str, Any], vocabulary_size: int) -> Split:
     """One split, with every index checked before it can be used."""
-    split = Split(*(arrays[f"{name}_{key}"] for key in TYPES), titles=tuple(map(str, facts["titles"][name])))
+    ids, starts, context = (arrays[f"{name}_{key}"] for key in TYPES)
+    split = Split(ids, starts, context, tuple(map(str, facts["titles"][name])))
     for key, wanted in TYPES.items():
         array = getattr(split, key)
         if array.dtype != wanted or array.ndim != 1:
