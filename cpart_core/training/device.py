@@ -1,0 +1,46 @@
+"""Device, number format and threads: what the hardware has and what is worth using."""
+
+from __future__ import annotations
+
+import os
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+
+from cpart_core.config import TrainingSettings
+
+
+def choose_device(settings: TrainingSettings) -> torch.device:
+    """Raises ValueError when a GPU is asked for and there is none."""
+    if settings.device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device is cuda, but torch sees no GPU here. Choose cpu or auto.")
+    if settings.device == "cpu" or not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device("cuda")
+
+
+def choose_precision(settings: TrainingSettings, device: torch.device) -> torch.dtype:
+    """bfloat16 where the hardware multiplies it faster than float32: CUDA from Ampere on, CPUs with AMX tiles."""
+    if settings.precision != "auto":
+        return torch.bfloat16 if settings.precision == "bf16" else torch.float32
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
+    return torch.bfloat16 if cpu_has_amx() else torch.float32
+
+
+def cpu_has_amx() -> bool:
+    """Whether this CPU has bf16 tile products (Intel AMX)."""
+    return bool(torch.cpu.get_capabilities().get("amx_bf16", False))
+
+
+def set_threads(settings: TrainingSettings) -> int:
+    """0 = all cores but one: the page and the operating system need the last one. Returns what was set."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+    threads = settings.threads or max(1, cores - 1)
+    torch.set_num_threads(threads)
+    return threads
+
+
+def autocast(device: torch.device, precision: torch.dtype) -> AbstractContextManager[object]:
+    """Products in bf16, everything that sums in fp32; nothing at all for fp32."""
+    return torch.autocast(device.type, dtype=precision) if precision == torch.bfloat16 else nullcontext()

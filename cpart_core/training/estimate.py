@@ -1,0 +1,45 @@
+"""What a run will need, computed from its settings alone. No torch: the Train page says it before anything is started."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cpart_core.config import Settings
+
+PROCESS_BYTES = 450_000_000
+"""Resident memory of Python with torch, measured before any model exists."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    num_parameters: int
+    active_parameters: int
+    """Used for one token once fusion is applied: top-k leaves the segments out that are not chosen."""
+    memory_bytes: int
+    """Process, weights, gradients, two optimizer moments, activations of one step. An estimate: real use is measured in the run."""
+    flops_per_step: float
+    """6 x active parameters x tokens, plus attention."""
+    tokens_per_step: int
+    total_tokens: int
+
+
+def estimate(settings: Settings) -> Estimate:
+    """vocabulary_size counts as set, although a small corpus may give a smaller vocabulary."""
+    model, training = settings.model, settings.training
+    head_width = model.width // model.num_heads
+    attention = (model.num_heads + 2 * model.num_kv_heads) * head_width * model.width + model.width**2
+    neuron = 3 * model.width
+    fusion = 0 if model.fusion == "uniform" else model.fusion_width * (model.width + model.num_segments)
+    embedding = settings.corpus.vocabulary_size * model.width
+    layer = attention + neuron * model.num_neurons + fusion + 2 * model.width
+    active_neurons = model.num_neurons
+    if model.execution == "topk":
+        active_neurons = model.shared_neurons + model.top_k * (model.num_neurons - model.shared_neurons) // model.num_segments
+    parameters = model.num_layers * layer + embedding + model.width
+    active = parameters - model.num_layers * neuron * (model.num_neurons - active_neurons)
+    tokens = training.batch_size * model.context_length
+    # Per token and layer: about 16 numbers of the width and 4 of the neurons are kept for backward, and three copies of the logits.
+    kept = model.num_layers * (16 * model.width + 4 * model.num_neurons) + 3 * settings.corpus.vocabulary_size
+    memory = PROCESS_BYTES + 16 * parameters + 4 * tokens * kept
+    flops = 6.0 * active * tokens + 12.0 * model.num_layers * model.width * model.context_length * tokens
+    return Estimate(parameters, active, memory, flops, tokens, tokens * training.steps)

@@ -1,0 +1,51 @@
+"""One pass over validation rows: loss by context, and what fusion does there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cpart_core.corpus.batches import Batch
+from cpart_core.model.decoder import Decoder
+from cpart_core.training.losses import mean_by_group, token_losses
+from cpart_core.training.records import Evaluation
+
+
+@dataclass(frozen=True)
+class Look:
+    evaluation: Evaluation
+    fusion_mass: np.ndarray
+    """[L, C, S] mean alpha."""
+    chosen_share: np.ndarray
+    """[L, C, S] share of tokens for which the segment is computed."""
+
+
+@torch.no_grad()
+def look(model: Decoder, rows: Sequence[Batch], num_contexts: int, device: torch.device) -> Look:
+    """Each token counts once; a context without validation text is NaN in the loss and 0 in the mass."""
+    model.eval()
+    L, S = model.settings.num_layers, model.settings.num_segments
+    mass = torch.zeros(2, L, num_contexts + 1, S, device=device)
+    losses: list[Tensor] = []
+    contexts: list[Tensor] = []
+    for batch in rows:
+        ids = torch.from_numpy(batch.ids).to(device)
+        start = torch.from_numpy(batch.start[:, :-1].astype(np.int64)).to(device)
+        context = torch.from_numpy(batch.context[:, :-1].astype(np.int64)).to(device)
+        losses.append(token_losses(model(ids[:, :-1], start), ids[:, 1:]).flatten())
+        contexts.append(context.flatten())
+        group = torch.where(contexts[-1] < 0, num_contexts, contexts[-1])
+        for number, layer in enumerate(model.feedforwards()):
+            assert layer.last_alpha is not None and layer.last_weight is not None
+            mass[0, number].index_add_(0, group, layer.last_alpha.flatten(0, 1))
+            mass[1, number].index_add_(0, group, (layer.last_weight.flatten(0, 1) > 0).float())
+    by_context, count = mean_by_group(torch.cat(losses), torch.cat(contexts), num_contexts)
+    shares = (mass[:, :, :-1] / count.clamp(min=1)[:, None]).cpu().numpy().astype(np.float32)
+    known = by_context[count > 0]
+    # Before contexts are discovered no token has one: then the loss is over all tokens alike.
+    overall = float(known.mean()) if len(known) else float(torch.cat(losses).double().mean())
+    return Look(Evaluation(overall, by_context.cpu().numpy(), count.cpu().numpy()), shares[0], shares[1])
