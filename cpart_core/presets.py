@@ -33,8 +33,9 @@ QUICK = Settings().with_values(
         "learning_rate": 3e-3,
         "warmup_steps": 20,
         "first_step": 50,
-        "every": 50,
-        "freeze_step": 200,
+        "every": 25,
+        "freeze_step": 150,
+        "fusion_step": 100,
         "signature_every": 5,
         "evaluate_every": 25,
         "evaluation_rows": 4,
@@ -43,10 +44,17 @@ QUICK = Settings().with_values(
     }
 )
 
-FIVE = Settings().with_values({"steps": 1500, "freeze_step": 600, "snapshot_every": 50, "checkpoint_every": 250})
+FIVE = Settings().with_values({"steps": 1500, "checkpoint_every": 250})
 
 SAMPLE = Settings().with_values(
-    {"steps": 1200, "shared_neurons": 64, "num_neurons": 576, "freeze_step": 600, "snapshot_every": 100, "checkpoint_every": 300, "keep_checkpoints": 1}
+    {
+        "steps": 1200,
+        "shared_neurons": 64,
+        "num_neurons": 576,
+        "snapshot_every": 100,
+        "checkpoint_every": 300,
+        "keep_checkpoints": 1,
+    }
 )
 
 PRESETS: tuple[Preset, ...] = (

@@ -25,13 +25,21 @@ first steps:
 def build_parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     """The parser of all commands; `argv` only says whether `--help-all` asks for the settings that are folded away."""
     parser = argparse.ArgumentParser(
-        prog="python -m cpart_core", description=DESCRIPTION, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+        prog="python -m cpart_core",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"CPart {__version__}")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for command in COMMANDS:
         added = subparsers.add_parser(
-            command.NAME, help=command.HELP, description=command.HELP, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+            command.NAME,
+            help=command.HELP,
+            description=command.HELP,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
         )
         command.add_arguments(added, "--help-all" in argv)
         execute: Callable[[argparse.Namespace], int] = command.execute

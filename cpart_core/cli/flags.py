@@ -24,8 +24,12 @@ LARGEST_SETTINGS_FILE = 1_000_000
 def add_setting_flags(parser: argparse.ArgumentParser, show_all: bool) -> None:
     """One flag a setting, in the four groups; advanced ones are shown by `--help-all` only, but always work."""
     parser.add_argument("--help-all", action="help", help="show every setting, the advanced ones too")
-    parser.add_argument("--preset", choices=[entry.name for entry in PRESETS], help="; ".join(f"{entry.name}: {entry.help}" for entry in PRESETS))
-    parser.add_argument("--settings", metavar="FILE.json", type=Path, help="read settings from a JSON file (as in a run's run.json); flags override it")
+    parser.add_argument(
+        "--preset", choices=[entry.name for entry in PRESETS], help="; ".join(f"{entry.name}: {entry.help}" for entry in PRESETS)
+    )
+    parser.add_argument(
+        "--settings", metavar="FILE.json", type=Path, help="read settings from a JSON file (as in a run's run.json); flags override it"
+    )
     groups = {name: parser.add_argument_group(title) for name, title in GROUP_TITLES.items()}
     for group_name, item, default in Settings().items():
         shown = show_all or not item.metadata["advanced"]
@@ -45,7 +49,9 @@ def settings_from_flags(arguments: argparse.Namespace) -> Settings:
     settings = preset(arguments.preset) if arguments.preset else Settings()
     if arguments.settings:
         settings = read_settings(arguments.settings)
-    given = {name.removeprefix("setting_"): value for name, value in vars(arguments).items() if name.startswith("setting_") and value is not None}
+    given = {
+        name.removeprefix("setting_"): value for name, value in vars(arguments).items() if name.startswith("setting_") and value is not None
+    }
     return settings.with_values(given).check()
 
 

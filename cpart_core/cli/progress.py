@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
-from typing import TextIO
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TextIO
 
-from cpart_core.training.records import Record
+if TYPE_CHECKING:
+    from cpart_core.training.records import Record
 
 FIRST_STEPS_WITHOUT_ETA = 20
 """The first steps are slow (allocation, caches); a guess from them would mislead."""
@@ -69,3 +71,15 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def share_line(stream: TextIO) -> Callable[..., None]:
+    """A progress function for analysis: (share 0..1, sentence) on one rewritten line; silent where nobody watches."""
+    if not stream.isatty():
+        return lambda *_: None
+
+    def show(share: float, say: str, *_: object) -> None:
+        end = "\r\x1b[2K" if share >= 1.0 else ""
+        print(f"\r\x1b[2K{share:4.0%} {say}{end}", end="", file=stream, flush=True)
+
+    return show

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cpart_core.runs.folder import RunSummary
 
 NAME = "runs"
 HELP = "List the runs: the sample first, then the newest."
@@ -27,3 +31,17 @@ def execute(arguments: argparse.Namespace) -> int:
 
     print(table(rows))
     return 0
+
+
+def row_of(summary: RunSummary) -> dict[str, str | int | float | None]:
+    """One line of the list."""
+    state = summary.state
+    return {
+        "id": summary.id,
+        "name": summary.name,
+        "state": state.state,
+        "step": state.step,
+        "steps": state.steps,
+        "created": summary.created[:16],
+        "kind": "sample" if summary.read_only else "own",
+    }

@@ -1,4 +1,4 @@
-"""An optional live mirror of the records as TensorBoard event files. The run folder stays the source of truth; nothing reads the mirror back."""
+"""An optional live mirror of the records as TensorBoard event files. The run folder stays the truth; nothing reads the mirror back."""
 
 from __future__ import annotations
 
@@ -36,13 +36,17 @@ class TensorBoardMirror:
             from tensorboard.compat.proto.summary_pb2 import Summary
             from tensorboard.summary.writer.event_file_writer import EventFileWriter
         except ImportError:
-            raise ValueError("mirror is tensorboard, which is not installed; run: pip install 'cpart[tensorboard]', or set mirror to none.") from None
+            raise ValueError(
+                "mirror is tensorboard, which is not installed; run: pip install 'cpart[tensorboard]', or set mirror to none."
+            ) from None
         self.event: Any = Event
         self.summary: Any = Summary
         self.writer: Any = EventFileWriter(str(folder), flush_secs=5)
 
     def add(self, record: Record, contexts: tuple[str, ...]) -> None:
-        values = [self.summary.Value(tag=tag, simple_value=value) for tag, value in scalars(record, contexts).items() if math.isfinite(value)]
+        values = [
+            self.summary.Value(tag=tag, simple_value=value) for tag, value in scalars(record, contexts).items() if math.isfinite(value)
+        ]
         self.writer.add_event(self.event(step=record.step, summary=self.summary(value=values)))
 
     def close(self) -> None:

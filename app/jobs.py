@@ -1,0 +1,74 @@
+"""Training processes: start, resume, stop, kill. No streamlit and no torch here.
+
+A training is a process of its own session: closing the tab or killing the server leaves it running. What is known of it is in its run
+folder, so this file keeps no state.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+
+from cpart_core.config import Settings
+from cpart_core.corpus.document import Gathered
+from cpart_core.runs.control import end_process, note_launch
+from cpart_core.runs.create import create_run, create_twin, project_root
+from cpart_core.runs.folder import Run, runs_root
+
+PATIENCE_SECONDS = 10.0
+"""How long a trainer that was told to stop may take for its last step and checkpoint."""
+
+
+def start_training(settings: Settings, name: str, gathered: Gathered | None = None, twins: Sequence[str] = ()) -> str:
+    """Write a new run folder, start its trainer, and return the run's id. Twins are trained afterwards, by the same process.
+
+    gathered: documents that were pasted or uploaded; None = the trainer gathers what `settings.corpus` names. ValueError for bad settings.
+    """
+    run = create_run(settings, gathered, name)
+    launch(run, [create_twin(run, kind).id for kind in twins])
+    return run.id
+
+
+def resume_training(run: Run, then: Sequence[str] = ()) -> None:
+    """Go on from the last good checkpoint. ValueError when it is running already, finished, or only for looking at."""
+    if run.read_only:
+        raise ValueError(f"Run {run.id} is a sample and is only for looking at; start a run of your own with its settings.")
+    state = run.state().state
+    if state in ("running", "paused"):
+        raise ValueError(f"Run {run.id} is {state} already.")
+    if state == "finished":
+        raise ValueError(f"Run {run.id} has finished; there is nothing left to do.")
+    launch(run, then)
+
+
+def stop_training(run: Run) -> None:
+    """Ask the trainer to finish its step, write a checkpoint and end."""
+    run.send("stop")
+
+
+def kill_training(run: Run, patience_seconds: float = PATIENCE_SECONDS) -> None:
+    """End the trainer even if it hangs: SIGTERM, and SIGKILL when it has not gone after `patience_seconds`. Returns at once."""
+    threading.Thread(target=end_process, args=(run.folder, patience_seconds), daemon=True, name=f"kill-{run.id}").start()
+
+
+def launch(run: Run, then: Sequence[str]) -> None:
+    """Start the trainer, detached, its words going to the run's log.txt."""
+    command = [sys.executable, "-m", "cpart_core", "resume", run.id, "--background"]
+    if then:
+        command += ["--then", *then]
+    environment = {
+        **os.environ,
+        "CPART_RUNS": str(runs_root()),
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(project_root()), os.environ.get("PYTHONPATH", "")])),
+        "PYTHONUNBUFFERED": "1",
+    }
+    note_launch(run.folder)
+    with open(run.folder / "log.txt", "ab") as log:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=environment, cwd=run.folder
+        )
+    # Somebody must wait for it, or it stays as a zombie, as long as this server lives.
+    threading.Thread(target=process.wait, daemon=True, name=f"reap-{run.id}").start()

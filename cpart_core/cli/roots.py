@@ -1,0 +1,48 @@
+"""Which run a command means: by id, `latest`, or below another root folder."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cpart_core.runs.folder import Run
+
+RUN_HELP = "id of the run (see `runs`), or: latest"
+OUT_HELP = "root folder of the runs, such as sample_checkpoints (default: runs/ of the project, or $CPART_RUNS)"
+
+
+def add_run_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", metavar="RUN", help=RUN_HELP)
+    parser.add_argument("--out", metavar="ROOT", type=Path, help=OUT_HELP)
+
+
+def use_root(root: Path | None) -> None:
+    """Make `root` the root folder of this process and of those it starts."""
+    if root is not None:
+        os.environ["CPART_RUNS"] = str(root.resolve())
+
+
+def find_run(arguments: argparse.Namespace) -> Run:
+    """The run that RUN and --out name; ValueError when there is none."""
+    from cpart_core.runs.folder import list_runs, open_run
+
+    use_root(arguments.out)
+    if arguments.run != "latest":
+        return open_run(arguments.run)
+    own = [summary for summary in list_runs() if not summary.read_only]
+    if not own:
+        raise ValueError("There are no runs of your own yet; start one with `train`, or give the id of the sample (see `runs`).")
+    return open_run(max(own, key=lambda summary: summary.created).id)
+
+
+def newest_checkpoint(run: Run, step: int | None) -> int:
+    """The step asked for, or that of the newest checkpoint; ValueError when there is none."""
+    if step is not None:
+        return step
+    steps = run.checkpoint_steps()
+    if not steps:
+        raise ValueError(f"Run {run.id} has no checkpoint yet; train it for a while first (`resume {run.id}`).")
+    return max(steps)

@@ -1,0 +1,33 @@
+"""Training in the terminal: one run after another, with the progress line."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+
+from cpart_core.cli.progress import Progress
+from cpart_core.runs.folder import Run
+from cpart_core.runs.session import ExitCode, run_training
+
+
+def train_in_order(runs: Sequence[Run], restart: bool = False) -> int:
+    """Train each run; the next one only when the one before it has finished. Returns the last exit code."""
+    code = ExitCode.DONE
+    for run in runs:
+        progress = Progress(run.settings.training.steps, sys.stdout)
+        progress.say(f"run {run.id}" + (f" ({run.info.twin_kind} twin of {run.info.twin_of})" if run.info.twin_of else ""))
+        code = run_training(run, progress.record, progress.say, look_inside, restart)
+        state = run.state()
+        progress.say(f"{state.state} at step {state.step} of {state.steps}: {run.folder}")
+        if code != ExitCode.DONE or state.state != "finished":
+            break
+    return int(code)
+
+
+def look_inside(run: Run, step: int, progress: Callable[..., None]) -> None:
+    """Store what the pages show first, so that they have it at once."""
+    from cpart_core.analysis.requests import answer
+
+    for name in ("losses", "profiles"):
+        request = {"run": run.id, "step": step}
+        run.store_result(name, request, answer(name, request, progress))

@@ -1,0 +1,153 @@
+"""New runs: the folder, its run.json, and the documents that came with it. No torch: pages create runs too."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+import shlex
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+
+from cpart_core import __version__
+from cpart_core.config import Settings
+from cpart_core.corpus.document import Document, Gathered, Skipped
+from cpart_core.runs.atomic import write_file, writing_folder
+from cpart_core.runs.folder import Run, new_run_id, open_run, runs_root
+from cpart_core.runs.info import NAME_PATTERN, RunInfo, clean_name, write_info
+
+GATHERED = "gathered.jsonl"
+"""Documents that a person pasted or uploaded, until the trainer has made the corpus of them."""
+
+TWIN_CHANGES: dict[str, dict[str, str]] = {
+    "dense": {"execution": "dense"},
+    "random": {"method": "random"},
+    "router": {"fusion": "random"},
+}
+"""Kind of twin -> the settings in which it differs; all else, text, seed and batches, is the same."""
+
+
+def create_run(
+    settings: Settings,
+    gathered: Gathered | None,
+    name: str = "",
+    *,
+    run_id: str = "",
+    twin_of: str = "",
+    twin_kind: str = "",
+    command: str = "",
+) -> Run:
+    """A new run folder below the root, ready to be trained. ValueError for bad settings or an id that is taken or not allowed.
+
+    gathered: documents that came from a person; None = the trainer gathers what `settings.corpus` names.
+    """
+    settings = with_whole_path(settings).check()
+    run_id = run_id or new_run_id()
+    if not NAME_PATTERN.fullmatch(run_id):
+        raise ValueError(f"The id {run_id!r} is not allowed: a-z, 0-9 and -, at most 64 characters, the first no dash.")
+    folder = runs_root() / run_id
+    if folder.exists():
+        raise ValueError(f"There is a run {run_id} already; give another id, or delete it first.")
+    info = RunInfo(
+        id=run_id,
+        name=clean_name(name) or run_id,
+        created=datetime.now().astimezone().isoformat(timespec="seconds"),
+        settings=settings,
+        versions=versions(),
+        machine=machine(),
+        twin_of=twin_of,
+        twin_kind=twin_kind,
+        command=command or shlex.join(["python", "-m", "cpart_core", *sys.argv[1:]]),
+    )
+    with writing_folder(folder) as draft:
+        write_info(draft, info)
+        if gathered is not None:
+            write_file(draft / GATHERED, "".join(gathered_lines(gathered)).encode("ascii"))
+    return open_run(run_id)
+
+
+def twin_kinds(text: str) -> tuple[str, ...]:
+    """ "dense,random" -> ("dense", "random"); ValueError for a kind that is not known."""
+    kinds = tuple(kind.strip() for kind in text.split(",") if kind.strip())
+    unknown = sorted(set(kinds) - set(TWIN_CHANGES))
+    if unknown:
+        raise ValueError(f"Unknown twin {', '.join(unknown)}; allowed: {', '.join(TWIN_CHANGES)}.")
+    return kinds
+
+
+def create_twin(run: Run, kind: str) -> Run:
+    """A control run on the very same batches as `run`, to be trained after it. ValueError for an unknown kind."""
+    (kind,) = twin_kinds(kind)
+    settings = run.settings.with_values(TWIN_CHANGES[kind])
+    return create_run(settings, None, f"{run.info.name} ({kind} twin)", run_id=f"{run.id[:50]}-{kind}", twin_of=run.id, twin_kind=kind)
+
+
+def read_gathered(folder: Path) -> Gathered | None:
+    """What came with the run; None when the trainer is to gather by itself. ValueError for a damaged file."""
+    path = folder / GATHERED
+    if not path.is_file():
+        return None
+    documents, skipped, notes = [], [], []
+    with path.open(encoding="ascii") as lines:
+        for number, line in enumerate(lines, 1):
+            try:
+                data = json.loads(line)
+                if "note" in data:
+                    notes.append(str(data["note"]))
+                elif "reason" in data:
+                    skipped.append(Skipped(**data))
+                else:
+                    documents.append(Document(**data))
+            except (ValueError, TypeError):
+                raise ValueError(f"Line {number} of {GATHERED} is damaged; start the run again with your text.") from None
+    return Gathered(tuple(documents), tuple(skipped), tuple(notes))
+
+
+def gathered_lines(gathered: Gathered) -> Iterator[str]:
+    """One JSON object a line; all ASCII, so that no byte of a document can break the file."""
+    for document in gathered.documents:
+        yield json.dumps(asdict(document)) + "\n"
+    for entry in gathered.skipped:
+        yield json.dumps(asdict(entry)) + "\n"
+    for note in gathered.notes:
+        yield json.dumps({"note": note}) + "\n"
+
+
+def versions() -> dict[str, str]:
+    """What the numbers of a run may depend on, found without importing it."""
+    found = {"cpart": __version__, "python": platform.python_version()}
+    for package in ("torch", "numpy", "tokenizers", "scikit-learn"):
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            found[package] = "missing"
+    return found
+
+
+def machine() -> dict[str, str]:
+    """The machine in words; no host name, no user."""
+    return {"system": platform.system(), "processor": platform.machine(), "cpus": str(os.cpu_count() or 1)}
+
+
+def project_root() -> Path:
+    """The folder that holds `cpart_core`: what a child process needs on its path."""
+    return Path(__file__).resolve().parents[2]
+
+
+def copy_corpus(source: Path, target: Path) -> None:
+    """The corpus folder of another run, whole or not at all."""
+    with writing_folder(target) as draft:
+        shutil.copytree(source, draft, dirs_exist_ok=True)
+
+
+def with_whole_path(settings: Settings) -> Settings:
+    """A path on this disk in full: the trainer may work in another folder than the one who named it. Names of datasets stay as they are."""
+    path = Path(settings.corpus.path).expanduser()
+    if settings.corpus.source == "builtin" or not settings.corpus.path or not path.exists():
+        return settings
+    return settings.with_values({"path": str(path.resolve())})

@@ -1,0 +1,181 @@
+"""The drive from the first step to the last: takes the trainer's records, stores them, obeys commands, writes checkpoints.
+
+Knows torch only through the trainer. Who starts it, how it fails and what the exit code is: `session`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+from safetensors import SafetensorError
+
+from cpart_core.corpus.document import Corpus
+from cpart_core.corpus.store import save_corpus
+from cpart_core.runs.checkpoint import Checkpoint, CheckpointConfig, load_latest, save_checkpoint, steps_in
+from cpart_core.runs.database import reading
+from cpart_core.runs.folder import Run
+from cpart_core.runs.mirror import Mirror, open_mirror
+from cpart_core.runs.orders import Orders
+from cpart_core.runs.records import Heartbeat, RecordWriter
+from cpart_core.training.loop import Trainer
+from cpart_core.training.records import Record
+
+STEPS_WITHOUT_ETA = 20
+"""The first steps are slow (allocation, caches); a time left made of them would mislead."""
+PAUSE_SECONDS = 0.1
+"""Between two looks for commands while paused."""
+
+
+class Drive:
+    """One trainer and one run folder. The caller holds the run's lock."""
+
+    def __init__(self, run: Run, corpus: Corpus, writer: RecordWriter, orders: Orders, on_record: Callable[[Record], None]) -> None:
+        self.run = run
+        self.settings = run.settings.training
+        self.writer = writer
+        self.orders = orders
+        self.on_record = on_record
+        self.trainer = Trainer(run.settings, without_found_labels(corpus))
+        self.mirror: Mirror = open_mirror(self.settings.mirror, run.folder / "tensorboard")
+        self.checkpoints = run.folder / "checkpoints"
+        self.saved_step = -1
+        self.speed = Speed(self.settings.steps)
+
+    def restore(self, restart: bool = False) -> None:
+        """Go back to the last good checkpoint, or to step 0 without one, and forget all records after it.
+
+        ValueError when there are checkpoints but none can be trusted: nothing is deleted unless `restart` says so.
+        """
+        latest = load_latest(self.checkpoints, self.last_recorded_step())
+        for entry in latest.damaged:
+            self.writer.event("note", f"The checkpoint of step {entry.step} was passed over: {entry.reason}", entry.step)
+        if latest.checkpoint is not None and not restart:
+            self.trainer.restore(latest.checkpoint.weights, latest.checkpoint.tensors, latest.checkpoint.numbers)
+            self.saved_step = self.trainer.step
+        elif latest.damaged and not restart:
+            raise ValueError(
+                f"None of the {len(latest.damaged)} checkpoints of run {self.run.id} can be used ({latest.damaged[0].reason}). "
+                f"Nothing was deleted; to train it again from the start: python -m cpart_core resume {self.run.id} --restart"
+            )
+        self.writer.truncate_after(self.trainer.step)
+
+    def last_recorded_step(self) -> int:
+        """A checkpoint after it (power was cut before the records reached the disk) would leave a hole in the records."""
+        with reading(self.run.folder) as connection:
+            return int(connection.execute("SELECT coalesce(max(step), 0) FROM steps").fetchone()[0])
+
+    def steps(self) -> bool:
+        """Train to the last step, or to a stop. True when the last step is done; the last state is in a checkpoint either way."""
+        if self.wait_for_leave():
+            for record in self.trainer:
+                self.take(record)
+                if not self.wait_for_leave():
+                    break
+        if self.saved_step != self.trainer.step:
+            self.checkpoint(needed=True)
+        self.mirror.close()
+        return self.trainer.step >= self.settings.steps
+
+    def take(self, record: Record) -> None:
+        """Store one record and all that hangs on it."""
+        if record.discovery is not None:
+            save_corpus(self.trainer.corpus, self.run.folder / "corpus")
+        self.writer.append(record)
+        self.mirror.add(record, self.trainer.contexts)
+        if record.step % self.settings.checkpoint_every == 0 and record.step < self.settings.steps:
+            self.checkpoint(needed=False)
+        self.speed.take(record)
+        self.writer.heartbeat(self.beat("training", record))
+        self.on_record(record)
+
+    def wait_for_leave(self) -> bool:
+        """Obey what was sent since the last step; returns when the next step may begin (True) or training is to end (False)."""
+        while True:
+            if self.orders.read():
+                self.writer.event("pause" if self.orders.paused else "continue", step=self.trainer.step)
+            if self.orders.stopped or self.trainer.step >= self.settings.steps:
+                return False
+            if self.orders.may_step():
+                return True
+            self.writer.heartbeat(self.beat("paused", None))
+            time.sleep(PAUSE_SECONDS)
+            self.speed.forget_pause()
+
+    def checkpoint(self, needed: bool) -> None:
+        """Write one, after the records it stands on. When the disk refuses, training goes on, unless it is `needed`: OSError."""
+        step = self.trainer.step
+        self.writer.heartbeat(self.beat("saving", None))
+        trouble = "" if self.writer.flush() else self.writer.trouble
+        if not trouble:
+            try:
+                save_checkpoint(self.checkpoints, self.state(), self.settings.keep_checkpoints)
+                self.saved_step = step
+            except (OSError, SafetensorError) as error:
+                trouble = str(error)
+        if not trouble:
+            return
+        there = steps_in(self.checkpoints)
+        last = f"The last one is of step {there[-1]}." if there else "There is none yet."
+        sentence = f"The checkpoint of step {step} could not be written ({trouble}). {last}"
+        if needed:
+            raise OSError(f"{sentence} Make space on the disk and resume.")
+        self.writer.event("note", sentence, step)
+
+    def state(self) -> Checkpoint:
+        """Everything to go on from here."""
+        model = self.trainer.model
+        fused = model.feedforwards()[0].fused
+        config = CheckpointConfig(self.run.settings.model, model.vocabulary_size, self.trainer.step, fused)
+        return Checkpoint(
+            config, dict(model.state_dict()), self.trainer.state_tensors(), self.trainer.state_numbers(), self.trainer.corpus.tokenizer_json
+        )
+
+    def beat(self, phase: str, record: Record | None) -> Heartbeat:
+        memory = self.speed.memory_bytes if record is None else record.memory_bytes
+        return Heartbeat(self.trainer.step, phase, self.speed.tokens_per_second(), self.speed.eta_seconds(self.trainer.step), memory)
+
+
+class Speed:
+    """Tokens per second and time left, from the time between records: validations, snapshots and checkpoints are in it, pauses are not."""
+
+    def __init__(self, steps: int) -> None:
+        self.steps = steps
+        self.seen = 0
+        self.step_seconds = float("nan")
+        self.tokens_per_step = float("nan")
+        self.memory_bytes = 0
+        self.last_tokens = 0
+        self.last_time = time.monotonic()
+
+    def take(self, record: Record) -> None:
+        now = time.monotonic()
+        passed, self.last_time = now - self.last_time, now
+        if self.seen:
+            self.tokens_per_step = float(record.tokens - self.last_tokens)
+            share = max(1.0 / self.seen, 0.02)
+            self.step_seconds = passed if self.seen == 1 else self.step_seconds + share * (passed - self.step_seconds)
+        self.seen += 1
+        self.last_tokens, self.memory_bytes = record.tokens, record.memory_bytes
+
+    def forget_pause(self) -> None:
+        self.last_time = time.monotonic()
+
+    def tokens_per_second(self) -> float:
+        return self.tokens_per_step / self.step_seconds if self.step_seconds > 0 else float("nan")
+
+    def eta_seconds(self, step: int) -> float:
+        return (self.steps - step) * self.step_seconds if self.seen >= STEPS_WITHOUT_ETA else float("nan")
+
+
+def without_found_labels(corpus: Corpus) -> Corpus:
+    """A discovered corpus as before its contexts were found: a trainer that starts again finds them again, or restores them."""
+    if not corpus.discovered:
+        return corpus
+    splits = {
+        name: replace(split, context=np.full_like(split.context, -1))
+        for name, split in (("train", corpus.train), ("validation", corpus.validation))
+    }
+    return replace(corpus, train=splits["train"], validation=splits["validation"])

@@ -1,0 +1,65 @@
+"""What the trainer has been told, added up: commands from pages and terminals, and signals of the system."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+
+
+class Orders:
+    """Paused, stopped, or free to go on. `take` returns the commands given since the last call, oldest first."""
+
+    def __init__(self, take: Callable[[], Sequence[str]]) -> None:
+        self.take = take
+        self.paused = False
+        self.stopped = False
+        self.steps_left = 0
+        """Steps that may still be made while paused."""
+
+    def read(self) -> bool:
+        """Look for new commands; call once before each step. True when training changed between paused and going on."""
+        before = self.paused
+        for command in self.take():
+            match command:
+                case "pause":
+                    self.paused, self.steps_left = True, 0
+                case "resume":
+                    self.paused, self.steps_left = False, 0
+                case "step":
+                    self.paused, self.steps_left = True, self.steps_left + 1
+                case "stop":
+                    self.stopped = True
+        return before != self.paused
+
+    def may_step(self) -> bool:
+        """True when a step may be made now; a single step that was asked for is counted off."""
+        if self.stopped:
+            return False
+        if self.paused and self.steps_left:
+            self.steps_left -= 1
+            return True
+        return not self.paused
+
+
+@contextmanager
+def stop_on_signals(orders: Orders) -> Iterator[None]:
+    """SIGTERM, SIGINT and SIGHUP ask for the same as a stop: finish the step, write a checkpoint. A second SIGINT interrupts at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may set handlers; commands still work
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGINT and orders.stopped:
+            raise KeyboardInterrupt
+        orders.stopped = True
+
+    wanted = [getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name)]
+    before = {number: signal.signal(number, stop) for number in wanted}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
