@@ -10,6 +10,7 @@ import json
 import types
 from collections.abc import Iterator
 from dataclasses import Field, asdict, dataclass, field, fields, replace
+from functools import cache
 from typing import Any, get_args, get_origin, get_type_hints
 
 
@@ -179,7 +180,7 @@ class Settings:
 
 def settings_from_dict(data: Any) -> Settings:
     """Settings from the dictionary that `asdict` gives; missing names keep their defaults."""
-    group_types = get_type_hints(Settings)
+    group_types = types_of(Settings)
     if not isinstance(data, dict):
         raise ValueError(f"Settings must be a JSON object with the groups {', '.join(group_types)}; got {type(data).__name__}.")
     unknown = sorted(set(data) - set(group_types))
@@ -190,13 +191,19 @@ def settings_from_dict(data: Any) -> Settings:
         values = data.get(group_name, {})
         if not isinstance(values, dict):
             raise ValueError(f"Settings group {group_name} must be a JSON object; got {type(values).__name__}.")
-        hints = get_type_hints(group_type)
+        hints = types_of(group_type)
         unknown = sorted(set(values) - set(hints))
         if unknown:
             raise ValueError(f"Unknown setting {', '.join(unknown)} in {group_name}. Known: {', '.join(hints)}.")
         typed = {name: coerce(f"{group_name}.{name}", value, hints[name]) for name, value in values.items()}
         settings = replace(settings, **{group_name: group_type(**typed)})
     return settings
+
+
+@cache
+def types_of(kind: type) -> dict[str, Any]:
+    """Types of a dataclass's fields. Working them out costs more than all the rest of reading settings, and a list of runs reads hundreds."""
+    return get_type_hints(kind)
 
 
 def coerce(name: str, value: Any, wanted: Any) -> Any:

@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import sqlite3
+import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -16,9 +17,9 @@ from types import TracebackType
 from typing import BinaryIO
 
 from cpart_core.runs.database import open_for_writing
-from cpart_core.runs.records import EVENT_ROW
+from cpart_core.runs.records import EVENT_ROW, LIFE
 
-if os.name == "nt":  # pragma: no cover - other systems have fcntl
+if sys.platform == "win32":
     import msvcrt
 else:
     import fcntl
@@ -85,7 +86,7 @@ def is_training(folder: Path) -> bool:
 def try_lock(file: BinaryIO, shared: bool) -> bool:
     """One attempt, without waiting."""
     try:
-        if os.name == "nt":  # pragma: no cover
+        if sys.platform == "win32":
             file.seek(1 << 30)  # a byte beyond the text, so that the text stays readable; Windows knows no shared lock here
             msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
         else:
@@ -97,7 +98,7 @@ def try_lock(file: BinaryIO, shared: bool) -> bool:
 
 def unlock(file: BinaryIO) -> None:
     """Undo try_lock."""
-    if os.name == "nt":  # pragma: no cover
+    if sys.platform == "win32":
         file.seek(1 << 30)
         msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
     else:
@@ -135,7 +136,7 @@ def end_process(folder: Path, patience_seconds: float) -> bool:
     while is_training(folder) and time.monotonic() < deadline:
         time.sleep(SECONDS_BETWEEN_TRIES)
     if is_training(folder):
-        signal_trainer(folder, signal.SIGKILL if os.name != "nt" else signal.SIGTERM)
+        signal_trainer(folder, signal.SIGTERM if sys.platform == "win32" else signal.SIGKILL)
         time.sleep(SECONDS_BETWEEN_TRIES * 4)
     return not is_training(folder)
 
@@ -177,30 +178,31 @@ def insert(folder: Path, statement: str, values: tuple[object, ...]) -> None:
 
 
 class Commands:
-    """The trainer's side of `send_command`. Commands from before `since` were meant for an earlier trainer and are not obeyed."""
+    """The trainer's side of `send_command`. Make it once the lock is held and before the event `start` is written.
 
-    def __init__(self, folder: Path, since: float | None = None) -> None:
-        """`since` in seconds since 1970; None = when this process started (or now, where the system does not tell)."""
+    Commands that an earlier trainer did not live to obey are not for this one: it takes those given since the page launched it, or, when no
+    page did, since now.
+    """
+
+    def __init__(self, folder: Path) -> None:
         self._connection = open_for_writing(folder)
-        self._since = since if since is not None else process_started(os.getpid()) - 1.0
-        if self._since <= 0:
-            self._since = time.time()
         self._version = -1
+        life = self._connection.execute(f"SELECT time, kind FROM events WHERE kind IN {LIFE} ORDER BY id DESC LIMIT 1").fetchone()
+        since = float(life[0]) if life is not None and life[1] == "launch" else time.time()
+        self._last = self._connection.execute("SELECT coalesce(max(id), 0) FROM commands WHERE time < ?", (since,)).fetchone()[0]
 
     def take(self) -> list[str]:
         """The commands given since the last call, oldest first, each once. Some microseconds when there is none; never raises."""
         try:
             version = self._connection.execute("PRAGMA data_version").fetchone()[0]
-            if version == self._version:  # nobody else has written
+            if version == self._version:  # nobody has written anything
                 return []
-            rows = self._connection.execute(
-                "SELECT id, name FROM commands WHERE taken IS NULL AND time >= ? ORDER BY id", (self._since,)
-            ).fetchall()
-            if rows:
-                self._connection.execute("UPDATE commands SET taken = ? WHERE taken IS NULL AND id <= ?", (time.time(), rows[-1][0]))
-            self._version = version
-        except sqlite3.Error:  # a full disk or a busy database: the command waits, training does not
+            rows = self._connection.execute("SELECT id, name FROM commands WHERE id > ? ORDER BY id", (self._last,)).fetchall()
+        except sqlite3.Error:  # a busy or failing disk: the command waits, training does not
             return []
+        self._version = version
+        if rows:
+            self._last = rows[-1][0]
         return [name for _, name in rows if name in COMMANDS]
 
     def close(self) -> None:

@@ -23,7 +23,7 @@ CREATE TABLE IF NOT EXISTS changes (step INTEGER PRIMARY KEY, churn BLOB, second
 CREATE TABLE IF NOT EXISTS events (id INTEGER PRIMARY KEY, time REAL, step INTEGER, kind TEXT, message TEXT);
 CREATE TABLE IF NOT EXISTS status (id INTEGER PRIMARY KEY CHECK (id = 1), time REAL, step INTEGER, phase TEXT,
     tokens_per_second REAL, eta_seconds REAL, memory_bytes INTEGER);
-CREATE TABLE IF NOT EXISTS commands (id INTEGER PRIMARY KEY, time REAL, name TEXT, taken REAL);
+CREATE TABLE IF NOT EXISTS commands (id INTEGER PRIMARY KEY, time REAL, name TEXT);
 """
 
 

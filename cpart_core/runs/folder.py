@@ -5,6 +5,7 @@ No torch, no streamlit. A run id becomes a folder only when it fits the pattern 
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 import time
@@ -111,7 +112,9 @@ class Run:
     def result_folders(self) -> tuple[Path, ...]:
         """Where results may lie; new ones go to the last."""
         own = self.folder / "analysis"
-        return (own, runs_root() / ".cache" / self.id) if self.read_only else (own,)
+        # The time of its making in the name: a sample made anew must not be shown with the results of the old one.
+        made = hashlib.sha256(self.info.created.encode()).hexdigest()[:8]
+        return (own, runs_root() / ".cache" / f"{self.id}-{made}") if self.read_only else (own,)
 
     def result(self, name: str, request: dict[str, Any]) -> Any | None:
         """The stored result of a request, or None when it has to be computed (also when the stored file is damaged)."""
@@ -179,7 +182,8 @@ def run_folders() -> list[tuple[Path, bool]]:
 
 def list_runs() -> list[RunSummary]:
     """Every run with its state, samples first, then the newest. Damaged ones are listed with the reason; the disk makes nothing raise."""
-    return [summary(folder, read_only) for folder, read_only in run_folders()]
+    summaries = ((folder, summary(folder, read_only)) for folder, read_only in run_folders())
+    return [entry for folder, entry in summaries if entry.info is not None or folder.is_dir()]  # one may just have been deleted
 
 
 def summary(folder: Path, read_only: bool) -> RunSummary:

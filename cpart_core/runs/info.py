@@ -7,9 +7,9 @@ import re
 import unicodedata
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, get_args, get_origin
 
-from cpart_core.config import Settings, settings_from_dict
+from cpart_core.config import Settings, settings_from_dict, types_of
 from cpart_core.runs.atomic import read_small, write_file
 
 INFO = "run.json"
@@ -64,7 +64,7 @@ class RunInfo:
         unknown = sorted(set(data) - {item.name for item in fields(cls)})
         if missing or unknown:
             raise ValueError(f"{INFO} lacks {missing} and has unknown {unknown}.")
-        values = {name: typed(name, data[name], wanted) for name, wanted in get_type_hints(cls).items()}
+        values = {name: typed(name, data[name], wanted) for name, wanted in types_of(cls).items()}
         if not NAME_PATTERN.fullmatch(values["id"]):
             raise ValueError(f"{INFO} has the id {values['id']!r}; allowed are a-z, 0-9 and -, at most 64 characters.")
         if values["twin_kind"] not in TWIN_KINDS:

@@ -15,11 +15,14 @@ from cpart_core.runs.atomic import read_small, write_file
 MANIFEST = "MANIFEST.json"
 FORMAT = 1
 
+Files = dict[str, dict[str, int | str]]
+"""Path inside the folder -> {"bytes", "sha256"}."""
+
 
 def write_manifest(folder: Path, leave_out: tuple[str, ...] = ()) -> None:
     """Write `folder/MANIFEST.json` over all files below it, except those whose path in the folder is in `leave_out`."""
     present = {name: path for name, path in listing(folder).items() if name not in leave_out}
-    files = {name: {"bytes": path.stat().st_size, "sha256": digest(path)} for name, path in present.items()}
+    files: Files = {name: {"bytes": path.stat().st_size, "sha256": digest(path)} for name, path in present.items()}
     write_file(folder / MANIFEST, canonical(files).encode())
 
 
@@ -43,7 +46,7 @@ def verify(folder: Path, leave_out: tuple[str, ...] = ()) -> None:
             raise ValueError(f"{name} in {folder.name} is damaged: it is not what {MANIFEST} says.")
 
 
-def canonical(files: dict[str, dict[str, int | str]]) -> str:
+def canonical(files: Files) -> str:
     """The one text that a manifest of these files may have."""
     return json.dumps({"files": files, "format": FORMAT}, indent=1, sort_keys=True) + "\n"
 

@@ -10,11 +10,12 @@ import json
 import types
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, get_args, get_origin
 
 import numpy as np
 
 from cpart_core.analysis.results import DocumentMap, Flow, LossReport, NeuronMap, SegmentProfiles, Trace
+from cpart_core.config import types_of
 from cpart_core.runs.arrays import load_arrays, save_arrays
 
 RESULT_TYPES: dict[str, type] = {
@@ -61,10 +62,9 @@ def save_result(path: Path, name: str, result: Any) -> None:
     """Write a result atomically. Assertion when it is not of its dataclass's types; OSError when the disk refuses."""
     wanted = RESULT_TYPES[name]
     assert type(result) is wanted, f"{name} wants {wanted.__name__}, got {type(result).__name__}"
-    store: dict[str, list[np.ndarray]] = {}
-    text = json.dumps({"name": name, "result": encode(result, wanted, store)})
-    arrays = {kind: np.concatenate(pieces) for kind, pieces in store.items()}
-    save_arrays(path, {TEXT: np.frombuffer(text.encode(), dtype=np.uint8), **arrays})
+    piles = Piles()
+    text = json.dumps({"name": name, "result": encode(result, wanted, piles)})
+    save_arrays(path, {TEXT: np.frombuffer(text.encode(), dtype=np.uint8), **piles.arrays()})
 
 
 def load_result(path: Path, name: str) -> Any:
@@ -79,25 +79,41 @@ def load_result(path: Path, name: str) -> Any:
         raise ValueError(f"{path.name} is not a sound result: {error}.") from None
 
 
-def encode(value: Any, wanted: Any, store: dict[str, list[np.ndarray]]) -> Any:
-    """A value as JSON; arrays go to `store`, one flat pile per type of number, and leave [type, offset, shape] behind.
+class Piles:
+    """Arrays laid end to end, one flat pile for each type of number.
 
-    Piles instead of one member per array: profiles hold hundreds of small arrays, and opening a member costs more than reading it.
+    Instead of one member of the file per array: profiles hold hundreds of small arrays, and opening a member costs more than reading it.
     """
+
+    def __init__(self) -> None:
+        self._pieces: dict[str, list[np.ndarray]] = {}
+        self._lengths: dict[str, int] = {}
+
+    def add(self, array: np.ndarray) -> list[Any]:
+        """Lay it on its pile; where it lies: [type, offset, shape]."""
+        flat = array.astype(array.dtype.newbyteorder("<"), copy=False).ravel()
+        kind = flat.dtype.str[1:]
+        offset = self._lengths.get(kind, 0)
+        self._lengths[kind] = offset + flat.size
+        self._pieces.setdefault(kind, []).append(flat)
+        return [kind, offset, list(array.shape)]
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        return {kind: np.concatenate(pieces) for kind, pieces in self._pieces.items()}
+
+
+def encode(value: Any, wanted: Any, piles: Piles) -> Any:
+    """A value as JSON; its arrays go to the piles and leave their places behind."""
     if is_dataclass(wanted):
-        hints = get_type_hints(wanted)
-        return {item.name: encode(getattr(value, item.name), hints[item.name], store) for item in fields(wanted)}
+        hints = types_of(wanted)
+        return {item.name: encode(getattr(value, item.name), hints[item.name], piles) for item in fields(wanted)}
     if wanted is np.ndarray:
-        array = np.asarray(value)
-        pile = store.setdefault(array.dtype.newbyteorder("<").str[1:], [])
-        offset = sum(piece.size for piece in pile)
-        pile.append(array.astype(array.dtype.newbyteorder("<"), copy=False).ravel())
-        return [array.dtype.newbyteorder("<").str[1:], offset, list(array.shape)]
+        return piles.add(np.asarray(value))
     origin, parts = get_origin(wanted), get_args(wanted)
     if origin is tuple:
-        return [encode(entry, parts[0], store) for entry in value]
+        return [encode(entry, parts[0], piles) for entry in value]
     if origin is dict:
-        return {str(name): encode(entry, parts[1], store) for name, entry in value.items()}
+        return {str(name): encode(entry, parts[1], piles) for name, entry in value.items()}
     if isinstance(value, np.generic):
         value = value.item()
     if origin is types.UnionType:
@@ -111,10 +127,10 @@ def encode(value: Any, wanted: Any, store: dict[str, list[np.ndarray]]) -> Any:
 
 def decode(data: Any, wanted: Any, arrays: dict[str, np.ndarray], where: str) -> Any:
     """The inverse of `encode`; ValueError names the place that does not fit."""
-    if is_dataclass(wanted):
-        hints = get_type_hints(wanted)
+    if isinstance(wanted, type) and is_dataclass(wanted):
+        hints = types_of(wanted)
         if not isinstance(data, dict) or set(data) != set(hints):
-            raise ValueError(f"{where} is not a {getattr(wanted, '__name__', wanted)}")
+            raise ValueError(f"{where} is not a {wanted.__name__}")
         return wanted(**{name: decode(data[name], hint, arrays, f"{where}.{name}") for name, hint in hints.items()})
     if wanted is np.ndarray:
         return decode_array(data, arrays, where)
@@ -137,6 +153,8 @@ def decode_array(data: Any, arrays: dict[str, np.ndarray], where: str) -> np.nda
     if not all(type(size) is int and size >= 0 for size in shape):
         raise ValueError(f"{where} has the impossible shape {shape}")
     pile, size = arrays[kind], int(np.prod(shape, dtype=object)) if shape else 1
-    if pile.ndim != 1 or offset < 0 or offset + size > pile.size:
+    if pile.ndim != 1 or pile.dtype.str[1:] != kind:
+        raise ValueError(f"{where} is not stored as {kind}")
+    if offset < 0 or offset + size > pile.size:
         raise ValueError(f"{where} is longer than what is stored")
     return pile[offset : offset + size].reshape(shape).copy()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -55,8 +56,9 @@ def load_snapshot(folder: Path, step: int) -> Snapshot:
     check_axes(path.name, arrays)
     if arrays["step"].shape or int(arrays["step"]) != step:
         raise ValueError(f"{path.name} is damaged: it says that it is of step {arrays['step']}.")
-    numbers = {"step": int(arrays["step"]), "partitioned": bool(arrays["partitioned"].all()), "frozen": bool(arrays["frozen"].all())}
-    return Snapshot(**{name: arrays[name] for name in AXES}, **numbers)
+    partitioned, frozen = (bool(arrays[name].all()) for name in ("partitioned", "frozen"))
+    values: dict[str, Any] = {name: arrays[name] for name in AXES}
+    return Snapshot(step=step, partitioned=partitioned, frozen=frozen, **values)
 
 
 def check_axes(name: str, arrays: dict[str, np.ndarray]) -> None:

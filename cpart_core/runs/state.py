@@ -64,10 +64,11 @@ def run_state(folder: Path, steps: int, read_only: bool = False) -> RunState:
 def derive(connection: sqlite3.Connection, folder: Path, steps: int, read_only: bool) -> RunState:
     """The rule itself."""
     training = not read_only and is_training(folder)  # asked first: an end noted after this is still seen below
-    marks = ", ".join("?" * len(LIFE))
-    life = connection.execute(f"SELECT time, kind, message FROM events WHERE kind IN ({marks}) ORDER BY id DESC LIMIT 1", LIFE).fetchone()
+    life = connection.execute(f"SELECT time, kind, message FROM events WHERE kind IN {LIFE} ORDER BY id DESC LIMIT 1").fetchone()
     beat = connection.execute("SELECT time, step, phase, tokens_per_second, eta_seconds, memory_bytes FROM status").fetchone()
     last_step = connection.execute("SELECT max(step) FROM steps").fetchone()[0]
+    if life is not None and life[1] == "start" and not training and not read_only:
+        training = is_training(folder)  # it may have started between the two questions
     now = time.time()
     since, kind, message = life if life is not None else (0.0, "", "")
     said, _, phase, speed, eta, memory = beat if beat is not None else (None, 0, "", None, None, 0)
