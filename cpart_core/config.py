@@ -200,9 +200,13 @@ def settings_from_dict(data: Any) -> Settings:
     return settings
 
 
+def types_of(kind: type[Any]) -> dict[str, Any]:
+    """Field name -> type of a dataclass. Kept: working it out costs more than the rest of reading settings, and a list of runs reads many."""
+    return kept_types(kind)
+
+
 @cache
-def types_of(kind: type) -> dict[str, Any]:
-    """Types of a dataclass's fields. Working them out costs more than all the rest of reading settings, and a list of runs reads hundreds."""
+def kept_types(kind: type[Any]) -> dict[str, Any]:
     return get_type_hints(kind)
 
 
