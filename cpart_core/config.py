@@ -200,13 +200,13 @@ def settings_from_dict(data: Any) -> Settings:
     return settings
 
 
-def types_of(kind: type[Any]) -> dict[str, Any]:
+def types_of(kind: Any) -> dict[str, Any]:
     """Field name -> type of a dataclass. Kept: working it out costs more than the rest of reading settings, and a list of runs reads many."""
     return kept_types(kind)
 
 
 @cache
-def kept_types(kind: type[Any]) -> dict[str, Any]:
+def kept_types(kind: Any) -> dict[str, Any]:
     return get_type_hints(kind)
 
 
