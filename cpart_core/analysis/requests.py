@@ -1,0 +1,141 @@
+"""The visible list of analyses that can be asked for by name, with the keys of each request. Loads no torch until an answer needs it.
+
+Adding one: its dataclass in results.py, one line in runs/results.py, one function and one line here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from cpart_core.analysis.progress import Progress, silent
+from cpart_core.analysis.results import DocumentMap, LossReport, NeuronMap, SegmentProfiles, Trace
+from cpart_core.analysis.source import Sources
+from cpart_core.runs.folder import Run, open_run
+
+Values = dict[str, Any]
+"""A request after `check`: exactly the keys of its kind, of the right types."""
+LONGEST_TEXT = 200_000
+"""Characters. Much more than any model here reads."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One kind of analysis."""
+
+    name: str
+    answer: Callable[[Run, Values, Sources, Progress], Any]
+    result_type: type
+    keys: dict[str, type]
+    """Key -> type; `run` is a key of every request and is not repeated here."""
+    needs_torch: bool = True
+
+
+def answer_profiles(run: Run, values: Values, sources: Sources, progress: Progress) -> SegmentProfiles:
+    from cpart_core.analysis.profiles import profile_segments
+
+    progress(0.0, "Loading the model")
+    return profile_segments(sources.source(run, values["step"]), sources.corpus(run), run.settings.training.seed, progress)
+
+
+def answer_losses(run: Run, values: Values, sources: Sources, progress: Progress) -> LossReport:
+    from cpart_core.analysis.losses import report_losses
+
+    progress(0.0, "Loading the model")
+    return report_losses(sources.source(run, values["step"]), sources.corpus(run), run.settings.training.seed, progress)
+
+
+def answer_trace(run: Run, values: Values, sources: Sources, progress: Progress) -> Trace:
+    from cpart_core.analysis.trace import trace_text
+
+    progress(0.0, "Loading the model")
+    return trace_text(sources.source(run, values["step"]), values["text"], progress)
+
+
+def answer_continuation(run: Run, values: Values, sources: Sources, progress: Progress) -> Trace:
+    from cpart_core.analysis.trace import Sampling, trace_continuation
+
+    progress(0.0, "Loading the model")
+    sampling = Sampling(values["max_tokens"], values["temperature"], values["top_k"], values["top_p"], values["seed"])
+    return trace_continuation(sources.source(run, values["step"]), values["text"], sampling, progress)
+
+
+def answer_neuron_map(run: Run, values: Values, sources: Sources, progress: Progress) -> NeuronMap:
+    from cpart_core.analysis.neuron_map import choose_steps, map_neurons
+
+    progress(0.0, "Reading snapshots")
+    steps = choose_steps(run.snapshot_steps(), lambda step: run.snapshot(step).partitioned)
+    snapshots = [run.snapshot(step) for step in steps]
+    return map_neurons(run.id, run.info.contexts, snapshots, values["method"], values["layer"], values["seed"], progress)
+
+
+def answer_document_map(run: Run, values: Values, sources: Sources, progress: Progress) -> DocumentMap:
+    from cpart_core.analysis.document_map import map_documents
+
+    progress(0.0, "Loading the model")
+    return map_documents(sources.source(run, values["step"]), sources.corpus(run), values["method"], values["seed"], progress)
+
+
+REQUESTS: tuple[Request, ...] = (
+    Request("profiles", answer_profiles, SegmentProfiles, {"step": int}),
+    Request("losses", answer_losses, LossReport, {"step": int}),
+    Request("trace", answer_trace, Trace, {"step": int, "text": str}),
+    Request(
+        "continuation",
+        answer_continuation,
+        Trace,
+        {"step": int, "text": str, "max_tokens": int, "temperature": float, "top_k": int, "top_p": float, "seed": int},
+    ),
+    Request("neuron_map", answer_neuron_map, NeuronMap, {"method": str, "layer": int, "seed": int}, needs_torch=False),
+    Request("document_map", answer_document_map, DocumentMap, {"step": int, "method": str, "seed": int}),
+)
+
+
+def answer(name: str, request: dict[str, Any], progress: Progress = silent, sources: Sources | None = None) -> Any:
+    """Compute one result; nothing is stored. `sources` keeps loaded models from one answer to the next.
+
+    Raises ValueError with a sentence for an unknown name, a request that does not fit, an unknown run, a damaged or missing checkpoint.
+    """
+    kind = kind_of(name)
+    values = check(kind, request)
+    result = kind.answer(open_run(request["run"]), values, Sources() if sources is None else sources, progress)
+    assert type(result) is kind.result_type
+    return result
+
+
+def kind_of(name: str) -> Request:
+    """The Request of that name, or ValueError with those there are."""
+    for kind in REQUESTS:
+        if kind.name == name:
+            return kind
+    raise ValueError(f"There is no analysis {name!r}; there are: {', '.join(kind.name for kind in REQUESTS)}.")
+
+
+def check(kind: Request, request: Any) -> Values:
+    """The request's values, or ValueError that says what does not fit. A whole number passes for a float, nothing else is bent."""
+    keys = {"run": str, **kind.keys}
+    if not isinstance(request, dict) or set(request) != set(keys):
+        given = ", ".join(map(str, request)) if isinstance(request, dict) else type(request).__name__
+        raise ValueError(f"The request {kind.name} has the keys {', '.join(keys)}; given: {given or 'none'}.")
+    values: Values = {}
+    for key, wanted in keys.items():
+        value = request[key]
+        if wanted is float and type(value) is int:
+            value = float(value)
+        if type(value) is not wanted:
+            raise ValueError(f"{key} of the request {kind.name} must be {wanted.__name__}; given: {str(value)[:80]!r}.")
+        values[key] = value
+    if len(values.get("text", "")) > LONGEST_TEXT:
+        raise ValueError(f"The text has {len(values['text']):,} characters; at most {LONGEST_TEXT:,} are read. Shorten it.")
+    if not 0 <= values.get("seed", 0) < 2**31:
+        raise ValueError(f"The seed is {values['seed']}; allowed: 0 to {2**31 - 1}.")
+    return values
+
+
+def is_current(run: Run, name: str, result: Any) -> bool:
+    """False for a stored neuron map of a run that has newer snapshots by now; every other result is of one checkpoint and stays true."""
+    if name != "neuron_map":
+        return True
+    steps = run.snapshot_steps()
+    return not steps or result.steps[-1] == steps[-1]
