@@ -24,10 +24,12 @@ from cpart_core.corpus.passages import clean, passages
 from cpart_core.corpus.python_source import docstring_documents, library_documents
 
 PATCHED = frozenset(
-    "_osx_support _sysconfig argparse ctypes curses distutils ensurepip idlelib lib2to3 locale nturl2path pip platform pydoc pydoc_data "
+    "_osx_support _sysconfig argparse ctypes curses distutils ensurepip idlelib lib2to3 locale msilib nturl2path platform pydoc pydoc_data "
     "site sysconfig tempfile tkinter turtle turtledemo venv webbrowser".split()
 )
 """Modules that Debian and others change, or ship apart from Python."""
+NUMBERED = ("CJK ", "HANGUL SYLLABLE", "TANGUT ", "NUSHU ", "KHITAN ", "EGYPTIAN ", "ANATOLIAN ")
+"""Beginnings of the names of characters that are only numbers."""
 LARGEST_MODULE = 300_000
 """Bytes; larger ones are tables, not code."""
 
@@ -151,14 +153,16 @@ def read_reference() -> Iterator[Document]:
 
 
 def read_characters() -> Iterator[Document]:
-    """64 neighbouring code points a document; scripts whose names are only numbers (Chinese, Hangul and the like) are left out."""
+    """64 neighbouring code points a document; those with NUMBERED names are left out."""
     blocks = range(0x20, 0x1FC00, 64)
     for first in sorted(blocks, key=lambda block: by_name_hash(f"{block:X}")):
         lines = []
         for code in range(first, first + 64):
             char = chr(code)
             name = unicodedata.name(char, "")
-            if name and not name.startswith(("CJK ", "HANGUL SYLLABLE", "TANGUT ", "NUSHU ", "KHITAN ", "EGYPTIAN ", "ANATOLIAN ")):
-                lines.append(f"{code:04X} {char} {unicodedata.category(char)} {name}\n")
+            category = unicodedata.category(char)
+            # no format characters: some would turn the direction of the text on a page
+            if name and category not in ("Cf", "Zl", "Zp") and not name.startswith(NUMBERED):
+                lines.append(f"{code:04X} {char} {category} {name}\n")
         if len(lines) >= 8:
             yield Document(clean("".join(lines)), "characters", f"U+{first:04X} to U+{first + 63:04X}")

@@ -11,9 +11,13 @@ from __future__ import annotations
 
 import codecs
 import gzip
+import io
 import os
 import zlib
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 from cpart_core.config import CorpusSettings
 from cpart_core.corpus.document import TRAIN, UNKNOWN, VALIDATION, Document, Gathered, Skipped
@@ -23,6 +27,7 @@ from cpart_core.corpus.tables import csv_documents, jsonl_documents
 KINDS = (".txt", ".md", ".csv", ".jsonl")
 LARGEST_FILE = 200_000_000
 """Bytes of one file, unpacked."""
+SAID_EACH = 20
 LARGEST_TOTAL = 500_000_000
 """Bytes of a folder, unpacked: all text is held in memory once."""
 SPLITS = {"train": TRAIN, "valid": VALIDATION, "validation": VALIDATION, "test": "test"}
@@ -43,6 +48,26 @@ def gather_file(path: Path, settings: CorpusSettings) -> Gathered:
     if not documents:
         reasons = "".join(f" {item.reason}." for item in skipped)
         raise ValueError(f"{path.name} holds no text.{reasons}")
+    return Gathered(tuple(documents), tuple(skipped))
+
+
+def gather_uploads(files: Sequence[tuple[str, bytes]], settings: CorpusSettings, context_each: bool = False) -> Gathered:
+    """Documents of uploaded files, (name, content) each; unusable ones are skipped with the reason. ValueError where none is left.
+
+    context_each: every plain-text file is a context, named as the file; else text without labels.
+    """
+    skipped: list[Skipped] = []
+    documents: list[Document] = []
+    for name, data in files:
+        context = name.split(".")[0] if context_each and kind_of(name) in (".txt", ".md") else UNKNOWN
+        try:
+            documents += content_documents(io.BytesIO(data), name, settings, skipped, context)
+        except ValueError as error:
+            skipped.append(Skipped(name, str(error)))
+    if not documents:
+        raise ValueError(
+            "None of the files holds text that can be used. " + " ".join(f"{item.title}: {item.reason}" for item in skipped[:3])
+        )
     return Gathered(tuple(documents), tuple(skipped))
 
 
@@ -80,7 +105,20 @@ def gather_folder(path: Path, settings: CorpusSettings) -> Gathered:
     if not documents:
         reasons = "".join(f" {item.title}: {item.reason}" for item in skipped[:3])
         raise ValueError(f"The folder {root.name} holds no text that can be used ({', '.join(KINDS)}).{reasons}")
-    return Gathered(tuple(documents), tuple(skipped))
+    return Gathered(tuple(documents), summed_up(skipped))
+
+
+def summed_up(skipped: list[Skipped]) -> tuple[Skipped, ...]:
+    """At most SAID_EACH lines of one reason, then how many more there are: a folder may hold thousands of pictures."""
+    counts = Counter(item.reason for item in skipped)
+    seen: Counter[str] = Counter()
+    said = []
+    for item in skipped:
+        seen[item.reason] += 1
+        if seen[item.reason] <= SAID_EACH:
+            said.append(item)
+    more = [Skipped(f"{count - SAID_EACH:,} more files", reason) for reason, count in counts.items() if count > SAID_EACH]
+    return tuple(said + more)
 
 
 def list_files(root: Path, skipped: list[Skipped]) -> list[Path]:
@@ -96,7 +134,7 @@ def list_files(root: Path, skipped: list[Skipped]) -> list[Path]:
                 skipped.append(Skipped(title, "it is a link to another folder, which is not followed"))
             elif name in names and not path.is_file():
                 skipped.append(Skipped(title, "it is not a plain file"))
-            elif name in names and kind_of(path) is None:
+            elif name in names and kind_of(name) is None:
                 skipped.append(Skipped(title, f"its kind is not one of {', '.join(KINDS)} (also with .gz)"))
             elif name in names:
                 found.append(path)
@@ -104,9 +142,9 @@ def list_files(root: Path, skipped: list[Skipped]) -> list[Path]:
     return sorted(found, key=lambda path: path.relative_to(root).parts)
 
 
-def kind_of(path: Path) -> str | None:
+def kind_of(name: str) -> str | None:
     """One of KINDS, .gz aside; None for other files."""
-    kind = Path(path.name.lower().removesuffix(".gz")).suffix
+    kind = Path(name.lower().removesuffix(".gz")).suffix
     return kind if kind in KINDS else None
 
 
@@ -123,20 +161,33 @@ def split_in_folder(file: Path, files: list[Path]) -> str:
 
 def file_documents(
     path: Path, title: str, settings: CorpusSettings, skipped: list[Skipped], context: str = UNKNOWN, split: str = ""
-) -> tuple[Document, ...] | list[Document]:
-    """Documents of one file by its kind; ValueError says what is wrong with it."""
-    kind = kind_of(path)
+) -> Sequence[Document]:
+    """Documents of one file; ValueError says what is wrong with it."""
+    if not path.is_file():  # nor a pipe or a device, which might never end
+        raise ValueError(f"There is no file {title}.")
+    try:
+        with open(path, "rb") as file:
+            return content_documents(file, title, settings, skipped, context, split)
+    except OSError as error:
+        raise ValueError(f"{title} cannot be read: {error.strerror or error}.") from None
+
+
+def content_documents(
+    file: BinaryIO, title: str, settings: CorpusSettings, skipped: list[Skipped], context: str = UNKNOWN, split: str = ""
+) -> Sequence[Document]:
+    """Documents of a file's content, by the kind that its title names; ValueError says what is wrong with it."""
+    kind = kind_of(title)
     if kind is None:
         raise ValueError(f"{title}: this kind of file is not known. Known: {', '.join(KINDS)} (also with .gz).")
-    text = read_text(path, title)
+    text = read_text(file, title)
+    if not text.strip():
+        skipped.append(Skipped(title, "it is empty"))
+        return ()
     if kind == ".csv":
         return csv_documents(text, title, settings, skipped, context=context, split=split)
     if kind == ".jsonl":
         return jsonl_documents(text, title, settings, skipped, context=context, split=split)
-    documents = text_documents(text, title, context, split)
-    if not documents:
-        skipped.append(Skipped(title, "it is empty"))
-    return documents
+    return text_documents(text, title, context, split)
 
 
 def text_documents(text: str, title: str, context: str = UNKNOWN, split: str = "") -> tuple[Document, ...]:
@@ -147,22 +198,21 @@ def text_documents(text: str, title: str, context: str = UNKNOWN, split: str = "
     )
 
 
-def read_text(path: Path, title: str) -> str:
-    """Text of a UTF-8 file (or UTF-16 with a byte order mark); ValueError for anything else, with nothing guessed."""
+def read_text(file: BinaryIO, title: str) -> str:
+    """Text in UTF-8 (or UTF-16 with a byte order mark), unpacked where it is .gz; ValueError for anything else, with nothing guessed."""
+    packed = title.lower().endswith(".gz")
     try:
-        with gzip.open(path) if path.name.lower().endswith(".gz") else open(path, "rb") as file:
-            data = file.read(LARGEST_FILE + 1)
-    except FileNotFoundError:
-        raise ValueError(f"There is no file {title}.") from None
-    except (OSError, EOFError, zlib.error) as error:
-        raise ValueError(f"{title} cannot be read: {getattr(error, 'strerror', None) or error}.") from None
+        data = (gzip.GzipFile(fileobj=file) if packed else file).read(LARGEST_FILE + 1)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise ValueError(f"{title} is a damaged .gz file: {error}.") from None
     if len(data) > LARGEST_FILE:
         raise ValueError(f"{title} is larger than {LARGEST_FILE // 1_000_000} MB. Cut it into smaller files in a folder.")
     encoding = "utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8"
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
-        raise ValueError(f"{title} is not {encoding.upper()} text (byte {error.start:,}). Save it as UTF-8.") from None
+        kind = "a binary file, not text" if b"\0" in data else f"not {encoding.upper()} text (byte {error.start:,}); save it as UTF-8"
+        raise ValueError(f"{title} is {kind}.") from None
     if "\0" in text:
         raise ValueError(f"{title} is a binary file, not text (it holds zero bytes).")
     return clean(text)

@@ -30,28 +30,35 @@ def choose(gathered: Gathered, settings: CorpusSettings, seed: int) -> Chosen:
     """Clean, drop duplicates, cut to size and split each context; ValueError where too little is left."""
     notes: list[str] = []
     skipped: list[Skipped] = []
-    documents = labelled(cleaned(gathered.documents, skipped), skipped, notes)
-    contexts = chosen_contexts(documents, settings)
-    cut = []
-    for name in contexts:
-        cut += cut_context([document for document in documents if document.context == name], name, settings, notes)
-    unique = without_duplicates(cut, notes)
+    documents = labelled(with_chosen_contexts(cleaned(gathered.documents, skipped), settings), skipped, notes)
+    check_enough(documents, settings)
+    cut = [piece for name, group in by_context(documents).items() for piece in cut_context(group, name, settings, notes)]
+    contexts: list[str] = []
     train: list[Document] = []
     validation: list[Document] = []
-    for name in contexts:
-        mine = [document for document in unique if document.context == name]
-        for_training, held_out = split_context(mine, name, settings, seed, notes)
-        train += for_training
-        validation += held_out
+    for name, group in by_context(without_duplicates(cut, notes)).items():
+        for_training, held_out = split_context(group, name, settings, seed, notes)
+        if for_training:
+            contexts.append(name)
+            train += for_training
+            validation += held_out
     if not train or not validation:
         raise ValueError("There is too little text to hold some out for validation. Give at least two documents, or a longer one.")
-    kept = tuple(name for name in contexts if any(document.context == name for document in train))
-    return Chosen(kept, tuple(train), tuple(d for d in validation if d.context in kept), tuple(skipped), tuple(notes))
+    return Chosen(tuple(contexts), tuple(train), tuple(validation), tuple(skipped), tuple(notes))
+
+
+def by_context(documents: list[Document]) -> dict[str, list[Document]]:
+    """Documents by context, contexts in order of appearance."""
+    groups: dict[str, list[Document]] = {}
+    for document in documents:
+        groups.setdefault(document.context, []).append(document)
+    return groups
 
 
 def cleaned(documents: tuple[Document, ...], skipped: list[Skipped]) -> list[Document]:
     """Documents with clean text and names; empty ones are counted and left out."""
-    found = [replace(document, text=clean(document.text), context=clean_name(document.context)) for document in documents]
+    names = {name: clean_name(name) for name in {document.context for document in documents}}
+    found = [Document(clean(document.text), names[document.context], document.title, document.split) for document in documents]
     kept = [document for document in found if document.text.strip()]
     if len(kept) < len(found):
         skipped.append(Skipped(f"{len(found) - len(kept)} documents", "they are empty"))
@@ -71,23 +78,28 @@ def labelled(documents: list[Document], skipped: list[Skipped], notes: list[str]
     return with_label
 
 
-def chosen_contexts(documents: list[Document], settings: CorpusSettings) -> tuple[str, ...]:
-    """Names of the contexts to use, in order of appearance; ValueError where there is nothing, or far too many."""
-    names = tuple(dict.fromkeys(document.context for document in documents))
+def with_chosen_contexts(documents: list[Document], settings: CorpusSettings) -> list[Document]:
+    """Documents of the contexts that the settings name; all where they name none, or where the text has no labels."""
+    names = dict.fromkeys(document.context for document in documents if document.context != UNKNOWN)
+    if not settings.contexts or not names:
+        return documents
+    unknown = sorted(set(settings.contexts) - set(names))
+    if unknown:
+        raise ValueError(f"Unknown context {', '.join(unknown)}. The text has: {', '.join(list(names)[:30])}.")
+    return [document for document in documents if document.context in settings.contexts]
+
+
+def check_enough(documents: list[Document], settings: CorpusSettings) -> None:
+    """ValueError where there is nothing, or far too many contexts."""
     size = sum(len(document.text) for document in documents)
     if size < FEWEST_CHARACTERS:
         raise ValueError(f"There are only {size} characters of text; at least {FEWEST_CHARACTERS} are needed, some 100,000 to learn from.")
-    if settings.contexts and names != (UNKNOWN,):
-        unknown = sorted(set(settings.contexts) - set(names))
-        if unknown:
-            raise ValueError(f"Unknown context {', '.join(unknown)}. The text has: {', '.join(names[:30])}.")
-        names = tuple(name for name in names if name in settings.contexts)
+    names = list(by_context(documents))
     if len(names) > MOST_CONTEXTS:
         raise ValueError(
             f"The text has {len(names):,} different contexts ({', '.join(names[:3])}, ...); at most {MOST_CONTEXTS} are allowed. "
             f"Is {settings.context_column!r} the column with the context?"
         )
-    return names
 
 
 def called(name: str) -> str:
@@ -181,6 +193,8 @@ def fill(documents: list[Document], size: int) -> list[Document]:
         if length <= size or not kept:
             kept.append(document)
             size -= length
+        if size <= 0:
+            break
     return kept
 
 

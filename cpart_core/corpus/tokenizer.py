@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from tokenizers import Tokenizer as HuggingFaceTokenizer
 from tokenizers import decoders, models, pre_tokenizers, trainers
@@ -51,6 +53,7 @@ class Tokenizer:
     def from_json(cls, text: str) -> Tokenizer:
         """Read the library's JSON; ValueError where it is damaged."""
         try:
+            check_kind(json.loads(text))
             wrapped = HuggingFaceTokenizer.from_str(text)
         except Exception as error:  # noqa: BLE001  the library raises bare Exception
             raise ValueError(f"This tokenizer cannot be read: {error}") from None
@@ -77,6 +80,19 @@ class Tokenizer:
     def token_text(self, token: int) -> str:
         """What one token stands for, for a person: bytes that are no whole character as <0xC3>."""
         return END if token == self.end else "".join(readable(self.token_bytes[token]))
+
+
+def check_kind(data: dict[str, Any]) -> None:
+    """ValueError unless the JSON describes what `Tokenizer.train` makes: foreign steps may lose text, or hold a pattern that never ends."""
+    steps = [step["type"] for step in data["pre_tokenizer"]["pretokenizers"]]
+    foreign = [name for name in ("normalizer", "post_processor", "truncation", "padding") if data.get(name)]
+    if (
+        data["model"]["type"] != "BPE"
+        or steps != ["Digits", "ByteLevel"]
+        or foreign
+        or [t["content"] for t in data["added_tokens"]] != [END]
+    ):
+        raise ValueError("it was not made by CPart")
 
 
 def short_runs(text: str) -> list[str]:
