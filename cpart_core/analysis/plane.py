@@ -141,15 +141,16 @@ def umap_positions(
     So: 500 epochs up to 1,000 points, 200 above. `random_state` gives the same picture each time and allows one thread only; the first
     call in a process compiles for about 8 s more (the worker does that ahead of time).
     """
-    from umap import UMAP
-
     last = stages[-1]
     points = len(last)
     neighbours, epochs = min(NEIGHBOURS, points - 1), 500 if points <= 1000 else 200
     parameters.update(n_neighbors=neighbours, min_dist=MIN_DIST, n_epochs=epochs, points=points)
     positions = []
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it remarks on one thread with a seed, and on precomputed distances: both are meant
+        # It remarks on TensorFlow being absent, on one thread with a seed, and on precomputed distances: all are meant.
+        warnings.simplefilter("ignore")
+        from umap import UMAP
+
         fitted = UMAP(
             n_neighbors=neighbours,
             min_dist=MIN_DIST,

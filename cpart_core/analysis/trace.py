@@ -90,7 +90,7 @@ class Writing:
             return None
         self.last_told = now
         alpha = np.concatenate(self.alpha, axis=1)
-        return {"tokens": self.tokens, "strongest": alpha.argmax(axis=2).T.tolist(), "strength": rounded(alpha)}
+        return {"tokens": list(self.tokens), "strongest": alpha.argmax(axis=2).T.tolist(), "strength": rounded(alpha)}
 
 
 def rounded(alpha_LxTxS: np.ndarray) -> list[list[float]]:
