@@ -15,32 +15,30 @@ from cpart_core.training.losses import token_losses
 
 
 def report_losses(source: Source, corpus: Corpus, seed: int, progress: Progress = silent) -> LossReport:
-    """Every validation row once. Tokens without a context yet count in bits per byte only.
+    """Every validation row once, in fp32. While no context is known yet, `loss` is over all tokens alike, as in training.
 
+    A token's loss belongs to the context of the token before it, as in training (rows of one context make no difference).
     Bits per byte divides by the bytes of the very tokens that were predicted: the first token of a row is nobody's prediction, so its
     bytes do not count either; the end-of-document token costs bits and has no bytes.
     """
     num_contexts = len(corpus.contexts)
     sums, counts, right = np.zeros(num_contexts), np.zeros(num_contexts, dtype=np.int64), np.zeros(num_contexts)
     bytes_of = np.array([len(data) for data in source.tokenizer.token_bytes])
-    nats, num_bytes, num_rows = 0.0, 0, 0
+    nats, num_tokens, num_bytes = 0.0, 0, 0
     batches = validation_batches(corpus, source.model.settings.context_length, None, seed)
     for number, batch in enumerate(batches):
-        progress(
-            number / len(batches), f"Validation rows {num_rows:,} to {num_rows + len(batch.ids):,}, batch {number + 1} of {len(batches)}"
-        )
-        num_rows += len(batch.ids)
+        progress(number / len(batches), f"Batch {number + 1} of {len(batches)} of the validation text")
         targets = torch.from_numpy(batch.ids[:, 1:])
         with torch.no_grad():
             logits = source.model(torch.from_numpy(batch.ids[:, :-1]), torch.from_numpy(batch.start[:, :-1]).long())
         loss = token_losses(logits, targets).flatten().double().numpy()
         hit = (logits.argmax(dim=-1) == targets).flatten().numpy()
-        context = batch.context[:, 1:].reshape(-1).astype(np.int64)
+        context = batch.context[:, :-1].reshape(-1).astype(np.int64)
         known = context >= 0
         sums += np.bincount(context[known], weights=loss[known], minlength=num_contexts)
         right += np.bincount(context[known], weights=hit[known], minlength=num_contexts)
         counts += np.bincount(context[known], minlength=num_contexts)
-        nats += float(loss.sum())
+        nats, num_tokens = nats + float(loss.sum()), num_tokens + loss.size
         num_bytes += int(bytes_of[batch.ids[:, 1:]].sum())
     by_context = mean_over(sums, counts)
     documents = corpus.validation.context[corpus.validation.context >= 0]
@@ -51,7 +49,7 @@ def report_losses(source: Source, corpus: Corpus, seed: int, progress: Progress 
         loss_by_context=by_context,
         tokens_by_context=counts,
         documents_by_context=np.bincount(documents, minlength=num_contexts),
-        loss=float(np.nanmean(by_context)) if counts.any() else math.nan,
+        loss=float(np.nanmean(by_context)) if counts.any() else nats / num_tokens if num_tokens else math.nan,
         accuracy_by_context=mean_over(right, counts),
         bits_per_byte=nats / math.log(2) / num_bytes if num_bytes else math.nan,
     )
