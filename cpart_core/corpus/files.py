@@ -184,9 +184,9 @@ def content_documents(
         skipped.append(Skipped(title, "it is empty"))
         return ()
     if kind == ".csv":
-        return csv_documents(text, title, settings, skipped, context=context, split=split)
+        return csv_documents(text, title, settings, skipped, context, split)
     if kind == ".jsonl":
-        return jsonl_documents(text, title, settings, skipped, context=context, split=split)
+        return jsonl_documents(text, title, settings, skipped, context, split)
     return text_documents(text, title, context, split)
 
 

@@ -30,13 +30,15 @@ def documented(tree: ast.Module) -> Iterator[tuple[str, Documented, ast.Expr]]:
     """(dotted name, definition, the statement that is its docstring), from the top down."""
 
     def walk(node: ast.AST, prefix: str) -> Iterator[tuple[str, Documented, ast.Expr]]:
-        body = getattr(node, "body", None)
         if isinstance(node, Documented) and node.body and isinstance(first := node.body[0], ast.Expr):
             if isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
                 yield prefix, node, first
-        for child in body if isinstance(body, list) else []:
-            name = getattr(child, "name", "")
-            yield from walk(child, f"{prefix}.{name}".strip(".") if isinstance(child, Documented) else prefix)
+        for block in ("body", "orelse", "handlers", "finalbody"):
+            for child in getattr(node, block, ()):
+                name = (
+                    f"{prefix}.{child.name}".strip(".") if isinstance(child, Documented) and not isinstance(child, ast.Module) else prefix
+                )
+                yield from walk(child, name)
 
     return walk(tree, "")
 

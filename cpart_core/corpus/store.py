@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import tokenize
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,11 @@ from cpart_core.corpus.document import Corpus, Skipped, Split
 from cpart_core.corpus.tokenizer import Tokenizer
 
 FORMAT = 1
+DAMAGE = (
+    *(ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError),
+    *(SyntaxError, tokenize.TokenError, OSError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError),
+)
+"""What reading damaged JSON, zip files and array headers raises."""
 TYPES = {"ids": np.uint16, "starts": np.int64, "context": np.int16}
 
 
@@ -56,8 +63,7 @@ def load_corpus(folder: Path) -> Corpus:
     try:
         facts = json.loads((folder / "corpus.json").read_bytes())
         tokenizer_json = (folder / "tokenizer.json").read_bytes().decode()
-        with np.load(folder / "corpus.npz", allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
+        arrays = read_arrays(folder / "corpus.npz")
         if facts["format"] != FORMAT:
             raise ValueError(f"its format is {facts['format']}, this version reads {FORMAT}")
         vocabulary_size = Tokenizer.from_json(tokenizer_json).vocabulary_size
@@ -74,11 +80,20 @@ def load_corpus(folder: Path) -> Corpus:
         )
     except FileNotFoundError as error:
         raise ValueError(f"The corpus in {folder.name} is not complete: {Path(error.filename).name} is missing.") from None
-    except (ValueError, KeyError, TypeError, IndexError, OSError, EOFError, RecursionError, zipfile.BadZipFile) as error:
+    except DAMAGE as error:
         raise ValueError(f"The corpus in {folder.name} is damaged: {error}.") from None
     if fingerprint_of(corpus) != corpus.fingerprint:
         raise ValueError(f"The corpus in {folder.name} is damaged or was changed: its text does not fit its fingerprint.")
     return corpus
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """All arrays of an npz; every byte is checked against its sum before numpy looks at any."""
+    with zipfile.ZipFile(path) as archive:
+        if damaged := archive.testzip():
+            raise ValueError(f"{damaged} does not fit its checksum")
+    with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in arrays.files}
 
 
 def read_split(name: str, arrays: dict[str, np.ndarray], facts: dict[str, Any], vocabulary_size: int) -> Split:

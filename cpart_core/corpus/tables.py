@@ -15,7 +15,9 @@ from cpart_core.corpus.document import UNKNOWN, Document, Skipped
 LONGEST_CELL = 200_000_000
 
 
-def csv_documents(text: str, title: str, settings: CorpusSettings, skipped: list[Skipped], **known: str) -> list[Document]:
+def csv_documents(
+    text: str, title: str, settings: CorpusSettings, skipped: list[Skipped], context: str = UNKNOWN, split: str = ""
+) -> list[Document]:
     """Rows of a CSV file with a header; comma, semicolon or tab. ValueError for a missing column or broken quoting."""
     header = text[: text.find("\n") + 1 or len(text)]
     delimiter = max(",;\t", key=header.count)
@@ -26,10 +28,12 @@ def csv_documents(text: str, title: str, settings: CorpusSettings, skipped: list
         raise ValueError(f"{title} is not a readable CSV file: {error}.") from None
     finally:
         csv.field_size_limit(before)
-    return row_documents(rows, title, settings, skipped, **known)
+    return row_documents(rows, title, settings, skipped, context, split)
 
 
-def jsonl_documents(text: str, title: str, settings: CorpusSettings, skipped: list[Skipped], **known: str) -> list[Document]:
+def jsonl_documents(
+    text: str, title: str, settings: CorpusSettings, skipped: list[Skipped], context: str = UNKNOWN, split: str = ""
+) -> list[Document]:
     """Lines that are one JSON object each; broken lines are counted and left out."""
     broken: list[int] = []
 
@@ -46,7 +50,7 @@ def jsonl_documents(text: str, title: str, settings: CorpusSettings, skipped: li
             else:
                 broken.append(number)
 
-    documents = row_documents(rows(), title, settings, skipped, **known)
+    documents = row_documents(rows(), title, settings, skipped, context, split)
     if broken:
         skipped.append(Skipped(title, f"{len(broken):,} lines are no JSON object, the first is line {broken[0]}"))
     return documents
