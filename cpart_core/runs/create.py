@@ -8,7 +8,6 @@ import os
 import platform
 import shlex
 import shutil
-import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import datetime
@@ -62,7 +61,7 @@ def create_run(
         machine=machine(),
         twin_of=twin_of,
         twin_kind=twin_kind,
-        command=command or shlex.join(["python", "-m", "cpart_core", *sys.argv[1:]]),
+        command=command_of(settings) if gathered is None else "",
     )
     with writing_folder(folder) as draft:
         write_info(draft, info)
@@ -116,6 +115,15 @@ def gathered_lines(gathered: Gathered) -> Iterator[str]:
         yield json.dumps(asdict(entry)) + "\n"
     for note in gathered.notes:
         yield json.dumps({"note": note}) + "\n"
+
+
+def command_of(settings: Settings) -> str:
+    """The command line that trains the same run again: the settings that are not the defaults, as flags."""
+    words = ["python", "-m", "cpart_core", "train"]
+    for (_, item, value), (_, _, default) in zip(settings.items(), Settings().items(), strict=True):
+        if value != default:
+            words.append(f"--{item.name.replace('_', '-')}={','.join(value) if isinstance(value, tuple) else value}")
+    return shlex.join(words)
 
 
 def versions() -> dict[str, str]:

@@ -37,7 +37,7 @@ class TensorBoardMirror:
             from tensorboard.summary.writer.event_file_writer import EventFileWriter
         except ImportError:
             raise ValueError(
-                "mirror is tensorboard, which is not installed; run: pip install 'cpart[tensorboard]', or set mirror to none."
+                "mirror is tensorboard, which is not installed; run: pip install -e '.[tensorboard]', or set mirror to none."
             ) from None
         self.event: Any = Event
         self.summary: Any = Summary
