@@ -108,5 +108,5 @@ def last_lines(folder: Path) -> str:
             text = file.read(LOG_TAIL_BYTES).decode(errors="replace")
     except OSError:
         return ""
-    lines = [line.rpartition("\r")[2] for line in text.splitlines()]
+    lines = [line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n")]  # a progress line is written over and over
     return "\n".join("".join(letter for letter in line if letter.isprintable()) for line in lines[-20:]).strip()

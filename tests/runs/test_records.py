@@ -1,0 +1,203 @@
+"""What was written is what is read: exactly, once, and also after a kill or a full disk."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+
+import numpy as np
+import pytest
+
+from cpart_core.runs.database import DATABASE, seal
+from cpart_core.runs.folder import open_run
+from cpart_core.runs.records import Heartbeat, RecordWriter
+from tests.runs.made import C, L, make_change, make_evaluation, make_record, make_run, make_snapshot, same, start_python
+
+COLUMNS = ("step", "tokens", "loss", "affinity_loss", "balance_loss", "gradient_norm", "learning_rate", "seconds", "memory_bytes")
+
+
+def write(run, steps, **values):
+    with RecordWriter(run.folder) as writer:
+        for step in steps:
+            writer.append(make_record(step, **values))
+
+
+def test_records_come_back_exactly(root):
+    run, generator = make_run(root), np.random.default_rng(0)
+    odd = {"loss": float("nan"), "gradient_norm": float("inf"), "affinity_loss": np.float32(0.1), "tokens": np.int64(2**62)}
+    records = [make_record(1), make_record(2, **odd), make_record(3, evaluation=make_evaluation(generator), change=make_change(True))]
+    records.append(make_record(4, change=make_change(False), snapshot=make_snapshot(4, generator)))
+    with RecordWriter(run.folder) as writer:
+        for record in records:
+            writer.append(record)
+    table, evaluations, changes = run.records(), run.evaluations(), run.changes()
+    for name in COLUMNS:
+        assert np.array_equal(getattr(table, name), [getattr(record, name) for record in records], equal_nan=True), name
+    assert same(table.loss_by_context, np.stack([record.loss_by_context for record in records]))
+    assert (table.stride, table.total) == (1, 4)
+    assert evaluations.step.tolist() == [3] and evaluations.loss[0] == records[2].evaluation.loss
+    assert same(evaluations.loss_by_context[0], records[2].evaluation.loss_by_context)
+    assert same(evaluations.tokens_by_context[0], records[2].evaluation.tokens_by_context)
+    assert changes.step.tolist() == [3, 4] and changes.frozen.tolist() == [False, True]
+    assert same(changes.churn, np.stack([records[2].change.churn, records[3].change.churn]))
+    assert run.snapshot_steps() == [4] and same(run.snapshot(4), records[3].snapshot)
+
+
+def test_an_untouched_run_reads_as_empty(root):
+    run = make_run(root)
+    assert run.records().loss_by_context.shape == run.evaluations().loss_by_context.shape == (0, C)
+    assert run.changes().churn.shape == (0, L) and run.events() == [] and run.snapshot_steps() == []
+    assert run.state().state == "new"
+
+
+@pytest.mark.parametrize("count", [1, 2, 9, 100, 101, 1000, 3001])
+@pytest.mark.parametrize("most", [4, 10, 100])
+def test_thinning_keeps_first_and_last_and_never_exceeds(root, count, most):
+    run = make_run(root)
+    write(run, range(5, 5 + count))
+    table = run.records(max_points=most)
+    assert len(table.step) <= most and table.total == count
+    assert (table.step[0], table.step[-1]) == (5, 4 + count)
+    assert np.all(np.diff(table.step) > 0) and np.array_equal(table.loss, 1 / table.step)
+    assert len(table.step) == count or len(table.step) * 4 > most or most < 10, "not thinner than needed"
+
+
+def test_points_stay_where_they_are_while_a_run_grows(root):
+    run = make_run(root)
+    write(run, range(1, 301))
+    before = run.records(max_points=50)
+    write(run, range(301, 1001))
+    after = run.records(max_points=50)
+    kept = {step for step in before.step.tolist() if step % after.stride == 0}
+    assert kept and kept <= set(after.step.tolist())
+    assert run.records(after_step=990).step.tolist() == list(range(991, 1001))
+
+
+def test_truncating_leaves_nothing_later_and_nothing_twice(root):
+    run, generator = make_run(root), np.random.default_rng(1)
+    with RecordWriter(run.folder) as writer:
+        for step in range(1, 31):
+            extras = {
+                "evaluation": make_evaluation(generator),
+                "change": make_change(step == 10),
+                "snapshot": make_snapshot(step, generator),
+            }
+            writer.append(make_record(step, **(extras if step % 10 == 0 else {})))
+        writer.truncate_after(19)
+        assert run.records().step.tolist() == list(range(1, 20))
+        assert run.evaluations().step.tolist() == run.changes().step.tolist() == run.snapshot_steps() == [10]
+        writer.append(make_record(20))
+        writer.append(make_record(20, loss=5.0))
+    assert run.records().step.tolist() == list(range(1, 21)) and run.records().loss[-1] == 5.0
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from cpart_core.runs.records import RecordWriter
+from tests.runs.made import make_record
+writer = RecordWriter(Path(sys.argv[1]))
+for step in range(1, 10**9):
+    writer.append(make_record(step))
+    if step % 7 == 0:
+        assert writer.flush()
+        print(step, flush=True)
+"""
+
+
+@pytest.mark.parametrize("lines", [1, 3, 40])
+def test_a_kill_loses_nothing_acknowledged(root, lines):
+    run = make_run(root)
+    process = start_python(WRITER, run.folder)
+    for _ in range(lines):
+        acknowledged = int(process.stdout.readline())
+    os.kill(process.pid, signal.SIGKILL)
+    acknowledged = max([acknowledged, *(int(line) for line in process.stdout.read().splitlines()[:-1])])
+    process.wait()
+    process.stdout.close()
+    process.stdin.close()
+    table = run.records(max_points=10**6)
+    assert len(table.step) >= acknowledged and table.step.tolist() == list(range(1, len(table.step) + 1))
+    with RecordWriter(run.folder) as writer:
+        assert writer.flush()
+
+
+def fill_disk(writer, full):
+    """SQLite's own limit gives the very error of a full disk."""
+    pages = writer._connection.execute("PRAGMA page_count").fetchone()[0]
+    writer._connection.execute(f"PRAGMA max_page_count = {pages if full else 10**9}")
+
+
+def test_a_full_disk_stops_nothing_and_loses_nothing(root):
+    run = make_run(root)
+    with RecordWriter(run.folder) as writer:
+        writer.append(make_record(1))
+        writer.flush()
+        fill_disk(writer, full=True)
+        for step in range(2, 3000):
+            writer.append(make_record(step))
+        assert not writer.flush() and "full" in writer.trouble
+        assert run.records(10**6).step[-1] < 2999
+        fill_disk(writer, full=False)
+        assert writer.flush() and writer.trouble == ""
+    assert run.records(10**6).step.tolist() == list(range(1, 3000))
+    assert run.events() == []
+
+
+def test_what_waits_for_a_full_disk_is_bounded_and_the_gap_is_said(root):
+    run, generator = make_run(root), np.random.default_rng(2)
+    with RecordWriter(run.folder, most_waiting=100) as writer:
+        writer.flush()
+        fill_disk(writer, full=True)
+        for step in range(1, 5001):
+            writer.append(make_record(step, evaluation=make_evaluation(generator) if step % 1000 == 0 else None))
+            assert len(writer._rows) <= 102
+        fill_disk(writer, full=False)
+        writer.flush()
+    assert run.evaluations().step.tolist() == [1000, 2000, 3000, 4000, 5000], "what is rare is kept"
+    missing = 5000 - len(run.records(10**6).step)
+    assert missing > 0 and [event.message.split()[0] for event in run.events()] == [str(missing)]
+
+
+def test_the_heartbeat_is_read_while_the_writer_works(root):
+    run = make_run(root)
+    with RecordWriter(run.folder) as writer:
+        writer.append(make_record(1))
+        writer.heartbeat(Heartbeat(1, "training", tokens_per_second=12.5, memory_bytes=99))
+        state = run.state()
+        assert (state.step, state.tokens_per_second, state.memory_bytes) == (1, 12.5, 99)
+        assert np.isnan(state.eta_seconds) and 0 <= state.heartbeat_age < 5
+
+
+def test_a_sealed_run_is_one_file_and_reading_it_makes_no_other(root):
+    run = make_run(root.parent / "samples", "small-sample")
+    write(run, range(1, 100))
+    seal(run.folder)
+    run = open_run("small-sample")
+    assert run.read_only
+    before = sorted(path.name for path in run.folder.iterdir())
+    assert run.records().total == 99 and run.state().step == 99 and run.evaluations().step.size == 0
+    assert sorted(path.name for path in run.folder.iterdir()) == before == [DATABASE, "run.json"]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE steps SET loss_by_context = x'00' WHERE step = 2",
+        "UPDATE steps SET loss = 'much' WHERE step = 2",
+        "UPDATE steps SET tokens = NULL WHERE step = 2",
+        "UPDATE steps SET loss_by_context = NULL",
+        "DROP TABLE steps",
+        "ALTER TABLE steps RENAME COLUMN seconds TO hours",
+    ],
+)
+def test_a_damaged_database_is_a_clear_error(root, statement):
+    run = make_run(root)
+    write(run, range(1, 4))
+    connection = sqlite3.connect(run.folder / DATABASE)
+    connection.execute(statement)
+    connection.commit()
+    connection.close()
+    with pytest.raises(ValueError, match=r"records\.sqlite"):
+        run.records()
