@@ -10,7 +10,7 @@ import streamlit as st
 from app import state
 from app.texts import code_span, plain
 from cpart_core.runs import folder
-from cpart_core.runs.folder import Run
+from cpart_core.runs.folder import Run, RunSummary
 
 STATES = {
     "new": ("starting", "gray", ":material/hourglass_empty:"),
@@ -38,10 +38,13 @@ def state_markdown(name: str) -> str:
     return f":{colour}-badge[{icon} {said}]"
 
 
-def run_label(summary: Any) -> str:
-    """Name and state of a run for the chooser; widget labels are plain text, so nothing in a name comes alive."""
-    said = STATES[summary.state][0]
-    return f"{plain(summary.name, 60)} \u00b7 {said}" + (" \u00b7 sample" if summary.read_only else "")
+def run_labels(summaries: list[RunSummary]) -> dict[str, str]:
+    """Id -> name and state for the chooser, no two alike; widget labels of options are plain text, so nothing in a name comes alive."""
+    labels: dict[str, str] = {}
+    for entry in summaries:
+        label = f"{plain(entry.name, 60)} \u00b7 {STATES[entry.state.state][0]}" + (" \u00b7 sample" if entry.read_only else "")
+        labels[entry.id] = label if label not in labels.values() else f"{label} \u00b7 {entry.id}"
+    return labels
 
 
 def run_bar() -> tuple[Run, int]:
@@ -62,19 +65,21 @@ def run_chooser(with_step: bool = True) -> Run | None:
     run = state.chosen_run()
     missing = state.missing_run()
     if missing is not None:
-        st.warning(f"There is no run {code_span(missing, 60)} here; it may have been deleted. Showing another one.", icon=":material/search_off:")
+        st.warning(
+            f"There is no run {code_span(missing, 60)} here; it may have been deleted. Showing another one.", icon=":material/search_off:"
+        )
     if run is None:
         return None
-    summaries = {summary.id: summary for summary in folder.list_runs()}
+    labels = run_labels(folder.list_runs())
     left, right = st.columns([2, 3], gap="medium", vertical_alignment="bottom")
     with left:
-        st.session_state["bar_run"] = run.id
+        state.set_widget("bar_run", run.id)
         st.selectbox(
             "Run",
-            list(summaries),
-            format_func=lambda run_id: run_label(summaries[run_id]),
+            list(labels),
+            format_func=lambda run_id: labels[run_id],
             key="bar_run",
-            on_change=lambda: state.choose_run(st.session_state["bar_run"]),
+            on_change=lambda: state.choose_run(state.widget("bar_run")),
         )
     with right:
         if with_step:
@@ -89,13 +94,13 @@ def step_slider(run: Run) -> None:
         st.caption(f"One snapshot so far: step {steps[0]:,}" if steps else "No snapshot yet")
         return
     key = f"bar_step_{run.id}"
-    st.session_state[key] = state.chosen_step(run)
+    state.set_widget(key, state.chosen_step(run))
     st.select_slider(
         "Step",
         steps,
         key=key,
         format_func=lambda step: f"{step:,}",
-        on_change=lambda: state.choose_step(run, st.session_state[key]),
+        on_change=lambda: state.choose_step(run, state.widget(key)),
         help="The step that every page shows. At the right end the pages follow a running run.",
     )
 
@@ -105,14 +110,16 @@ def layer_chooser(run: Run, all_layers: bool = False) -> int:
     layers = run.settings.model.num_layers
     options = [-1, *range(layers)] if all_layers else list(range(layers))
     key = "bar_layer_all" if all_layers else "bar_layer"
-    if not all_layers or st.session_state.get(key) not in options:
-        st.session_state[key] = state.chosen_layer(run)
+    if not all_layers or state.widget(key) not in options:
+        state.set_widget(key, state.chosen_layer(run))
 
     def take() -> None:
-        if st.session_state[key] is not None and st.session_state[key] >= 0:
-            state.choose_layer(st.session_state[key])
+        if (state.widget(key, -1) or 0) >= 0:
+            state.choose_layer(state.widget(key) or 0)
 
-    chosen = st.segmented_control("Layer", options, format_func=lambda layer: "all" if layer < 0 else str(layer), key=key, on_change=take, required=True)
+    chosen = st.segmented_control(
+        "Layer", options, format_func=lambda layer: "all" if layer < 0 else str(layer), key=key, on_change=take, required=True
+    )
     return state.chosen_layer(run) if chosen is None else int(chosen)
 
 
@@ -159,14 +166,14 @@ def result(run: Run, name: str, request: dict[str, Any], doing: str) -> Any | No
         return answer.result
     key = f"wait_{name}_{json.dumps(request, sort_keys=True)}"
     stopped = f"stopped_{key}"
-    if st.session_state.get(stopped):
+    if state.widget(stopped):
         st.info(f"{doing} was stopped.", icon=":material/stop:")
-        st.button("Go on", key=f"again_{key}", on_click=lambda: st.session_state.pop(stopped, None))
+        st.button("Go on", key=f"again_{key}", on_click=lambda: state.set_widget(stopped, False))
         return None
 
     def stop() -> None:
         state.forget(name, request)
-        st.session_state[stopped] = True
+        state.set_widget(stopped, True)
 
     @st.fragment(run_every=0.5)
     def waiting() -> None:

@@ -43,7 +43,7 @@ def show_figure(
     caption: what is seen and where it is from (caption_of). alt: the finding in words, for those who do not see it. data: what the figure shows, or a
     function that makes it when the table is opened. The figure is styled here; it must be equal between reruns, or zoom and selection are lost.
     """
-    chosen = st.session_state.get(f"{key}_format") or "SVG"
+    chosen = state.widget(f"{key}_format") or "SVG"
     config = {
         "displaylogo": False,
         "scrollZoom": False,
@@ -58,19 +58,22 @@ def show_figure(
 
 def under_figure(key: str, caption: str, data: Data) -> None:
     """The caption, and a pop-over with exports and the table. The table is only made when it is opened."""
-    left, right = st.columns([8, 1], gap="small", vertical_alignment="top")
-    left.caption(caption)
-    with right:
+    with st.container(horizontal=True, vertical_alignment="top", horizontal_alignment="distribute", gap="small"):
+        st.caption(caption, width="stretch")
         box = st.popover("Data", type="tertiary", icon=":material/table_view:", key=f"{key}_data", on_change="rerun")
         if not box.open:
             return
         with box:
-            frame = data() if callable(data) else data
-            st.segmented_control("Picture: the camera in its corner saves", ["SVG", "PNG"], default="SVG", key=f"{key}_format", required=True)
-            st.download_button("Data as CSV", csv_bytes(frame), file_name=f"{key}.csv", mime="text/csv", key=f"{key}_csv", icon=":material/download:")
-            st.dataframe(frame.head(TABLE_ROWS), key=f"{key}_table", hide_index=True)
-            if len(frame) > TABLE_ROWS:
-                st.caption(f"The first {TABLE_ROWS:,} of {len(frame):,} rows; the CSV has all.")
+            exports(key, data() if callable(data) else data)
+
+
+def exports(key: str, frame: pd.DataFrame) -> None:
+    """What the pop-over holds."""
+    st.segmented_control("The camera in the picture's corner saves", ["SVG", "PNG"], default="SVG", key=f"{key}_format", required=True)
+    st.download_button("Data as CSV", csv_bytes(frame), file_name=f"{key}.csv", mime="text/csv", key=f"{key}_csv", icon=":material/download:")
+    st.dataframe(frame.head(TABLE_ROWS), key=f"{key}_table", hide_index=True)
+    if len(frame) > TABLE_ROWS:
+        st.caption(f"The first {TABLE_ROWS:,} of {len(frame):,} rows; the CSV has all.")
 
 
 def csv_bytes(frame: pd.DataFrame) -> bytes:
@@ -78,5 +81,7 @@ def csv_bytes(frame: pd.DataFrame) -> bytes:
     safe = frame.copy()
     for name in safe.columns:
         if not pd.api.types.is_numeric_dtype(safe[name]):
-            safe[name] = safe[name].map(lambda cell: f"'{cell}" if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell)
+            safe[name] = safe[name].map(
+                lambda cell: f"'{cell}" if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell
+            )
     return safe.to_csv(index=False).encode("utf-8")

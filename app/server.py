@@ -138,5 +138,7 @@ def show_error(error: Exception) -> bool:
 
     said = str(error) if isinstance(error, ValueError) else type(error).__name__
     st.error(f"This part of the page could not be drawn: {code_span(said, 400)}", icon=":material/error:")
-    st.caption("Nothing of the run is lost: pages only read. Choose another run or step, or load the page again. The terminal shows the details.")
+    st.caption(
+        "Nothing of the run is lost: pages only read. Choose another run or step, or load the page again. The terminal shows the details."
+    )
     return True

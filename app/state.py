@@ -7,16 +7,20 @@ link opens the same view. A step that was not chosen means the newest, and follo
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import streamlit as st
 
 from app.worker import Handle, Worker
 from cpart_core.runs import folder
 from cpart_core.runs.folder import Run
+from cpart_core.runs.results import result_file
 from cpart_core.training.records import Snapshot
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 IN_URL = ("run", "step", "layer", "segment", "text")
 LONGEST_TEXT_IN_URL = 400
@@ -188,6 +192,27 @@ def select(run: Run, neurons: Iterable[tuple[int, int]]) -> None:
     put("selection", Selection(run.id, frozenset((int(layer), int(neuron)) for layer, neuron in neurons)))
 
 
+def widget(key: str, missing: Any = None) -> Any:
+    """The value of a widget by its key."""
+    return st.session_state.get(key, missing)
+
+
+def set_widget(key: str, value: Any) -> None:
+    """Give a widget its value before it is drawn."""
+    st.session_state[key] = value
+
+
+def drop_widgets(prefix: str) -> None:
+    """Forget the values of all widgets whose key begins so; they start again from their defaults."""
+    for name in [name for name in st.session_state if str(name).startswith(prefix)]:
+        del st.session_state[name]
+
+
+def remembered(max_entries: int, spinner: str | bool = False, ttl: float | None = None) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """A decorator: keep what a function returned for its arguments, for all sessions."""
+    return st.cache_data(max_entries=max_entries, show_spinner=spinner, ttl=ttl)
+
+
 def dark() -> bool:
     """Whether the page is shown dark."""
     return st.context.theme.type == "dark"
@@ -237,6 +262,13 @@ def stored_result(run: Run, name: str, request: dict[str, Any]) -> Any | None:
             kept.pop(next(iter(kept)), None)
         kept[key] = result
     return kept[key]
+
+
+def drop_result(run: Run, name: str, request: dict[str, Any]) -> None:
+    """Take a result that is out of date off the disk, so that it is made anew when it is asked for."""
+    kept_results().pop((run.id + run.info.created, name, json.dumps(request, sort_keys=True)), None)
+    if not run.read_only:
+        (run.result_folders()[-1] / result_file(name, request)).unlink(missing_ok=True)
 
 
 @st.cache_resource(show_spinner=False)

@@ -25,12 +25,20 @@ PAGES = (
 """File in views/ and name in the URL, name on the screen, icon."""
 
 
+STYLE = """<style>
+.stMainBlockContainer{padding-top:4.5rem;padding-bottom:3rem;max-width:1480px}
+.stMetric label p{font-size:.8rem}
+</style>"""
+"""The little that the theme cannot say."""
+
+
 def draw() -> None:
     """The frame around every page, then the page."""
     st.set_page_config(page_title="CPart", page_icon=str(VIEWS.parent / "logo.svg"), layout="wide")
     pages = [st.Page(VIEWS / f"{name}.py", title=title, icon=icon, url_path=name, default=name == "home") for name, title, icon in PAGES]
     page = st.navigation(pages, position="top")
     st.logo(str(VIEWS.parent / "logo.svg"), size="large")
+    st.html(STYLE)
     state.follow_url()
     page.run()
 

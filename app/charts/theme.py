@@ -45,13 +45,20 @@ def layout(dark: bool) -> dict[str, Any]:
     }
     return {
         "font": {"family": FONT, "size": 13, "color": colours.text},
-        "paper_bgcolor": "rgba(0,0,0,0)",
+        "paper_bgcolor": colours.background,
         "plot_bgcolor": "rgba(0,0,0,0)",
         "margin": {"l": 8, "r": 8, "t": 28, "b": 8},
         "xaxis": axis,
         "yaxis": axis,
         "hoverlabel": {"bgcolor": colours.panel, "bordercolor": colours.grid, "font": {"color": colours.text, "family": FONT, "size": 12}},
-        "legend": {"orientation": "h", "y": -0.16, "x": 0, "yanchor": "top", "font": {"size": 12, "color": colours.text}, "bgcolor": "rgba(0,0,0,0)"},
+        "legend": {
+            "orientation": "h",
+            "y": -0.16,
+            "x": 0,
+            "yanchor": "top",
+            "font": {"size": 12, "color": colours.text},
+            "bgcolor": "rgba(0,0,0,0)",
+        },
         "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": colours.faint, "activecolor": colours.text},
         "dragmode": "zoom",
     }
@@ -85,4 +92,9 @@ def merged(base: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
 def colorbar(dark: bool) -> dict[str, Any]:
     """A slim colour bar in the mode's ink."""
     colours = ink(dark)
-    return {"thickness": 10, "outlinewidth": 0, "tickfont": {"color": colours.faint, "size": 11}, "title": {"font": {"color": colours.faint, "size": 12}, "side": "right"}}
+    return {
+        "thickness": 10,
+        "outlinewidth": 0,
+        "tickfont": {"color": colours.faint, "size": 11},
+        "title": {"font": {"color": colours.faint, "size": 12}, "side": "right"},
+    }

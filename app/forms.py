@@ -1,0 +1,92 @@
+"""The settings of a run as widgets, made from the fields of cpart_core/config.py: name, range, help and unit come from there."""
+
+from __future__ import annotations
+
+from dataclasses import Field
+from typing import Any
+
+import streamlit as st
+
+from app import state
+from cpart_core.config import Settings
+
+GROUPS = {
+    "corpus": "Text",
+    "model": "Model",
+    "partition": "Partition",
+    "training": "Training",
+}
+"""Groups of Settings, in order, as a person reads them."""
+
+ELSEWHERE = ("source", "path", "contexts", "text_column", "context_column")
+"""Settings that the choice of text sets (sources.py)."""
+
+
+def label(item: Field[Any]) -> str:
+    """'num_layers' -> 'Layers'; the unit follows where it is not the name itself."""
+    words = item.name.removeprefix("num_").replace("_", " ")
+    unit = item.metadata["unit"]
+    said = f" ({unit})" if unit and unit not in words else ""
+    return words[0].upper() + words[1:] + said
+
+
+def help_text(item: Field[Any], default: Any) -> str:
+    """What the setting does, what is allowed, and what it is without a change."""
+    low, high = item.metadata["low"], item.metadata["high"]
+    allowed = f" Allowed: {low:,g} to {high:,g}." if low is not None else ""
+    return f"{item.metadata['help']}.{allowed} Preset: {default}."
+
+
+def widget(item: Field[Any], default: Any, key: str) -> Any:
+    """The widget of one setting; returns its value."""
+    low, high, choices = item.metadata["low"], item.metadata["high"], item.metadata["choices"]
+    common: dict[str, Any] = {"key": key, "help": help_text(item, default), "persist_state": "session"}
+    if choices:
+        return st.selectbox(label(item), choices, index=choices.index(default), **common)
+    if isinstance(default, float):
+        return st.number_input(label(item), float(low), float(high), default, step=small_step(default), format="%.6g", **common)
+    if isinstance(default, int):
+        return st.number_input(label(item), int(low), int(high), default, step=1, **common)
+    return st.text_input(label(item), default, **common)
+
+
+def small_step(default: float) -> float:
+    """A tenth of the power of ten below: 0.002 -> 0.0001, 1.0 -> 0.1."""
+    return (
+        10.0 ** (len(str(int(default))) - 2) if default >= 1 else 10.0 ** (int(f"{default:e}".split("e")[1]) - 1) if default > 0 else 0.01
+    )
+
+
+def fields_of(settings: Settings, group: str, advanced: bool) -> list[tuple[Field[Any], Any]]:
+    return [
+        (item, value)
+        for name, item, value in settings.items()
+        if name == group and item.metadata["advanced"] == advanced and item.name not in ELSEWHERE
+    ]
+
+
+def settings_form(base: Settings, key: str) -> dict[str, Any]:
+    """All widgets: what matters first, the rest folded away. Returns the values that differ from the preset, by flat name."""
+    changed: dict[str, Any] = {}
+
+    def draw(entries: list[tuple[Field[Any], Any]], columns: int) -> None:
+        for start in range(0, len(entries), columns):
+            for cell, (item, default) in zip(st.columns(columns), entries[start : start + columns], strict=False):
+                with cell:
+                    value = widget(item, default, f"{key}_{item.name}")
+                if value is not None and value != default:
+                    changed[item.name] = value
+
+    for group, title in GROUPS.items():
+        st.markdown(f"**{title}**")
+        draw(fields_of(base, group, advanced=False), 4)
+    for group, title in GROUPS.items():
+        rest = fields_of(base, group, advanced=True)
+        with st.expander(f"{title}: {len(rest)} more settings"):
+            draw(rest, 4)
+    return changed
+
+
+def forget_form(key: str) -> None:
+    """Put every widget of the form back to its preset; call it from a callback."""
+    state.drop_widgets(f"{key}_")

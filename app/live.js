@@ -1,0 +1,84 @@
+// Draws a board of panels (charts/training.py) with Plotly.react, so that zoom, legend choices and the page's place survive every update.
+const SCRIPT = "/api/plotly.min.js";
+
+function plotly() {
+  if (window.Plotly) return Promise.resolve(window.Plotly);
+  if (!window.cpartPlotly) {
+    window.cpartPlotly = new Promise((resolve, reject) => {
+      const script = document.createElement("script");
+      script.src = SCRIPT;
+      script.onload = () => resolve(window.Plotly);
+      script.onerror = () => { window.cpartPlotly = null; reject(new Error("plotly.js did not load")); };
+      document.head.appendChild(script);
+    });
+  }
+  return window.cpartPlotly;
+}
+
+function arrange(board, width) {
+  const count = board.panels.length;
+  const inner = Math.max(120, width - board.left - board.right);
+  const columns = Math.max(1, Math.min(count, Math.floor(inner / board.min_width)));
+  const rows = Math.ceil(count / columns);
+  const top = board.panels[0].title ? 22 : 6, gapX = 16, gapY = 46, bottom = 34 + (board.xaxis.title.text ? 16 : 0);
+  const drawn = rows * board.panel_height + (rows - 1) * gapY;
+  const legendRow = board.legend ? 34 : 0;
+  const layout = { ...board.layout, annotations: [], autosize: true, uirevision: board.key, height: top + drawn + bottom + legendRow,
+    margin: { l: board.left, r: board.right, t: top, b: bottom + legendRow } };
+  layout.legend = { ...board.layout.legend, y: -(bottom - 2) / drawn, itemwidth: 30 };
+  if (!board.legend) layout.showlegend = false;
+  const cell = (inner - (columns - 1) * gapX) / columns;
+  const traces = [];
+  board.panels.forEach((panel, place) => {
+    const row = Math.floor(place / columns), column = place % columns, id = place ? String(place + 1) : "";
+    const left = (column * (cell + gapX)) / inner;
+    const high = 1 - (row * (board.panel_height + gapY)) / drawn;
+    const last = place + columns >= count;
+    layout["xaxis" + id] = { ...board.xaxis, domain: [left, Math.min(1, left + cell / inner)], anchor: "y" + id, showticklabels: true,
+      ...(place ? { matches: "x" } : {}), ...(last ? {} : { title: { text: "" } }) };
+    layout["yaxis" + id] = { ...board.yaxis, domain: [Math.max(0, high - board.panel_height / drawn), high], anchor: "x" + id,
+      showticklabels: column === 0, ...(place ? { matches: "y" } : {}) };
+    if (panel.title) layout.annotations.push({ text: panel.title, xref: "paper", yref: "paper", x: left, y: high, xanchor: "left", yanchor: "bottom",
+      showarrow: false, font: { size: 12, color: board.layout.font.color }, yshift: 2 });
+    for (const trace of panel.traces) traces.push({ ...trace, xaxis: "x" + id, yaxis: "y" + id });
+  });
+  return { traces, layout };
+}
+
+function settings(Plotly, board) {
+  const save = (name, format, scale) => ({ name, title: name, icon: format === "svg" ? Plotly.Icons.camera : Plotly.Icons.disk,
+    click: (drawing) => Plotly.downloadImage(drawing, { format, scale, filename: board.file }) });
+  return { displaylogo: false, responsive: false, modeBarButtonsToRemove: ["toImage", "select2d", "lasso2d", "autoScale2d"],
+    modeBarButtonsToAdd: [save("Save as SVG", "svg", 1), save("Save as PNG", "png", 3)] };
+}
+
+async function draw(box) {
+  try {
+    const Plotly = await plotly();
+    const board = box.cpartBoard, width = box.clientWidth;
+    if (!width) return;
+    const { traces, layout } = arrange(board, width);
+    await Plotly.react(box, traces, { ...layout, width }, settings(Plotly, board));
+    box.cpartWidth = width;
+  } catch (error) {
+    if (!box.querySelector(".plot-container")) box.textContent = "The live panels need plotly.js, which did not load. The numbers are in the table below.";
+  }
+}
+
+export default function (component) {
+  const { data, parentElement } = component;
+  const box = parentElement.querySelector(".cpart-live");
+  const changed = !box.cpartBoard || box.cpartBoard.revision !== data.revision;
+  box.cpartBoard = data;
+  box.setAttribute("aria-label", data.alt);
+  if (changed) draw(box);
+  if (!box.cpartObserver) {
+    box.cpartObserver = new ResizeObserver(() => { if (Math.abs(box.clientWidth - (box.cpartWidth || 0)) > 2) draw(box); });
+    box.cpartObserver.observe(box);
+  }
+  return () => {
+    if (box.isConnected) return;
+    if (box.cpartObserver) box.cpartObserver.disconnect();
+    if (window.Plotly) window.Plotly.purge(box);
+  };
+}

@@ -1,0 +1,261 @@
+"""The choice of text on the Train page: built in, pasted, uploaded, a folder, or a dataset; and what was found in it, before training."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from app import state
+from app.texts import code_span, plain
+from cpart_core.config import CorpusSettings, Settings
+from cpart_core.corpus.document import Document, Gathered, Skipped
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+SOURCES = {
+    "builtin": ("Built in", ":material/auto_stories:"),
+    "paste": ("Paste", ":material/content_paste:"),
+    "upload": ("Upload", ":material/upload_file:"),
+    "folder": ("Folder", ":material/folder:"),
+    "dataset": ("Hugging Face", ":material/dataset:"),
+}
+PASTE_LIMIT = 2_000_000
+"""Characters in the text box; a file takes more."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """The text that was chosen."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+    """Settings it sets, by flat name."""
+    gathered: Gathered | None = None
+    """Documents that came with the page; None = the trainer gathers what the settings name."""
+    trouble: str = ""
+    """Why it cannot be trained on yet, in a sentence; empty when it can."""
+
+
+def choose_source(base: Settings) -> Source:
+    """Widgets of the choice, and below them what was found."""
+    local = st.get_option("server.address") in LOOPBACK
+    offered = [name for name in SOURCES if local or name not in ("folder", "dataset")]
+    chosen = st.segmented_control(
+        "Where the text comes from",
+        offered,
+        default="builtin",
+        format_func=lambda name: f"{SOURCES[name][1]} {SOURCES[name][0]}",
+        key="source_kind",
+        required=True,
+        persist_state="session",
+    )
+    drawers = {"builtin": builtin, "paste": paste, "upload": upload, "folder": folder, "dataset": dataset}
+    return drawers[chosen or "builtin"](base.corpus)
+
+
+def builtin(settings: CorpusSettings) -> Source:
+    from cpart_core.corpus.builtin import builtin_contexts
+
+    known = {context.name: context for context in builtin_contexts()}
+    everywhere = [name for name, context in known.items() if context.everywhere]
+    chosen = st.multiselect(
+        "Contexts",
+        list(known),
+        default=list(settings.contexts) or everywhere,
+        key="source_contexts",
+        persist_state="session",
+        help="Text that every Python installation carries, and text from a generator with known structure. Nothing is downloaded.",
+    )
+    if not chosen:
+        return Source(trouble="Choose at least one context.")
+    st.caption("  \n".join(f"{code_span(name)} {plain(known[name].about)}" for name in chosen))
+    values: dict[str, Any] = {"source": "builtin", "path": "", "contexts": () if set(chosen) == set(everywhere) else tuple(chosen)}
+    if st.toggle("Look inside before training", key="source_look", persist_state="session"):
+        found = gather_named(
+            "builtin", "", values["contexts"], settings.kilobytes_per_context, settings.text_column, settings.context_column
+        )
+        return Source(values, None, show(found))
+    return Source(values)
+
+
+def paste(settings: CorpusSettings) -> Source:
+    st.caption("One box a context. With one box the contexts are found from gradients during training.")
+    count = int(st.number_input("Boxes", 1, 12, 2, key="paste_boxes", persist_state="session"))
+    documents: list[Document] = []
+    skipped: list[Skipped] = []
+    for place in range(count):
+        left, right = st.columns([1, 3])
+        context = left.text_input("Context", f"context {place + 1}", key=f"paste_name_{place}", persist_state="session", max_chars=60)
+        text = right.text_area("Text", key=f"paste_text_{place}", height=140, max_chars=PASTE_LIMIT, persist_state="session")
+        if text.strip():
+            found = gathered_from_text(text, context if count > 1 else "")
+            documents += found.documents
+            skipped += found.skipped
+    if not documents:
+        return Source(trouble="Paste some text: a few pages of each context, so that something can be learned and something held out.")
+    gathered = Gathered(tuple(documents), tuple(skipped))
+    return Source({"source": "file", "path": "pasted text"}, gathered, show(gathered))
+
+
+def gathered_from_text(text: str, context: str) -> Gathered:
+    from cpart_core.corpus.files import gather_pasted
+
+    try:
+        return gather_pasted(text, context)
+    except ValueError as error:
+        return Gathered((), (Skipped(context or "pasted text", str(error)),))
+
+
+def upload(settings: CorpusSettings) -> Source:
+    limit = st.get_option("server.maxUploadSize")
+    files = st.file_uploader(
+        f"Text files, at most {limit} MB each",
+        type=["txt", "md", "csv", "jsonl"],
+        accept_multiple_files=True,
+        key="upload_files",
+        help="A .txt or .md file is a context of its own. A .csv or .jsonl file has a column with the text and may have one with the context.",
+    )
+    columns = column_names(settings)
+    if not files:
+        return Source(columns, trouble="Upload at least one file.")
+    gathered = gathered_from_uploads([(file.name, file.getvalue()) for file in files], columns["text_column"], columns["context_column"])
+    names = plain(", ".join(file.name for file in files), 200)
+    return Source({**columns, "source": "file", "path": f"uploaded: {names}"}, gathered, show(gathered))
+
+
+def column_names(settings: CorpusSettings) -> dict[str, str]:
+    left, right = st.columns(2)
+    text = left.text_input(
+        "Text column", settings.text_column, key="column_text", persist_state="session", help="In CSV, JSONL and datasets"
+    )
+    context = right.text_input(
+        "Context column",
+        settings.context_column,
+        key="column_context",
+        persist_state="session",
+        help="May be missing: contexts are then discovered",
+    )
+    return {"text_column": text, "context_column": context}
+
+
+@state.remembered(max_entries=4, spinner="Reading the files")
+def gathered_from_uploads(files: Sequence[tuple[str, bytes]], text_column: str, context_column: str) -> Gathered:
+    """Each file through the same reader as the command line, from a temporary folder that is gone afterwards."""
+    from cpart_core.corpus.files import gather_file
+
+    settings = CorpusSettings(text_column=text_column, context_column=context_column)
+    documents: list[Document] = []
+    skipped: list[Skipped] = []
+    notes: list[str] = []
+    with tempfile.TemporaryDirectory() as scratch:
+        for number, (name, content) in enumerate(files):
+            stem = "".join(letter if letter.isalnum() or letter in " -_" else "_" for letter in Path(name).stem)[:60] or "file"
+            inner = Path(scratch) / str(number)
+            inner.mkdir()
+            path = inner / f"{stem}{Path(name).suffix.lower()}"
+            path.write_bytes(content)
+            try:
+                found = gather_file(path, settings)
+            except ValueError as error:
+                skipped.append(Skipped(plain(name), str(error)))
+                continue
+            labelled = any(document.context for document in found.documents) or len(files) == 1
+            documents += found.documents if labelled else [replace(entry, context=stem) for entry in found.documents]
+            skipped += found.skipped
+            notes += found.notes
+    return Gathered(tuple(documents), tuple(skipped), tuple(notes))
+
+
+def folder(settings: CorpusSettings) -> Source:
+    path = st.text_input(
+        "Folder on this machine",
+        key="folder_path",
+        persist_state="session",
+        help="One subfolder a context; .txt, .md, .csv and .jsonl files are read",
+    )
+    columns = column_names(settings)
+    if not path.strip():
+        return Source(columns, trouble="Give the path of a folder.")
+    values = {**columns, "source": "folder", "path": path.strip()}
+    return looked_at(values, settings, "Look inside")
+
+
+def dataset(settings: CorpusSettings) -> Source:
+    import importlib.util
+
+    if importlib.util.find_spec("datasets") is None:
+        st.info(
+            "This needs the extra `hub`: `pip install -e '.[hub]'`. Nothing else of CPart uses the network.", icon=":material/extension:"
+        )
+        return Source(trouble="The package `datasets` is not installed.")
+    name = st.text_input(
+        "Dataset", key="dataset_name", persist_state="session", help="A name on the Hugging Face hub (this downloads it) or a local path"
+    )
+    columns = column_names(settings)
+    if not name.strip():
+        return Source(columns, trouble="Give the name or the local path of a dataset.")
+    return looked_at({**columns, "source": "dataset", "path": name.strip()}, settings, "Download and look inside")
+
+
+def looked_at(values: dict[str, Any], settings: CorpusSettings, button: str) -> Source:
+    """A source that is read only when asked to; training may start without a look."""
+    identity = (values["source"], values["path"], values["text_column"], values["context_column"])
+    if st.button(button, icon=":material/visibility:"):
+        state.set_widget("looked_at", identity)
+    if state.widget("looked_at") != identity:
+        return Source(values)
+    found = gather_named(
+        values["source"], values["path"], (), settings.kilobytes_per_context, values["text_column"], values["context_column"]
+    )
+    return Source(values, None, show(found))
+
+
+@state.remembered(max_entries=4, spinner="Reading the text", ttl=600)
+def gather_named(
+    source: str, path: str, contexts: tuple[str, ...], kilobytes: int, text_column: str, context_column: str
+) -> Gathered | str:
+    """What a named source holds, or the sentence that says why it cannot be read."""
+    from cpart_core.corpus.build import gather
+
+    try:
+        return gather(CorpusSettings(source, path, contexts, text_column, context_column, kilobytes))
+    except ValueError as error:
+        return str(error)
+
+
+def show(found: Gathered | str) -> str:
+    """Documents, bytes and contexts, what was skipped and why. Returns what is in the way of training, or nothing."""
+    if isinstance(found, str):
+        return found
+    from cpart_core.corpus.build import preview
+
+    said = preview(found)
+    if not said.contexts:
+        show_skipped(said.skipped)
+        return "No text was found. " + (said.skipped[0].reason if said.skipped else "")
+    documents, size = sum(entry.documents for entry in said.contexts), sum(entry.bytes for entry in said.contexts)
+    unlabelled = [entry.name for entry in said.contexts] == [""]
+    how_many = "no context labels: contexts will be found from gradients" if unlabelled else f"{len(said.contexts)} contexts"
+    st.markdown(f"**{documents:,}** documents \u00b7 **{size / 1e6:,.2f}** MB \u00b7 {how_many}")
+    table = pd.DataFrame(
+        [(plain(entry.name) or "(no label)", entry.documents, entry.bytes / 1000) for entry in said.contexts],
+        columns=["context", "documents", "kB"],
+    )
+    st.dataframe(
+        table, hide_index=True, column_config={"kB": st.column_config.NumberColumn(format="%.1f")}, height=min(320, 36 * (len(table) + 1))
+    )
+    for note in said.notes:
+        st.caption(plain(note, 400))
+    show_skipped(said.skipped)
+    return ""
+
+
+def show_skipped(skipped: Sequence[Skipped]) -> None:
+    if skipped:
+        with st.expander(f"{len(skipped):,} skipped, and why"):
+            table = pd.DataFrame([(plain(entry.title), plain(entry.reason, 300)) for entry in skipped[:500]], columns=["what", "why"])
+            st.dataframe(table, hide_index=True)

@@ -1,0 +1,158 @@
+"""Home: what CPart is, and the runs."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app import chrome, glossary, state, words
+from app.diagram import show_picture
+from app.texts import code_span, plain
+from cpart_core.runs import folder
+from cpart_core.runs.folder import RunSummary
+
+ROWS = 8
+"""Runs on one page of the list."""
+
+TICK_SECONDS = 3.0
+
+
+def draw() -> None:
+    st.title("See a language model divide its work", anchor=False)
+    st.markdown(
+        "CPart trains a small language model in front of you and groups the neurons of every layer into **segments**, by what each neuron "
+        "contributes to the loss of each **context**. For every token, **fusion weights** decide how much each segment's output counts. "
+        "You watch the segments form, and look at them, their gradients and their weights on any text of your own."
+    )
+    glossary.words("segment", "context", "fusion weights", "partition", "run")
+    show_picture(state.dark())
+    if st.button("Train a model", type="primary", icon=":material/play_arrow:", key="train"):
+        state.put("next_train_view", "new")
+        st.switch_page("views/train.py")
+    summaries = folder.list_runs()
+    if not summaries:
+        with st.container(border=True):
+            st.subheader("No run yet", anchor=False)
+            st.write("Everything you train is kept here. The quick preset shows its first segments within a minute on a laptop.")
+        return
+    st.subheader("Runs", anchor=False)
+    alive = any(summary.state.state in chrome.ALIVE for summary in summaries)
+    st.fragment(run_list, run_every=TICK_SECONDS if alive else None)(alive)
+
+
+def run_list(was_alive: bool) -> None:
+    """The list, drawn again by itself while something is being trained."""
+    summaries = folder.list_runs()
+    if was_alive and not any(summary.state.state in chrome.ALIVE for summary in summaries):
+        st.rerun()
+    pages = -(-len(summaries) // ROWS)
+    page = 1
+    if pages > 1:
+        page = int(st.pagination(pages, key="home_page") or 1)
+    for summary in summaries[(page - 1) * ROWS : page * ROWS]:
+        run_row(summary)
+
+
+def run_row(summary: RunSummary) -> None:
+    with st.container(border=True, key=f"row_{summary.id}"):
+        left, middle, right = st.columns([5, 5, 2], gap="medium", vertical_alignment="center")
+        with left:
+            sample = " :gray-badge[sample]" if summary.read_only else ""
+            st.markdown(f"**{code_span(summary.name, 60)}** {chrome.state_markdown(summary.state.state)}{sample}")
+            st.caption(about(summary))
+        with middle:
+            how_far(summary)
+        with right:
+            actions(summary)
+
+
+def about(summary: RunSummary) -> str:
+    """Contexts, size, age."""
+    if summary.info is None:
+        return "Its description cannot be read. Other runs are not touched by it."
+    info = summary.info
+    pieces = [f"{len(info.contexts)} contexts" + (" (found)" if info.discovered else "")] if info.contexts else []
+    pieces += [f"{words.amount(info.num_parameters)} parameters"] if info.num_parameters else []
+    pieces += [f"{info.twin_kind} twin of {code_span(info.twin_of)}"] if info.twin_of else []
+    pieces += [words.age(info.created)]
+    return " \u00b7 ".join(piece for piece in pieces if piece)
+
+
+def how_far(summary: RunSummary) -> None:
+    """Steps and validation loss from the first to the newest evaluation; for a damaged run, the reason."""
+    said = summary.state
+    if summary.info is None or said.state == "damaged":
+        st.caption(code_span(said.last_words or "Nothing more is known.", 300))
+        return
+    if said.state in chrome.ALIVE:
+        left = f" \u00b7 {words.duration(said.eta_seconds)} left" if said.eta_seconds == said.eta_seconds else ""
+        st.progress(min(1.0, said.step / max(1, said.steps)), text=f"step {said.step:,} of {said.steps:,}{left}")
+    elif said.step < said.steps:
+        st.caption(f"step {said.step:,} of {said.steps:,}")
+    st.markdown(loss_sentence(summary))
+
+
+def loss_sentence(summary: RunSummary) -> str:
+    try:
+        evaluations = folder.open_run(summary.id).evaluations()
+    except ValueError as error:
+        return f"losses cannot be read: {code_span(str(error))}"
+    if not len(evaluations.loss):
+        return ":gray[no validation yet]"
+    first, last = evaluations.loss[0], evaluations.loss[-1]
+    tokens = int(evaluations.tokens_by_context[-1].sum())
+    if len(evaluations.loss) == 1:
+        return f"validation loss **{words.loss(last)}** at step {int(evaluations.step[-1]):,} :gray[(n = {tokens:,} tokens)]"
+    return (
+        f"validation loss {words.loss(first)} \u2192 **{words.loss(last)}** "
+        f":gray[(steps {int(evaluations.step[0]):,} to {int(evaluations.step[-1]):,}, n = {tokens:,} tokens)]"
+    )
+
+
+def actions(summary: RunSummary) -> None:
+    with st.container(horizontal=True, gap="small", horizontal_alignment="right"):
+        if summary.info is not None:
+            live = summary.state.state in chrome.ALIVE
+            if st.button("Watch" if live else "Open", key=f"open_{summary.id}", help=None if live else "Look at its segments"):
+                state.choose_run(summary.id)
+                state.put("next_train_view", "watch")
+                st.switch_page("views/train.py" if live else "views/segments.py")
+        if not summary.read_only:
+            manage(summary)
+
+
+def manage(summary: RunSummary) -> None:
+    """Rename and delete."""
+    with st.popover("", icon=":material/more_horiz:", type="tertiary", help="Rename or delete", key=f"more_{summary.id}"):
+        if summary.info is not None:
+            name = st.text_input("Name", summary.name, max_chars=80, key=f"name_{summary.id}")
+            if st.button("Rename", key=f"rename_{summary.id}", disabled=name.strip() in ("", summary.name)):
+                done(lambda: folder.rename_run(summary.id, name))
+        alive = summary.state.state in ("running", "paused")
+        if st.button(
+            "Delete \u2026", key=f"delete_{summary.id}", icon=":material/delete:", disabled=alive, help="Stop it first" if alive else None
+        ):
+            confirm_delete(summary.id, plain(summary.name, 60))
+
+
+@st.dialog("Delete this run?")
+def confirm_delete(run_id: str, name: str) -> None:
+    st.markdown(f"{code_span(name)} with its records, snapshots and checkpoints is deleted from the disk. This cannot be undone.")
+    with st.container(horizontal=True):
+        if st.button("Delete for good", type="primary", key="delete_really"):
+            done(lambda: folder.delete_run(run_id))
+        if st.button("Keep it", key="delete_not"):
+            st.rerun()
+
+
+def done(action: object) -> None:
+    """Do it, and draw the page again; or say why it was refused."""
+    assert callable(action)
+    try:
+        action()
+    except (ValueError, OSError) as error:
+        st.error(code_span(str(error), 300), icon=":material/error:")
+        return
+    st.rerun()
+
+
+draw()

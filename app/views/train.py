@@ -1,0 +1,160 @@
+"""Train: choose text and settings, start, and watch structure form."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app import chrome, forms, glossary, jobs, state, words
+from app.sources import Source, choose_source
+from app.texts import code_span, plain
+from app.watch import watch
+from cpart_core.config import Settings
+from cpart_core.presets import PRESETS
+from cpart_core.runs import folder
+from cpart_core.runs.create import TWIN_CHANGES, machine
+from cpart_core.training.estimate import Estimate, estimate
+
+VIEWS = {"new": ":material/add: New run", "watch": ":material/monitoring: Watch"}
+OFFERED = ("quick", "five", "own")
+TWIN_HELP = {
+    "dense": "The same model without segments: what partitioning costs or gains",
+    "random": "The same model with neurons divided by chance: what the method is worth",
+    "router": "The same model with a frozen random router: what learned fusion is worth",
+}
+
+
+def draw() -> None:
+    if state.widget("train_view") not in VIEWS:
+        state.set_widget("train_view", first_view())
+    with st.container(horizontal=True, vertical_alignment="center", gap="large"):
+        st.title("Train", anchor=False, width="content")
+        view = st.segmented_control(
+            "View",
+            list(VIEWS),
+            format_func=lambda name: VIEWS[name],
+            key="train_view",
+            label_visibility="collapsed",
+            required=True,
+            persist_state="session",
+        )
+    if view == "new":
+        new_run()
+        return
+    run = chrome.run_chooser(with_step=False)
+    if run is None:
+        chrome.no_run()
+        return
+    glossary.words("segment", "partition", "context", "fusion weights", "validation loss", "twin")
+    watch(run.id)
+
+
+def first_view() -> str:
+    """Watching, where a run of one's own is chosen or at work; otherwise the form."""
+    run = state.chosen_run()
+    return "watch" if run is not None and not run.read_only else "new"
+
+
+def new_run() -> None:
+    """The form, from top to bottom: how much, what text, which settings, what it will cost, start."""
+    presets = {entry.name: entry for entry in PRESETS if entry.name in OFFERED}
+    chosen = st.segmented_control(
+        "Preset",
+        list(presets),
+        default="quick",
+        format_func=lambda name: presets[name].title,
+        key="preset",
+        required=True,
+        persist_state="session",
+    )
+    preset = presets[chosen or "quick"]
+    st.caption(plain(preset.help[:1].upper() + preset.help[1:] + "."))
+    with st.container(border=True):
+        st.subheader("Text", anchor=False)
+        source = choose_source(preset.settings)
+    key = f"set_{preset.name}"
+    with st.container(border=True), st.expander("Settings", expanded=preset.name == "own", icon=":material/tune:"):
+        changed = forms.settings_form(preset.settings, key)
+        if changed:
+            st.button(f"Reset {len(changed)} changed", icon=":material/undo:", on_click=forms.forget_form, args=(key,))
+    settings, problem = combined(preset.settings, changed, source)
+    start_box(settings, problem or source.trouble, source, preset.title)
+
+
+def combined(base: Settings, changed: dict[str, object], source: Source) -> tuple[Settings, str]:
+    """The settings as chosen, and the sentence that says why they do not fit each other (empty when they do)."""
+    settings = base.with_values({**source.values, **changed})
+    try:
+        return settings.check(), ""
+    except ValueError as error:
+        return settings, str(error)
+
+
+def start_box(settings: Settings, problem: str, source: Source, title: str) -> None:
+    """Name, twins, what it will cost, and the button."""
+    with st.container(border=True):
+        left, right = st.columns(2, gap="medium")
+        name = left.text_input("Name of the run", key="run_name", placeholder=title, max_chars=80, persist_state="session")
+        with right:
+            twins = st.pills(
+                "Also train, afterwards and on the very same batches",
+                list(TWIN_CHANGES),
+                selection_mode="multi",
+                key="twins",
+                persist_state="session",
+                format_func=lambda kind: f"{kind} twin",
+                help="  \n".join(f"**{kind}**: {TWIN_HELP[kind]}." for kind in TWIN_CHANGES),
+            )
+        if problem:
+            st.warning(code_span(problem, 500), icon=":material/edit_note:")
+        else:
+            costs(settings, estimate(settings), 1 + len(twins))
+        if st.button(
+            "Start training", type="primary", icon=":material/play_arrow:", disabled=bool(problem), key="start", shortcut="Ctrl+Enter"
+        ):
+            start(settings, name.strip() or title, source, tuple(twins))
+
+
+def costs(settings: Settings, needed: Estimate, runs: int) -> None:
+    """Parameters, memory and time, before anything is started."""
+    seconds, whence = expected_seconds(needed, settings.training.steps)
+    active = (
+        f"{words.amount(needed.active_parameters)} of them for each token"
+        if needed.active_parameters < needed.num_parameters
+        else "all of them for each token"
+    )
+    several = f", for each of {runs} runs" if runs > 1 else ""
+    time = f"**about {words.duration(seconds)}**{several} ({whence})" if seconds is not None else f"**time not known yet** ({whence})"
+    st.markdown(
+        f"**{words.amount(needed.num_parameters)}** parameters, {active} \u00b7 about **{words.size(needed.memory_bytes)}** of memory \u00b7 "
+        f"{words.amount(needed.total_tokens)} tokens in {settings.training.steps:,} steps \u00b7 {time}"
+    )
+
+
+def expected_seconds(needed: Estimate, steps: int) -> tuple[float | None, str]:
+    """Training time from the newest run that was measured on a machine like this one, scaled by the work of a step."""
+    here = machine()
+    for summary in folder.list_runs():
+        speed = summary.state.tokens_per_second
+        if summary.read_only or summary.info is None or summary.info.machine != here or not speed > 0:
+            continue
+        before = estimate(summary.info.settings)
+        per_step = before.tokens_per_step / speed * needed.flops_per_step / before.flops_per_step
+        return per_step * steps, f"from the speed of {code_span(summary.name, 40)} on this machine"
+    return None, "it is measured in the first run on this machine"
+
+
+def start(settings: Settings, name: str, source: Source, twins: tuple[str, ...]) -> None:
+    try:
+        run_id = jobs.start_training(settings, name, source.gathered, twins)
+    except (ValueError, OSError) as error:
+        st.error(f"Training was not started: {code_span(str(error), 400)}", icon=":material/error:")
+        return
+    state.choose_run(run_id)
+    state.put("next_train_view", "watch")
+    st.rerun()
+
+
+if (following := state.get("next_train_view")) is not None:
+    state.set_widget("train_view", following)
+    state.put("next_train_view", None)
+draw()

@@ -1,0 +1,262 @@
+"""The live view of one run: controls, numbers, and boards that update in place. Used by the Train page; polls only while a trainer lives."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from app import chrome, jobs, state, words
+from app.charts.training import MOST_LAYERS, MOST_NEURONS, fusion_board, loss_board, segment_board
+from app.figure import caption_of, under_figure
+from app.live import show_board
+from app.texts import code_span
+from cpart_core.runs import folder
+from cpart_core.runs.folder import Run
+from cpart_core.runs.state import RunState
+
+TICK_SECONDS = 1.5
+LIVE_POINTS = 220
+"""Training steps drawn in each curve while it is live."""
+
+
+def watch(run_id: str) -> None:
+    """Everything about the run. While a trainer lives, only this fragment is drawn again."""
+    run = folder.open_run(run_id)
+    alive = run.state().state in chrome.ALIVE
+    st.fragment(live_view, run_every=TICK_SECONDS if alive else None)(run_id, alive)
+
+
+def live_view(run_id: str, was_alive: bool) -> None:
+    try:
+        run = folder.open_run(run_id)
+        said = run.state()
+    except ValueError as error:
+        st.error(code_span(str(error)), icon=":material/folder_off:")
+        return
+    if was_alive and said.state not in chrome.ALIVE:
+        st.rerun()  # ends the polling, and lets the rest of the page say so
+    header(run, said)
+    controls(run, said)
+    trouble(run, said)
+    figures(run, said)
+
+
+def header(run: Run, said: RunState) -> None:
+    """Name, state, progress and the numbers of this moment."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        chrome.state_badge(said.state)
+        if said.phase and said.phase != said.state:
+            st.caption(said.phase)
+        if run.info.twin_of:
+            st.caption(f"{run.info.twin_kind} twin of {code_span(run.info.twin_of)}")
+        if not said.responding:
+            st.badge(f"not responding for {words.duration(said.heartbeat_age)}", color="orange", icon=":material/hourglass_disabled:")
+    st.progress(min(1.0, said.step / max(1, said.steps)), text=f"step {said.step:,} of {said.steps:,}")
+    evaluations = run.evaluations()
+    newest = float(evaluations.loss[-1]) if len(evaluations.loss) else math.nan
+    first = float(evaluations.loss[0]) if len(evaluations.loss) else math.nan
+    change = f"{newest - first:+.3f} since step {int(evaluations.step[0]):,}" if len(evaluations.loss) > 1 else None
+    numbers: list[tuple[str, str, str | None]] = [
+        ("Validation loss", words.loss(newest), change),
+        ("Time left", words.duration(said.eta_seconds) if said.state == "running" else "\u2013", None),
+        ("Tokens per second", words.amount(said.tokens_per_second), None),
+        ("Memory of the trainer", words.size(said.memory_bytes), None),
+    ]
+    with st.container(horizontal=True, gap="large"):
+        for label, value, delta in numbers:
+            st.metric(
+                label, value, delta, delta_color="inverse", width="content", help="Nats per token, mean over contexts" if delta else None
+            )
+
+
+def controls(run: Run, said: RunState) -> None:
+    """Buttons that fit the state. A sample has none."""
+    if run.read_only:
+        st.caption("A finished example; it is only for looking at. Train a model of your own to steer it.")
+        return
+    with st.container(horizontal=True, gap="small"):
+        if said.state == "running":
+            command(run, "Pause", "pause", ":material/pause:")
+        if said.state == "paused":
+            command(run, "Step", "step", ":material/skip_next:", "One training step, then pause again")
+            command(run, "Resume", "resume", ":material/play_arrow:")
+        if said.state in chrome.ALIVE:
+            command(run, "Stop", "stop", ":material/stop:", "Finishes the step, writes a checkpoint and ends. Resume goes on from there.")
+        if said.state in ("stopped", "crashed", "failed") and said.step < said.steps:
+            act("Resume training", ":material/play_arrow:", lambda: jobs.resume_training(run), f"resume_{run.id}", primary=True)
+        if not said.responding:
+            act("Kill the trainer", ":material/dangerous:", lambda: jobs.kill_training(run), f"kill_{run.id}")
+    problem = state.get("command_trouble")
+    if problem:
+        st.warning(code_span(problem, 300), icon=":material/info:")
+        state.put("command_trouble", None)
+
+
+def command(run: Run, label: str, name: str, icon: str, about: str = "") -> None:
+    act(label, icon, lambda: run.send(name), f"{name}_{run.id}", about=about)
+
+
+def act(label: str, icon: str, action: Any, key: str, primary: bool = False, about: str = "") -> None:
+    """A button whose action may be refused with a sentence (the trainer ended a moment ago)."""
+
+    def pressed() -> None:
+        try:
+            action()
+        except (ValueError, OSError) as error:
+            state.put("command_trouble", str(error))
+
+    if st.button(
+        label, icon=icon, key=key, type="primary" if primary else "secondary", on_click=pressed, help=about or None
+    ) and key.startswith("resume_"):
+        st.rerun()  # a new trainer: the page around has to poll again
+
+
+def trouble(run: Run, said: RunState) -> None:
+    """A dead trainer is said to be dead, with its last words."""
+    if said.state == "crashed":
+        st.error(
+            f"The trainer of this run died at step {said.step:,} without saying why. Nothing up to its last checkpoint is lost.",
+            icon=":material/error:",
+        )
+    elif said.state == "failed":
+        st.error(f"Training ended itself at step {said.step:,}.", icon=":material/error:")
+    elif said.state == "damaged":
+        st.error("This run cannot be read in full. Other runs are not touched by it.", icon=":material/broken_image:")
+    if said.state in ("crashed", "failed", "damaged"):
+        chrome.last_words(said)
+
+
+def figures(run: Run, said: RunState) -> None:
+    """Loss on the left, segments and fusion on the right; on a narrow window below one another."""
+    dark = state.dark()
+    if not run.info.contexts:
+        if said.state in chrome.ALIVE:
+            st.info("The trainer is reading the text and cutting it into tokens. The first curves follow.", icon=":material/hourglass_top:")
+        return
+    left, right = st.columns(2, gap="large")
+    with left:
+        losses(run, said, dark)
+    with right:
+        if run.snapshot_steps():
+            structure(run, dark)
+        elif said.state in chrome.ALIVE:
+            st.caption("The first snapshot of the segments is on its way.")
+
+
+def losses(run: Run, said: RunState, dark: bool) -> None:
+    records, evaluations = run.records(max_points=LIVE_POINTS), run.evaluations()
+    if not len(records.step):
+        return
+    twins = [(other.twin_kind, table) for other, table in twins_of(run)]
+    st.markdown("#### Loss by context")
+    newest = f"validation {evaluations.loss[-1]:.3f} at step {int(evaluations.step[-1])}" if len(evaluations.loss) else "no validation yet"
+    alt = f"Loss by context over {said.step} steps: {newest}."
+    show_board(loss_board(run.info.contexts, records, evaluations, twins, said.steps, dark), f"loss_{run.id}", alt, f"loss-{run.id}")
+    tokens = int(evaluations.tokens_by_context[-1].sum()) if len(evaluations.step) else 0
+    thinned = f"every {records.stride} steps" if records.stride > 1 else "every step"
+    more = f"nats per token; training batches {thinned}" + ("" if twins else "; no twin was trained")
+    caption = caption_of(run, said.step, f"{tokens:,} validation tokens", run.settings.training.seed, more)
+    under_figure(f"loss_{run.id}", caption, lambda: loss_table(run))
+
+
+def twins_of(run: Run) -> list[tuple[Any, Any]]:
+    """(info, evaluations) of the control runs on the same batches, also when the run itself is a twin: then of its model."""
+    found = []
+    for other in folder.list_runs():
+        if other.info is not None and other.id != run.id and other.info.twin_of == run.id:
+            try:
+                table = folder.open_run(other.id).evaluations()
+            except ValueError:
+                continue
+            if len(table.step):
+                found.append((other.info, table))
+    return found
+
+
+def loss_table(run: Run) -> pd.DataFrame:
+    evaluations = run.evaluations()
+    table = pd.DataFrame({"step": evaluations.step, "mean over contexts": evaluations.loss})
+    for place, context in enumerate(run.info.contexts):
+        table[f"{context} (nats per token)"] = evaluations.loss_by_context[:, place]
+        table[f"{context} (n tokens)"] = evaluations.tokens_by_context[:, place]
+    return table
+
+
+def structure(run: Run, dark: bool) -> None:
+    """Segment map and fusion use at the chosen step."""
+    chrome.step_slider(run)
+    step = state.chosen_step(run)
+    try:
+        shown = state.snapshot(run, step)
+    except ValueError as error:
+        st.warning(code_span(str(error)), icon=":material/broken_image:")
+        return
+    model = run.settings.model
+    st.markdown("#### Segments")
+    st.caption(partition_sentence(run, step, shown.partitioned, shown.frozen))
+    neurons = shown.segment_of.shape[1]
+    stride = math.ceil(neurons / MOST_NEURONS)
+    alt = f"Segment of each of {neurons} neurons in {model.num_layers} layers at step {step}."
+    show_board(segment_board(shown, model.num_segments, dark), f"map_{run.id}", alt, f"segments-{run.id}-{step}")
+    more = f"every {stride}th neuron is drawn" if stride > 1 else ""
+    caption = caption_of(run, step, f"{model.num_layers} x {neurons} neurons", run.settings.training.seed, more)
+    under_figure(f"map_{run.id}", caption, lambda: segment_table(shown))
+    st.markdown("#### Fusion weight by context")
+    st.caption("How much of each layer's output every segment gives, on validation text of each context. Rows sum to 1.")
+    top = float(shown.fusion_mass.max()) if shown.fusion_mass.size else 0.0
+    alt = f"Mean fusion weight by context and segment at step {step}; the largest is {top:.2f}."
+    show_board(fusion_board(shown, run.info.contexts, dark), f"fusion_{run.id}", alt, f"fusion-{run.id}-{step}")
+    more = f"{MOST_LAYERS} of {model.num_layers} layers, evenly" if model.num_layers > MOST_LAYERS else ""
+    caption = caption_of(run, step, f"{int(shown.fusion_tokens.sum()):,} validation tokens", run.settings.training.seed, more)
+    under_figure(f"fusion_{run.id}", caption, lambda: fusion_table(shown, run.info.contexts))
+
+
+def partition_sentence(run: Run, step: int, partitioned: bool, frozen: bool) -> str:
+    """What the partition of this step is, in a sentence."""
+    if not partitioned:
+        first = run.settings.partition.first_step
+        return f"Not divided yet: the first partition comes at step {first:,}. Until then the model is dense and segments are only a numbering."
+    changes = run.changes()
+    done = [number for number, when in enumerate(changes.step) if when <= step]
+    if not done:
+        return f"Divided at step {step:,}."
+    last = done[-1]
+    churn = changes.churn[last]
+    moved = "" if not bool((churn == churn).all()) else f"; {100 * float(churn.mean()):.0f} % of the neurons moved"
+    method = run.settings.partition.method
+    return f"Partition {len(done)} (method {method}) at step {int(changes.step[last]):,}{moved}" + (
+        "; segments are now frozen." if frozen else "."
+    )
+
+
+def segment_table(shown: Any) -> pd.DataFrame:
+    layers, neurons = shown.segment_of.shape
+    return pd.DataFrame(
+        {
+            "step": shown.step,
+            "layer": [layer for layer in range(layers) for _ in range(neurons)],
+            "neuron": list(range(neurons)) * layers,
+            "segment": shown.segment_of.reshape(-1),
+        }
+    )
+
+
+def fusion_table(shown: Any, contexts: tuple[str, ...]) -> pd.DataFrame:
+    layers, num_contexts, segments = shown.fusion_mass.shape
+    rows = [
+        (
+            shown.step,
+            layer,
+            contexts[context],
+            segment,
+            float(shown.fusion_mass[layer, context, segment]),
+            int(shown.fusion_tokens[context]),
+        )
+        for layer in range(layers)
+        for context in range(min(num_contexts, len(contexts)))
+        for segment in range(segments)
+    ]
+    return pd.DataFrame(rows, columns=["step", "layer", "context", "segment", "mean fusion weight", "n tokens"])
