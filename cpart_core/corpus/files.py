@@ -180,7 +180,7 @@ def content_documents(
     if kind is None:
         raise ValueError(f"{title}: this kind of file is not known. Known: {', '.join(KINDS)} (also with .gz).")
     text = read_text(file, title)
-    if not text.strip():
+    if not separate(text):
         skipped.append(Skipped(title, "it is empty"))
         return ()
     if kind == ".csv":

@@ -43,7 +43,14 @@ def choose(gathered: Gathered, settings: CorpusSettings, seed: int) -> Chosen:
             train += for_training
             validation += held_out
     if not train or not validation:
-        raise ValueError("There is too little text to hold some out for validation. Give at least two documents, or a longer one.")
+        raise ValueError(
+            " ".join(
+                [
+                    "There is too little text to hold some out for validation. Give at least two different documents, or a longer one.",
+                    *notes,
+                ]
+            )
+        )
     return Chosen(tuple(contexts), tuple(train), tuple(validation), tuple(skipped), tuple(notes))
 
 
