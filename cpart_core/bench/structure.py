@@ -54,7 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         measured.append(milestones)
         print(
             f"{number + 1}/{arguments.repeats}  first record {milestones.first_record:.1f} s  "
-            f"first snapshot {milestones.first_snapshot:.1f} s  first structure {milestones.first_structure:.1f} s (step {milestones.structure_step})",
+            f"first snapshot {milestones.first_snapshot:.1f} s  "
+            f"first structure {milestones.first_structure:.1f} s (step {milestones.structure_step})",
             flush=True,
         )
     summary: dict[str, Any] = {

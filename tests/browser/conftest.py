@@ -43,7 +43,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
 
 @pytest.fixture
 def visit(browser: Browser, server: AppServer, pictures: Path, request: pytest.FixtureRequest) -> Iterator[Callable[..., Visit]]:
-    """Call it for a new visitor, with options of the browser context such as `color_scheme`. A picture of the end is kept when a test fails."""
+    """Call it for a new visitor, with options of the browser context such as `color_scheme`. A failing test leaves a picture of its end."""
     visits: list[Visit] = []
 
     def new(width: int = 1280, height: int = 900, **options: object) -> Visit:
