@@ -272,9 +272,14 @@ def drop_result(run: Run, name: str, request: dict[str, Any]) -> None:
 
 
 @st.cache_resource(show_spinner=False)
-def worker() -> Worker:
-    """The one analysis process of this server; it ends when the server does."""
+def worker(kind: str = "quick") -> Worker:
+    """An analysis process of this server; it ends when the server does. Two of them, so that a long layout ("slow") keeps nobody waiting."""
     return Worker()
+
+
+def worker_for(request: dict[str, Any]) -> Worker:
+    """UMAP compiles for seconds and lays out for seconds: it has a process of its own."""
+    return worker("slow" if request.get("method") == "umap" else "quick")
 
 
 @st.cache_resource(show_spinner=False)
@@ -292,7 +297,7 @@ def result_or_ask(run: Run, name: str, request: dict[str, Any]) -> Answer:
         return Answer(result=result, progress=1.0)
     handle = handles().get(key)
     if handle is None:
-        handle = handles().setdefault(key, worker().submit(name, request))
+        handle = handles().setdefault(key, worker_for(request).submit(name, request))
     if not handle.done:
         return Answer(progress=handle.progress, say=handle.say, partial=handle.partial)
     if handle.error:
@@ -307,4 +312,4 @@ def forget(name: str, request: dict[str, Any]) -> None:
     """Stop working on a request, or clear its error so that it can be asked again."""
     handle = handles().pop((name, json.dumps(request, sort_keys=True)), None)
     if handle is not None and not handle.done:
-        worker().cancel(handle)
+        worker_for(request).cancel(handle)

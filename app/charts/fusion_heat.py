@@ -15,6 +15,8 @@ from cpart_core.analysis.results import Trace
 
 MOST_TOKEN_LABELS = 64
 """Up to this many tokens the axis shows their text; above, their number."""
+MOST_ROWS = 96
+"""Rows (layers times segments) of one heat map."""
 GAP = 0.8
 """Empty rows between two layers."""
 
@@ -73,6 +75,19 @@ def fusion_heat(trace: Trace, layers: Sequence[int], *, dark: bool) -> go.Figure
     return style(figure, dark)
 
 
+def layers_to_draw(shape: tuple[int, ...], chosen: int) -> list[int]:
+    """Layers of a trace [L, T, S] for one figure: all, or as many as fit, evenly, the chosen one among them."""
+    most = max(1, MOST_ROWS // shape[2])
+    if shape[0] <= most:
+        return list(range(shape[0]))
+    return sorted({chosen, *np.linspace(0, shape[0] - 1, most).round().astype(int).tolist()})
+
+
+def most_bits(trace: Trace) -> float:
+    """Entropy when all segments are alike."""
+    return float(np.log2(trace.alpha.shape[2]))
+
+
 def stacked(values: np.ndarray, layers: Sequence[int]) -> np.ndarray:
     """[L, T, S] -> [layers * S, T]"""
     return values[list(layers)].transpose(0, 2, 1).reshape(-1, values.shape[1]).astype(np.float32)
@@ -98,7 +113,7 @@ def name_rows(figure: go.Figure, rows: Sequence[tuple[int, int]], place: Sequenc
 
 def entropy_heat(trace: Trace, *, dark: bool) -> go.Figure:
     """Bits of every token's fusion weights in every layer: 0 when one segment takes all, log2 S when all are alike."""
-    num_layers, num_tokens, num_segments = trace.alpha.shape
+    num_layers, num_tokens = trace.entropy.shape
     words = np.array([token_label(token) for token in trace.tokens], dtype=object)
     figure = go.Figure(
         go.Heatmap(
@@ -106,7 +121,7 @@ def entropy_heat(trace: Trace, *, dark: bool) -> go.Figure:
             text=np.broadcast_to(words, (num_layers, num_tokens)),
             colorscale=WEIGHT_SCALE,
             zmin=0,
-            zmax=float(np.log2(num_segments)) or 1.0,
+            zmax=most_bits(trace) or 1.0,
             ygap=2,
             colorbar={"title": {"text": "bits", "side": "right"}, "thickness": 10, "outlinewidth": 0},
             hovertemplate="“%{text}” · token %{x}<br>layer %{y}: <b>%{z:.2f}</b> bits<extra></extra>",

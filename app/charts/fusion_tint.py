@@ -1,4 +1,4 @@
-"""How running text is tinted: which segment each token belongs to, how strongly, and the card shown at it. Knows no page and makes no HTML."""
+"""How running text is tinted: the segment of each token, how strongly, and the card shown at it. Makes no HTML."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class Tint:
     hover: list[str]
 
 
-def by_segment(trace: Trace, layer: int) -> Tint:
-    """Colour = the segment with the greatest fusion weight in this layer, opacity = that weight itself (a weight of 1 is full)."""
+def by_segment(trace: Trace, layer: int, full: float) -> Tint:
+    """Colour = the segment with the greatest fusion weight in this layer, opacity = that weight / `full` (the weight drawn at full tint)."""
     alpha = trace.alpha[layer]
     return Tint(
         trace.tokens,
         alpha.argmax(axis=1).tolist(),
-        alpha.max(axis=1).tolist(),
+        (alpha.max(axis=1) / full).tolist(),
         [card(trace, layer, token) for token in range(len(trace.tokens))],
     )
 

@@ -13,13 +13,13 @@ from cpart_core.analysis.results import Trace
 from cpart_core.training.records import SHARED
 
 WHY = (
-    "A weight alone misleads: it says how far a segment is turned up, not how much comes out. A segment with a great weight whose neurons stay "
-    "silent on a token adds little, so its norm is small."
+    "A weight alone misleads: it says how far a segment is turned up, not how much comes out. "
+    "A segment with a great weight whose neurons stay silent on a token adds little: its norm is small."
 )
 
 
 def weight_and_norm(trace: Trace, layer: int, token: int | None, *, dark: bool) -> go.Figure:
-    """Two bars a segment, on scales of their own: its fusion weight, and the norm of its weighted output. token None = mean over the text."""
+    """Two bars a segment, each on its own scale: fusion weight, and norm of the weighted output. token None = mean over the text."""
     table = weight_table(trace, layer, token)
     segments = table["segment"].tolist()
     names = ["shared" if segment == SHARED else str(segment) for segment in segments]

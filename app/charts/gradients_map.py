@@ -70,7 +70,7 @@ def neuron_map(
     typical: Sequence[Sequence[Sequence[str]]] | None = None,
     dark: bool,
 ) -> go.Figure:
-    """The scatter at `step` (one of result.steps). customdata of each point is [layer, neuron]; what is not selected turns grey, nothing is hidden."""
+    """The scatter at `step`, one of result.steps. customdata of a point is [layer, neuron]; what is not selected turns grey."""
     at = result.steps.index(step)
     position, hover = result.position[at], hover_lines(result, at, typical)
     chosen = is_selected(result, selected)

@@ -8,20 +8,14 @@ import numpy as np
 import pandas as pd
 
 from app.charts.segments_map import strongest_context
+from cpart_core.analysis.neuron_map import relative_signature
+from cpart_core.analysis.plane import log_features
 from cpart_core.training.records import Snapshot
 
 
-def profile(signature: np.ndarray) -> np.ndarray:
-    """[N, C] log signature with each neuron's own mean taken out: what it is for, apart from how much it does."""
-    signature = signature.astype(np.float32)
-    floor = max(float(signature.max()) * 1e-4, 1e-12)
-    logs = np.log(signature + floor)
-    return np.asarray(logs - logs.mean(axis=1, keepdims=True))
-
-
 def nearest(snapshot: Snapshot, layer: int, neuron: int, count: int) -> list[tuple[int, float]]:
-    """(neuron, cosine of the two profiles) of the `count` neurons of the same layer that are most alike, the neuron itself left out."""
-    rows = profile(snapshot.signature[layer])
+    """(neuron, cosine of the two signatures as the maps see them) of the `count` neurons of the same layer that are most alike, the neuron itself left out."""
+    rows = log_features(relative_signature(snapshot)[layer])
     if not 0 <= neuron < len(rows):
         raise ValueError(f"Layer {layer} has the neurons 0 to {len(rows) - 1}; got {neuron}.")
     length = np.linalg.norm(rows, axis=1)
@@ -37,11 +31,11 @@ def listed(
     neurons: Collection[tuple[int, int]],
     typical: Sequence[Sequence[Sequence[str]]] | None = None,
 ) -> pd.DataFrame:
-    """One row a neuron: layer, neuron, segment, strongest_context, its share of the signature, and typical tokens where profiles are known."""
+    """One row a neuron: layer, neuron, segment, strongest context and its share of the signature, typical tokens where known."""
     num_layers, num_neurons = snapshot.segment_of.shape
     known = sorted((layer, neuron) for layer, neuron in neurons if 0 <= layer < num_layers and 0 <= neuron < num_neurons)
     layer, neuron = np.array(known, dtype=np.int64).reshape(-1, 2).T
-    signature = snapshot.signature[layer, neuron].astype(np.float32)
+    signature = relative_signature(snapshot)[layer, neuron]
     context = strongest_context(snapshot)[layer, neuron]
     total = signature.sum(axis=1)
     strongest = np.take_along_axis(signature, np.maximum(context, 0)[:, None].astype(np.int64), axis=1)[:, 0] if len(known) else total

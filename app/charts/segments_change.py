@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -89,6 +90,12 @@ def flow_river(flows: Sequence[Flow], layer: int, *, dark: bool) -> go.Figure:
     return style(figure, dark)
 
 
+def joined(flows: Sequence[Flow]) -> list[Flow]:
+    """Flows that follow each other, when intervals without any move were left out: each begins where the one before ended."""
+    starts = [flows[0].from_step, *(flow.to_step for flow in flows[:-1])]
+    return [replace(flow, from_step=start) for start, flow in zip(starts, flows, strict=True)]
+
+
 def node_middles(flows: Sequence[Flow], column: int, layer: int) -> np.ndarray:
     """[S] height (0..1, from above) of the middle of each segment's node in one column."""
     sizes = flows[0].moved[layer].sum(axis=1) if column == 0 else flows[column - 1].moved[layer].sum(axis=0)
@@ -109,7 +116,7 @@ def flow_matrix(flow: Flow, layer: int, *, dark: bool) -> go.Figure:
             ygap=1,
             texttemplate="%{z}" if num_segments <= MOST_BANDS else None,
             colorbar={"title": "neurons", "thickness": 14, "outlinewidth": 0},
-            hovertemplate=f"segment %{{y}} at step {flow.from_step} → segment %{{x}} at step {flow.to_step}<br>%{{z}} neurons<extra></extra>",
+            hovertemplate=f"segment %{{y}} at {flow.from_step} → segment %{{x}} at {flow.to_step}<br>%{{z}} neurons<extra></extra>",
         )
     )
     figure.update_yaxes(title=f"segment at step {flow.from_step}", autorange="reversed", dtick=max(1, num_segments // 16), showgrid=False)

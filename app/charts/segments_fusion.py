@@ -91,6 +91,18 @@ def row_place(index: int, num_contexts: int) -> float:
     return index + 1.4 * (index // num_contexts)
 
 
+def remarkable(mass: np.ndarray, top_k: int) -> tuple[np.ndarray, np.ndarray]:
+    """(dead, ever present), both [L, S] bool, of fusion mass [L, C, S] by the rules of SegmentProfiles. A context without text has no say."""
+    num_segments = mass.shape[2]
+    count = min(top_k, num_segments)
+    measured = np.isfinite(mass).all(axis=(0, 2))
+    known = mass[:, measured]
+    rank = np.argsort(np.argsort(-known, axis=2, kind="stable"), axis=2)
+    dead = (known < 0.1 / num_segments).all(axis=1)
+    present = (rank < count).all(axis=1) & (count < num_segments)
+    return dead & measured.any(), present & measured.any()
+
+
 def context_table(values: np.ndarray, tokens: np.ndarray, contexts: Sequence[str], measure: Measure) -> pd.DataFrame:
     """values [L, C, S] as rows: layer, context, segment, the measure, n (tokens)."""
     layer, context, segment = np.indices(values.shape)

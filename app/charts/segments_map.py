@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 from app.charts.palette import context_colour, segment_colour
 from app.charts.theme import ink, style
 from app.texts import escaped
+from cpart_core.analysis.neuron_map import relative_signature, strongest
 from cpart_core.training.records import SHARED, Snapshot
 
 MOST_NAMED_CELLS = 60_000
@@ -29,11 +30,8 @@ def bands(colours: Sequence[str]) -> list[list[float | str]]:
 
 
 def strongest_context(snapshot: Snapshot) -> np.ndarray:
-    """[L, N] int16: the context in which each neuron's signature is greatest relative to the layer's mean; -1 where nothing was measured."""
-    signature = snapshot.signature.astype(np.float32)
-    mean = signature.mean(axis=1, keepdims=True)
-    relative = np.divide(signature, mean, out=np.zeros_like(signature), where=mean > 0)
-    return np.where(relative.max(axis=2) > 0, relative.argmax(axis=2), -1).astype(np.int16)
+    """[L, N] int16: the context in which each neuron's signature is greatest relative to the layer's mean; -1 where none was measured."""
+    return np.stack([strongest(layer) for layer in relative_signature(snapshot)])
 
 
 def neuron_order(segment_of: np.ndarray, context_of: np.ndarray, by: str) -> np.ndarray:
@@ -83,7 +81,7 @@ def segment_map(
     )
     if selected:
         figure.add_trace(veil(neurons, selected, dark))
-    if order == "segment" and colour == "segment":
+    if order == "segment":
         label_blocks(figure, segment)
     rows = len(segment)
     figure.update_yaxes(title="layer", autorange="reversed", tickvals=list(range(rows)), showgrid=False, zeroline=False)

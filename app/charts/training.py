@@ -97,7 +97,7 @@ def loss_board(
     low, high = (float(seen.min()), float(seen.max())) if len(seen) else (0.0, 1.0)
     pad = 0.04 * (high - low) + 1e-3
     y = {**y, "nticks": 5, "range": [round(low - pad, 3), round(high + pad, 3)]}
-    return Board(panels, shared, x, y, panel_height=112, min_width=190, left=34)
+    return Board(panels, shared, x, y, panel_height=112, min_width=140, left=34)
 
 
 def panel(
@@ -229,5 +229,5 @@ def fusion_board(snapshot: Snapshot, contexts: Sequence[str], dark: bool) -> Boa
     plain = {"showgrid": False, "ticks": "", "type": "category"}
     left = 22 + 6 * max((min(18, len(context)) for context in contexts), default=0)
     return Board(
-        panels, shared, {**x, **plain}, {**y, **plain, "autorange": "reversed"}, 22 * max(3, len(names)), 190, left, right=44, legend=False
+        panels, shared, {**x, **plain}, {**y, **plain, "autorange": "reversed"}, 22 * max(3, len(names)), 132, left, right=44, legend=False
     )

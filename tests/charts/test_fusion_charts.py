@@ -47,7 +47,7 @@ def test_tint_is_the_strongest_segment_and_permutes_with_the_segments():
     order = np.array([2, 0, 3, 1])
     place = np.argsort(order)
     other = replace(trace, alpha=trace.alpha[..., order], weight=trace.weight[..., order], norm=trace.norm[..., order])
-    one, two = fusion_tint.by_segment(trace, 0), fusion_tint.by_segment(other, 0)
+    one, two = fusion_tint.by_segment(trace, 0, 1.0), fusion_tint.by_segment(other, 0, 1.0)
     assert one.strength == two.strength and [place[s] for s in one.strongest] == two.strongest
     bars = fusion_weights.weight_and_norm(trace, 0, None, dark=False).data[0].marker.color
     assert list(bars) == [segment_colour(s) for s in range(made.SEGMENTS)]
@@ -55,9 +55,9 @@ def test_tint_is_the_strongest_segment_and_permutes_with_the_segments():
 
 def test_the_card_of_a_token_lists_every_weight():
     trace = made.trace()
-    card = fusion_tint.by_segment(trace, 1).hover[2]
+    card = fusion_tint.by_segment(trace, 1, 1.0).hover[2]
     assert all(f"{value:.3f}" in card for value in trace.alpha[1, 2])
-    assert "not predicted" in fusion_tint.by_segment(trace, 1).hover[0]
+    assert "not predicted" in fusion_tint.by_segment(trace, 1, 1.0).hover[0]
 
 
 def test_loss_tint_is_fullest_where_the_model_was_most_surprised():

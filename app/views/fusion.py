@@ -1,0 +1,162 @@
+"""Fusion: a text through the model, every token tinted by the segment it is heard through, and what the weights hide."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app import chrome, state
+from app.charts import fusion_heat, fusion_weights
+from app.figure import caption_of, show_figure
+from app.glossary import words
+from app.views import fusion_continue, fusion_text, reading
+from cpart_core.analysis.results import Trace
+from cpart_core.runs.folder import Run
+
+
+def page() -> None:
+    run, step = chrome.run_bar()
+    st.header("Fusion", anchor=False)
+    st.write(
+        "Fusion weights say, for every token and layer, how much of each segment is heard. Type a text, or take one from the validation split."
+    )
+    words("fusion", "fusion weights", "segment", "entropy")
+    checkpoint = state.checkpoint_step(run, step)
+    if checkpoint is None:
+        reading.no_checkpoint(run, "Reading a text")
+        return
+    if checkpoint != step:
+        st.caption(f"Reading a text needs weights: this is checkpoint step {checkpoint:,}, the nearest to step {step:,}.")
+    texts = fusion_text.chosen_texts(run)
+    with st.container(horizontal=True, gap="large", vertical_alignment="bottom"):
+        layer = chrome.layer_chooser(run)
+        tint = st.segmented_control(
+            "Tint by",
+            ["segment", "loss"],
+            default="segment",
+            key="fusion_tint",
+            required=True,
+            persist_state="session",
+            help="segment: the one with the greatest fusion weight, opacity its weight. loss: how surprised the model was by each token.",
+        )
+        numbers = st.toggle(
+            "Segment numbers", key="fusion_numbers", persist_state="session", help="A second cue beside colour, printed after each token"
+        )
+    traces = read_texts(run, checkpoint, texts, layer)
+    known = [trace for trace in traces if trace is not None]
+    if not known:
+        return
+    fusion_text.draw_running(run, traces, texts, layer, str(tint), numbers)
+    reading.selection_line(run, reading.snapshot_or_stop(run, step), layer)
+    draw_pictures(run, known, layer)
+
+
+def read_texts(run: Run, checkpoint: int, texts: list[str], layer: int) -> list[Trace | None]:
+    """A trace a text; the first one goes on as a continuation when that was asked for."""
+    traces: list[Trace | None] = []
+    for number, text in enumerate(texts):
+        if not text.strip():
+            st.info("Type some text, or take one from the validation split.", icon=":material/edit:")
+            traces.append(None)
+            continue
+        trace = chrome.result(run, "trace", {"run": run.id, "step": checkpoint, "text": text}, "Reading the text")
+        if number == 0 and trace is not None:
+            trace = fusion_continue.draw(run, checkpoint, text, trace, layer) or trace
+        traces.append(trace)
+    return traces
+
+
+def draw_pictures(run: Run, traces: list[Trace], layer: int) -> None:
+    """Heat map, entropy and weight beside norm; two texts stand side by side, or below each other where it is narrow."""
+    st.subheader("All weights", anchor=False)
+    every = st.segmented_control(
+        "Layers",
+        ["this layer", "all layers"],
+        default="all layers",
+        key="fusion_layers",
+        required=True,
+        persist_state="session",
+        label_visibility="collapsed",
+    )
+    layers = [layer] if every == "this layer" else fusion_heat.layers_to_draw(traces[0].alpha.shape, layer)
+    if len(layers) < traces[0].alpha.shape[0] and every != "this layer":
+        st.caption(f"{len(layers)} of {traces[0].alpha.shape[0]} layers are drawn, the chosen one among them; the table has all.")
+    for column, (number, trace) in zip(st.columns(len(traces), gap="large"), enumerate(traces), strict=True):
+        with column:
+            draw_heat(run, trace, layers, number)
+    st.subheader("How sure fusion is", anchor=False)
+    for column, (number, trace) in zip(st.columns(len(traces), gap="large"), enumerate(traces), strict=True):
+        with column:
+            draw_entropy(run, trace, number)
+    st.subheader("What a weight hides", anchor=False)
+    st.write(fusion_weights.WHY)
+    for column, (number, trace) in zip(st.columns(len(traces), gap="large"), enumerate(traces), strict=True):
+        with column:
+            draw_weights(run, trace, layer, number)
+
+
+def source(run: Run, trace: Trace) -> str:
+    """Where the numbers are from."""
+    generated = len(trace.tokens) - trace.prompt_tokens
+    n = f"{len(trace.tokens)} tokens" + (f", the last {generated} generated" if generated else "")
+    return caption_of(run, trace.step, n, run.settings.training.seed)
+
+
+def draw_heat(run: Run, trace: Trace, layers: list[int], number: int) -> None:
+    alpha = trace.alpha[layers]
+    layer, token, segment = (int(index) for index in divmod_all(int(alpha.argmax()), alpha.shape))
+    show_figure(
+        fusion_heat.fusion_heat(trace, layers, dark=state.dark()),
+        f"fusion_heat_{number}",
+        "A row is a segment, a column a token. " + source(run, trace),
+        f"Fusion weights of {len(trace.tokens)} tokens. Greatest: {alpha.max():.2f}, segment {segment} in layer {layers[layer]} at token {token}.",
+        lambda: fusion_heat.trace_table(trace),
+    )
+
+
+def divmod_all(index: int, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """A flat index as one index an axis."""
+    found: list[int] = []
+    for length in reversed(shape):
+        index, rest = divmod(index, length)
+        found.append(rest)
+    return tuple(reversed(found))
+
+
+def draw_entropy(run: Run, trace: Trace, number: int) -> None:
+    mean = trace.entropy.mean(axis=1)
+    most = fusion_heat.most_bits(trace)
+    show_figure(
+        fusion_heat.entropy_heat(trace, dark=state.dark()),
+        f"fusion_entropy_{number}",
+        f"Entropy of every token's weights: 0 bits when one segment takes all, {most:.2f} when all are alike. " + source(run, trace),
+        "Mean entropy by layer: "
+        + ", ".join(f"layer {layer} {bits:.2f} bits" for layer, bits in enumerate(mean))
+        + f", of at most {most:.2f}.",
+        lambda: fusion_heat.entropy_table(trace),
+    )
+
+
+def draw_weights(run: Run, trace: Trace, layer: int, number: int) -> None:
+    """Bars for the whole text or one token."""
+    options = [-1, *range(len(trace.tokens))]
+    token = st.selectbox(
+        "Token",
+        options,
+        format_func=lambda place: "mean over the text" if place < 0 else f"{place}: {trace.tokens[place]!r}",
+        key=f"fusion_token_{number}_{len(options)}",
+    )
+    at = None if token is None or token < 0 else int(token)
+    table = fusion_weights.weight_table(trace, layer, at)
+    by_weight, by_norm = int(table["alpha"].fillna(-1).idxmax()), int(table["norm"].idxmax())
+    names = ["shared" if segment < 0 else f"segment {segment}" for segment in table["segment"]]
+    agree = "and it also adds most" if by_weight == by_norm else f"but {names[by_norm]} adds most (norm {table['norm'][by_norm]:.2f})"
+    show_figure(
+        fusion_weights.weight_and_norm(trace, layer, at, dark=state.dark()),
+        f"fusion_weights_{number}",
+        f"Layer {layer}, {'mean over the text' if at is None else f'token {at}'}. " + source(run, trace),
+        f"In layer {layer}, {names[by_weight]} has the greatest weight ({table['alpha'][by_weight]:.2f}), {agree}.",
+        lambda: table,
+    )
+
+
+page()

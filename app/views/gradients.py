@@ -1,0 +1,173 @@
+"""Gradients: neurons by their signature and documents by their gradient, on a plane. What is selected here is selected on every page."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app import chrome, state
+from app.charts import gradients_documents, gradients_map
+from app.figure import caption_of, show_figure
+from app.glossary import words
+from app.views import gradients_selection, reading
+from app.views.gradients_layout import laid_out
+from cpart_core.analysis.results import NeuronMap
+from cpart_core.runs.folder import Run
+
+SEED = 0
+"""Seed of the layouts: one for everybody, so that everybody sees the same map."""
+HOW_TO_READ = {
+    "umap": "How to read it: neurons that lie together have alike signatures. How large a group is, how far groups lie apart, and where up is mean nothing.",
+    "pca": "How to read it: a straight view from the side that shows most. What lies apart differs; what lies together may still differ in hidden directions.",
+}
+
+
+def page() -> None:
+    run, step = chrome.run_bar()
+    st.header("Gradients", anchor=False)
+    st.write(
+        "A neuron's signature says how much it contributes to the loss of each context. Here neurons with alike signatures lie together."
+    )
+    words("signature", "neuron", "context", "faithfulness")
+    what = st.segmented_control(
+        "Map of", ["neurons", "documents"], default="neurons", key="gradients_what", required=True, persist_state="session"
+    )
+    if what == "documents":
+        draw_documents(run, step)
+    else:
+        draw_neurons(run, step)
+
+
+def draw_neurons(run: Run, step: int) -> None:
+    """The neuron map, its selection, and the neighbours of a neuron."""
+    snapshot = reading.snapshot_or_stop(run, step)
+    with st.container(horizontal=True, gap="large"):
+        layer = layer_of_map(run)
+        colouring = st.segmented_control(
+            "Colour by", gradients_map.COLOURINGS, default="segment", key="gradients_colour", required=True, persist_state="session"
+        )
+        method = method_chooser("gradients_method")
+        trails = st.toggle(
+            "Trails of the selected", key="gradients_trails", persist_state="session", help="The way of each selected neuron over the steps"
+        )
+    request = {"run": run.id, "method": method, "layer": layer, "seed": SEED}
+    result = laid_out(run, "neuron_map", request)
+    if result is None:
+        return
+    at = min(result.steps, key=lambda mapped: abs(mapped - step))
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        scatter(run, result, at, step, str(colouring), trails)
+    with right:
+        gradients_selection.draw_selected(run, snapshot)
+        gradients_selection.draw_neighbours(run, snapshot, layer)
+
+
+def layer_of_map(run: Run) -> int:
+    """-1 = all layers: kept by this page, since the other pages need one layer."""
+    options = [-1, *range(run.settings.model.num_layers)]
+    chosen = st.segmented_control(
+        "Layer",
+        options,
+        default=-1,
+        format_func=lambda layer: "all" if layer < 0 else str(layer),
+        key=f"gradients_layer_{run.id}",
+        required=True,
+        persist_state="session",
+    )
+    if chosen is not None and chosen >= 0 and chosen != state.chosen_layer(run):
+        state.choose_layer(chosen)
+    return -1 if chosen is None else int(chosen)
+
+
+def method_chooser(key: str) -> str:
+    chosen = st.segmented_control(
+        "Layout",
+        ["umap", "pca"],
+        default="umap",
+        format_func=str.upper,
+        key=key,
+        required=True,
+        persist_state="session",
+        help="UMAP keeps neighbours together; it takes the worker some seconds, and PCA is shown until it is there.",
+    )
+    return str(chosen)
+
+
+def scatter(run: Run, result: NeuronMap, at: int, step: int, colouring: str, trails: bool) -> None:
+    """The map itself. The figure stays the same while somebody selects in it; it is drawn anew when the choice came from elsewhere."""
+    identity = (run.id, result.method, int(result.layer.min()), int(result.layer.max()), result.steps, at, colouring, trails)
+    base = gradients_selection.base_of(run, identity, redraw=trails)
+    profiles = reading.stored_profiles(run, step)
+    typical = profiles.neuron_tokens if profiles is not None else None
+    figure = gradients_map.neuron_map(result, at, colouring, selected=base.drawn, trails=trails, typical=typical, dark=state.dark())
+    key = f"neuron_map_{base.number}"
+    shown = f"the step chosen above is {step:,}; the map holds {len(result.steps)} steps, this is the nearest" if at != step else ""
+    with st.container(key="neuron_map_box"):
+        show_figure(
+            figure,
+            key,
+            f"{told(result)} {caption_of(run, at, counted(result), result.seed, shown)}",
+            f"{result.method.upper()} of {result.sampled} neuron signatures at step {at}, coloured by {colouring}. {kept(result.faithfulness, result.sampled)}",
+            lambda: gradients_map.neuron_table(result, at),
+            on_select=lambda: gradients_selection.take(run, key),
+            selection_mode=("box", "lasso", "points"),
+        )
+        st.caption(
+            HOW_TO_READ[result.method] + ("" if typical else " Typical tokens join the hover once a segment's page has been opened.")
+        )
+
+
+def counted(result: NeuronMap) -> str:
+    """n in words."""
+    if result.sampled == result.total:
+        return f"all {result.total:,} neurons"
+    return f"{result.sampled:,} of {result.total:,} neurons, drawn evenly from layers and segments"
+
+
+def told(result: NeuronMap | gradients_documents.DocumentMap) -> str:
+    """Method and parameters."""
+    given = result.parameters
+    if result.method == "umap":
+        said = f"UMAP (neighbours {given.get('n_neighbors')}, min_dist {given.get('min_dist')}, {given.get('n_epochs')} epochs, {given.get('metric')} distance)"
+    else:
+        said = f"PCA (two axes keep {float(given.get('explained_variance', 0)):.0%} of the variance)"
+    note = f" {given['note']}." if "note" in given else ""
+    return f"{said}, one layout for all steps.{note} {kept(result.faithfulness, len(result.position[0]) if result.position.ndim == 3 else len(result.position))}"
+
+
+def kept(faithfulness: float, points: int) -> str:
+    """Faithfulness beside chance."""
+    chance = 15 / max(15, points - 1)
+    return f"Faithfulness: {faithfulness:.0%} of each point's 15 nearest neighbours are still its nearest here (chance: {chance:.1%})."
+
+
+def draw_documents(run: Run, step: int) -> None:
+    """Documents of the validation split by their gradient."""
+    checkpoint = state.checkpoint_step(run, step)
+    if checkpoint is None:
+        reading.no_checkpoint(run, "The gradient of a document")
+        return
+    with st.container(horizontal=True, gap="large"):
+        colouring = st.segmented_control(
+            "Colour by", gradients_documents.COLOURINGS, default="context", key="documents_colour", required=True, persist_state="session"
+        )
+        layer = chrome.layer_chooser(run) if colouring == "strongest segment" else state.chosen_layer(run)
+        method = method_chooser("documents_method")
+    result = laid_out(run, "document_map", {"run": run.id, "step": checkpoint, "method": method, "seed": SEED})
+    if result is None:
+        return
+    documents = len(result.position)
+    colours = "context" if colouring == "context" else f"the segment of layer {layer} that it uses most"
+    near = f"gradients need weights: the checkpoint nearest to step {step:,}" if checkpoint != step else ""
+    show_figure(
+        gradients_documents.document_map(result, str(colouring), layer, dark=state.dark()),
+        "document_map",
+        f"{told(result).replace(', one layout for all steps', '')} "
+        + caption_of(run, result.step, f"{documents:,} validation documents, {int(result.tokens.sum()):,} tokens", result.seed, near),
+        f"{result.method.upper()} of the gradients of {documents} documents, coloured by {colours}. {kept(result.faithfulness, documents)}",
+        lambda: gradients_documents.document_table(result),
+    )
+    st.caption(HOW_TO_READ[result.method].replace("neurons", "documents").replace("signatures", "gradients"))
+
+
+page()

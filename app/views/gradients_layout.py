@@ -1,0 +1,84 @@
+"""Maps of the Gradients page: the wanted layout, or PCA until it is there, with the worker's progress out of the way."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from app import chrome, state
+from app.texts import code_span
+from cpart_core.runs.folder import Run
+
+
+def laid_out(run: Run, name: str, request: dict[str, Any]) -> Any | None:
+    """The map of the request; while UMAP is being made, the PCA of the same points. None while there is nothing at all."""
+    quick = {**request, "method": "pca"}
+    if request["method"] == "pca":
+        return with_renewal(run, name, quick, first_map(run, name, quick))
+    wanted = state.stored_result(run, name, request)
+    if wanted is not None:
+        return with_renewal(run, name, request, wanted)
+    meanwhile = first_map(run, name, quick)
+    if meanwhile is not None:
+        wait_beside(run, name, request)
+    return meanwhile
+
+
+def first_map(run: Run, name: str, request: dict[str, Any]) -> Any | None:
+    """The PCA. That of neurons is made here at once, from snapshots and without torch; that of documents needs the worker."""
+    if name != "neuron_map":
+        return chrome.result(run, name, request, "Taking the gradients of validation documents")
+    stored = state.stored_result(run, name, request)
+    if stored is not None:
+        return stored
+    from cpart_core.analysis.requests import answer
+
+    try:
+        with st.spinner("Laying out neurons"):
+            result = answer(name, request)
+            run.store_result(name, request, result)
+    except (ValueError, OSError) as error:
+        st.error(f"The neurons cannot be laid out. {code_span(str(error), 400)}", icon=":material/error:")
+        return None
+    return result
+
+
+def with_renewal(run: Run, name: str, request: dict[str, Any], result: Any | None) -> Any | None:
+    """The same map; where the run has gone on since it was made, a button that makes it anew."""
+    steps = run.snapshot_steps()
+    if result is not None and name == "neuron_map" and steps and result.steps[-1] != steps[-1] and not run.read_only:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(f"Laid out for the steps up to {result.steps[-1]:,}; the run is at {steps[-1]:,} now.", width="content")
+            st.button("Lay out anew", key="renew_map", icon=":material/refresh:", on_click=state.drop_result, args=(run, name, request))
+    return result
+
+
+def wait_beside(run: Run, name: str, request: dict[str, Any]) -> None:
+    """A line that says how far the worker is; the page is drawn again when it is done. It can be stopped, and PCA stays."""
+    stopped = f"no_umap_{name}_{run.id}_{request['layer'] if 'layer' in request else request['step']}"
+    if state.get(stopped):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown("Shown as PCA; making the UMAP was stopped.", width="content")
+            st.button("Make it", key=f"go_{stopped}", on_click=lambda: state.put(stopped, False))
+        return
+
+    def stop() -> None:
+        state.forget(name, request)
+        state.put(stopped, True)
+
+    @st.fragment(run_every=0.7)
+    def line() -> None:
+        now = state.result_or_ask(run, name, request)
+        if now.result is not None:
+            st.rerun()
+        if now.error:
+            st.warning(f"Shown as PCA, since the UMAP failed. {code_span(now.error, 400)}", icon=":material/error:")
+            st.button("Try again", key=f"retry_{stopped}", on_click=lambda: state.forget(name, request))
+            return
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.progress(min(1.0, max(0.0, now.progress)), text=f"PCA is shown until the UMAP is there. {now.say}")
+            if st.button("Stop", key=f"stop_{stopped}", icon=":material/stop:", on_click=stop):
+                st.rerun()
+
+    line()

@@ -1,0 +1,127 @@
+"""The selection of neurons as the Gradients page sees it: taken from the map, listed, and widened by neighbours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import streamlit as st
+
+from app import state
+from app.charts.gradients_neighbours import listed, nearest
+from app.views import reading
+from cpart_core.runs.folder import Run
+from cpart_core.training.records import Snapshot
+
+MOST_LISTED = 400
+Neurons = frozenset[tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class Base:
+    """What the map on the screen was drawn with. A chart that changes loses the lasso in it, so it must not change while somebody selects."""
+
+    identity: Any
+    number: int
+    drawn: Neurons
+    """The selection that is in the figure."""
+    taken: Neurons | None
+    """The selection that was made in the figure since."""
+
+
+def base_of(run: Run, identity: Any, redraw: bool) -> Base:
+    """The figure to draw: the one on the screen, unless map, colours or the selection were changed elsewhere. redraw: also after a lasso."""
+    now = state.selection(run).neurons
+    base = state.get("map_base")
+    same = isinstance(base, Base) and base.identity == identity and now in (base.drawn, base.taken) and not (redraw and now == base.taken)
+    if not same:
+        number = base.number + 1 if isinstance(base, Base) else 0
+        base = Base(identity, number, now, None)
+        state.put("map_base", base)
+    return base
+
+
+def take(run: Run, key: str) -> None:
+    """What was boxed, lassoed or clicked becomes the selection of all pages; a double click in the map clears it."""
+    event = st.session_state.get(key)
+    points = event["selection"]["points"] if event else []
+    pairs = [tuple(point["customdata"][:2]) for point in points if point.get("customdata")]
+    neurons = frozenset((int(layer), int(neuron)) for layer, neuron in pairs)
+    state.select(run, neurons)
+    base = state.get("map_base")
+    if isinstance(base, Base) and neurons:
+        state.put("map_base", Base(base.identity, base.number, base.drawn, neurons))
+    elif isinstance(base, Base):
+        state.put("map_base", Base(None, base.number, frozenset(), None))
+
+
+def draw_selected(run: Run, snapshot: Snapshot) -> None:
+    """The selected neurons in a table."""
+    st.subheader("Selected neurons", anchor=False)
+    neurons = state.selection(run).neurons
+    if not neurons:
+        st.write("Draw a box or a lasso in the map, or choose a neuron below. The selection is kept on all pages.")
+        return
+    reading.selection_line(run, snapshot)
+    profiles = reading.stored_profiles(run, snapshot.step)
+    table = listed(snapshot, run.info.contexts, neurons, profiles.neuron_tokens if profiles is not None else None)
+    st.dataframe(
+        table.head(MOST_LISTED),
+        hide_index=True,
+        height=260,
+        alt=f"{len(table)} selected neurons with segment and strongest context",
+        column_config={
+            "share_of_signature": st.column_config.ProgressColumn(
+                "share",
+                format="percent",
+                min_value=0.0,
+                max_value=1.0,
+                help="Of the neuron's signature, each context in units of its layer's mean",
+            ),
+            "strongest_context": st.column_config.TextColumn("strongest context"),
+            "typical_tokens": st.column_config.TextColumn("typical tokens"),
+        },
+    )
+    if len(table) > MOST_LISTED:
+        st.caption(f"The first {MOST_LISTED} of {len(table):,}.")
+
+
+def draw_neighbours(run: Run, snapshot: Snapshot, layer: int) -> None:
+    """The neurons most alike to one neuron, measured among signatures, not on the map."""
+    st.subheader("Neighbours of a neuron", anchor=False)
+    layers, count = snapshot.segment_of.shape
+    chosen = sorted(state.selection(run).neurons)
+    with st.container(horizontal=True, gap="small", vertical_alignment="bottom"):
+        start = next(((where, neuron) for where, neuron in chosen if layer in (-1, where)), (max(layer, 0), 0))
+        where = st.number_input("Layer", 0, layers - 1, min(start[0], layers - 1), key=f"near_layer_{start}", width=110)
+        neuron = st.number_input("Neuron", 0, count - 1, min(start[1], count - 1), key=f"near_neuron_{start}", width=140)
+        found = nearest(snapshot, int(where), int(neuron), 15)
+        st.button(
+            "Select them",
+            key="select_neighbours",
+            icon=":material/select_all:",
+            on_click=lambda: state.select(run, [(int(where), int(neuron)), *((int(where), near) for near, _ in found)]),
+        )
+    profiles = reading.stored_profiles(run, snapshot.step)
+    pairs = {(int(where), near): cosine for near, cosine in found}
+    table = listed(snapshot, run.info.contexts, pairs, profiles.neuron_tokens if profiles is not None else None)
+    table.insert(2, "alike", [pairs[(int(where), near)] for near in table["neuron"].tolist()])
+    table = table.sort_values("alike", ascending=False).drop(columns=["layer", "share_of_signature"])
+    st.dataframe(
+        table,
+        hide_index=True,
+        height=260,
+        alt=f"The 15 neurons most alike to neuron {neuron} of layer {where}",
+        column_config={
+            "alike": st.column_config.NumberColumn(
+                format="%.3f", help="Cosine between the two signatures, as the map measures them: 1 is alike"
+            ),
+            "strongest_context": st.column_config.TextColumn("strongest context"),
+            "typical_tokens": st.column_config.TextColumn("typical tokens"),
+        },
+    )
+    of = int(snapshot.segment_of[int(where), int(neuron)])
+    together = int((table["segment"] == of).sum())
+    st.caption(
+        f"{together} of these {len(table)} lie in its segment ({'shared' if of < 0 else of}). Step {snapshot.step:,}, all {count:,} neurons of the layer."
+    )

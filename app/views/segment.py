@@ -1,0 +1,205 @@
+"""The page of one segment: what it is for, its words and passages, when it formed. Drawn by segments.py when a segment is chosen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from app import chrome, state
+from app.charts import segments_fusion, segments_life
+from app.charts.palette import segment_colour
+from app.figure import caption_of, show_figure
+from app.glossary import words
+from app.texts import RUNNING_TEXT_STYLE, code_span, escaped, running_text_html
+from app.views import reading
+from cpart_core.runs.folder import Run
+from cpart_core.training.records import Snapshot
+
+
+def open_page(layer: int, number: int) -> None:
+    state.choose_layer(layer)
+    state.choose_segment(number)
+
+
+def close_page() -> None:
+    state.put("segment", None)
+
+
+def listing(
+    snapshot: Snapshot, contexts: tuple[str, ...], layer: int, dead: np.ndarray, present: np.ndarray, profiles: Any | None
+) -> pd.DataFrame:
+    """One row a segment: number, neurons, load, where it is strongest, remark, and typical tokens where profiles are known."""
+    mass = snapshot.fusion_mass[layer]
+    segments = range(mass.shape[1])
+    strongest = np.argsort(-mass, axis=0, kind="stable")[:2]
+    table = pd.DataFrame(
+        {
+            "segment": list(segments),
+            "neurons": [int((snapshot.segment_of[layer] == s).sum()) for s in segments],
+            "load": [float(np.nanmean(mass[:, s])) for s in segments],
+            "strongest on": [" · ".join(f"{contexts[c]} {mass[c, s]:.2f}" for c in strongest[:, s]) for s in segments],
+            "remark": ["hardly ever used" if dead[layer, s] else "used by every context" if present[layer, s] else "" for s in segments],
+        }
+    )
+    if profiles is not None:
+        table["typical tokens"] = ["  ".join(profiles.typical_tokens[layer][s][:6]) for s in segments]
+    return table
+
+
+def draw(run: Run, step: int) -> None:
+    """The whole page."""
+    layer, number = state.chosen_layer(run), state.chosen_segment(run)
+    snapshot = reading.snapshot_or_stop(run, step)
+    head(run, layer, number)
+    words("segment", "fusion mass", "lift", "signature")
+    facts(run, snapshot, layer, number)
+    left, right = st.columns(2, gap="large")
+    with left:
+        draw_contexts(run, snapshot, layer, number)
+    with right:
+        draw_life(run, step, layer, number)
+    draw_profiles(run, step, layer, number)
+
+
+def head(run: Run, layer: int, number: int) -> None:
+    """Way back, title with the segment's colour, and the choosers of layer and segment."""
+    st.button("All segments", key="all_segments", icon=":material/arrow_back:", type="tertiary", on_click=close_page)
+    chip = f'<span style="display:inline-block;width:.8em;height:.8em;border-radius:2px;background:{segment_colour(number, state.dark())}"></span>'
+    st.html(f'<h2 style="margin:0;padding:0">{chip} Layer {layer}, segment {number}</h2>')
+    with st.container(horizontal=True, gap="large"):
+        chrome.layer_chooser(run)
+        options = list(range(run.settings.model.num_segments))
+        st.session_state["segment_number"] = number
+        st.selectbox(
+            "Segment", options, key="segment_number", width=140, on_change=lambda: state.choose_segment(st.session_state["segment_number"])
+        )
+
+
+def facts(run: Run, snapshot: Snapshot, layer: int, number: int) -> None:
+    """Size, load, strongest context, when it formed; and what is remarkable, in words."""
+    mass = snapshot.fusion_mass[layer, :, number]
+    members = np.flatnonzero(snapshot.segment_of[layer] == number)
+    snapshots = reading.snapshots_until(run, snapshot.step)
+    share = segments_life.kept_share([s.segment_of for s in snapshots], layer, number) if snapshots else np.array([])
+    formed = segments_life.formed_step([s.step for s in snapshots], share) if snapshots else None
+    strongest = int(np.nan_to_num(mass, nan=-1.0).argmax())
+    columns = st.columns(4)
+    columns[0].metric("Neurons", f"{len(members):,}", help=f"of {snapshot.segment_of.shape[1]:,} in the layer")
+    columns[1].metric(
+        "Load", f"{np.nanmean(mass):.1%}", help=f"Mean fusion weight over contexts; even would be {1 / len(snapshot.fusion_mass[0, 0]):.1%}"
+    )
+    columns[2].metric("Strongest on", str(run.info.contexts[strongest]), help=f"mean fusion weight {mass[strongest]:.2f}")
+    columns[3].metric(
+        "Formed", "not yet" if formed is None else f"step {formed:,}", help="From this snapshot on it holds 80 % of the neurons it has now"
+    )
+    dead, present = segments_fusion.remarkable(snapshot.fusion_mass, run.settings.model.top_k)
+    if snapshot.partitioned and dead[layer, number]:
+        st.warning("This segment is hardly ever used: less than a tenth of an even share on every context.", icon=":material/dark_mode:")
+    if snapshot.partitioned and present[layer, number]:
+        st.info("Every context uses this segment among its strongest, so it cannot tell contexts apart.", icon=":material/all_inclusive:")
+    st.button(
+        f"Select its {len(members):,} neurons on all pages",
+        key="select_segment",
+        icon=":material/select_all:",
+        on_click=lambda: state.select(run, [(layer, int(neuron)) for neuron in members]),
+    )
+    reading.selection_line(run, snapshot)
+
+
+def draw_contexts(run: Run, snapshot: Snapshot, layer: int, number: int) -> None:
+    st.subheader("Its contexts", anchor=False)
+    contexts, tokens = run.info.contexts, snapshot.fusion_tokens
+    mass, chosen = snapshot.fusion_mass[layer, :, number], snapshot.chosen_share[layer, :, number]
+    best = int(np.nan_to_num(mass, nan=-1.0).argmax())
+    show_figure(
+        segments_life.segment_contexts(mass, tokens, contexts, snapshot.fusion_mass.shape[2], dark=state.dark()),
+        "segment_contexts",
+        "Mean fusion weight on each context. "
+        + caption_of(run, snapshot.step, f"{int(np.nansum(tokens)):,} validation tokens", run.settings.training.seed),
+        f"Segment {number} of layer {layer} is strongest on {contexts[best]}, mean fusion weight {mass[best]:.2f}.",
+        lambda: segments_life.segment_contexts_table(mass, chosen, tokens, contexts),
+    )
+
+
+def draw_life(run: Run, step: int, layer: int, number: int) -> None:
+    st.subheader("When it formed", anchor=False)
+    snapshots = reading.snapshots_until(run, step)
+    if len(snapshots) < 2:
+        st.info("This needs two snapshots with a partition, up to the chosen step.", icon=":material/hourglass_top:")
+        return
+    steps = [snapshot.step for snapshot in snapshots]
+    share = segments_life.kept_share([snapshot.segment_of for snapshot in snapshots], layer, number)
+    formed = segments_life.formed_step(steps, share)
+    show_figure(
+        segments_life.life_line(steps, share, number, dark=state.dark()),
+        "segment_life",
+        "Share of the neurons it has at the chosen step that were in it before. "
+        + caption_of(run, step, f"{len(steps)} snapshots", run.settings.training.seed),
+        f"Segment {number} of layer {layer} " + ("has not formed yet." if formed is None else f"formed at step {formed}."),
+        lambda: segments_life.life_table(steps, share),
+    )
+
+
+def draw_profiles(run: Run, step: int, layer: int, number: int) -> None:
+    """Typical tokens and passages: real validation text through the checkpoint, from the worker."""
+    st.subheader("Its words", anchor=False)
+    checkpoint = state.checkpoint_step(run, step)
+    if checkpoint is None:
+        reading.no_checkpoint(run, "Finding typical tokens and passages")
+        return
+    profiles = chrome.result(run, "profiles", {"run": run.id, "step": checkpoint}, "Reading validation text")
+    if profiles is None:
+        return
+    if layer >= len(profiles.typical_tokens) or number >= len(profiles.typical_tokens[layer]):
+        st.warning("The stored profiles are of another model than this run's; ask for them again.", icon=":material/broken_image:")
+        return
+    n = f"{int(profiles.tokens_by_context.sum()):,} validation tokens"
+    left, right = st.columns([2, 3], gap="large")
+    with left:
+        draw_tokens(profiles, layer, number, caption_of(run, checkpoint, n, run.settings.training.seed))
+    with right:
+        draw_passages(profiles, layer, number, caption_of(run, checkpoint, n, run.settings.training.seed))
+
+
+def draw_tokens(profiles: Any, layer: int, number: int, caption: str) -> None:
+    tokens = profiles.typical_tokens[layer][number]
+    if not tokens:
+        st.info("No token was seen often enough (5 times) to be called typical.", icon=":material/search_off:")
+        return
+    table = pd.DataFrame(
+        {
+            "token": [repr(token)[1:-1] for token in tokens],
+            "lift": profiles.typical_lift[layer][number],
+            "n": profiles.typical_count[layer][number],
+        }
+    )
+    st.dataframe(
+        table,
+        hide_index=True,
+        alt=f"Typical tokens of segment {number} in layer {layer} with lift and count",
+        column_config={
+            "lift": st.column_config.NumberColumn(format="%.2f ×", help="Mean fusion weight on this token / mean over all tokens")
+        },
+    )
+    st.caption("Tokens with the greatest lift, seen at least 5 times. " + caption)
+
+
+def draw_passages(profiles: Any, layer: int, number: int, caption: str) -> None:
+    passages = profiles.passages[layer][number]
+    if not passages:
+        st.info("No passage of validation text was long enough to show.", icon=":material/search_off:")
+        return
+    full = max(float(np.max(passage.strength, initial=0.0)) for passage in passages) or 1.0
+    for passage in passages:
+        hover = [f"fusion weight {weight:.3f}" for weight in passage.strength]
+        st.markdown(f"{code_span(passage.context, 40)} from {code_span(passage.document, 80)}")
+        text = running_text_html(passage.tokens, [number] * len(passage.tokens), (passage.strength / full).tolist(), hover, state.dark())
+        st.html(text if RUNNING_TEXT_STYLE in text else RUNNING_TEXT_STYLE + text)
+    mean = np.mean([float(np.mean(passage.strength)) for passage in passages])
+    st.caption(
+        f"The passages on which its mean fusion weight is greatest (here {mean:.2f}); opacity is the weight, full at {full:.2f}. "
+        f"{escaped(caption, 400) if '<' in caption else caption}"
+    )

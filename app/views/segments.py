@@ -1,0 +1,239 @@
+"""Segments: which neuron lies where, which context uses which segment, and how that came about. One segment's page is in segment.py."""
+
+from __future__ import annotations
+
+import numpy as np
+import streamlit as st
+
+from app import chrome, state
+from app.charts import segments_change, segments_fusion, segments_map
+from app.charts.segments_fusion import CONTRIBUTION, MASS, MEASURES
+from app.figure import caption_of, show_figure
+from app.glossary import words
+from app.views import reading, segment
+from cpart_core.runs.folder import Run
+from cpart_core.training.records import Snapshot
+
+MOST_LAYERS_AT_ONCE = 8
+
+
+def page() -> None:
+    run, step = chrome.run_bar()
+    if state.get("segment") is not None:
+        segment.draw(run, step)
+        return
+    st.header("Segments", anchor=False)
+    st.write("Every layer's neurons are divided into segments, and fusion decides for each token how much of each segment is heard.")
+    words("neuron", "segment", "partition", "fusion mass", "churn")
+    snapshot = reading.snapshot_or_stop(run, step)
+    if not snapshot.partitioned:
+        st.info(
+            f"Step {step:,} is before the first partition: neurons still lie in order, segment numbers mean nothing yet.",
+            icon=":material/hourglass_top:",
+        )
+    draw_map(run, snapshot)
+    draw_contexts(run, snapshot)
+    draw_list(run, snapshot)
+    draw_change(run, step)
+
+
+def draw_map(run: Run, snapshot: Snapshot) -> None:
+    """Layer x neuron."""
+    st.subheader("Where every neuron lies", anchor=False)
+    with st.container(horizontal=True, gap="large"):
+        order = st.segmented_control(
+            "Order neurons by", ["segment", "neuron"], default="segment", key="segments_order", required=True, persist_state="session"
+        )
+        colour = st.segmented_control(
+            "Colour by",
+            ["segment", "context"],
+            default="segment",
+            key="segments_colour",
+            required=True,
+            persist_state="session",
+            help="context: the one in which the neuron's gradient signature is greatest, relative to its layer. Ordered by segment, this shows what a segment is for.",
+        )
+    reading.selection_line(run, snapshot)
+    selected = state.selection(run).neurons
+    layers, neurons = snapshot.segment_of.shape
+    contexts = run.info.contexts
+    figure = segments_map.segment_map(snapshot, contexts, order=str(order), colour=str(colour), selected=selected, dark=state.dark())
+    tokens = int(np.nansum(snapshot.signature_tokens))
+    how = "a column is a neuron" if order == "neuron" else "a column is a place in the layer, not a neuron number: hover for the number"
+    show_figure(
+        figure,
+        "segments_map",
+        caption_of(run, snapshot.step, f"{layers * neurons:,} neurons, signatures from {tokens:,} tokens", run.settings.training.seed, how),
+        f"Map of {layers} layers by {neurons} neurons at step {snapshot.step}, coloured by {colour}. {map_finding(snapshot, contexts)}",
+        lambda: segments_map.segment_map_table(snapshot, contexts),
+    )
+
+
+def map_finding(snapshot: Snapshot, contexts: tuple[str, ...]) -> str:
+    """How far segments agree with strongest contexts, in a sentence, for the alt text."""
+    context = segments_map.strongest_context(snapshot)
+    same = [
+        np.bincount(context[layer][row == number][context[layer][row == number] >= 0], minlength=1).max()
+        for layer, row in enumerate(snapshot.segment_of)
+        for number in np.unique(row)
+    ]
+    share = float(np.sum(same)) / max(1, int((context >= 0).sum()))
+    return f"{share:.0%} of the neurons share their strongest context with the most common one of their segment; there are {len(contexts)} contexts."
+
+
+def draw_contexts(run: Run, snapshot: Snapshot) -> None:
+    """Context x segment x layer."""
+    st.subheader("Which context uses which segment", anchor=False)
+    with st.container(horizontal=True, gap="large"):
+        titles = {measure.title: measure for measure in MEASURES}
+        measure = titles[
+            str(
+                st.segmented_control(
+                    "Number", list(titles), default=MASS.title, key="segments_measure", required=True, persist_state="session"
+                )
+            )
+        ]
+        layer = chrome.layer_chooser(run, all_layers=True)
+    found = measured(run, snapshot, measure)
+    if found is None:
+        return
+    values, tokens, at = found
+    layers = [layer] if layer >= 0 else list(range(len(values)))
+    if len(layers) > MOST_LAYERS_AT_ONCE:
+        layers = np.unique(np.linspace(0, len(values) - 1, MOST_LAYERS_AT_ONCE).round().astype(int)).tolist()
+        st.caption(f"{len(layers)} of {len(values)} layers are drawn; choose one above to see any other. The table has all.")
+    contexts = run.info.contexts
+    figure = segments_fusion.context_heat(values, tokens, contexts, layers, measure, dark=state.dark())
+    even = f"an even fusion would give 1/{values.shape[2]} = {1 / values.shape[2]:.2f} everywhere" if measure is MASS else ""
+    show_figure(
+        figure,
+        "segments_contexts",
+        f"{measure.meaning.capitalize()}. "
+        + caption_of(
+            run, at, f"{int(np.nansum(tokens)):,} validation tokens, each cell's own n in its hover", run.settings.training.seed, even
+        ),
+        heat_finding(values, contexts, layers, measure),
+        lambda: segments_fusion.context_table(values, tokens, contexts, measure),
+    )
+
+
+def measured(run: Run, snapshot: Snapshot, measure: segments_fusion.Measure) -> tuple[np.ndarray, np.ndarray, int] | None:
+    """(values [L, C, S], tokens [C], step); None while the worker is at it. Only the contribution needs the worker."""
+    if measure is not CONTRIBUTION:
+        values = snapshot.fusion_mass if measure is MASS else snapshot.chosen_share
+        return values, snapshot.fusion_tokens, snapshot.step
+    checkpoint = state.checkpoint_step(run, snapshot.step)
+    if checkpoint is None:
+        reading.no_checkpoint(run, "The norm of a segment's output")
+        return None
+    profiles = chrome.result(run, "profiles", {"run": run.id, "step": checkpoint}, "Reading validation text")
+    return None if profiles is None else (profiles.contribution, profiles.tokens_by_context, checkpoint)
+
+
+def heat_finding(values: np.ndarray, contexts: tuple[str, ...], layers: list[int], measure: segments_fusion.Measure) -> str:
+    """The greatest cell, in words."""
+    shown = np.nan_to_num(values[layers])
+    layer, context, number = np.unravel_index(int(shown.argmax()), shown.shape)
+    greatest = float(shown[layer, context, number])
+    return f"{measure.title} by context and segment. The greatest: {greatest:.2f}, segment {number} on {contexts[context]} in layer {layers[layer]}."
+
+
+def draw_list(run: Run, snapshot: Snapshot) -> None:
+    """Every segment of a layer in a row; choosing one opens its page."""
+    layer = state.chosen_layer(run)
+    st.subheader(f"The segments of layer {layer}", anchor=False)
+    top_k = run.settings.model.top_k
+    dead, present = segments_fusion.remarkable(snapshot.fusion_mass, top_k)
+    say_remarkable(dead, present, snapshot.partitioned)
+    profiles = reading.stored_profiles(run, snapshot.step)
+    table = segment.listing(snapshot, run.info.contexts, layer, dead, present, profiles)
+    st.dataframe(
+        table,
+        hide_index=True,
+        alt=f"Segments of layer {layer} with size, load and contexts",
+        column_config={
+            "load": st.column_config.ProgressColumn(
+                "load",
+                format="percent",
+                min_value=0.0,
+                max_value=float(max(0.01, table["load"].max())),
+                help="Mean fusion weight over all contexts, each counted the same",
+            ),
+            "neurons": st.column_config.NumberColumn(width="small"),
+            "segment": st.column_config.NumberColumn(width="small"),
+        },
+    )
+    with st.container(horizontal=True, gap="small"):
+        for number in range(min(16, snapshot.fusion_mass.shape[2])):
+            st.button(
+                f"Segment {number}",
+                key=f"open_{number}",
+                on_click=segment.open_page,
+                args=(layer, number),
+                help="Open the page of this segment",
+            )
+    if profiles is None:
+        st.caption("Typical tokens are added once somebody has opened a segment's page.")
+
+
+def say_remarkable(dead: np.ndarray, present: np.ndarray, partitioned: bool) -> None:
+    """Dead and ever-present segments of all layers in words; also that there are none."""
+    if not partitioned:
+        return
+    for found, verdict, why in (
+        (dead, "hardly ever used", "less than a tenth of an even share on every context"),
+        (present, "used by every context", "among the strongest on each of them, so it cannot tell contexts apart"),
+    ):
+        pairs = [f"layer {layer} segment {number}" for layer, number in np.argwhere(found)]
+        shown = "; ".join(pairs[:10]) + (f"; and {len(pairs) - 10} more" if len(pairs) > 10 else "")
+        st.markdown(f"- **{verdict.capitalize()}** ({why}): {shown or 'none'}.")
+
+
+def draw_change(run: Run, step: int) -> None:
+    """Churn and flow over training, up to the chosen step."""
+    st.subheader("How the partition came about", anchor=False)
+    snapshots = reading.snapshots_until(run, step)
+    flows = reading.flows_between(snapshots)
+    if not flows:
+        st.info(
+            "There is nothing to compare yet: this needs two snapshots with a partition, up to the chosen step.",
+            icon=":material/hourglass_top:",
+        )
+        return
+    seed, count = run.settings.training.seed, f"{snapshots[0].segment_of.shape[1]:,} neurons a layer, {len(snapshots)} snapshots"
+    last = np.array([flow.churn for flow in flows])
+    show_figure(
+        segments_change.churn_figure(flows, dark=state.dark()),
+        "segments_churn",
+        "Share of each layer's neurons that lie in another segment than at the snapshot before. " + caption_of(run, step, count, seed),
+        f"Churn by layer over {len(flows)} intervals. Greatest: {last.max():.0%} of a layer; in the last interval {last[-1].mean():.0%} on average.",
+        lambda: segments_change.churn_table(flows),
+    )
+    draw_flow(run, flows, step, count)
+
+
+def draw_flow(run: Run, flows: list, step: int, count: str) -> None:
+    """The river of one layer, or a matrix when there are too many segments to follow."""
+    layer = state.chosen_layer(run)
+    moving = [flow for flow in flows if flow.churn.max() > 0]
+    if not moving:
+        st.caption("No neuron moved between these snapshots, so there is no flow to draw.")
+        return
+    moved = sum(int(flow.moved[layer].sum() - np.trace(flow.moved[layer])) for flow in moving)
+    if moving[0].moved.shape[1] > segments_change.MOST_BANDS:
+        figure = segments_change.flow_matrix(moving[-1], layer, dark=state.dark())
+        what = "Neurons by segment before and after the last change"
+    else:
+        figure = segments_change.flow_river(segments_change.joined(moving), layer, dark=state.dark())
+        what = "A column is a snapshot, a band the neurons that go together; strong bands have changed their segment"
+    show_figure(
+        figure,
+        "segments_flow",
+        f"{what}. Layer {layer}. "
+        + caption_of(run, step, count, run.settings.training.seed, "intervals in which nothing moved are left out"),
+        f"Flow of neurons between the segments of layer {layer}: {moved:,} moves in {len(moving)} intervals.",
+        lambda: segments_change.flow_table(flows),
+    )
+
+
+page()
