@@ -150,7 +150,7 @@ def finish(run: Run) -> None:
 
 
 def fingerprints(run: Run) -> dict[str, str]:
-    """SHA-256 of all that must be the same: last checkpoint, records, validations, partitions, snapshots. Wall times and memory are left out."""
+    """SHA-256 of all that must be the same: last checkpoint, records, validations, partitions, snapshots; no wall times, no memory."""
     checkpoint = run.checkpoint_folder(max(run.checkpoint_steps()))
     found = {name: hashlib.sha256((checkpoint / name).read_bytes()).hexdigest() for name in ("model.safetensors", "state.json")}
     found["optimizer"] = hash_of_tensors(checkpoint / "optimizer.safetensors")

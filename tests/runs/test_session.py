@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -13,7 +12,7 @@ import time
 import pytest
 import torch
 
-from cpart_core.bench.kills import differences, fingerprints, finish, kill_once
+from cpart_core.bench.kills import differences, fingerprints
 from cpart_core.runs import drive as drive_module
 from cpart_core.runs.control import note_launch
 from cpart_core.runs.create import create_twin
@@ -21,6 +20,7 @@ from cpart_core.runs.folder import Run, open_run
 from cpart_core.runs.session import ExitCode, run_training
 from cpart_core.training.records import Record
 from tests.runs.tiny import tiny_run
+from tests.source_files import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -75,18 +75,28 @@ def test_found_contexts_survive_a_resume():
     assert not differences(fingerprints(open_run(whole.id)), fingerprints(open_run(parts.id)))
 
 
-def test_killed_at_random_times_is_never_killed():
-    changes = {"steps": 400, "checkpoint_every": 15}
-    untouched, killed = tiny_run(**changes), tiny_run(**changes)
-    began = time.monotonic()
-    finish(untouched)
-    seconds = time.monotonic() - began
-    chance = random.Random(1)
-    for _ in range(3):
-        kill_once(killed, chance.uniform(0.3, 0.9) * seconds)
-    finish(killed)
-    assert open_run(killed.id).state().state == "finished"
-    assert not differences(fingerprints(open_run(untouched.id)), fingerprints(open_run(killed.id)))
+def test_killed_is_never_killed(untouched):
+    """During start-up, while a checkpoint is written, and between two steps. `bench kills` does it a hundred times."""
+    run = tiny_run()
+    writing = run.folder / "checkpoints"
+    moments = (
+        lambda: run.state().alive,
+        lambda: writing.is_dir() and any(entry.name.startswith(".tmp-") for entry in writing.iterdir()),
+        lambda: run.state().step >= 23,
+    )
+    command = [sys.executable, "-m", "tests.runs.nursery"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) as nursery:
+        for moment in (*moments, None):
+            nursery.stdin.write(f"{run.id}\n")
+            nursery.stdin.flush()
+            trainer = int(nursery.stdout.readline())
+            if moment is not None:
+                wait_until(moment, pause=0.001)
+                os.kill(trainer, signal.SIGKILL)
+            assert int(nursery.stdout.readline()) == (0 if moment is None else signal.SIGKILL)
+            assert run.state().state == ("finished" if moment is None else "crashed")
+        nursery.stdin.close()
+    assert not differences(untouched, fingerprints(open_run(run.id)))
 
 
 def test_pause_step_resume(untouched):
@@ -125,9 +135,7 @@ def test_sigterm_finishes_the_step_and_saves():
     wait_until(lambda: run.state().step > 20)
     process.send_signal(signal.SIGTERM)
     process.send_signal(signal.SIGTERM)
-    began = time.monotonic()
     assert process.wait(30) == 0
-    assert time.monotonic() - began < 5
     assert run.state().state == "stopped" and run.checkpoint_steps() == [run.state().step]
 
 
@@ -263,8 +271,8 @@ def keep_drives(monkeypatch) -> list[drive_module.Drive]:
     return made
 
 
-def wait_until(true, seconds: float = 30.0) -> None:
+def wait_until(true, seconds: float = 60.0, pause: float = 0.02) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
+        time.sleep(pause)
