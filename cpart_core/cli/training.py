@@ -30,4 +30,5 @@ def look_inside(run: Run, step: int, progress: Callable[..., None]) -> None:
 
     for name in ("losses", "profiles"):
         request = {"run": run.id, "step": step}
-        run.store_result(name, request, answer(name, request, progress))
+        if run.result(name, request) is None:  # a resumed run that had finished has them
+            run.store_result(name, request, answer(name, request, progress))
