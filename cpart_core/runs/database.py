@@ -97,13 +97,17 @@ def on_network(folder: Path) -> bool:
         mounts = Path("/proc/mounts").read_text(errors="replace")
     except OSError:
         return False
-    best, kind = "", ""
-    place = str(folder.resolve()) + "/"
+    return filesystem_of(str(folder.resolve()), mounts).startswith(NETWORK_FILESYSTEMS)
+
+
+def filesystem_of(place: str, mounts: str) -> str:
+    """Name of the filesystem that `place` (absolute) lies on, from the text of /proc/mounts; empty when it is not found."""
+    longest, kind = "", ""
     for line in mounts.splitlines():
         words = line.split(" ")
         if len(words) < 3:
             continue
         mount = words[1].replace("\\040", " ").rstrip("/") + "/"
-        if place.startswith(mount) and len(mount) >= len(best):
-            best, kind = mount, words[2]
-    return kind.startswith(NETWORK_FILESYSTEMS)
+        if f"{place}/".startswith(mount) and len(mount) >= len(longest):  # of equal ones the last is on top
+            longest, kind = mount, words[2]
+    return kind

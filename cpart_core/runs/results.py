@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import types
+from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, get_args, get_origin
@@ -28,6 +29,9 @@ RESULT_TYPES: dict[str, type] = {
     "flow": Flow,
 }
 """What each request is answered with. A new result: its dataclass in analysis/results.py and one line here."""
+
+LEAVES = (str, int, float)
+"""Types that JSON gives back as they are."""
 
 TEXT = "json"
 """The member that holds the JSON text, as UTF-8 bytes."""
@@ -74,7 +78,7 @@ def load_result(path: Path, name: str) -> Any:
         data = json.loads(arrays.pop(TEXT).tobytes().decode())
         if data["name"] != name:
             raise ValueError(f"it holds {str(data['name'])[:40]!r}, not {name!r}")
-        return decode(data["result"], RESULT_TYPES[name], arrays, name)
+        return decoder(RESULT_TYPES[name], arrays, name)(data["result"])
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"{path.name} is not a sound result: {error}.") from None
 
@@ -111,6 +115,8 @@ def encode(value: Any, wanted: Any, piles: Piles) -> Any:
         return piles.add(np.asarray(value))
     origin, parts = get_origin(wanted), get_args(wanted)
     if origin is tuple:
+        if parts[0] in LEAVES and all(type(entry) is parts[0] for entry in value):  # most of all values: the tokens of each neuron
+            return list(value)
         return [encode(entry, parts[0], piles) for entry in value]
     if origin is dict:
         return {str(name): encode(entry, parts[1], piles) for name, entry in value.items()}
@@ -125,23 +131,51 @@ def encode(value: Any, wanted: Any, piles: Piles) -> Any:
     return value
 
 
-def decode(data: Any, wanted: Any, arrays: dict[str, np.ndarray], where: str) -> Any:
-    """The inverse of `encode`; ValueError names the place that does not fit."""
+def decoder(wanted: Any, arrays: dict[str, np.ndarray], where: str) -> Callable[[Any], Any]:
+    """The inverse of `encode` for one type, worked out once: a large model has a tuple of tokens for each of 40,000 neurons.
+
+    The function raises ValueError that names the place that does not fit.
+    """
     if isinstance(wanted, type) and is_dataclass(wanted):
-        hints = types_of(wanted)
-        if not isinstance(data, dict) or set(data) != set(hints):
-            raise ValueError(f"{where} is not a {wanted.__name__}")
-        return wanted(**{name: decode(data[name], hint, arrays, f"{where}.{name}") for name, hint in hints.items()})
+        return dataclass_decoder(wanted, arrays, where)
     if wanted is np.ndarray:
-        return decode_array(data, arrays, where)
+        return lambda data: decode_array(data, arrays, where)
     origin, parts = get_origin(wanted), get_args(wanted)
-    if origin is tuple and isinstance(data, list):
-        return tuple(decode(entry, parts[0], arrays, where) for entry in data)
-    if origin is dict and isinstance(data, dict):
-        return {name: decode(entry, parts[1], arrays, where) for name, entry in data.items()}
+    if origin is tuple:
+        return tuple_decoder(parts[0], arrays, where)
+    if origin is dict:
+        entry_of = decoder(parts[1], arrays, where)
+        return lambda data: {name: entry_of(entry) for name, entry in checked(data, (dict,), where).items()}
     allowed = parts if origin is types.UnionType else (wanted,)
+    return lambda data: checked(data, allowed, where)
+
+
+def dataclass_decoder(wanted: type[Any], arrays: dict[str, np.ndarray], where: str) -> Callable[[Any], Any]:
+    """JSON object -> dataclass; all its fields and no others."""
+    parts = {name: decoder(hint, arrays, f"{where}.{name}") for name, hint in types_of(wanted).items()}
+
+    def decode(data: Any) -> Any:
+        if checked(data, (dict,), where).keys() != parts.keys():
+            raise ValueError(f"{where} is not a {wanted.__name__}")
+        return wanted(**{name: part(data[name]) for name, part in parts.items()})
+
+    return decode
+
+
+def tuple_decoder(element: Any, arrays: dict[str, np.ndarray], where: str) -> Callable[[Any], Any]:
+    """JSON list -> tuple."""
+    if element in LEAVES:
+        return lambda data: tuple(
+            [entry if type(entry) is element else checked(entry, (element,), where) for entry in checked(data, (list,), where)]
+        )
+    entry_of = decoder(element, arrays, where)
+    return lambda data: tuple([entry_of(entry) for entry in checked(data, (list,), where)])
+
+
+def checked(data: Any, allowed: tuple[type, ...], where: str) -> Any:
+    """`data` when it is of an allowed type, exactly (True is no number)."""
     if type(data) not in allowed:
-        raise ValueError(f"{where} holds {str(data)[:40]!r}, not {wanted}")
+        raise ValueError(f"{where} holds {str(data)[:40]!r}, not {' or '.join(kind.__name__ for kind in allowed)}")
     return data
 
 

@@ -15,7 +15,7 @@ from cpart_core.runs.records import LIFE
 STATES = ("new", "running", "paused", "finished", "stopped", "crashed", "failed", "damaged")
 LAUNCH_SECONDS = 60.0
 """How long a launched trainer may take to lock its run (importing torch on a busy machine) before it counts as crashed."""
-SILENT_SECONDS = 30.0
+SILENT_SECONDS = 60.0
 """A running trainer whose last heartbeat is older is 'not responding': perhaps in a long evaluation, perhaps hung."""
 LOG = "log.txt"
 LOG_TAIL_BYTES = 4000

@@ -9,7 +9,7 @@ import sqlite3
 import numpy as np
 import pytest
 
-from cpart_core.runs.database import DATABASE, seal
+from cpart_core.runs.database import DATABASE, NETWORK_FILESYSTEMS, filesystem_of, seal
 from cpart_core.runs.folder import open_run
 from cpart_core.runs.records import Heartbeat, RecordWriter
 from tests.runs.made import C, L, make_change, make_evaluation, make_record, make_run, make_snapshot, same, start_python
@@ -179,6 +179,38 @@ def test_a_sealed_run_is_one_file_and_reading_it_makes_no_other(root):
     before = sorted(path.name for path in run.folder.iterdir())
     assert run.records().total == 99 and run.state().step == 99 and run.evaluations().step.size == 0
     assert sorted(path.name for path in run.folder.iterdir()) == before == [DATABASE, "run.json"]
+
+
+@pytest.mark.parametrize(
+    ("place", "network"),
+    [
+        ("/home/me/runs", True),
+        ("/homes", False),
+        ("/mnt/my disk/runs", True),
+        ("/mnt/scratch", False),
+        ("/data/runs", True),
+        ("/data/fast", False),
+    ],
+)
+def test_network_filesystems_are_told_from_local_ones(place, network):
+    mounts = """overlay / overlay rw 0 0
+server:/home /home nfs4 rw 0 0
+//box/share /mnt/my\\040disk cifs rw 0 0
+tmpfs /mnt/scratch tmpfs rw 0 0
+me@far: /data fuse.sshfs rw 0 0
+/dev/sdb /data/fast ext4 rw 0 0
+"""
+    assert filesystem_of(place, mounts).startswith(NETWORK_FILESYSTEMS) == network
+
+
+def test_without_a_write_ahead_log_records_are_the_same(root, monkeypatch):
+    monkeypatch.setattr("cpart_core.runs.database.on_network", lambda folder: True)
+    run = make_run(root)
+    with RecordWriter(run.folder) as writer:
+        for step in range(1, 20):
+            writer.append(make_record(step))
+        assert writer.flush() and run.records().total == 19
+        assert not (run.folder / f"{DATABASE}-wal").exists()
 
 
 @pytest.mark.parametrize(
