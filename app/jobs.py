@@ -36,7 +36,10 @@ def resume_training(run: Run, then: Sequence[str] = ()) -> None:
     """Go on from the last good checkpoint. ValueError when it is running already, finished, or only for looking at."""
     if run.read_only:
         raise ValueError(f"Run {run.id} is a sample and is only for looking at; start a run of your own with its settings.")
-    state = run.state().state
+    now = run.state()
+    state = now.state
+    if now.phase == "starting":
+        raise ValueError(f"Run {run.id} is being started already.")
     if state in ("running", "paused"):
         raise ValueError(f"Run {run.id} is {state} already.")
     if state == "finished":

@@ -15,6 +15,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -148,8 +149,7 @@ class Worker:
         if process is not None:
             process.kill()
             process.wait()
-            if process.stdin is not None:
-                process.stdin.close()
+            close_stdin(process)
 
     def read(self, process: subprocess.Popen[str]) -> None:
         """Take answers in until stdout ends; then the request in hand, if it is still ours, has failed."""
@@ -159,6 +159,7 @@ class Worker:
                 self.take(process, line)
         code = process.wait()
         with self.lock:
+            close_stdin(process)
             if self.process is not process:
                 return  # killed on purpose: cancel and close have said so
             self.process = None
@@ -200,6 +201,13 @@ class Worker:
             with self.lock:
                 if self.process is process and self.sent is None and time.monotonic() - self.last_used > self.idle_seconds:
                     self.stop_process()
+
+
+def close_stdin(process: subprocess.Popen[str]) -> None:
+    """Close our end; what was still to be written to a dead process is lost with it."""
+    assert process.stdin is not None
+    with suppress(OSError):
+        process.stdin.close()
 
 
 def ending(code: int) -> str:
