@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-FIRST_TEXT = """def area(width, height):
+FIRST_TEXT = """12 * 7 = 84
+15 + 9 = 24
+
+def area(width, height):
     return width * height
 
-The area of a rectangle is the product of its width and its height.
-12 * 7 = 84
+The area is the product of its two sides.
 """
-"""Code, prose and arithmetic in a few lines: three contexts of the built-in corpus, so that a change of context can be seen."""
+"""Arithmetic, code and prose: three contexts in a few lines, so that one can see fusion change its mind. Short enough for every preset."""

@@ -124,9 +124,12 @@ def cut_context(documents: list[Document], name: str, settings: CorpusSettings, 
     if decided:
         # files that say their split are often one book each: passages cannot cross over, so nothing need be lost
         return [piece for document in documents for piece in in_passages(document, longest)]
-    shortened = [replace(document, text=passages(document.text, longest)[0]) for document in documents]
-    count = sum(len(short.text) < len(document.text) for short, document in zip(shortened, documents, strict=True))
-    if count:
+    fits = [len(document.text) <= longest for document in documents]
+    shortened = [
+        document if short else replace(document, text=passages(document.text, longest)[0])
+        for document, short in zip(documents, fits, strict=True)
+    ]
+    if count := fits.count(False):
         notes.append(f"{called(name)}: {count} documents were cut to their first {longest / 1000:g} kB, so that none outweighs the others.")
     return shortened
 

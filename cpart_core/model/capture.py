@@ -67,9 +67,9 @@ class LayerCapture:
         B, T = self.alpha.shape[:2]
         result = torch.zeros(B * T, len(self.layer.neuron_id), device=self.alpha.device)
         for row, block, tokens in blocks:
-            columns = slice(row, row + block.shape[1])
+            columns = slice(row, row + block.shape[-1])
             if tokens is None:
-                result[:, columns] = block.float()
+                result[:, columns] = block.float().flatten(0, -2)
             else:
                 result[:, columns] = result[:, columns].index_copy(0, tokens, block.float())
         return result.view(B, T, -1)

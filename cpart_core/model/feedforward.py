@@ -24,7 +24,7 @@ class HiddenListener(Protocol):
     """Told of every block of hidden activations that is computed, before weighting."""
 
     def hidden(self, first_row: int, hidden: Tensor, tokens: Tensor | None) -> None:
-        """hidden [tokens, rows first_row..]; tokens: index of each among the B*T of this forward, None = all of them in order."""
+        """hidden [..., rows first_row..]; tokens: index of each among the B*T of this forward, None = all of them in order."""
 
 
 class PartitionedFeedForward(nn.Module):
@@ -77,7 +77,7 @@ class PartitionedFeedForward(nn.Module):
         """Hidden activations of some rows, [..., rows]."""
         hidden = F.silu(F.linear(x, self.w_gate[rows])) * F.linear(x, self.w_up[rows])
         if self.listener is not None:
-            self.listener.hidden(rows.start or 0, hidden.flatten(0, -2), tokens)
+            self.listener.hidden(rows.start or 0, hidden, tokens)
         return hidden
 
     def block(self, x: Tensor, rows: slice) -> Tensor:
@@ -96,21 +96,30 @@ class PartitionedFeedForward(nn.Module):
         return F.linear(scaled, self.w_down)
 
     def chosen_only(self, x_BTD: Tensor, weight_BTS: Tensor, chosen_BTk: Tensor | None) -> Tensor:
-        """Each segment on the tokens that chose it, and on no others."""
+        """Each segment on the tokens that chose it, and on no others: tokens sorted by segment, one set of products a segment."""
         assert chosen_BTk is not None
         B, T, D = x_BTD.shape
         x = x_BTD.reshape(B * T, D)
         weight = weight_BTS.view(B * T, -1)
-        chosen = chosen_BTk.view(B * T, -1)
         y = self.block(x, slice(0, self.num_shared)) if self.num_shared else None
-        for s in range(self.num_segments):
-            tokens = (chosen == s).any(dim=-1).nonzero().squeeze(-1)
-            rows = slice(self.num_shared + s * self.segment_size, self.num_shared + (s + 1) * self.segment_size)
-            hidden = self.activate(x.index_select(0, tokens), rows, tokens)
-            scaled = hidden * weight[:, s].index_select(0, tokens)[:, None].to(hidden.dtype)
-            output = F.linear(scaled, self.w_down[:, rows])
-            if y is None:
-                y = output.new_zeros(B * T, D)
-            y = y.index_add(0, tokens, output.to(y.dtype))
-        assert y is not None
-        return y.view(B, T, D)
+        order = chosen_BTk.reshape(-1).argsort(stable=True)
+        counts = torch.bincount(chosen_BTk.reshape(-1), minlength=self.num_segments).tolist()
+        outputs, token_lists = [], (order // self.top_k).split(counts)
+        blocks = zip(*(self.by_segment(w, axis) for w, axis in ((self.w_gate, 0), (self.w_up, 0), (self.w_down, 1))), strict=True)
+        for s, ((gate, up, down), tokens) in enumerate(zip(blocks, token_lists, strict=True)):
+            chosen_x = x.index_select(0, tokens)
+            hidden = F.silu(F.linear(chosen_x, gate)) * F.linear(chosen_x, up)
+            if self.listener is not None:
+                self.listener.hidden(self.num_shared + s * self.segment_size, hidden, tokens)
+            outputs.append(F.linear(hidden * weight[:, s].index_select(0, tokens)[:, None].to(hidden.dtype), down))
+        output = torch.cat(outputs)
+        if y is None:
+            y = output.new_zeros(B * T, D)
+        return y.index_add(0, order // self.top_k, output.to(y.dtype)).view(B, T, D)
+
+    def by_segment(self, weight: Tensor, axis: int) -> tuple[Tensor, ...]:
+        """The rows (axis 0) or columns (axis 1) of each segment. One cast and one unbind for all, so that backward is one copy, not S."""
+        if torch.is_autocast_enabled(weight.device.type):
+            weight = weight.to(torch.get_autocast_dtype(weight.device.type))
+        divided = weight.narrow(axis, self.num_shared, self.num_segments * self.segment_size)
+        return divided.unflatten(axis, (self.num_segments, self.segment_size)).unbind(axis)

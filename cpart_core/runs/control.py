@@ -52,7 +52,8 @@ class RunLock:
             raise ValueError(f"Run {self.folder.name} is already being trained by another process. Stop that one first, or wait for it.")
         self._file = file
         file.truncate(0)
-        file.write(json.dumps({"pid": os.getpid(), "started": process_started(os.getpid())}).encode())
+        holder = {"pid": os.getpid(), "started": process_started(os.getpid()), "taken": time.time()}
+        file.write(json.dumps(holder).encode())
         file.flush()
 
     def release(self) -> None:
@@ -109,12 +110,21 @@ def trainer_pid(folder: Path) -> int | None:
     """Process number of the living trainer; None when there is none, or the number now belongs to another process."""
     if not is_training(folder):
         return None
+    holder = last_holder(folder)
+    pid = int(holder.get("pid", 0))
+    return pid if pid > 0 and process_started(pid) == holder.get("started") else None
+
+
+def last_holder(folder: Path) -> dict[str, float]:
+    """Who took the lock last: `pid`, when that process `started` and when it had `taken` the lock (seconds since 1970); {} when nobody did.
+
+    Written in the file, since the times of a file change when a folder is copied.
+    """
     try:
         holder = json.loads((folder / LOCK).read_bytes()[:1000])
-        pid, started = int(holder["pid"]), float(holder["started"])
+        return {name: float(holder[name]) for name in ("pid", "started", "taken")}
     except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return pid if pid > 0 and process_started(pid) == started else None
+        return {}
 
 
 def signal_trainer(folder: Path, number: int) -> bool:

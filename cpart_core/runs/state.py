@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from cpart_core.runs.control import is_training
+from cpart_core.runs.control import is_training, last_holder
 from cpart_core.runs.database import reading
 from cpart_core.runs.records import LIFE
 
@@ -67,17 +67,13 @@ def derive(connection: sqlite3.Connection, folder: Path, steps: int, read_only: 
     life = connection.execute(f"SELECT time, kind, message FROM events WHERE kind IN {LIFE} ORDER BY id DESC LIMIT 1").fetchone()
     beat = connection.execute("SELECT time, step, phase, tokens_per_second, eta_seconds, memory_bytes FROM status").fetchone()
     last_step = connection.execute("SELECT max(step) FROM steps").fetchone()[0]
-    if life is not None and life[1] == "start" and not training and not read_only:
-        training = is_training(folder)  # it may have started between the two questions
     now = time.time()
     since, kind, message = life if life is not None else (0.0, "", "")
     said, _, phase, speed, eta, memory = beat if beat is not None else (None, 0, "", None, None, 0)
-    if training:
-        state = "paused" if phase == "paused" else "running"
-    elif kind in ("", "launch"):
-        state = "new" if not kind or now - number(since) < LAUNCH_SECONDS else "crashed"
-    else:
-        state = {"start": "crashed", "finish": "finished", "stop": "stopped", "fail": "failed"}[kind]
+    ended = state_without_trainer(str(kind), number(since, 0.0), {} if read_only else last_holder(folder))
+    if ended == "crashed" and not training and not read_only:
+        training = is_training(folder)  # it may have started between the questions
+    state = ended if not training else "paused" if phase == "paused" else "running"
     words = str(message) if state == "failed" else ""
     return RunState(
         state=state,
@@ -90,6 +86,15 @@ def derive(connection: sqlite3.Connection, folder: Path, steps: int, read_only: 
         memory_bytes=int(number(memory, 0.0)),
         last_words=words or (last_lines(folder) if state in ("failed", "crashed") else ""),
     )
+
+
+def state_without_trainer(kind: str, since: float, holder: dict[str, float]) -> str:
+    """The state when nobody holds the lock. kind, since: the last event of LIFE and its time; holder: who held the lock last."""
+    if holder.get("taken", 0.0) > since:  # took the lock after that, and died before it could say so
+        return "crashed"
+    if kind == "launch":
+        return "new" if time.time() - since < LAUNCH_SECONDS else "crashed"
+    return {"": "new", "start": "crashed", "finish": "finished", "stop": "stopped", "fail": "failed"}[kind]
 
 
 def number(value: object, missing: float = math.nan) -> float:
