@@ -80,7 +80,7 @@ def derive(connection: sqlite3.Connection, folder: Path, steps: int, read_only: 
         step=int(number(last_step, 0.0)),
         steps=steps,
         phase=str(phase) if training else "starting" if kind == "launch" and state == "new" else "",
-        heartbeat_age=max(0.0, now - number(said)),
+        heartbeat_age=max(now - number(said), 0.0),  # in this order NaN stays NaN
         tokens_per_second=number(speed),
         eta_seconds=number(eta) if training else math.nan,
         memory_bytes=int(number(memory, 0.0)),
@@ -98,8 +98,8 @@ def state_without_trainer(kind: str, since: float, holder: dict[str, float]) -> 
 
 
 def number(value: object, missing: float = math.nan) -> float:
-    """A stored number; NULL and what is no number become `missing`."""
-    return float(value) if isinstance(value, (int, float)) else missing
+    """A stored number; NULL, infinity and what is no number become `missing`."""
+    return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else missing
 
 
 def last_lines(folder: Path) -> str:

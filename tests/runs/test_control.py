@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import time
@@ -123,6 +124,18 @@ def test_a_command_to_nobody_is_refused(root):
         make_run(root).send("pause")
 
 
+@pytest.mark.parametrize("events", [[], ["launch"], ["start", "finish"]])
+def test_a_trainer_that_died_before_its_first_word_has_crashed(root, events):
+    run = make_run(root)
+    with RecordWriter(run.folder) as writer:
+        for kind in events:
+            writer.event(kind)
+    time.sleep(0.01)
+    with RunLock(run.folder):
+        assert run.state().state == "running"
+    assert run.state().state == "crashed"
+
+
 @pytest.mark.parametrize(
     ("events", "phase", "locked", "expected"),
     [
@@ -152,5 +165,6 @@ def test_the_state_follows_from_lock_and_events(root, events, phase, locked, exp
     state = run.state()
     lock.release()
     assert state.state == expected and state.responding
+    assert math.isnan(state.heartbeat_age) == (phase is None)
     words = {"failed": "It failed: too hot.", "crashed": "line\nprogress 2\n[31mKilled"}
     assert state.last_words == words.get(expected, "")

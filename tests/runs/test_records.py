@@ -203,6 +203,17 @@ me@far: /data fuse.sshfs rw 0 0
     assert filesystem_of(place, mounts).startswith(NETWORK_FILESYSTEMS) == network
 
 
+def test_no_number_in_the_status_makes_the_state_raise(root):
+    run = make_run(root)
+    with RecordWriter(run.folder) as writer:
+        writer.heartbeat(Heartbeat(1, "training"))
+    connection = sqlite3.connect(run.folder / DATABASE)
+    connection.execute("UPDATE status SET memory_bytes = 9e999, time = 'noon', eta_seconds = x'00', phase = NULL")
+    connection.commit()
+    connection.close()
+    assert run.state().memory_bytes == 0
+
+
 def test_without_a_write_ahead_log_records_are_the_same(root, monkeypatch):
     monkeypatch.setattr("cpart_core.runs.database.on_network", lambda folder: True)
     run = make_run(root)
