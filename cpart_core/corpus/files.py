@@ -21,7 +21,7 @@ from typing import BinaryIO
 
 from cpart_core.config import CorpusSettings
 from cpart_core.corpus.document import TRAIN, UNKNOWN, VALIDATION, Document, Gathered, Skipped
-from cpart_core.corpus.passages import clean, separate
+from cpart_core.corpus.passages import clean, clean_name, separate
 from cpart_core.corpus.tables import csv_documents, jsonl_documents
 
 KINDS = (".txt", ".md", ".csv", ".jsonl")
@@ -79,26 +79,23 @@ def gather_folder(path: Path, settings: CorpusSettings) -> Gathered:
     root = root.resolve()
     skipped: list[Skipped] = []
     files = list_files(root, skipped)
-    by_context = any(file.parent != root for file in files)
+    context_of, splits = contexts_of(files, root, settings), splits_of(files)
     documents: list[Document] = []
     room = LARGEST_TOTAL
     for file in files:
-        name = file.relative_to(root).as_posix()
-        split = split_in_folder(file, files)
-        reason = "the test split is left out" if split == "test" else ""
-        if by_context and file.parent == root:
-            reason = "it lies beside the folders of the contexts; put it into one of them"
-        elif room <= 0:
-            reason = f"the folder holds more than {LARGEST_TOTAL // 1_000_000} MB of text"
-        if reason:
-            skipped.append(Skipped(name, reason))
+        title, context, split = file.relative_to(root).as_posix(), context_of[file], splits[file]
+        if context is None:
             continue
         try:
-            found = file_documents(
-                file, name, settings, skipped, context=file.relative_to(root).parts[0] if by_context else UNKNOWN, split=split
-            )
+            if split == "test":
+                raise ValueError("the test split is left out")
+            if file.parent == root and any(context_of.values()):
+                raise ValueError("it lies beside the folders of the contexts; put it into one of them")
+            if room <= 0:
+                raise ValueError(f"the folder holds more than {LARGEST_TOTAL // 1_000_000} MB of text")
+            found = file_documents(file, title, settings, skipped, context, split)
         except ValueError as error:
-            skipped.append(Skipped(name, str(error)))
+            skipped.append(Skipped(title, str(error)))
             continue
         room -= sum(len(document.text) for document in found)
         documents += found
@@ -106,6 +103,18 @@ def gather_folder(path: Path, settings: CorpusSettings) -> Gathered:
         reasons = "".join(f" {item.title}: {item.reason}" for item in skipped[:3])
         raise ValueError(f"The folder {root.name} holds no text that can be used ({', '.join(KINDS)}).{reasons}")
     return Gathered(tuple(documents), summed_up(skipped))
+
+
+def contexts_of(files: list[Path], root: Path, settings: CorpusSettings) -> dict[Path, str | None]:
+    """The context of each file: its folder directly below root; UNKNOWN for files beside those; None for contexts not asked for."""
+    folders = {file: UNKNOWN if file.parent == root else clean_name(file.relative_to(root).parts[0]) or "unnamed" for file in files}
+    names = sorted(set(folders.values()) - {UNKNOWN})
+    if not names or not settings.contexts:
+        return dict(folders)
+    unknown = sorted(set(settings.contexts) - set(names))
+    if unknown:
+        raise ValueError(f"Unknown context {', '.join(unknown)}. The folder has: {', '.join(names[:30])}.")
+    return {file: name if name in settings.contexts else None for file, name in folders.items()}
 
 
 def summed_up(skipped: list[Skipped]) -> tuple[Skipped, ...]:
@@ -138,7 +147,7 @@ def list_files(root: Path, skipped: list[Skipped]) -> list[Path]:
                 skipped.append(Skipped(title, f"its kind is not one of {', '.join(KINDS)} (also with .gz)"))
             elif name in names:
                 found.append(path)
-        folders[:] = [name for name in folders if not name.startswith(".")]
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
     return sorted(found, key=lambda path: path.relative_to(root).parts)
 
 
@@ -153,10 +162,10 @@ def split_of(name: str) -> str:
     return SPLITS.get(name.split(".")[0].lower(), "")
 
 
-def split_in_folder(file: Path, files: list[Path]) -> str:
+def splits_of(files: list[Path]) -> dict[Path, str]:
     """As split_of, but only where a train.* file stands beside: a lone test.txt is text like any other."""
-    beside = any(other.parent == file.parent and split_of(other.name) == TRAIN for other in files)
-    return split_of(file.name) if beside else ""
+    split_folders = {file.parent for file in files if split_of(file.name) == TRAIN}
+    return {file: split_of(file.name) if file.parent in split_folders else "" for file in files}
 
 
 def file_documents(

@@ -68,6 +68,12 @@ def test_each_subfolder_is_a_context_and_what_is_unusable_is_said(tmp_path):
     }.items():
         assert words in said[name]
     assert [(row.name, row.documents) for row in preview(found).contexts] == [("en", 2), ("fr", 4)]
+    english = gather_folder(tmp_path / "corpus", CorpusSettings(contexts=("en",)))
+    assert {document.context for document in english.documents} == {"en"} and not any(
+        item.title.endswith("bad.txt") for item in english.skipped
+    )
+    with pytest.raises(ValueError, match="Unknown context de. The folder has: en, fr"):
+        gather_folder(tmp_path / "corpus", CorpusSettings(contexts=("de",)))
 
 
 def test_links_that_lead_out_of_the_folder_are_not_followed(tmp_path):
