@@ -13,12 +13,12 @@ TOKENS = ("def", "area", "(", "r", ")", ":")
 WEIGHTS = ((0.75, 0.1, 0.5, 0.15), (0.2, 0.85, 0.1, 0.3), (0.15, 0.55, 0.2, 0.8))
 """Heights of the drawn bars, by layer and segment."""
 
-STYLE = """.cp-picture svg{width:100%;height:auto;display:block}
+STYLE = """.cp-picture svg{width:100%;max-width:1000px;height:auto;display:block}
 .cp-picture text{font-family:"Source Sans","Source Sans Pro",system-ui,sans-serif;fill:var(--st-text-color,currentColor)}
 .cp-picture .soft{opacity:.66}
 .cp-picture .rule{stroke:var(--st-border-color,#888);stroke-width:1;fill:none}
 .cp-picture .box{fill:var(--st-secondary-background-color,none);stroke:var(--st-border-color,#888)}
-.cp-picture .tall{display:none}
+.cp-picture .tall{display:none;max-width:340px}
 @media (max-width:640px){.cp-picture .wide{display:none}.cp-picture .tall{display:block}}
 """
 

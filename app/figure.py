@@ -58,8 +58,9 @@ def show_figure(
 
 def under_figure(key: str, caption: str, data: Data) -> None:
     """The caption, and a pop-over with exports and the table. The table is only made when it is opened."""
-    with st.container(horizontal=True, vertical_alignment="top", horizontal_alignment="distribute", gap="small"):
-        st.caption(caption, width="stretch")
+    left, right = st.columns([6, 1], gap="small", vertical_alignment="top")
+    left.caption(caption)
+    with right.container(horizontal=True, horizontal_alignment="right"):
         box = st.popover("Data", type="tertiary", icon=":material/table_view:", key=f"{key}_data", on_change="rerun")
         if not box.open:
             return

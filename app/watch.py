@@ -17,8 +17,8 @@ from cpart_core.runs import folder
 from cpart_core.runs.folder import Run
 from cpart_core.runs.state import RunState
 
-TICK_SECONDS = 1.5
-LIVE_POINTS = 220
+TICK_SECONDS = 2.0
+LIVE_POINTS = 128
 """Training steps drawn in each curve while it is live."""
 
 
@@ -67,6 +67,7 @@ def header(run: Run, said: RunState) -> None:
     ]
     with st.container(horizontal=True, gap="large"):
         for label, value, delta in numbers:
+            value = "\u2013" if value == words.UNKNOWN else value
             st.metric(
                 label, value, delta, delta_color="inverse", width="content", help="Nats per token, mean over contexts" if delta else None
             )

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from datetime import datetime
 
+UNKNOWN = "not known yet"
+
 
 def duration(seconds: float) -> str:
     """75.2 -> '1 min 15 s'; NaN -> 'not known yet'."""
     if not math.isfinite(seconds) or seconds < 0:
-        return "not known yet"
+        return UNKNOWN
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
@@ -23,7 +25,7 @@ def duration(seconds: float) -> str:
 def size(count: float) -> str:
     """1_234_567 bytes -> '1.2 MB'; 0 and NaN -> 'not known yet'."""
     if not math.isfinite(count) or count <= 0:
-        return "not known yet"
+        return UNKNOWN
     for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if count >= factor:
             return f"{count / factor:,.1f} {unit}" if count < 100 * factor else f"{count / factor:,.0f} {unit}"
@@ -33,7 +35,7 @@ def size(count: float) -> str:
 def amount(count: float) -> str:
     """1_234_567 -> '1.23 M'; 870 -> '870'."""
     if not math.isfinite(count):
-        return "not known yet"
+        return UNKNOWN
     for unit, factor in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if abs(count) >= factor:
             return f"{count / factor:.3g} {unit}"

@@ -89,12 +89,12 @@ def merged(base: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
     return out
 
 
-def colorbar(dark: bool) -> dict[str, Any]:
+def colorbar(dark: bool, title: str = "") -> dict[str, Any]:
     """A slim colour bar in the mode's ink."""
     colours = ink(dark)
     return {
         "thickness": 10,
         "outlinewidth": 0,
         "tickfont": {"color": colours.faint, "size": 11},
-        "title": {"font": {"color": colours.faint, "size": 12}, "side": "right"},
+        "title": {"text": title, "font": {"color": colours.faint, "size": 12}, "side": "right"},
     }

@@ -44,8 +44,8 @@ def draw() -> None:
     if run is None:
         chrome.no_run()
         return
-    glossary.words("segment", "partition", "context", "fusion weights", "validation loss", "twin")
     watch(run.id)
+    glossary.words("segment", "partition", "context", "fusion weights", "validation loss", "twin")
 
 
 def first_view() -> str:
@@ -72,7 +72,7 @@ def new_run() -> None:
         st.subheader("Text", anchor=False)
         source = choose_source(preset.settings)
     key = f"set_{preset.name}"
-    with st.container(border=True), st.expander("Settings", expanded=preset.name == "own", icon=":material/tune:"):
+    with st.expander("Settings", expanded=preset.name == "own", icon=":material/tune:"):
         changed = forms.settings_form(preset.settings, key)
         if changed:
             st.button(f"Reset {len(changed)} changed", icon=":material/undo:", on_click=forms.forget_form, args=(key,))
