@@ -27,6 +27,16 @@ class HiddenListener(Protocol):
         """hidden [..., rows first_row..]; tokens: index of each among the B*T of this forward, None = all of them in order."""
 
 
+PADDED_ROWS = 128
+
+
+def pad_tokens(tokens: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Token numbers, padded with 0 where that is faster: oneDNN compiles a bf16 product for every new shape, so there must be few shapes."""
+    if device.type != "cpu" or dtype != torch.bfloat16:
+        return tokens
+    return F.pad(tokens, (0, -len(tokens) % PADDED_ROWS))
+
+
 class PartitionedFeedForward(nn.Module):
     def __init__(self, settings: ModelSettings) -> None:
         super().__init__()
@@ -107,11 +117,15 @@ class PartitionedFeedForward(nn.Module):
         outputs, token_lists = [], (order // self.top_k).split(counts)
         blocks = zip(*(self.by_segment(w, axis) for w, axis in ((self.w_gate, 0), (self.w_up, 0), (self.w_down, 1))), strict=True)
         for s, ((gate, up, down), tokens) in enumerate(zip(blocks, token_lists, strict=True)):
-            chosen_x = x.index_select(0, tokens)
+            given = len(tokens)
+            chosen_x = x.index_select(0, pad_tokens(tokens, x.device, gate.dtype))
             hidden = F.silu(F.linear(chosen_x, gate)) * F.linear(chosen_x, up)
+            scale = F.pad(weight[:, s].index_select(0, tokens), (0, len(chosen_x) - given))[:, None].to(hidden.dtype)
             if self.listener is not None:
-                self.listener.hidden(self.num_shared + s * self.segment_size, hidden, tokens)
-            outputs.append(F.linear(hidden * weight[:, s].index_select(0, tokens)[:, None].to(hidden.dtype), down))
+                real = hidden[:given]
+                self.listener.hidden(self.num_shared + s * self.segment_size, real, tokens)
+                hidden = torch.cat([real, hidden[given:]])  # the listener hooks `real`, so the output must come from it
+            outputs.append(F.linear(hidden * scale, down)[:given])
         output = torch.cat(outputs)
         if y is None:
             y = output.new_zeros(B * T, D)

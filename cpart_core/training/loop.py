@@ -60,7 +60,7 @@ class Trainer:
         self.corpus = corpus
         self.threads = set_threads(settings.training)
         self.device = choose_device(settings.training)
-        self.precision = choose_precision(settings.training, self.device)
+        self.precision = choose_precision(settings.training, settings.model.width, self.device)
         self.model = Decoder(settings.model, corpus.vocabulary_size, settings.training.seed).to(self.device)
         self.model.set_fused(False)
         self.optimizer = make_optimizer(self.model, settings.training)

@@ -126,7 +126,9 @@ def test_a_single_tokens_signature_is_its_removal() -> None:
 
 
 def test_learning_happens_and_segments_follow_planted_contexts() -> None:
-    trainer = Trainer(made_settings(steps=60, first_step=20, every=10, freeze_step=40, fusion_step=40, evaluate_every=60), made_corpus())
+    trainer = Trainer(
+        made_settings(steps=60, learning_rate=0.01, first_step=20, every=10, freeze_step=40, fusion_step=40, evaluate_every=60), made_corpus()
+    )
     records = list(trainer)
     assert records[-1].evaluation.loss < 0.6 * records[0].evaluation.loss  # type: ignore[union-attr]
     changes = [r.change for r in records if r.change]
