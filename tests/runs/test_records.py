@@ -184,8 +184,8 @@ def test_a_sealed_run_is_one_file_and_reading_it_makes_no_other(root):
 @pytest.mark.parametrize(
     ("place", "network"),
     [
-        ("/home/me/runs", True),
-        ("/homes", False),
+        ("/nfs/me/runs", True),
+        ("/nfs2", False),
         ("/mnt/my disk/runs", True),
         ("/mnt/scratch", False),
         ("/data/runs", True),
@@ -194,7 +194,7 @@ def test_a_sealed_run_is_one_file_and_reading_it_makes_no_other(root):
 )
 def test_network_filesystems_are_told_from_local_ones(place, network):
     mounts = """overlay / overlay rw 0 0
-server:/home /home nfs4 rw 0 0
+server:/all /nfs nfs4 rw 0 0
 //box/share /mnt/my\\040disk cifs rw 0 0
 tmpfs /mnt/scratch tmpfs rw 0 0
 me@far: /data fuse.sshfs rw 0 0
