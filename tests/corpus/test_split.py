@@ -51,6 +51,16 @@ def test_duplicates_are_counted_and_what_is_named_for_validation_stays_there():
     assert any("4 documents with the very text of another" in note for note in chosen.notes)
 
 
+def test_the_tokenizer_never_sees_held_out_text():
+    train = [Document(prose(n, 300), "ab"[n % 2], f"d{n}", TRAIN) for n in range(30)]
+    corpora = [
+        build_corpus(Gathered((*train, *(Document(word * 90, name, "v", VALIDATION) for name in "ab")), ()), SETTINGS, 0)
+        for word in ("the ", "qua qua ")
+    ]
+    assert corpora[0].tokenizer_json == corpora[1].tokenizer_json
+    assert corpora[0].fingerprint != corpora[1].fingerprint
+
+
 def test_one_long_document_is_cut_into_passages_and_that_is_said():
     text = prose(0, 50_000)
     corpus = build_corpus(Gathered((Document(text, "", "book"),), ()), SETTINGS, seed=0)
