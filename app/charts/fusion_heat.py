@@ -9,7 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from app.charts.palette import WEIGHT_SCALE
-from app.charts.theme import ink, style
+from app.charts.theme import colorbar, ink, style
 from app.texts import escaped, visible
 from cpart_core.analysis.results import Trace
 
@@ -62,7 +62,7 @@ def fusion_heat(trace: Trace, layers: Sequence[int], *, dark: bool) -> go.Figure
             colorscale=WEIGHT_SCALE,
             zmin=0,
             zmax=float(min(1.0, trace.alpha[list(layers)].max() * 1.02)),
-            colorbar={"title": {"text": "fusion weight", "side": "right"}, "thickness": 10, "outlinewidth": 0},
+            colorbar=colorbar(dark, "fusion weight"),
             hovertemplate=(
                 "%{text}<br>layer %{customdata[2]:.0f} · segment %{customdata[3]:.0f}<br>fusion weight (alpha) <b>%{z:.3f}</b><br>"
                 "weight it was summed with %{customdata[0]:.2f}<br>norm of its output %{customdata[1]:.3f}<extra></extra>"
@@ -123,7 +123,7 @@ def entropy_heat(trace: Trace, *, dark: bool) -> go.Figure:
             zmin=0,
             zmax=most_bits(trace) or 1.0,
             ygap=2,
-            colorbar={"title": {"text": "bits", "side": "right"}, "thickness": 10, "outlinewidth": 0},
+            colorbar=colorbar(dark, "bits"),
             hovertemplate="“%{text}” · token %{x}<br>layer %{y}: <b>%{z:.2f}</b> bits<extra></extra>",
         )
     )

@@ -25,7 +25,7 @@ class Tint:
 
 
 def by_segment(trace: Trace, layer: int, full: float) -> Tint:
-    """Colour = the segment with the greatest fusion weight in this layer, opacity = that weight / `full` (the weight drawn at full tint)."""
+    """Colour = the segment with the greatest fusion weight in the layer, opacity = that weight / `full` (which has full tint)."""
     alpha = trace.alpha[layer]
     return Tint(
         trace.tokens,

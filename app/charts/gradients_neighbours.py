@@ -14,7 +14,7 @@ from cpart_core.training.records import Snapshot
 
 
 def nearest(snapshot: Snapshot, layer: int, neuron: int, count: int) -> list[tuple[int, float]]:
-    """(neuron, cosine of the two signatures as the maps see them) of the `count` neurons of the same layer that are most alike, the neuron itself left out."""
+    """(neuron, cosine of the two signatures as the maps see them) of the `count` most alike neurons of the layer, itself left out."""
     rows = log_features(relative_signature(snapshot)[layer])
     if not 0 <= neuron < len(rows):
         raise ValueError(f"Layer {layer} has the neurons 0 to {len(rows) - 1}; got {neuron}.")

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 
 from app.charts.palette import WEIGHT_SCALE, rgba, segment_colour
-from app.charts.theme import style
+from app.charts.theme import colorbar, style
 from cpart_core.analysis.results import Flow
 
 MOST_BANDS = 16
@@ -115,7 +115,7 @@ def flow_matrix(flow: Flow, layer: int, *, dark: bool) -> go.Figure:
             xgap=1,
             ygap=1,
             texttemplate="%{z}" if num_segments <= MOST_BANDS else None,
-            colorbar={"title": "neurons", "thickness": 14, "outlinewidth": 0},
+            colorbar=colorbar(dark, "neurons"),
             hovertemplate=f"segment %{{y}} at {flow.from_step} → segment %{{x}} at {flow.to_step}<br>%{{z}} neurons<extra></extra>",
         )
     )

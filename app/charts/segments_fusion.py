@@ -10,7 +10,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from app.charts.palette import WEIGHT_SCALE
-from app.charts.theme import ink, style
+from app.charts.theme import colorbar, ink, style
 from app.texts import escaped
 
 MOST_PRINTED = 12
@@ -66,7 +66,7 @@ def context_heat(
                 + measure.title
                 + " <b>%{z:.3f}</b><br>n = %{customdata[2]:,} tokens<extra></extra>"
             ),
-            colorbar={"title": {"text": measure.title, "side": "right"}, "thickness": 12, "outlinewidth": 0},
+            colorbar=colorbar(dark, measure.title),
         )
     )
     for number, layer in enumerate(layers):
@@ -92,7 +92,7 @@ def row_place(index: int, num_contexts: int) -> float:
 
 
 def remarkable(mass: np.ndarray, top_k: int) -> tuple[np.ndarray, np.ndarray]:
-    """(dead, ever present), both [L, S] bool, of fusion mass [L, C, S] by the rules of SegmentProfiles. A context without text has no say."""
+    """(dead, ever present), both [L, S] bool, of mass [L, C, S] by the rules of SegmentProfiles. A context without text has no say."""
     num_segments = mass.shape[2]
     count = min(top_k, num_segments)
     measured = np.isfinite(mass).all(axis=(0, 2))

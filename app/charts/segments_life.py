@@ -9,7 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from app.charts.palette import context_colour, segment_colour
-from app.charts.theme import style
+from app.charts.theme import ink, style
 from app.texts import escaped
 
 FORMED_SHARE = 0.8
@@ -45,11 +45,14 @@ def life_line(steps: Sequence[int], share: np.ndarray, segment: int, *, dark: bo
         )
     )
     figure.add_hline(
-        y=FORMED_SHARE, line={"dash": "dot", "width": 1}, annotation_text=f"formed: {FORMED_SHARE:.0%}", annotation_position="bottom right"
+        y=FORMED_SHARE,
+        line={"dash": "dot", "width": 1, "color": ink(dark).faint},
+        annotation_text=f"formed: {FORMED_SHARE:.0%}",
+        annotation_position="bottom right",
     )
     formed = formed_step(steps, share)
     if formed is not None:
-        figure.add_vline(x=formed, line={"dash": "dot", "width": 1})
+        figure.add_vline(x=formed, line={"dash": "dot", "width": 1, "color": ink(dark).faint})
     figure.update_xaxes(title="step")
     figure.update_yaxes(title="of its final neurons", tickformat=".0%", range=[0, 1.05])
     figure.update_layout(height=260, showlegend=False)
@@ -78,7 +81,10 @@ def segment_contexts(
         )
     )
     figure.add_vline(
-        x=1 / num_segments, line={"dash": "dot", "width": 1}, annotation_text=f"even: 1/{num_segments}", annotation_position="top"
+        x=1 / num_segments,
+        line={"dash": "dot", "width": 1, "color": ink(dark).faint},
+        annotation_text=f"even: 1/{num_segments}",
+        annotation_position="top",
     )
     figure.update_xaxes(title=quantity, rangemode="tozero")
     figure.update_yaxes(showgrid=False)

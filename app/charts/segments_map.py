@@ -9,7 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from app.charts.palette import context_colour, segment_colour
-from app.charts.theme import ink, style
+from app.charts.theme import colorbar, ink, style
 from app.texts import escaped
 from cpart_core.analysis.neuron_map import relative_signature, strongest
 from cpart_core.training.records import SHARED, Snapshot
@@ -70,13 +70,7 @@ def segment_map(
             zmax=first + len(names) - 0.5,
             ygap=3,
             hovertemplate="layer %{y} · neuron %{customdata[0]}<br>segment %{customdata[1]}%{text}<extra></extra>",
-            colorbar={
-                "title": {"text": colour, "side": "top"},
-                "tickvals": list(range(first, first + len(names))),
-                "ticktext": names,
-                "thickness": 14,
-                "outlinewidth": 0,
-            },
+            colorbar={**colorbar(dark), "tickvals": list(range(first, first + len(names))), "ticktext": names},
         )
     )
     if selected:

@@ -16,9 +16,7 @@ from cpart_core.runs.folder import Run
 def page() -> None:
     run, step = chrome.run_bar()
     st.header("Fusion", anchor=False)
-    st.write(
-        "Fusion weights say, for every token and layer, how much of each segment is heard. Type a text, or take one from the validation split."
-    )
+    st.write("Fusion weights say how much of each segment is heard, for every token and layer. Type a text, or take one from validation.")
     words("fusion", "fusion weights", "segment", "entropy")
     checkpoint = state.checkpoint_step(run, step)
     if checkpoint is None:
@@ -108,7 +106,7 @@ def draw_heat(run: Run, trace: Trace, layers: list[int], number: int) -> None:
         fusion_heat.fusion_heat(trace, layers, dark=state.dark()),
         f"fusion_heat_{number}",
         "A row is a segment, a column a token. " + source(run, trace),
-        f"Fusion weights of {len(trace.tokens)} tokens. Greatest: {alpha.max():.2f}, segment {segment} in layer {layers[layer]} at token {token}.",
+        f"Fusion weights of {len(trace.tokens)} tokens. Greatest: {alpha.max():.2f}, segment {segment}, layer {layers[layer]}, token {token}.",
         lambda: fusion_heat.trace_table(trace),
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import streamlit as st
 
@@ -23,7 +23,7 @@ EXCERPT = 320
 
 
 def suggestions(run: Run) -> list[tuple[str, str]]:
-    """(context and title, text) of a few validation documents of each context; read once a session. Empty where the corpus cannot be read."""
+    """(context and title, text) of a few validation documents of each context, read once a session; empty without a corpus."""
     known = state.get("suggestions")
     if known is not None and known[0] == run.id:
         return list(known[1])
@@ -66,13 +66,13 @@ def chosen_texts(run: Run) -> list[str]:
         return [text, box("fusion_text_beside", "Second text", other, offered, lambda chosen: state.put("text_beside", chosen))]
 
 
-def box(key: str, label: str, text: str, offered: Sequence[tuple[str, str]], choose) -> str:
+def box(key: str, label: str, text: str, offered: Sequence[tuple[str, str]], choose: Callable[[str], None]) -> str:
     """A text box with suggestions above it."""
     if offered:
         pick = f"{key}_offer"
 
         def take() -> None:
-            chosen = st.session_state[pick]
+            chosen = state.widget(pick)
             if chosen is not None:
                 choose(offered[chosen][1])
 
@@ -86,13 +86,13 @@ def box(key: str, label: str, text: str, offered: Sequence[tuple[str, str]], cho
             placeholder="context · document",
             help="Text that the model was not trained on",
         )
-    st.session_state[key] = text[:LONGEST_TEXT]
+    state.set_widget(key, text[:LONGEST_TEXT])
     st.text_area(
         label,
         key=key,
         height=130,
         max_chars=LONGEST_TEXT,
-        on_change=lambda: choose(st.session_state[key]),
+        on_change=lambda: choose(state.widget(key, "")),
         help="Ctrl+Enter, or click elsewhere, to read it",
     )
     return text[:LONGEST_TEXT]
@@ -113,7 +113,8 @@ def draw_running(run: Run, traces: Sequence[Trace | None], texts: Sequence[str],
             said = f"full tint at {full:.2f}" if tint == "segment" else "darker is more surprising; the first token is not predicted"
             n = f"{len(trace.tokens)} tokens"
             st.caption(
-                f"Layer {layer}. {caption_of(run, trace.step, n, run.settings.training.seed, said)}. Point at a token, or go to it with Tab, for all weights."
+                f"Layer {layer}. {caption_of(run, trace.step, n, run.settings.training.seed, said)}. "
+                "Point at a token, or go to it with Tab, for all weights."
             )
             if len(trace.text) < len(text) and trace.prompt_tokens == len(trace.tokens):
                 st.caption(f"The model reads at most {run.settings.model.context_length} tokens: the end of the text is left out.")
@@ -132,7 +133,8 @@ def show_tinted(marks: fusion_tint.Tint, prompt_tokens: int | None, numbers: boo
 def legend(num_segments: int, dark: bool) -> str:
     """Colour and number of every segment (the first 32), as HTML."""
     chips = "".join(
-        f'<span style="display:inline-flex;align-items:center;gap:.3em;margin-right:.9em"><span style="width:.8em;height:.8em;border-radius:2px;'
+        f'<span style="display:inline-flex;align-items:center;gap:.3em;margin-right:.9em">'
+        f'<span style="width:.8em;height:.8em;border-radius:2px;'
         f'background:{segment_colour(number, dark)}"></span>{number}</span>'
         for number in range(min(num_segments, 32))
     )

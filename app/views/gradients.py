@@ -16,8 +16,10 @@ from cpart_core.runs.folder import Run
 SEED = 0
 """Seed of the layouts: one for everybody, so that everybody sees the same map."""
 HOW_TO_READ = {
-    "umap": "How to read it: neurons that lie together have alike signatures. How large a group is, how far groups lie apart, and where up is mean nothing.",
-    "pca": "How to read it: a straight view from the side that shows most. What lies apart differs; what lies together may still differ in hidden directions.",
+    "umap": "How to read it: neurons that lie together have alike signatures. "
+    "How large a group is, how far groups lie apart, and where up is mean nothing.",
+    "pca": "How to read it: a straight view from the side that shows most. "
+    "What lies apart differs; what lies together may still differ in hidden directions.",
 }
 
 
@@ -107,7 +109,8 @@ def scatter(run: Run, result: NeuronMap, at: int, step: int, colouring: str, tra
             figure,
             key,
             f"{told(result)} {caption_of(run, at, counted(result), result.seed, shown)}",
-            f"{result.method.upper()} of {result.sampled} neuron signatures at step {at}, coloured by {colouring}. {kept(result.faithfulness, result.sampled)}",
+            f"{result.method.upper()} of {result.sampled} neuron signatures at step {at}, coloured by {colouring}. "
+            + kept(result.faithfulness, result.sampled),
             lambda: gradients_map.neuron_table(result, at),
             on_select=lambda: gradients_selection.take(run, key),
             selection_mode=("box", "lasso", "points"),
@@ -128,11 +131,13 @@ def told(result: NeuronMap | gradients_documents.DocumentMap) -> str:
     """Method and parameters."""
     given = result.parameters
     if result.method == "umap":
-        said = f"UMAP (neighbours {given.get('n_neighbors')}, min_dist {given.get('min_dist')}, {given.get('n_epochs')} epochs, {given.get('metric')} distance)"
+        names = {"n_neighbors": "neighbours", "min_dist": "min_dist", "n_epochs": "epochs", "metric": "distance"}
+        said = f"UMAP ({', '.join(f'{word} {given[name]}' for name, word in names.items() if name in given)})"
     else:
         said = f"PCA (two axes keep {float(given.get('explained_variance', 0)):.0%} of the variance)"
     note = f" {given['note']}." if "note" in given else ""
-    return f"{said}, one layout for all steps.{note} {kept(result.faithfulness, len(result.position[0]) if result.position.ndim == 3 else len(result.position))}"
+    steps = ", one layout for all steps" if result.position.ndim == 3 else ""
+    return f"{said}{steps}.{note} {kept(result.faithfulness, result.position.shape[-2])}"
 
 
 def kept(faithfulness: float, points: int) -> str:
@@ -162,7 +167,7 @@ def draw_documents(run: Run, step: int) -> None:
     show_figure(
         gradients_documents.document_map(result, str(colouring), layer, dark=state.dark()),
         "document_map",
-        f"{told(result).replace(', one layout for all steps', '')} "
+        f"{told(result)} "
         + caption_of(run, result.step, f"{documents:,} validation documents, {int(result.tokens.sum()):,} tokens", result.seed, near),
         f"{result.method.upper()} of the gradients of {documents} documents, coloured by {colours}. {kept(result.faithfulness, documents)}",
         lambda: gradients_documents.document_table(result),

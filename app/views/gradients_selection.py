@@ -9,6 +9,7 @@ import streamlit as st
 
 from app import state
 from app.charts.gradients_neighbours import listed, nearest
+from app.figure import caption_of
 from app.views import reading
 from cpart_core.runs.folder import Run
 from cpart_core.training.records import Snapshot
@@ -19,7 +20,7 @@ Neurons = frozenset[tuple[int, int]]
 
 @dataclass(frozen=True)
 class Base:
-    """What the map on the screen was drawn with. A chart that changes loses the lasso in it, so it must not change while somebody selects."""
+    """What the map on the screen was drawn with. A chart that changes loses its lasso, so it stays while somebody selects."""
 
     identity: Any
     number: int
@@ -30,7 +31,7 @@ class Base:
 
 
 def base_of(run: Run, identity: Any, redraw: bool) -> Base:
-    """The figure to draw: the one on the screen, unless map, colours or the selection were changed elsewhere. redraw: also after a lasso."""
+    """The figure to draw: the one on the screen, unless map, colours or selection changed elsewhere. redraw: also after a lasso."""
     now = state.selection(run).neurons
     base = state.get("map_base")
     same = isinstance(base, Base) and base.identity == identity and now in (base.drawn, base.taken) and not (redraw and now == base.taken)
@@ -43,7 +44,7 @@ def base_of(run: Run, identity: Any, redraw: bool) -> Base:
 
 def take(run: Run, key: str) -> None:
     """What was boxed, lassoed or clicked becomes the selection of all pages; a double click in the map clears it."""
-    event = st.session_state.get(key)
+    event = state.widget(key)
     points = event["selection"]["points"] if event else []
     pairs = [tuple(point["customdata"][:2]) for point in points if point.get("customdata")]
     neurons = frozenset((int(layer), int(neuron)) for layer, neuron in pairs)
@@ -123,5 +124,6 @@ def draw_neighbours(run: Run, snapshot: Snapshot, layer: int) -> None:
     of = int(snapshot.segment_of[int(where), int(neuron)])
     together = int((table["segment"] == of).sum())
     st.caption(
-        f"{together} of these {len(table)} lie in its segment ({'shared' if of < 0 else of}). Step {snapshot.step:,}, all {count:,} neurons of the layer."
+        f"{together} of these {len(table)} lie in its segment ({'shared' if of < 0 else of}). "
+        + caption_of(run, snapshot.step, f"all {count:,} neurons of the layer", run.settings.training.seed)
     )

@@ -1,4 +1,4 @@
-"""What the pages that look inside a run read before they draw: a snapshot or a clear message, the flows over time, and the selection's line."""
+"""What pages that look inside a run share: a snapshot or a clear message, the flows over time, the line of the selection."""
 
 from __future__ import annotations
 

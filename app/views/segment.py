@@ -13,7 +13,7 @@ from app.charts import segments_fusion, segments_life
 from app.charts.palette import segment_colour
 from app.figure import caption_of, show_figure
 from app.glossary import words
-from app.texts import RUNNING_TEXT_STYLE, code_span, escaped, running_text_html
+from app.texts import code_span, running_text_html
 from app.views import reading
 from cpart_core.runs.folder import Run
 from cpart_core.training.records import Snapshot
@@ -67,14 +67,19 @@ def draw(run: Run, step: int) -> None:
 def head(run: Run, layer: int, number: int) -> None:
     """Way back, title with the segment's colour, and the choosers of layer and segment."""
     st.button("All segments", key="all_segments", icon=":material/arrow_back:", type="tertiary", on_click=close_page)
-    chip = f'<span style="display:inline-block;width:.8em;height:.8em;border-radius:2px;background:{segment_colour(number, state.dark())}"></span>'
+    colour = segment_colour(number, state.dark())
+    chip = f'<span style="display:inline-block;width:.8em;height:.8em;border-radius:2px;background:{colour}"></span>'
     st.html(f'<h2 style="margin:0;padding:0">{chip} Layer {layer}, segment {number}</h2>')
     with st.container(horizontal=True, gap="large"):
         chrome.layer_chooser(run)
         options = list(range(run.settings.model.num_segments))
-        st.session_state["segment_number"] = number
+        state.set_widget("segment_number", number)
         st.selectbox(
-            "Segment", options, key="segment_number", width=140, on_change=lambda: state.choose_segment(st.session_state["segment_number"])
+            "Segment",
+            options,
+            key="segment_number",
+            width=140,
+            on_change=lambda: state.choose_segment(state.widget("segment_number", number)),
         )
 
 
@@ -196,10 +201,8 @@ def draw_passages(profiles: Any, layer: int, number: int, caption: str) -> None:
     for passage in passages:
         hover = [f"fusion weight {weight:.3f}" for weight in passage.strength]
         st.markdown(f"{code_span(passage.context, 40)} from {code_span(passage.document, 80)}")
-        text = running_text_html(passage.tokens, [number] * len(passage.tokens), (passage.strength / full).tolist(), hover, state.dark())
-        st.html(text if RUNNING_TEXT_STYLE in text else RUNNING_TEXT_STYLE + text)
+        st.html(running_text_html(passage.tokens, [number] * len(passage.tokens), (passage.strength / full).tolist(), hover, state.dark()))
     mean = np.mean([float(np.mean(passage.strength)) for passage in passages])
     st.caption(
-        f"The passages on which its mean fusion weight is greatest (here {mean:.2f}); opacity is the weight, full at {full:.2f}. "
-        f"{escaped(caption, 400) if '<' in caption else caption}"
+        f"The passages on which its mean fusion weight is greatest (here {mean:.2f}); opacity is the weight, full at {full:.2f}. " + caption
     )

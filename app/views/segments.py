@@ -11,6 +11,7 @@ from app.charts.segments_fusion import CONTRIBUTION, MASS, MEASURES
 from app.figure import caption_of, show_figure
 from app.glossary import words
 from app.views import reading, segment
+from cpart_core.analysis.results import Flow
 from cpart_core.runs.folder import Run
 from cpart_core.training.records import Snapshot
 
@@ -51,7 +52,8 @@ def draw_map(run: Run, snapshot: Snapshot) -> None:
             key="segments_colour",
             required=True,
             persist_state="session",
-            help="context: the one in which the neuron's gradient signature is greatest, relative to its layer. Ordered by segment, this shows what a segment is for.",
+            help="context: the one in which the neuron's gradient signature is greatest, relative to its layer. "
+            "Ordered by segment, this shows what a segment is for.",
         )
     reading.selection_line(run, snapshot)
     selected = state.selection(run).neurons
@@ -78,7 +80,7 @@ def map_finding(snapshot: Snapshot, contexts: tuple[str, ...]) -> str:
         for number in np.unique(row)
     ]
     share = float(np.sum(same)) / max(1, int((context >= 0).sum()))
-    return f"{share:.0%} of the neurons share their strongest context with the most common one of their segment; there are {len(contexts)} contexts."
+    return f"{share:.0%} of the neurons have the strongest context that is most common in their segment, of {len(contexts)} contexts."
 
 
 def draw_contexts(run: Run, snapshot: Snapshot) -> None:
@@ -104,7 +106,7 @@ def draw_contexts(run: Run, snapshot: Snapshot) -> None:
         st.caption(f"{len(layers)} of {len(values)} layers are drawn; choose one above to see any other. The table has all.")
     contexts = run.info.contexts
     figure = segments_fusion.context_heat(values, tokens, contexts, layers, measure, dark=state.dark())
-    even = f"an even fusion would give 1/{values.shape[2]} = {1 / values.shape[2]:.2f} everywhere" if measure is MASS else ""
+    even = f"an even fusion would give 1/{values.shape[2]} = {1 / values.shape[2]:.3g} everywhere" if measure is MASS else ""
     show_figure(
         figure,
         "segments_contexts",
@@ -135,7 +137,8 @@ def heat_finding(values: np.ndarray, contexts: tuple[str, ...], layers: list[int
     shown = np.nan_to_num(values[layers])
     layer, context, number = np.unravel_index(int(shown.argmax()), shown.shape)
     greatest = float(shown[layer, context, number])
-    return f"{measure.title} by context and segment. The greatest: {greatest:.2f}, segment {number} on {contexts[context]} in layer {layers[layer]}."
+    where = f"segment {number} on {contexts[context]} in layer {layers[layer]}"
+    return f"{measure.title.capitalize()} by context and segment. The greatest: {greatest:.2f}, {where}."
 
 
 def draw_list(run: Run, snapshot: Snapshot) -> None:
@@ -206,18 +209,23 @@ def draw_change(run: Run, step: int) -> None:
         segments_change.churn_figure(flows, dark=state.dark()),
         "segments_churn",
         "Share of each layer's neurons that lie in another segment than at the snapshot before. " + caption_of(run, step, count, seed),
-        f"Churn by layer over {len(flows)} intervals. Greatest: {last.max():.0%} of a layer; in the last interval {last[-1].mean():.0%} on average.",
+        f"Churn by layer over {len(flows)} intervals. Greatest: {last.max():.0%} of a layer; in the last one {last[-1].mean():.0%} on average.",
         lambda: segments_change.churn_table(flows),
     )
     draw_flow(run, flows, step, count)
 
 
-def draw_flow(run: Run, flows: list, step: int, count: str) -> None:
+def draw_flow(run: Run, flows: list[Flow], step: int, count: str) -> None:
     """The river of one layer, or a matrix when there are too many segments to follow."""
     layer = state.chosen_layer(run)
-    moving = [flow for flow in flows if flow.churn.max() > 0]
+    moving = [flow for flow in flows if flow.churn[layer] > 0]
     if not moving:
-        st.caption("No neuron moved between these snapshots, so there is no flow to draw.")
+        others = [str(other) for other in np.flatnonzero(np.array([flow.churn for flow in flows]).max(axis=0) > 0)]
+        elsewhere = f" In layer {', '.join(others)} some did." if others else ""
+        st.info(
+            f"No neuron of layer {layer} moved between these snapshots.{elsewhere} The layer is chosen further up.",
+            icon=":material/done_all:",
+        )
         return
     moved = sum(int(flow.moved[layer].sum() - np.trace(flow.moved[layer])) for flow in moving)
     if moving[0].moved.shape[1] > segments_change.MOST_BANDS:

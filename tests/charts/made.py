@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cpart_core.analysis.results import DocumentMap, NeuronMap, Trace
+from cpart_core.analysis.results import DocumentMap, NeuronMap, Passage, SegmentProfiles, Trace
 from cpart_core.training.records import Snapshot
 
 HOSTILE = "<a href='http://evil'>x</a>"
@@ -93,4 +93,29 @@ def document_map(count: int = 30) -> DocumentMap:
         seed=0,
         parameters={},
         faithfulness=0.4,
+    )
+
+
+def profiles() -> SegmentProfiles:
+    """Profiles that fit `snapshot()`; tokens and documents have hostile names."""
+    rng = np.random.default_rng(4)
+    shape = (LAYERS, 3, SEGMENTS)
+    passage = Passage(document=HOSTILE, context="prose", tokens=("a", HOSTILE, "\n"), strength=np.array([0.1, 0.5, 0.4], np.float32))
+    return SegmentProfiles(
+        run="made",
+        step=100,
+        contexts=CONTEXTS,
+        tokens_by_context=np.array([1000, 2000, 3000]),
+        mass=rng.dirichlet(np.ones(SEGMENTS), shape[:2]),
+        chosen=np.ones(shape),
+        contribution=rng.uniform(0, 3, shape),
+        shared_contribution=np.zeros(shape[:2]),
+        size=np.full((LAYERS, SEGMENTS), NEURONS // SEGMENTS),
+        typical_tokens=((("=", HOSTILE),) * SEGMENTS,) * LAYERS,
+        typical_lift=(((2.0, 1.5),) * SEGMENTS,) * LAYERS,
+        typical_count=(((10, 7),) * SEGMENTS,) * LAYERS,
+        passages=(((passage,),) * SEGMENTS,) * LAYERS,
+        neuron_tokens=((("=", HOSTILE),) * NEURONS,) * LAYERS,
+        dead=np.zeros((LAYERS, SEGMENTS), bool),
+        present=np.zeros((LAYERS, SEGMENTS), bool),
     )
