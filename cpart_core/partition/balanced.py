@@ -10,14 +10,16 @@ import numpy as np
 from sklearn.cluster import kmeans_plusplus
 
 
-def balanced_assignment(cost: np.ndarray) -> np.ndarray:
+def balanced_assignment(cost: np.ndarray, rounds: int = 10) -> np.ndarray:
     """cost [N, S] -> segment [N] with N / S neurons in each segment and small total cost. N must be a multiple of S."""
     N, S = cost.shape
     assert N % S == 0, "balanced segments need N to be a multiple of S"
     segment = greedy(cost, N // S)
-    for _ in range(10):
-        if not exchange_all(cost, segment):
+    members = np.argsort(segment, kind="stable").reshape(S, N // S)
+    for _ in range(rounds):
+        if not exchange_all(cost, members):
             break
+    segment[members] = np.arange(S)[:, None]
     return segment
 
 
@@ -42,19 +44,19 @@ def greedy(cost: np.ndarray, capacity: int) -> np.ndarray:
     return segment
 
 
-def exchange_all(cost: np.ndarray, segment: np.ndarray) -> bool:
-    """Swap neurons between every two segments as long as it lowers the cost; in place. Returns whether anything changed."""
-    S = cost.shape[1]
+def exchange_all(cost: np.ndarray, members: np.ndarray) -> bool:
+    """Swap neurons between every two segments as long as it lowers the cost; members [S, N / S] in place. Returns whether any moved."""
     changed = False
-    for i in range(S):
-        for j in range(i + 1, S):
-            in_i, in_j = np.flatnonzero(segment == i), np.flatnonzero(segment == j)
-            gain_i, gain_j = cost[in_i, i] - cost[in_i, j], cost[in_j, j] - cost[in_j, i]
+    for i in range(len(members)):
+        for j in range(i + 1, len(members)):
+            gain_i, gain_j = cost[members[i], i] - cost[members[i], j], cost[members[j], j] - cost[members[j], i]
+            if gain_i.max() + gain_j.max() <= 1e-9:
+                continue
             order_i, order_j = np.argsort(-gain_i, kind="stable"), np.argsort(-gain_j, kind="stable")
             count = int((gain_i[order_i] + gain_j[order_j] > 1e-9).sum())
-            segment[in_i[order_i[:count]]] = j
-            segment[in_j[order_j[:count]]] = i
-            changed = changed or count > 0
+            leaving_i, leaving_j = order_i[:count], order_j[:count]
+            members[i, leaving_i], members[j, leaving_j] = members[j, leaving_j], members[i, leaving_i]
+            changed = True
     return changed
 
 
@@ -72,9 +74,9 @@ def balanced_kmeans(features: np.ndarray, num_segments: int, seed: int, previous
     else:
         centroids = np.stack([features[previous == s].mean(axis=0) for s in range(num_segments)])
     segment = np.full(len(features), -1)
-    for _ in range(iterations):
+    for iteration in range(iterations):
         cost = (features**2).sum(1)[:, None] - 2 * features @ centroids.T + (centroids**2).sum(1)
-        new = balanced_assignment(cost)
+        new = balanced_assignment(cost, rounds=1 if iteration < iterations // 2 else 10)
         if (new == segment).all():
             break
         segment = new
