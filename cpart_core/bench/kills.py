@@ -10,9 +10,6 @@ import argparse
 import hashlib
 import os
 import random
-import signal
-import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -23,10 +20,12 @@ from typing import Any
 
 import numpy as np
 
+from cpart_core.bench._nursery import Nursery
 from cpart_core.bench._report import save
 from cpart_core.config import Settings
-from cpart_core.runs.create import create_run, project_root
-from cpart_core.runs.folder import Run, open_run, runs_root
+from cpart_core.runs.atomic import TEMPORARY
+from cpart_core.runs.create import create_run
+from cpart_core.runs.folder import Run, open_run
 
 SMALL = Settings().with_values(
     {
@@ -39,21 +38,21 @@ SMALL = Settings().with_values(
         "num_neurons": 64,
         "num_segments": 4,
         "context_length": 32,
-        "steps": 1500,
+        "steps": 600,
         "batch_size": 4,
         "first_step": 60,
         "every": 60,
         "freeze_step": 300,
         "fusion_step": 120,
-        "evaluate_every": 50,
+        "evaluate_every": 100,
         "evaluation_rows": 1,
-        "snapshot_every": 50,
+        "snapshot_every": 100,
         "checkpoint_every": 20,
         "device": "cpu",
         "threads": 1,
     }
 )
-"""Seconds of training, a checkpoint about every quarter of a second."""
+"""Some seconds of training, thirty checkpoints."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -86,20 +85,21 @@ def main(argv: Sequence[str] | None = None) -> int:
 def measure(settings: Settings, kills: int, chance: random.Random) -> dict[str, Any]:
     """One untouched run, then killed ones until there were enough kills."""
     untouched = create_run(settings, None, "untouched", run_id="untouched")
-    began = time.monotonic()
-    finish(untouched)
-    seconds = time.monotonic() - began
-    wanted = fingerprints(open_run(untouched.id))
-    print(f"untouched run: {seconds:.1f} s", flush=True)
     when: Counter[str] = Counter()
     runs: list[dict[str, str]] = []
-    while when.total() < kills:
-        run = create_run(settings, None, "killed", run_id=f"killed-{len(runs) + 1}")
-        while when.total() < kills and (phase := kill_once(run, chance.uniform(0.0, 0.6 * seconds))) is not None:
-            when[phase] += 1
-        finish(run)
-        runs.append(differences(wanted, fingerprints(open_run(run.id))))
-        print(f"{when.total()} kills, run {len(runs)}: {'equal' if not runs[-1] else runs[-1]}", flush=True)
+    with Nursery() as nursery:
+        began = time.monotonic()
+        finish(nursery, untouched)
+        seconds = time.monotonic() - began
+        wanted = fingerprints(open_run(untouched.id))
+        print(f"untouched run: {seconds:.1f} s", flush=True)
+        while when.total() < kills:
+            run = create_run(settings, None, "killed", run_id=f"killed-{len(runs) + 1}")
+            while when.total() < kills and (phase := kill_once(nursery, run, seconds, chance)) is not None:
+                when[phase] += 1
+            finish(nursery, run)
+            runs.append(differences(wanted, fingerprints(open_run(run.id))))
+            print(f"{when.total()} kills, run {len(runs)}: {'equal' if not runs[-1] else runs[-1]}", flush=True)
     equal = sum(not entry for entry in runs)
     print(f"{when.total()} kills in {len(runs)} runs; {equal} runs equal to the untouched one. By phase: {dict(when)}")
     return {
@@ -115,38 +115,46 @@ def measure(settings: Settings, kills: int, chance: random.Random) -> dict[str, 
     }
 
 
-def start(run: Run) -> subprocess.Popen[bytes]:
-    """The trainer, as the page starts it."""
-    environment = {**os.environ, "CPART_RUNS": str(runs_root()), "PYTHONPATH": str(project_root()), "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        [sys.executable, "-m", "cpart_core", "resume", run.id],
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    )
+def kill_once(nursery: Nursery, run: Run, seconds: float, chance: random.Random) -> str | None:
+    """Start, wait for a moment drawn by chance, SIGKILL. The phase the trainer was in, or None when it ended before.
+
+    The moment is one of: a time after the start (every fifth time of a cold process, which imports torch first), a number of steps from
+    where the run is, or the sight of an unfinished checkpoint.
+    """
+    kind = chance.choice(("time", "cold", "steps", "steps", "writing"))
+    trainer = nursery.start(run, cold=kind == "cold")
+    deadline = time.monotonic() + chance.uniform(0.0, 0.1 * seconds + (3.0 if kind == "cold" else 0.0))
+    target = run.state().step + chance.randint(1, max(2, run.settings.training.steps // 8))
+    writing = run.folder / "checkpoints"
+    while (status := trainer.ended()) is None:
+        if kind in ("time", "cold") and time.monotonic() >= deadline:
+            break
+        if kind == "steps" and run.state().step >= target:
+            break
+        if kind == "writing" and unfinished(writing):
+            break
+        time.sleep(0.0005)
+    if status is not None:
+        assert status == 0, f"the trainer ended with status {status}"
+        return None
+    state = run.state()
+    phase = state.phase if state.alive else "before the lock"
+    phase = "writing a checkpoint" if unfinished(writing) else phase
+    trainer.kill()
+    return phase
 
 
-def kill_once(run: Run, after_seconds: float) -> str | None:
-    """Start, wait, SIGKILL. The phase the trainer was in, or None when it ended before."""
-    process = start(run)
-    try:
-        process.wait(after_seconds)
-    except subprocess.TimeoutExpired:
-        state = run.state()
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-        return state.phase if state.alive else "before the lock"
-    _, words = process.communicate()
-    assert process.returncode == 0, words.decode(errors="replace")
-    return None
+def unfinished(checkpoints: Path) -> bool:
+    """Is a checkpoint being written?"""
+    return checkpoints.is_dir() and any(entry.name.startswith(TEMPORARY) for entry in checkpoints.iterdir())
 
 
-def finish(run: Run) -> None:
+def finish(nursery: Nursery, run: Run) -> None:
     """Train to the end, untouched."""
-    process = start(run)
-    _, words = process.communicate()
-    assert process.returncode == 0, words.decode(errors="replace")
+    trainer = nursery.start(run, cold=False)
+    while (status := trainer.ended()) is None:
+        time.sleep(0.05)
+    assert status == 0, f"the trainer ended with status {status}"
 
 
 def fingerprints(run: Run) -> dict[str, str]:

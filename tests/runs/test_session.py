@@ -12,7 +12,8 @@ import time
 import pytest
 import torch
 
-from cpart_core.bench.kills import differences, fingerprints
+from cpart_core.bench._nursery import Nursery
+from cpart_core.bench.kills import differences, fingerprints, finish, unfinished
 from cpart_core.runs import drive as drive_module
 from cpart_core.runs.control import note_launch
 from cpart_core.runs.create import create_twin
@@ -20,7 +21,6 @@ from cpart_core.runs.folder import Run, open_run
 from cpart_core.runs.session import ExitCode, run_training
 from cpart_core.training.records import Record
 from tests.runs.tiny import tiny_run
-from tests.source_files import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -81,21 +81,16 @@ def test_killed_is_never_killed(untouched):
     writing = run.folder / "checkpoints"
     moments = (
         lambda: run.state().alive,
-        lambda: writing.is_dir() and any(entry.name.startswith(".tmp-") for entry in writing.iterdir()),
+        lambda: unfinished(writing),
         lambda: run.state().step >= 23,
     )
-    command = [sys.executable, "-m", "tests.runs.nursery"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) as nursery:
-        for moment in (*moments, None):
-            nursery.stdin.write(f"{run.id}\n")
-            nursery.stdin.flush()
-            trainer = int(nursery.stdout.readline())
-            if moment is not None:
-                wait_until(moment, pause=0.001)
-                os.kill(trainer, signal.SIGKILL)
-            assert int(nursery.stdout.readline()) == (0 if moment is None else signal.SIGKILL)
-            assert run.state().state == ("finished" if moment is None else "crashed")
-        nursery.stdin.close()
+    with Nursery() as nursery:
+        for moment in moments:
+            trainer = nursery.start(run)
+            wait_until(lambda moment=moment, trainer=trainer: moment() or trainer.ended() is not None, pause=0.001)
+            trainer.kill()
+            assert run.state().state == "crashed"
+        finish(nursery, run)
     assert not differences(untouched, fingerprints(open_run(run.id)))
 
 
