@@ -71,7 +71,9 @@ def under_figure(key: str, caption: str, data: Data) -> None:
 def exports(key: str, frame: pd.DataFrame) -> None:
     """What the pop-over holds."""
     st.segmented_control("The camera in the picture's corner saves", ["SVG", "PNG"], default="SVG", key=f"{key}_format", required=True)
-    st.download_button("Data as CSV", csv_bytes(frame), file_name=f"{key}.csv", mime="text/csv", key=f"{key}_csv", icon=":material/download:")
+    st.download_button(
+        "Data as CSV", csv_bytes(frame), file_name=f"{key}.csv", mime="text/csv", key=f"{key}_csv", icon=":material/download:"
+    )
     st.dataframe(frame.head(TABLE_ROWS), key=f"{key}_table", hide_index=True)
     if len(frame) > TABLE_ROWS:
         st.caption(f"The first {TABLE_ROWS:,} of {len(frame):,} rows; the CSV has all.")

@@ -12,7 +12,8 @@ WORDS = {
     "context": "What a document belongs to: a domain, a language, a task. Given as a label, or found from gradients.",
     "signature": "How much a neuron contributes to the loss of each context: the mean over tokens of |a \u00b7 dL/da|, where a is the neuron's activation. "
     "To first order this is what removing the neuron would change.",
-    "fusion weights": "Written alpha: the attention weights with which the outputs of a layer's segments are summed, for each token. They sum to 1 over the segments.",
+    "fusion weights": "Written alpha: the attention weights with which the outputs of a layer's segments are summed, for each token. "
+    "They sum to 1 over the segments.",
     "fusion": "The module that makes the fusion weights from the input: the token's hidden state, or its mean over the document so far. It never looks ahead.",
     "fusion mass": "The mean fusion weight of a segment over many tokens, for example over the validation text of one context.",
     "churn": "The share of a layer's neurons that changed their segment at a repartition, after segment numbers were matched to the previous ones.",

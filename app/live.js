@@ -20,7 +20,7 @@ function arrange(board, width) {
   const inner = Math.max(120, width - board.left - board.right);
   const columns = Math.max(1, Math.min(count, Math.floor(inner / board.min_width)));
   const rows = Math.ceil(count / columns);
-  const top = board.panels[0].title ? 22 : 6, gapX = 16, gapY = 46, bottom = 34 + (board.xaxis.title.text ? 16 : 0);
+  const top = board.panels[0].title ? 42 : 24, gapX = 26, gapY = 46, bottom = 34 + (board.xaxis.title.text ? 16 : 0);
   const drawn = rows * board.panel_height + (rows - 1) * gapY;
   const legendRow = board.legend ? 34 : 0;
   const layout = { ...board.layout, annotations: [], autosize: true, uirevision: board.key, height: top + drawn + bottom + legendRow,

@@ -24,24 +24,30 @@ LIVE_POINTS = 128
 
 def watch(run_id: str) -> None:
     """Everything about the run. While a trainer lives, only this fragment is drawn again."""
-    run = folder.open_run(run_id)
-    alive = run.state().state in chrome.ALIVE
-    st.fragment(live_view, run_every=TICK_SECONDS if alive else None)(run_id, alive)
+    state_now = folder.open_run(run_id).state().state
+    st.fragment(live_view, run_every=TICK_SECONDS if state_now in chrome.ALIVE else None)(run_id, state_now)
 
 
-def live_view(run_id: str, was_alive: bool) -> None:
+def live_view(run_id: str, known_state: str) -> None:
     try:
         run = folder.open_run(run_id)
         said = run.state()
     except ValueError as error:
         st.error(code_span(str(error)), icon=":material/folder_off:")
         return
-    if was_alive and said.state not in chrome.ALIVE:
-        st.rerun()  # ends the polling, and lets the rest of the page say so
+    if said.state != known_state:
+        st.rerun()  # the rest of the page says the new state too, and polling begins or ends
+    if said.state == "damaged":
+        chrome.state_badge(said.state)
+        trouble(run, said)
+        return
     header(run, said)
     controls(run, said)
     trouble(run, said)
-    figures(run, said)
+    try:
+        figures(run, said)
+    except ValueError as error:
+        st.warning(code_span(str(error), 400), icon=":material/broken_image:")
 
 
 def header(run: Run, said: RunState) -> None:
@@ -56,8 +62,7 @@ def header(run: Run, said: RunState) -> None:
             st.badge(f"not responding for {words.duration(said.heartbeat_age)}", color="orange", icon=":material/hourglass_disabled:")
     st.progress(min(1.0, said.step / max(1, said.steps)), text=f"step {said.step:,} of {said.steps:,}")
     evaluations = run.evaluations()
-    newest = float(evaluations.loss[-1]) if len(evaluations.loss) else math.nan
-    first = float(evaluations.loss[0]) if len(evaluations.loss) else math.nan
+    newest, first = (float(evaluations.loss[-1]), float(evaluations.loss[0])) if len(evaluations.loss) else (math.nan, math.nan)
     change = f"{newest - first:+.3f} since step {int(evaluations.step[0]):,}" if len(evaluations.loss) > 1 else None
     numbers: list[tuple[str, str, str | None]] = [
         ("Validation loss", words.loss(newest), change),
@@ -109,10 +114,7 @@ def act(label: str, icon: str, action: Any, key: str, primary: bool = False, abo
         except (ValueError, OSError) as error:
             state.put("command_trouble", str(error))
 
-    if st.button(
-        label, icon=icon, key=key, type="primary" if primary else "secondary", on_click=pressed, help=about or None
-    ) and key.startswith("resume_"):
-        st.rerun()  # a new trainer: the page around has to poll again
+    st.button(label, icon=icon, key=key, type="primary" if primary else "secondary", on_click=pressed, help=about or None)
 
 
 def trouble(run: Run, said: RunState) -> None:

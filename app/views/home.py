@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import streamlit as st
 
 from app import chrome, glossary, state, words
 from app.diagram import show_picture
-from app.texts import code_span, plain
+from app.texts import code_span
 from cpart_core.runs import folder
 from cpart_core.runs.folder import RunSummary
 
@@ -43,6 +45,11 @@ def run_list(was_alive: bool) -> None:
     """The list, drawn again by itself while something is being trained."""
     summaries = folder.list_runs()
     if was_alive and not any(summary.state.state in chrome.ALIVE for summary in summaries):
+        st.rerun()
+    if (problem := state.get("home_trouble")) is not None:
+        st.warning(code_span(problem, 300), icon=":material/info:")
+        state.put("home_trouble", None)
+    if not summaries:
         st.rerun()
     pages = -(-len(summaries) // ROWS)
     page = 1
@@ -121,38 +128,37 @@ def actions(summary: RunSummary) -> None:
 
 
 def manage(summary: RunSummary) -> None:
-    """Rename and delete."""
+    """Rename and delete; deleting asks once more."""
     with st.popover("", icon=":material/more_horiz:", type="tertiary", help="Rename or delete", key=f"more_{summary.id}"):
         if summary.info is not None:
             name = st.text_input("Name", summary.name, max_chars=80, key=f"name_{summary.id}")
-            if st.button("Rename", key=f"rename_{summary.id}", disabled=name.strip() in ("", summary.name)):
-                done(lambda: folder.rename_run(summary.id, name))
-        alive = summary.state.state in ("running", "paused")
-        if st.button(
-            "Delete \u2026", key=f"delete_{summary.id}", icon=":material/delete:", disabled=alive, help="Stop it first" if alive else None
-        ):
-            confirm_delete(summary.id, plain(summary.name, 60))
+            unchanged = name.strip() in ("", summary.name)
+            st.button(
+                "Rename", key=f"rename_{summary.id}", disabled=unchanged, on_click=attempt, args=(folder.rename_run, summary.id, name)
+            )
+        asked = f"asked_{summary.id}"
+        if not state.widget(asked):
+            alive = summary.state.state in ("running", "paused")
+            about = "Stop it first" if alive else None
+            label, icon = "Delete this run", ":material/delete:"
+            st.button(
+                label, key=f"delete_{summary.id}", icon=icon, disabled=alive, help=about, on_click=state.set_widget, args=(asked, True)
+            )
+            return
+        st.markdown(
+            f"{code_span(summary.name, 60)} with its records, snapshots and checkpoints is deleted from the disk. This cannot be undone."
+        )
+        with st.container(horizontal=True):
+            st.button("Delete for good", type="primary", key=f"really_{summary.id}", on_click=attempt, args=(folder.delete_run, summary.id))
+            st.button("Keep it", key=f"keep_{summary.id}", on_click=state.set_widget, args=(asked, False))
 
 
-@st.dialog("Delete this run?")
-def confirm_delete(run_id: str, name: str) -> None:
-    st.markdown(f"{code_span(name)} with its records, snapshots and checkpoints is deleted from the disk. This cannot be undone.")
-    with st.container(horizontal=True):
-        if st.button("Delete for good", type="primary", key="delete_really"):
-            done(lambda: folder.delete_run(run_id))
-        if st.button("Keep it", key="delete_not"):
-            st.rerun()
-
-
-def done(action: object) -> None:
-    """Do it, and draw the page again; or say why it was refused."""
-    assert callable(action)
+def attempt(action: Callable[..., None], run_id: str, *more: str) -> None:
+    """Do it, or have the page say why it was refused."""
     try:
-        action()
+        action(run_id, *more)
     except (ValueError, OSError) as error:
-        st.error(code_span(str(error), 300), icon=":material/error:")
-        return
-    st.rerun()
+        state.put("home_trouble", str(error))
 
 
 draw()

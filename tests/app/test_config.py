@@ -1,0 +1,93 @@
+"""streamlit_config.toml is in force, keeps the app closed, and the app refuses to run where it is not."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+
+import pytest
+from starlette.applications import Starlette
+
+from app import server
+from app.charts.theme import DARK, LIGHT
+
+ROOT = server.CONFIG_FILE.parent
+MAIN = ROOT / "app" / "main.py"
+
+
+def luminance(colour: str) -> float:
+    channels = [int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5)]
+    linear = [value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one: str, other: str) -> float:
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_the_link_is_the_file():
+    link = ROOT / "app" / ".streamlit" / "config.toml"
+    assert link.is_symlink() and link.resolve() == server.CONFIG_FILE and os.readlink(link) == "../../streamlit_config.toml"
+
+
+def test_every_option_is_in_force_from_any_folder(tmp_path):
+    """As `streamlit run` sets it up, in a process of its own and elsewhere."""
+    code = (
+        "import sys; from streamlit import config; config._main_script_path = sys.argv[1]\n"
+        "config.get_config_options(force_reparse=True, options_from_flags={})\n"
+        "sys.path.insert(0, sys.argv[2]); from app import server\n"
+        "print([name for name, value in server.flat_settings().items() if config.get_option(name) != value], server.differences())"
+    )
+    done = subprocess.run([sys.executable, "-c", code, MAIN, ROOT], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "[] []"
+
+
+def test_the_file_keeps_the_app_closed():
+    flat = server.flat_settings()
+    assert flat["server.address"] == "127.0.0.1" and flat["server.enableXsrfProtection"] and flat["server.maxUploadSize"] <= 50
+    assert set(flat["server.allowedHosts"]) == {"localhost", "127.0.0.1"}
+    assert flat["client.showErrorDetails"] != "full" and not flat["browser.gatherUsageStats"] and not flat["server.enableStaticServing"]
+
+
+def test_it_refuses_to_run_open(capsys, monkeypatch):
+    given = {**server.flat_settings(), "server.address": None}
+    monkeypatch.setattr(server.st, "get_option", given.get)
+    with pytest.raises(SystemExit):
+        server.refuse_to_run_open()
+    said = capsys.readouterr().err
+    assert "server.address is None, not '127.0.0.1'" in said and "python app/main.py" in said
+
+
+def test_every_answer_carries_the_headers_and_strangers_hosts_get_none():
+    app = Starlette(routes=server.routes(), middleware=server.middleware())
+    status, headers = asyncio.run(ask(app, "/api/healthz", b"127.0.0.1:8501"))
+    assert status == 200 and b"default-src 'self'" in headers[b"content-security-policy"] and headers[b"x-frame-options"] == b"SAMEORIGIN"
+    assert asyncio.run(ask(app, "/api/healthz", b"evil.example"))[0] == 400
+
+
+async def ask(app, path: str, host: bytes):
+    messages = []
+
+    async def receive():
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message):
+        messages.append(message)
+
+    scope = {"type": "http", "method": "GET", "path": path, "raw_path": path.encode(), "query_string": b"", "root_path": ""}
+    await app({**scope, "scheme": "http", "headers": [(b"host", host)], "client": None, "server": ("127.0.0.1", 8501)}, receive, send)
+    return messages[0]["status"], dict(messages[0]["headers"])
+
+
+def test_both_themes_can_be_read():
+    flat = server.flat_settings()
+    assert len(flat["theme.chartCategoricalColors"]) >= 10
+    for mode, ink in (("light", LIGHT), ("dark", DARK)):
+        background = flat[f"theme.{mode}.backgroundColor"]
+        assert background == ink.background and flat[f"theme.{mode}.textColor"] == ink.text
+        assert contrast(flat[f"theme.{mode}.primaryColor"], "#ffffff") >= 4.5, "white words on the primary button"
+        assert contrast(flat[f"theme.{mode}.linkColor"], background) >= 4.5
+        assert contrast(ink.text, background) >= 7 and contrast(ink.faint, background) >= 4.5

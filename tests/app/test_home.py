@@ -1,0 +1,75 @@
+"""Home in each state: it says what is there, offers what is possible, and nothing in a name comes alive."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from cpart_core.runs.folder import list_runs
+from tests.app.made import HOSTILE, MAIN, button, fine, page, run_in, words_of
+
+SAID = {
+    "new": "starting",
+    "running": "running",
+    "paused": "paused",
+    "finished": "finished",
+    "stopped": "stopped",
+    "crashed": "trainer is dead",
+    "failed": "failed",
+    "damaged": "damaged",
+}
+
+
+def test_without_a_run_it_says_so_and_offers_training(root):
+    app = fine(page())
+    assert "No run yet" in words_of(app)
+    button(app, "Train a model").click().run()
+    assert fine(app).title[0].value == "Train"
+
+
+@pytest.mark.parametrize("state", SAID)
+def test_each_state_is_said(root, held, state):
+    run_in(state, root, held)
+    assert SAID[state] in words_of(fine(page()))
+
+
+def test_losses_stand_with_their_steps_and_n(root, held):
+    run_in("finished", root, held)
+    assert "validation loss 4.975 \u2192 **4.000** :gray[(steps 1 to 40, n = 300 tokens)]" in words_of(page())
+
+
+def test_a_hostile_name_stays_text(root, held):
+    run_in("finished", root, held, name=HOSTILE)
+    shown = [element.value for element in fine(page()).markdown if "evil.example" in element.value]
+    assert shown and all("`` ![x](http://evil.example" in value for value in shown)
+
+
+def test_rename_and_delete_ask_and_do(root, held):
+    run = run_in("finished", root, held)
+    app = page()
+    app.text_input(key=f"name_{run.id}").set_value("Another").run()
+    app.button(key=f"rename_{run.id}").click().run()
+    assert [entry.name for entry in list_runs()] == ["Another"]
+    app.button(key=f"delete_{run.id}").click().run()
+    assert list_runs(), "nothing is deleted before it is confirmed"
+    app.button(key=f"really_{run.id}").click().run()
+    assert not list_runs()
+
+
+def test_a_run_at_work_cannot_be_deleted(root, held):
+    run = run_in("running", root, held)
+    assert page().button(key=f"delete_{run.id}").disabled
+
+
+def test_the_pages_process_stays_light(root):
+    """Home and Train load neither torch nor what is heavy; a fresh process, since this one has loaded all sorts."""
+    code = (
+        "import sys; from streamlit.testing.v1 import AppTest\n"
+        f"app = AppTest.from_file({str(MAIN)!r}, default_timeout=60).run(); app.switch_page('views/train.py').run()\n"
+        "assert not app.exception\n"
+        "print([name for name in ('torch', 'umap', 'sklearn', 'numba', 'scipy', 'transformers', 'datasets') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout.strip().splitlines()[-1] == "[]"

@@ -1,0 +1,88 @@
+"""Train: the form makes checked settings, the buttons fit the state of the run, and a dead trainer is said to be dead."""
+
+from __future__ import annotations
+
+import pytest
+
+from app import forms, jobs
+from cpart_core.config import Settings
+from cpart_core.presets import preset
+from tests.app.made import HOSTILE, button, fine, page, run_in, words_of
+
+BUTTONS = {
+    "new": {"Stop"},
+    "running": {"Pause", "Stop"},
+    "paused": {"Step", "Resume", "Stop"},
+    "finished": set(),
+    "stopped": {"Resume training"},
+    "crashed": {"Resume training"},
+    "failed": {"Resume training"},
+    "damaged": set(),
+}
+STEERING = set().union(*BUTTONS.values())
+
+
+@pytest.mark.parametrize("state", BUTTONS)
+def test_the_buttons_fit_the_state(root, held, state):
+    run = run_in(state, root, held)
+    app = fine(page("train", run=run.id))
+    assert {element.label for element in app.button} & STEERING == BUTTONS[state]
+
+
+@pytest.mark.parametrize(("state", "words"), [("crashed", "died at step 40"), ("failed", "ended itself at step 40")])
+def test_last_words_are_shown(root, held, state, words):
+    run = run_in(state, root, held)
+    said = words_of(page("train", run=run.id))
+    assert words in said
+    assert ("last words" if state == "crashed" else "not a number") in said
+
+
+def test_pause_reaches_the_trainer_and_a_refusal_is_said(root, held, monkeypatch):
+    run = run_in("running", root, held)
+    app = page("train", run=run.id)
+    held.close()  # the trainer is gone between drawing and pressing
+    button(app, "Pause").click().run()
+    assert "no living trainer" in words_of(fine(app))
+
+
+def test_the_form_starts_what_it_shows(root, monkeypatch):
+    started = []
+    monkeypatch.setattr(jobs, "start_training", lambda *given: started.append(given) or "20260102-030405-none")
+    app = fine(page("train"))
+    app.number_input(key="set_quick_num_layers").set_value(2).run()
+    app.multiselect(key="source_contexts").set_value(["library", "arithmetic"]).run()
+    app.text_input(key="run_name").set_value(HOSTILE).run()
+    app.button(key="start").click().run()
+    settings, name, gathered, twins = started[0]
+    assert settings == preset("quick").with_values({"num_layers": 2, "contexts": ("library", "arithmetic")})
+    assert (name, gathered, twins) == (HOSTILE, None, ())
+    fine(app)
+
+
+def test_settings_that_do_not_fit_are_said_and_cannot_be_started(root):
+    app = page("train")
+    app.number_input(key="set_quick_num_segments").set_value(7).run()
+    assert "must be a positive multiple" in words_of(fine(app))
+    assert app.button(key="start").disabled
+
+
+def test_pasted_text_is_shown_before_training(root, monkeypatch):
+    started = []
+    monkeypatch.setattr(jobs, "start_training", lambda *given: started.append(given) or "20260102-030405-none")
+    app = page("train")
+    app.segmented_control(key="source_kind").set_value("paste").run()
+    assert app.button(key="start").disabled
+    app.text_area(key="paste_text_0").set_value("one two three. " * 50).run()
+    app.text_area(key="paste_text_1").set_value(HOSTILE * 20).run()
+    assert "2 contexts" in words_of(fine(app))
+    app.button(key="start").click().run()
+    settings, _, gathered, _ = started[0]
+    assert {document.context for document in gathered.documents} == {"context 1", "context 2"}
+    assert settings.corpus.source == "file" and settings.check()
+
+
+def test_every_setting_has_its_widget_or_its_place():
+    settings = Settings()
+    drawn = {item.name for group in forms.GROUPS for far in (False, True) for item, _ in forms.fields_of(settings, group, far)}
+    assert drawn | set(forms.ELSEWHERE) == {item.name for _, item, _ in settings.items()}
+    assert not drawn & set(forms.ELSEWHERE)
