@@ -15,7 +15,7 @@ from cpart_core.corpus.document import Corpus
 from cpart_core.model.capture import LayerCapture, capture
 from cpart_core.model.feedforward import PartitionedFeedForward
 
-MOST_TOKENS = 400_000
+MOST_TOKENS = 100_000
 """Validation tokens looked at, evenly over the contexts; `tokens_by_context` says how many it were."""
 
 

@@ -13,7 +13,6 @@ from cpart_core.analysis.flow import flow
 from cpart_core.analysis.neuron_map import choose_steps, map_neurons, sample_neurons
 from cpart_core.analysis.plane import lay_out, log_features, neighbour_overlap
 from cpart_core.analysis.progress import silent
-from cpart_core.analysis.source import validation_batches
 from cpart_core.partition.signatures import SignatureSums
 from tests.analysis.made import MODEL, made_corpus, made_source, planted_snapshot
 
@@ -106,9 +105,10 @@ def test_sample_keeps_every_stratum_in_its_share():
     assert not np.array_equal(neuron, sample_neurons(segment_of, np.arange(3), 300, seed=2)[1])
 
 
-def test_documents_of_one_context_lie_together():
+@pytest.mark.parametrize("execution", ["topk", "soft", "dense"])
+def test_documents_of_one_context_lie_together(execution):
     corpus = made_corpus()
-    source = made_source(corpus)
+    source = made_source(corpus, replace(MODEL, execution=execution))
     found = map_documents(source, corpus, "pca", 0)
     assert found.position.shape == (12, 2) and found.title == corpus.validation.titles and found.parameters["sampled"] == 12
     assert separation(found.position, found.context) > 1.5, "letters and digits share no token: their gradients differ"
@@ -118,24 +118,28 @@ def test_documents_of_one_context_lie_together():
     assert not source.model.embedding.requires_grad and all(parameter.grad is None for parameter in source.model.parameters())
 
 
-def test_document_sums_are_those_of_one_batch_at_once():
-    """Grouping by the documents at hand equals one wide sum, and documents that were not chosen count nowhere."""
+def test_document_sums_are_those_of_each_document_alone():
+    """Documents in one batch, the shorter filled up, do not touch each other: the same numbers as one by one."""
     corpus = made_corpus()
     source = made_source(corpus)
-    batches = validation_batches(corpus, MODEL.context_length, None, 0)[:1]
-    sums = read_documents(source, batches, np.array([1, 4, 7]), 12, silent)
-    wide = SignatureSums(MODEL.num_layers, MODEL.num_neurons, 12, 1.0, torch.device("cpu"))
-    batch = batches[0]
-    source.model.requires_grad_(True)
-    with wide.measure(source.model, torch.from_numpy(batch.document[:, :-1]).long()):
-        logits = source.model(torch.from_numpy(batch.ids[:, :-1]), torch.from_numpy(batch.start[:, :-1]).long())
-        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), torch.from_numpy(batch.ids[:, 1:]).flatten(), reduction="none")
-        loss.mean().backward()
-    np.testing.assert_allclose(sums.signature, wide.total[:, :, [1, 4, 7]].numpy(), rtol=1e-3, atol=1e-6)
-    np.testing.assert_array_equal(sums.tokens, [(batch.document[:, :-1] == number).sum() for number in (1, 4, 7)])
-    of_four = loss.detach().numpy()[(batch.document[:, :-1] == 4).ravel()].sum()
-    assert sums.loss[1] == pytest.approx(of_four, rel=1e-4)
-    np.testing.assert_allclose(sums.alpha.sum(axis=2), sums.tokens[None].repeat(2, axis=0), rtol=1e-4)
+    split = corpus.validation
+    starts = split.starts.copy()
+    starts[5] = starts[4] + 12  # document 4 is short
+    cut = replace(split, starts=starts)
+    sums = read_documents(source, cut, np.array([1, 4, 7]), silent)
+    for position, number in enumerate((1, 4, 7)):
+        given = torch.from_numpy(cut.ids[cut.starts[number] : cut.starts[number + 1]].astype(np.int64))[None, : MODEL.context_length + 1]
+        alone = SignatureSums(MODEL.num_layers, MODEL.num_neurons, 1, 1.0, torch.device("cpu"))
+        source.model.requires_grad_(True)
+        with alone.measure(source.model, torch.zeros_like(given[:, :-1])):
+            loss = torch.nn.functional.cross_entropy(source.model(given[:, :-1])[0], given[0, 1:])
+            loss.backward()
+        assert sums.tokens[position] == given.shape[1] - 1
+        assert sums.loss[position] / sums.tokens[position] == pytest.approx(loss.item(), rel=1e-4)
+        assert alone.total.max() > 0
+        np.testing.assert_allclose(sums.signature[:, :, position], alone.total[:, :, 0].numpy(), rtol=1e-3, atol=1e-5)
+        alpha = source.model.feedforwards()[1].last_alpha[0].sum(dim=0).detach().numpy()
+        np.testing.assert_allclose(sums.alpha[1, position], alpha, rtol=1e-4)
 
 
 def test_flow_by_hand():
