@@ -22,8 +22,10 @@ STYLE = """.cp-picture svg{width:100%;max-width:1000px;height:auto;display:block
 @media (max-width:640px){.cp-picture .wide{display:none}.cp-picture .tall{display:block}}
 """
 
-ABOUT = "Drawing: a text goes through layers whose neurons are divided into segments; fusion weights "
+ABOUT = (
+    "Drawing: a text goes through layers whose neurons are divided into segments; fusion weights "
     "sum the segments' outputs; the model predicts the next token."
+)
 
 
 def drawing(dark: bool) -> str:
