@@ -57,7 +57,7 @@ def imports(path: Path) -> list[Import]:
 
 
 def own_name(name: str, path: Path) -> str:
-    """The module that an imported name means: `cpart_core.config.Settings` -> `cpart_core.config`; pages may say `state` for `app.state`."""
+    """The module that an imported name means: `cpart_core.config.Settings` -> `cpart_core.config`; in app/, `state` is `app.state`."""
     candidates = [name] if path.parts[len(ROOT.parts)] != "app" else [name, f"app.{name}"]
     for candidate in candidates:
         while candidate and candidate not in ("app", "tests"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.state import Selection
-from app.views.gradients_selection import base_of
+from app.views.gradients_selection import base_of, neuron_of
 from tests.app.looked_at import alone, figures, make_run, open_page, said
 
 
@@ -89,3 +89,9 @@ def test_the_figure_stays_while_one_selects_in_it_and_changes_when_another_page_
     now["neurons"] = frozenset({(1, 1)})
     assert base_of(None, "map", redraw=False).number == first.number + 1
     assert base_of(None, "another map", redraw=False).number == first.number + 2
+
+
+@pytest.mark.parametrize("customdata", [[1, 20], {"0": 1, "1": 20}])
+def test_a_point_is_known_in_both_forms_in_which_browsers_name_it(customdata):
+    assert neuron_of(customdata) == (1, 20)
+    assert neuron_of(None) is None and neuron_of([1]) is None

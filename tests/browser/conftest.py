@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -55,5 +56,7 @@ def visit(browser: Browser, server: AppServer, pictures: Path, request: pytest.F
     yield new
     for number, seen in enumerate(visits):
         if request.session.testsfailed > failed_before and not seen.page.is_closed():
-            print("screenshot:", seen.picture(f"failed-{request.node.name}-{number}"))
+            name = re.sub(r"[^\w-]+", "-", request.node.name)
+            print("screenshot:", seen.picture(f"failed-{name}-{number}"))
+            print("errors in the browser:", *seen.errors, sep="\n")
         seen.context.close()

@@ -8,12 +8,15 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
-from playwright.sync_api import BrowserContext, Locator, Page, TimeoutError, expect
+from playwright.sync_api import BrowserContext, ConsoleMessage, Locator, Page, TimeoutError, expect
 
 SECONDS = 1000.0
 """Playwright counts in milliseconds."""
-PATIENCE = 60 * SECONDS
+PATIENCE = 45 * SECONDS
 """Longer than anything should take on two busy cores; waiting ends as soon as the thing is there."""
+
+BASE_PATH_PROBE = re.compile(r"/[a-z]+/_stcore/(health|host-config)$")
+"""On a page's own address Streamlit first asks whether it is served below that path; the 404 it gets is its answer, not a fault."""
 
 
 class Visit:
@@ -29,9 +32,13 @@ class Visit:
         self.page: Page = context.new_page()
         self.page.set_default_timeout(PATIENCE)
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.page.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
+        self.page.on("console", self.note_message)
         self.page.on("request", lambda request: self.note_request(request.url))
         self.page.on("dialog", lambda dialog: (self.errors.append(f"a dialog opened: {dialog.message}"), dialog.dismiss()))
+
+    def note_message(self, message: ConsoleMessage) -> None:
+        if message.type == "error" and not BASE_PATH_PROBE.search(message.location.get("url", "")):
+            self.errors.append(f"{message.text} ({message.location.get('url', '')})")
 
     def note_request(self, url: str) -> None:
         parts = urlsplit(url)
@@ -46,7 +53,7 @@ class Visit:
     def settle(self) -> Visit:
         """Wait until the script has run and nothing on the page is a placeholder or greyed out."""
         self.page.locator('[data-testid="stApp"][data-test-script-state="notRunning"]').wait_for(state="attached")
-        self.page.locator("h1").first.wait_for()
+        self.page.get_by_test_id("stMain").get_by_role("heading").first.wait_for()
         return self
 
     def go(self, title: str) -> Visit:
