@@ -38,13 +38,13 @@ QUICK = Settings().with_values(
         "fusion_step": 100,
         "signature_every": 5,
         "evaluate_every": 25,
-        "evaluation_rows": 4,
-        "snapshot_every": 10,
+        "evaluation_rows": 3,
+        "snapshot_every": 25,
         "checkpoint_every": 100,
     }
 )
 
-FIVE = Settings().with_values({"steps": 1500, "checkpoint_every": 250})
+FIVE = Settings().with_values({"steps": 900, "checkpoint_every": 150})
 
 SAMPLE = Settings().with_values(
     {
