@@ -19,6 +19,7 @@ from cpart_core.corpus.document import Document, Gathered, Skipped
 from cpart_core.runs.atomic import write_file, writing_folder
 from cpart_core.runs.folder import Run, new_run_id, open_run, runs_root
 from cpart_core.runs.info import NAME_PATTERN, RunInfo, clean_name, write_info
+from cpart_core.runs.mirror import check_mirror
 
 GATHERED = "gathered.jsonl"
 """Documents that a person pasted or uploaded, until the trainer has made the corpus of them."""
@@ -46,6 +47,7 @@ def create_run(
     gathered: documents that came from a person; None = the trainer gathers what `settings.corpus` names.
     """
     settings = with_whole_path(settings).check()
+    check_mirror(settings.training.mirror)
     run_id = run_id or new_run_id()
     if not NAME_PATTERN.fullmatch(run_id):
         raise ValueError(f"The id {run_id!r} is not allowed: a-z, 0-9 and -, at most 64 characters, the first no dash.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -31,14 +32,11 @@ class TensorBoardMirror:
     """One event file a session, one event a record (EventFileWriter direct: SummaryWriter costs ten times as much)."""
 
     def __init__(self, folder: Path) -> None:
-        try:
-            from tensorboard.compat.proto.event_pb2 import Event
-            from tensorboard.compat.proto.summary_pb2 import Summary
-            from tensorboard.summary.writer.event_file_writer import EventFileWriter
-        except ImportError:
-            raise ValueError(
-                "mirror is tensorboard, which is not installed; run: pip install -e '.[tensorboard]', or set mirror to none."
-            ) from None
+        check_mirror("tensorboard")
+        from tensorboard.compat.proto.event_pb2 import Event
+        from tensorboard.compat.proto.summary_pb2 import Summary
+        from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
         self.event: Any = Event
         self.summary: Any = Summary
         self.writer: Any = EventFileWriter(str(folder), flush_secs=5)
@@ -51,6 +49,12 @@ class TensorBoardMirror:
 
     def close(self) -> None:
         self.writer.close()
+
+
+def check_mirror(name: str) -> None:
+    """ValueError that says which extra to install when the mirror's package is not there; asked before anything is started."""
+    if name == "tensorboard" and find_spec("tensorboard") is None:
+        raise ValueError("mirror is tensorboard, which is not installed; run: pip install -e '.[tensorboard]', or set mirror to none.")
 
 
 def open_mirror(name: str, folder: Path) -> Mirror:

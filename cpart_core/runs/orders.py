@@ -57,7 +57,8 @@ def stop_on_signals(orders: Orders) -> Iterator[None]:
         orders.stopped = True
 
     wanted = [getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name)]
-    before = {number: signal.signal(number, stop) for number in wanted}
+    # What is ignored stays ignored: `nohup` means to outlive the terminal.
+    before = {number: signal.signal(number, stop) for number in wanted if signal.getsignal(number) != signal.SIG_IGN}
     try:
         yield
     finally:

@@ -138,8 +138,10 @@ class Session:
         folder = self.run.folder / "corpus"
         if not (folder / LAST_WRITTEN).is_file():
             twin_of = self.run.info.twin_of
-            source = open_run(twin_of).folder / "corpus" if twin_of else None
-            if source is not None and (source / LAST_WRITTEN).is_file():
+            if twin_of:
+                source = open_run(twin_of).folder / "corpus"
+                if not (source / LAST_WRITTEN).is_file():
+                    raise ValueError(f"This twin trains on the text of run {twin_of}, which has not been read yet. Train that run first.")
                 copy_corpus(source, folder)
             else:
                 self.phase("gathering text")
@@ -169,7 +171,7 @@ class Session:
             look_inside(open_run(self.run.id), self.step(), self.beat_of_look)
         except StoppedEarly:
             self.writer.event("note", "Stopped while looking inside; pages compute the rest when it is asked for.", self.step())
-        except (ValueError, MemoryError) as error:
+        except (ValueError, MemoryError, RuntimeError, OSError) as error:
             self.writer.event("note", f"The first analysis could not be made: {error}", self.step())
 
     def beat_of_look(self, share: float, say: str, partial: dict[str, Any] | None = None) -> None:

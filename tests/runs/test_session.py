@@ -251,6 +251,9 @@ def test_a_twin_sees_the_same_text_and_batches(untouched):
     assert (twin.records().tokens == run.records().tokens).all()
     with pytest.raises(ValueError, match="dense, random, router"):
         create_twin(run, "nonsense")
+    early = create_twin(tiny_run(), "random")
+    with pytest.raises(ValueError, match="Train that run first"):
+        run_training(early)
 
 
 def keep_drives(monkeypatch) -> list[drive_module.Drive]:
