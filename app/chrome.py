@@ -28,8 +28,7 @@ ALIVE = ("new", "running", "paused")
 
 
 def state_badge(name: str) -> None:
-    said, colour, icon = STATES[name]
-    st.badge(said, color=colour, icon=icon)
+    st.markdown(state_markdown(name), width="content")
 
 
 def state_markdown(name: str) -> str:
@@ -161,9 +160,9 @@ def last_words(said: Any) -> None:
 def result(run: Run, name: str, request: dict[str, Any], doing: str) -> Any | None:
     """A result of the analysis worker, or None while it is on its way: then a progress bar with a Stop button stands in its place,
     and the page is drawn again when the result is there. `doing` completes the sentence '... for the first time'."""
-    answer = state.result_or_ask(run, name, request)
-    if answer.result is not None:
-        return answer.result
+    stored = state.stored_result(run, name, request)
+    if stored is not None:
+        return stored
     key = f"wait_{name}_{json.dumps(request, sort_keys=True)}"
     stopped = f"stopped_{key}"
     if state.widget(stopped):

@@ -114,7 +114,10 @@ def chosen_run() -> Run | None:
             run = folder.open_run(summary.id)
         except ValueError:
             continue
-        choose_run(run.id)
+        if wanted:
+            choose_run(run.id)
+        else:
+            put("run", run.id)  # a link may name a step and no run: the step stands
         return run
     return None
 

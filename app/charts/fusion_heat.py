@@ -40,8 +40,11 @@ def token_axis(figure: go.Figure, trace: Trace, dark: bool) -> None:
         figure.add_vline(x=trace.prompt_tokens - 0.5, line={"width": 2, "color": ink(dark).text, "dash": "dot"})
 
 
-def fusion_heat(trace: Trace, layers: Sequence[int], *, dark: bool) -> go.Figure:
-    """alpha: segments of each layer as rows, layer under layer; tokens as columns. The hover also gives the weight used and the norm."""
+def fusion_heat(trace: Trace, layers: Sequence[int], *, full: float | None = None, dark: bool) -> go.Figure:
+    """alpha: segments of each layer as rows, layer under layer; tokens as columns. The hover also gives the weight used and the norm.
+
+    full: the weight at the top of the colour scale, so that two texts can share one; None = the greatest here.
+    """
     _, num_tokens, num_segments = trace.alpha.shape
     rows = [(layer, segment) for layer in layers for segment in range(num_segments)]
     place = [row_place(index, num_segments) for index in range(len(rows))]
@@ -61,7 +64,7 @@ def fusion_heat(trace: Trace, layers: Sequence[int], *, dark: bool) -> go.Figure
             text=np.broadcast_to(words, (len(rows), num_tokens)),
             colorscale=WEIGHT_SCALE,
             zmin=0,
-            zmax=float(min(1.0, trace.alpha[list(layers)].max() * 1.02)),
+            zmax=greatest(trace, layers) if full is None else full,
             colorbar=colorbar(dark, "fusion weight"),
             hovertemplate=(
                 "%{text}<br>layer %{customdata[2]:.0f} · segment %{customdata[3]:.0f}<br>fusion weight (alpha) <b>%{z:.3f}</b><br>"
@@ -81,6 +84,11 @@ def layers_to_draw(shape: tuple[int, ...], chosen: int) -> list[int]:
     if shape[0] <= most:
         return list(range(shape[0]))
     return sorted({chosen, *np.linspace(0, shape[0] - 1, most).round().astype(int).tolist()})
+
+
+def greatest(trace: Trace, layers: Sequence[int]) -> float:
+    """The greatest fusion weight in some layers."""
+    return float(trace.alpha[list(layers)].max())
 
 
 def most_bits(trace: Trace) -> float:

@@ -91,7 +91,7 @@ def neuron_map(
                     "opacity": 0.85,
                     "line": {"width": 0.5, "color": ink(dark).background},
                 },
-                customdata=np.column_stack([result.layer[points], result.neuron[points]]),
+                customdata=np.column_stack([result.layer[points], result.neuron[points]]).tolist(),  # an array would come back as a dict
                 text=hover[points],
                 hovertemplate="%{text}<extra></extra>",
                 selectedpoints=np.flatnonzero(chosen[points]).tolist() if chosen.any() else None,

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 
 from app.charts.palette import WEIGHT_SCALE, rgba, segment_colour
-from app.charts.theme import colorbar, style
+from app.charts.theme import colorbar, ink, style
 from cpart_core.analysis.results import Flow
 
 MOST_BANDS = 16
@@ -61,6 +61,7 @@ def flow_river(flows: Sequence[Flow], layer: int, *, dark: bool) -> go.Figure:
     figure = go.Figure(
         go.Sankey(
             arrangement="fixed",
+            textfont={"color": ink(dark).text, "size": 12, "shadow": "none"},
             node={
                 "label": [str(segment) if column in (0, columns - 1) or columns <= 6 else "" for column, segment in nodes],
                 "color": [segment_colour(segment, dark) for _, segment in nodes],

@@ -14,6 +14,7 @@ from app.texts import escaped
 from cpart_core.analysis.neuron_map import relative_signature, strongest
 from cpart_core.training.records import SHARED, Snapshot
 
+MOST_LABELLED_LAYERS = 16
 MOST_NAMED_CELLS = 60_000
 """Above this many neurons the hover leaves out the strongest context, so that the page stays light."""
 
@@ -76,7 +77,7 @@ def segment_map(
     if selected:
         figure.add_trace(veil(neurons, selected, dark))
     if order == "segment":
-        label_blocks(figure, segment)
+        label_blocks(figure, segment, colour == "context", dark)
     rows = len(segment)
     figure.update_yaxes(title="layer", autorange="reversed", tickvals=list(range(rows)), showgrid=False, zeroline=False)
     figure.update_xaxes(
@@ -108,22 +109,31 @@ def veil(neurons: np.ndarray, selected: Collection[tuple[int, int]], dark: bool)
     return go.Heatmap(z=covered, colorscale=[[0, sheet], [1, sheet]], opacity=0.86, showscale=False, hoverinfo="skip", ygap=3)
 
 
-def label_blocks(figure: go.Figure, segment: np.ndarray) -> None:
-    """The segment's number in the middle of each block of at least 1/40 of the layer: the second cue beside colour."""
-    for layer, row in enumerate(segment):
+def label_blocks(figure: go.Figure, segment: np.ndarray, strip: bool, dark: bool) -> None:
+    """The segment's number in the middle of each block of at least 1/40 of the layer: the second cue beside colour.
+
+    strip: also a line above each block in the segment's colour, for the map whose cells are coloured by context.
+    """
+    for layer, row in enumerate(segment[:MOST_LABELLED_LAYERS]):
         edges = np.flatnonzero(np.diff(row)) + 1
-        for start, end in zip([0, *edges], [*edges, len(row)], strict=True):
-            if end - start >= len(row) / 40:
-                name = short_name(int(row[start]))
-                figure.add_annotation(
-                    x=(start + end - 1) / 2,
-                    y=layer,
-                    text=name,
-                    showarrow=False,
-                    font={"size": 12, "color": "white"},
-                    bgcolor="rgba(0,0,0,0.45)",
-                    borderpad=2,
+        for start, end in zip([0, *edges.tolist()], [*edges.tolist(), len(row)], strict=True):
+            if end - start < len(row) / 40:
+                continue
+            number = int(row[start])
+            if strip:
+                colour = segment_colour(number, dark)
+                figure.add_shape(
+                    type="rect", x0=start - 0.4, x1=end - 0.6, y0=layer - 0.46, y1=layer - 0.34, fillcolor=colour, line={"width": 0}
                 )
+            figure.add_annotation(
+                x=(start + end - 1) / 2,
+                y=layer,
+                text=short_name(number),
+                showarrow=False,
+                font={"size": 12, "color": "white"},
+                bgcolor="rgba(0,0,0,0.45)",
+                borderpad=2,
+            )
 
 
 def segment_map_table(snapshot: Snapshot, contexts: Sequence[str]) -> pd.DataFrame:

@@ -25,7 +25,7 @@ def page() -> None:
     if checkpoint != step:
         st.caption(f"Reading a text needs weights: this is checkpoint step {checkpoint:,}, the nearest to step {step:,}.")
     texts = fusion_text.chosen_texts(run)
-    with st.container(horizontal=True, gap="large", vertical_alignment="bottom"):
+    with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
         layer = chrome.layer_chooser(run)
         tint = st.segmented_control(
             "Tint by",
@@ -78,9 +78,10 @@ def draw_pictures(run: Run, traces: list[Trace], layer: int) -> None:
     layers = [layer] if every == "this layer" else fusion_heat.layers_to_draw(traces[0].alpha.shape, layer)
     if len(layers) < traces[0].alpha.shape[0] and every != "this layer":
         st.caption(f"{len(layers)} of {traces[0].alpha.shape[0]} layers are drawn, the chosen one among them; the table has all.")
+    full = max(fusion_heat.greatest(trace, layers) for trace in traces)
     for column, (number, trace) in zip(st.columns(len(traces), gap="large"), enumerate(traces), strict=True):
         with column:
-            draw_heat(run, trace, layers, number)
+            draw_heat(run, trace, layers, number, full)
     st.subheader("How sure fusion is", anchor=False)
     for column, (number, trace) in zip(st.columns(len(traces), gap="large"), enumerate(traces), strict=True):
         with column:
@@ -99,11 +100,11 @@ def source(run: Run, trace: Trace) -> str:
     return caption_of(run, trace.step, n, run.settings.training.seed)
 
 
-def draw_heat(run: Run, trace: Trace, layers: list[int], number: int) -> None:
+def draw_heat(run: Run, trace: Trace, layers: list[int], number: int, full: float) -> None:
     alpha = trace.alpha[layers]
     layer, token, segment = (int(index) for index in divmod_all(int(alpha.argmax()), alpha.shape))
     show_figure(
-        fusion_heat.fusion_heat(trace, layers, dark=state.dark()),
+        fusion_heat.fusion_heat(trace, layers, full=full, dark=state.dark()),
         f"fusion_heat_{number}",
         "A row is a segment, a column a token. " + source(run, trace),
         f"Fusion weights of {len(trace.tokens)} tokens. Greatest: {alpha.max():.2f}, segment {segment}, layer {layers[layer]}, token {token}.",

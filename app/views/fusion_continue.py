@@ -16,7 +16,7 @@ from cpart_core.runs.folder import Run
 
 def draw(run: Run, checkpoint: int, text: str, trace: Trace, layer: int) -> Trace | None:
     """The controls; and when a continuation of this very text was asked for, its trace once it is there (None before, and without one)."""
-    form(run, checkpoint, text)
+    form(run, checkpoint, text, len(trace.tokens))
     asked = state.get("continuation")
     if asked is None or (asked["run"], asked["step"], asked["text"]) != (run.id, checkpoint, text):
         return None
@@ -28,6 +28,8 @@ def draw(run: Run, checkpoint: int, text: str, trace: Trace, layer: int) -> Trac
             st.button(
                 "Show the text alone", key="continuation_away", type="tertiary", icon=":material/undo:", on_click=forget, args=(asked,)
             )
+        if answer.result.prompt_tokens < len(trace.tokens):
+            st.caption(f"To make room, only the last {answer.result.prompt_tokens} tokens of the text were read.")
         return answer.result
     growing(run, asked, trace, layer)
     return None
@@ -39,19 +41,21 @@ def forget(asked: dict[str, Any]) -> None:
     state.put("continuation", None)
 
 
-def form(run: Run, checkpoint: int, text: str) -> None:
-    """Settings of sampling, folded away, and the button."""
+def form(run: Run, checkpoint: int, text: str, read: int) -> None:
+    """Settings of sampling, folded away, and the button. As many tokens are proposed as fit behind the `read` ones."""
     with st.expander("Continue the text", icon=":material/edit_note:"):
         left, middle, right = st.columns(3, gap="medium")
-        most = max(1, run.settings.model.context_length // 2)
+        room = run.settings.model.context_length
+        most = max(1, room // 2)
+        fits = min(most, 48, max(room - read, 8))
         tokens = left.slider(
             "Tokens at most",
             1,
             most,
-            min(48, most),
-            key="continue_tokens",
+            fits,
+            key=f"continue_tokens_{fits}",
             persist_state="session",
-            help="Half of the context is for reading",
+            help=f"Text and continuation share {room} tokens; where they do not fit, the beginning of the text is left out",
         )
         temperature = left.slider(
             "Temperature",

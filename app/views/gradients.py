@@ -42,7 +42,7 @@ def page() -> None:
 def draw_neurons(run: Run, step: int) -> None:
     """The neuron map, its selection, and the neighbours of a neuron."""
     snapshot = reading.snapshot_or_stop(run, step)
-    with st.container(horizontal=True, gap="large"):
+    with st.container(horizontal=True, gap="medium"):
         layer = layer_of_map(run)
         colouring = st.segmented_control(
             "Colour by", gradients_map.COLOURINGS, default="segment", key="gradients_colour", required=True, persist_state="session"
@@ -152,7 +152,7 @@ def draw_documents(run: Run, step: int) -> None:
     if checkpoint is None:
         reading.no_checkpoint(run, "The gradient of a document")
         return
-    with st.container(horizontal=True, gap="large"):
+    with st.container(horizontal=True, gap="medium"):
         colouring = st.segmented_control(
             "Colour by", gradients_documents.COLOURINGS, default="context", key="documents_colour", required=True, persist_state="session"
         )

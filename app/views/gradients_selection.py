@@ -46,14 +46,19 @@ def take(run: Run, key: str) -> None:
     """What was boxed, lassoed or clicked becomes the selection of all pages; a double click in the map clears it."""
     event = state.widget(key)
     points = event["selection"]["points"] if event else []
-    pairs = [tuple(point["customdata"][:2]) for point in points if point.get("customdata")]
-    neurons = frozenset((int(layer), int(neuron)) for layer, neuron in pairs)
+    neurons = frozenset(neuron for point in points if (neuron := neuron_of(point.get("customdata"))) is not None)
     state.select(run, neurons)
     base = state.get("map_base")
     if isinstance(base, Base) and neurons:
         state.put("map_base", Base(base.identity, base.number, base.drawn, neurons))
     elif isinstance(base, Base):
         state.put("map_base", Base(None, base.number, frozenset(), None))
+
+
+def neuron_of(customdata: Any) -> tuple[int, int] | None:
+    """(layer, neuron) of a point as the browser names it: a list, or a dict with the keys "0" and "1"; None for what is no neuron."""
+    values = list(customdata.values()) if isinstance(customdata, dict) else customdata
+    return (int(values[0]), int(values[1])) if isinstance(values, (list, tuple)) and len(values) == 2 else None
 
 
 def draw_selected(run: Run, snapshot: Snapshot) -> None:

@@ -70,7 +70,7 @@ def head(run: Run, layer: int, number: int) -> None:
     colour = segment_colour(number, state.dark())
     chip = f'<span style="display:inline-block;width:.8em;height:.8em;border-radius:2px;background:{colour}"></span>'
     st.html(f'<h2 style="margin:0;padding:0">{chip} Layer {layer}, segment {number}</h2>')
-    with st.container(horizontal=True, gap="large"):
+    with st.container(horizontal=True, gap="medium"):
         chrome.layer_chooser(run)
         options = list(range(run.settings.model.num_segments))
         state.set_widget("segment_number", number)

@@ -41,14 +41,14 @@ def page() -> None:
 def draw_map(run: Run, snapshot: Snapshot) -> None:
     """Layer x neuron."""
     st.subheader("Where every neuron lies", anchor=False)
-    with st.container(horizontal=True, gap="large"):
+    with st.container(horizontal=True, gap="medium"):
         order = st.segmented_control(
             "Order neurons by", ["segment", "neuron"], default="segment", key="segments_order", required=True, persist_state="session"
         )
         colour = st.segmented_control(
             "Colour by",
             ["segment", "context"],
-            default="segment",
+            default="context",
             key="segments_colour",
             required=True,
             persist_state="session",
@@ -61,11 +61,19 @@ def draw_map(run: Run, snapshot: Snapshot) -> None:
     contexts = run.info.contexts
     figure = segments_map.segment_map(snapshot, contexts, order=str(order), colour=str(colour), selected=selected, dark=state.dark())
     tokens = int(np.nansum(snapshot.signature_tokens))
+    what = "Neurons by the context in which their signature is greatest; the line above each block is its segment. "
+    if colour == "segment":
+        what = "Neurons by their segment. "
+    elif order == "neuron":
+        what = "Neurons by the context in which their signature is greatest. "
     how = "a column is a neuron" if order == "neuron" else "a column is a place in the layer, not a neuron number: hover for the number"
     show_figure(
         figure,
         "segments_map",
-        caption_of(run, snapshot.step, f"{layers * neurons:,} neurons, signatures from {tokens:,} tokens", run.settings.training.seed, how),
+        what
+        + caption_of(
+            run, snapshot.step, f"{layers * neurons:,} neurons, signatures from {tokens:,} tokens", run.settings.training.seed, how
+        ),
         f"Map of {layers} layers by {neurons} neurons at step {snapshot.step}, coloured by {colour}. {map_finding(snapshot, contexts)}",
         lambda: segments_map.segment_map_table(snapshot, contexts),
     )
@@ -86,7 +94,7 @@ def map_finding(snapshot: Snapshot, contexts: tuple[str, ...]) -> str:
 def draw_contexts(run: Run, snapshot: Snapshot) -> None:
     """Context x segment x layer."""
     st.subheader("Which context uses which segment", anchor=False)
-    with st.container(horizontal=True, gap="large"):
+    with st.container(horizontal=True, gap="medium"):
         titles = {measure.title: measure for measure in MEASURES}
         measure = titles[
             str(

@@ -5,7 +5,7 @@
     {"id": 1, "done": "<path of the stored result>"}   or   {"id": 1, "error": "a sentence"}
 
 One request at a time; it ends when stdin does, or on SIGTERM. To stop a request, end the process: a result is stored whole or not at all.
-{"id": 0, "name": "warm"} (or the first answer) makes UMAP compile on a thread of its own, so that the first map need not wait for it.
+{"id": 0, "name": "warm"} (or the first map) makes UMAP compile on a thread of its own, so that the first map need not wait for it.
 """
 
 from __future__ import annotations
@@ -57,7 +57,8 @@ class Worker:
                 return
             path = self.result_path(number, name, request)
             self.write({"id": number, "done": str(path)})
-            self.warm()
+            if "method" in request:
+                self.warm()
         except (
             ValueError,
             OSError,

@@ -80,3 +80,12 @@ def test_selecting_a_segment_selects_its_neurons_for_all_pages():
     selection = page.session_state["cpart_selection"]
     assert selection.run == run.id and len(selection.neurons) == 6 and {layer for layer, _ in selection.neurons} == {1}
     assert "6 neurons selected" in said(page)
+
+
+def test_what_was_stopped_is_not_asked_for_again_until_one_says_so(quiet_worker):
+    page = open_page("segments", make_run(results=False), {"layer": 1, "segment": 3})
+    next(button for button in page.button if button.label == "Stop").click().run()
+    page.run()
+    assert not page.exception and len(quiet_worker) == 1 and "was stopped" in said(page)
+    next(button for button in page.button if button.label == "Go on").click().run()
+    assert len(quiet_worker) == 2
