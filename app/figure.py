@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -13,7 +13,7 @@ from app import state
 from app.charts.theme import style
 from app.texts import code_span
 
-Data = pd.DataFrame | Callable[[], pd.DataFrame]
+Data: TypeAlias = pd.DataFrame | Callable[[], pd.DataFrame]
 
 TABLE_ROWS = 5_000
 """Rows shown in the table of a figure; the CSV has all."""
@@ -56,8 +56,11 @@ def show_figure(
     return shown if on_select is not None else None
 
 
-def under_figure(key: str, caption: str, data: Data) -> None:
-    """The caption, and a pop-over with exports and the table. The table is only made when it is opened."""
+def under_figure(key: str, caption: str, data: Data, live: bool = False) -> None:
+    """The caption, and a pop-over with exports and the table. The table is only made when it is opened.
+
+    live: the picture is a live panel, whose own bar has a button for SVG and one for PNG.
+    """
     left, right = st.columns([6, 1], gap="small", vertical_alignment="top")
     left.caption(caption)
     with right.container(horizontal=True, horizontal_alignment="right"):
@@ -65,12 +68,15 @@ def under_figure(key: str, caption: str, data: Data) -> None:
         if not box.open:
             return
         with box:
-            exports(key, data() if callable(data) else data)
+            exports(key, data() if callable(data) else data, live)
 
 
-def exports(key: str, frame: pd.DataFrame) -> None:
+def exports(key: str, frame: pd.DataFrame, live: bool) -> None:
     """What the pop-over holds."""
-    st.segmented_control("The camera in the picture's corner saves", ["SVG", "PNG"], default="SVG", key=f"{key}_format", required=True)
+    if live:
+        st.caption("The buttons in the picture's corner save it as SVG or PNG.")
+    else:
+        st.segmented_control("The camera in the picture's corner saves", ["SVG", "PNG"], default="SVG", key=f"{key}_format", required=True)
     st.download_button(
         "Data as CSV", csv_bytes(frame), file_name=f"{key}.csv", mime="text/csv", key=f"{key}_csv", icon=":material/download:"
     )

@@ -15,7 +15,12 @@ function plotly() {
   return window.cpartPlotly;
 }
 
-function arrange(board, width) {
+function axis(given, zoomed, more) {
+  const range = zoomed || given.range;
+  return { ...given, ...more, ...(range ? { range: [...range] } : {}), ...(zoomed ? { autorange: false } : {}) };
+}
+
+function arrange(board, width, zoom) {
   const count = board.panels.length;
   const inner = Math.max(120, width - board.left - board.right);
   const columns = Math.max(1, Math.min(count, Math.floor(inner / board.min_width)));
@@ -34,10 +39,10 @@ function arrange(board, width) {
     const left = (column * (cell + gapX)) / inner;
     const high = 1 - (row * (board.panel_height + gapY)) / drawn;
     const last = place + columns >= count;
-    layout["xaxis" + id] = { ...board.xaxis, domain: [left, Math.min(1, left + cell / inner)], anchor: "y" + id, showticklabels: true,
-      ...(place ? { matches: "x" } : {}), ...(last ? {} : { title: { text: "" } }) };
-    layout["yaxis" + id] = { ...board.yaxis, domain: [Math.max(0, high - board.panel_height / drawn), high], anchor: "x" + id,
-      showticklabels: column === 0, ...(place ? { matches: "y" } : {}) };
+    layout["xaxis" + id] = axis(board.xaxis, zoom && zoom.x, { domain: [left, Math.min(1, left + cell / inner)], anchor: "y" + id,
+      showticklabels: true, ...(place ? { matches: "x" } : {}), ...(last ? {} : { title: { text: "" } }) });
+    layout["yaxis" + id] = axis(board.yaxis, zoom && zoom.y, { domain: [Math.max(0, high - board.panel_height / drawn), high], anchor: "x" + id,
+      showticklabels: column === 0, ...(place ? { matches: "y" } : {}) });
     if (panel.title) layout.annotations.push({ text: panel.title, xref: "paper", yref: "paper", x: left, y: high, xanchor: "left", yanchor: "bottom",
       showarrow: false, font: { size: 12, color: board.layout.font.color }, yshift: 2 });
     for (const trace of panel.traces) traces.push({ ...trace, xaxis: "x" + id, yaxis: "y" + id });
@@ -56,9 +61,23 @@ async function drawOnce(box) {
   const Plotly = await plotly();
   const board = box.cpartBoard, width = box.clientWidth;
   if (!width) return;
-  const { traces, layout } = arrange(board, width);
+  const { traces, layout } = arrange(board, width, box.cpartZoom);
   box.cpartWidth = width;
   await Plotly.react(box, traces, { ...layout, width }, settings(Plotly, board));
+  if (!box.cpartListens) {
+    box.cpartListens = true;
+    box.on("plotly_relayout", (change) => noteZoom(box, change));
+  }
+}
+
+// What a person zoomed to stands until it is reset, whatever the newest data's own range is. Panels share both axes, so one pair of ranges is all.
+function noteZoom(box, change) {
+  const names = Object.keys(change);
+  if (!names.some((name) => /axis\d*\.(range|autorange)/.test(name))) return;
+  const { xaxis, yaxis } = box._fullLayout, board = box.cpartBoard;
+  const near = (range, usual) => !usual || usual.every((value, end) => Math.abs(value - range[end]) < 1e-6 * (1 + Math.abs(value)));
+  const reset = names.some((name) => name.endsWith("autorange")) || (board.xaxis.range && near(xaxis.range, board.xaxis.range) && near(yaxis.range, board.yaxis.range));
+  box.cpartZoom = reset ? null : { x: [...xaxis.range], y: [...yaxis.range] };
 }
 
 // One drawing at a time, always of the newest data; on a busy machine drawing takes at most a third of the time, so that the page stays alive.

@@ -162,7 +162,7 @@ def losses(run: Run, said: RunState, dark: bool) -> None:
     thinned = f"every {records.stride} steps" if records.stride > 1 else "every step"
     more = f"nats per token; training batches {thinned}" + ("" if twins else "; no twin was trained")
     caption = caption_of(run, said.step, f"{tokens:,} validation tokens", run.settings.training.seed, more)
-    under_figure(f"loss_{run.id}", caption, lambda: loss_table(run))
+    under_figure(f"loss_{run.id}", caption, lambda: loss_table(run), live=True)
 
 
 def twins_of(run: Run) -> list[tuple[Any, Any]]:
@@ -206,7 +206,7 @@ def structure(run: Run, dark: bool) -> None:
     show_board(segment_board(shown, model.num_segments, dark), f"map_{run.id}", alt, f"segments-{run.id}-{step}")
     more = f"every {stride}th neuron is drawn" if stride > 1 else ""
     caption = caption_of(run, step, f"{model.num_layers} x {neurons} neurons", run.settings.training.seed, more)
-    under_figure(f"map_{run.id}", caption, lambda: segment_table(shown))
+    under_figure(f"map_{run.id}", caption, lambda: segment_table(shown), live=True)
     st.markdown("#### Fusion weight by context")
     st.caption("How much of each layer's output every segment gives, on validation text of each context. Rows sum to 1.")
     top = float(shown.fusion_mass.max()) if shown.fusion_mass.size else 0.0
@@ -214,7 +214,7 @@ def structure(run: Run, dark: bool) -> None:
     show_board(fusion_board(shown, run.info.contexts, dark), f"fusion_{run.id}", alt, f"fusion-{run.id}-{step}")
     more = f"{MOST_LAYERS} of {model.num_layers} layers, evenly" if model.num_layers > MOST_LAYERS else ""
     caption = caption_of(run, step, f"{int(shown.fusion_tokens.sum()):,} validation tokens", run.settings.training.seed, more)
-    under_figure(f"fusion_{run.id}", caption, lambda: fusion_table(shown, run.info.contexts))
+    under_figure(f"fusion_{run.id}", caption, lambda: fusion_table(shown, run.info.contexts), live=True)
 
 
 def partition_sentence(run: Run, step: int, partitioned: bool, frozen: bool) -> str:

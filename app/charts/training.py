@@ -206,7 +206,8 @@ def fusion_board(snapshot: Snapshot, contexts: Sequence[str], dark: bool) -> Boa
     highest = float(np.nanmax(mass)) if np.isfinite(mass).any() else 1.0
     names = [escaped(context, 18) for context in contexts]
     panels = []
-    for layer in shown_layers(mass.shape[0]):
+    layers = shown_layers(mass.shape[0])
+    for layer in layers:
         heat = {
             "type": "heatmap",
             "z": [numbers(row, 3) for row in mass[layer]],
@@ -215,16 +216,13 @@ def fusion_board(snapshot: Snapshot, contexts: Sequence[str], dark: bool) -> Boa
             "zmin": 0,
             "zmax": highest,
             "colorscale": WEIGHT_SCALE,
-            "showscale": False,
+            "showscale": layer == layers[-1],
+            "colorbar": {"thickness": 8, "outlinewidth": 0, "len": 1, "x": 1.005, "tickfont": {"size": 10, "color": ink(dark).faint}},
             "xgap": 1,
             "ygap": 1,
             "hovertemplate": f"layer {layer}, segment %{{x}}<br>%{{y}}: mean weight %{{z:.3f}}<extra></extra>",
         }
         panels.append({"title": f"layer {layer}", "traces": [heat]})
-    panels[-1]["traces"][0] |= {
-        "showscale": True,
-        "colorbar": {"thickness": 8, "outlinewidth": 0, "len": 1, "x": 1.005, "tickfont": {"size": 10, "color": ink(dark).faint}},
-    }
     shared, x, y = axes(dark)
     plain = {"showgrid": False, "ticks": "", "type": "category"}
     left = 22 + 6 * max((min(18, len(context)) for context in contexts), default=0)

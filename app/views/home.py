@@ -55,31 +55,32 @@ def run_list(was_alive: bool) -> None:
     page = 1
     if pages > 1:
         page = int(st.pagination(pages, key="home_page") or 1)
+    names = {summary.id: summary.name for summary in summaries}
     for summary in summaries[(page - 1) * ROWS : page * ROWS]:
-        run_row(summary)
+        run_row(summary, names)
 
 
-def run_row(summary: RunSummary) -> None:
+def run_row(summary: RunSummary, names: dict[str, str]) -> None:
     with st.container(border=True, key=f"row_{summary.id}"):
         left, middle, right = st.columns([5, 5, 2], gap="medium", vertical_alignment="center")
         with left:
             sample = " :gray-badge[sample]" if summary.read_only else ""
             st.markdown(f"**{code_span(summary.name, 60)}** {chrome.state_markdown(summary.state.state)}{sample}")
-            st.caption(about(summary))
+            st.caption(about(summary, names))
         with middle:
             how_far(summary)
         with right:
             actions(summary)
 
 
-def about(summary: RunSummary) -> str:
+def about(summary: RunSummary, names: dict[str, str]) -> str:
     """Contexts, size, age."""
     if summary.info is None:
         return "Its description cannot be read. Other runs are not touched by it."
     info = summary.info
     pieces = [f"{len(info.contexts)} contexts" + (" (found)" if info.discovered else "")] if info.contexts else []
     pieces += [f"{words.amount(info.num_parameters)} parameters"] if info.num_parameters else []
-    pieces += [f"{info.twin_kind} twin of {code_span(info.twin_of)}"] if info.twin_of else []
+    pieces += [f"{info.twin_kind} twin of {code_span(names.get(info.twin_of, info.twin_of), 40)}"] if info.twin_of else []
     pieces += [words.age(info.created)]
     return " \u00b7 ".join(piece for piece in pieces if piece)
 
