@@ -15,6 +15,7 @@ from cpart_core.analysis.neuron_map import relative_signature, strongest
 from cpart_core.training.records import SHARED, Snapshot
 
 MOST_LABELLED_LAYERS = 16
+LABEL = {"showarrow": False, "font": {"size": 12, "color": "white"}, "bgcolor": "rgba(0,0,0,0.45)", "borderpad": 2}
 MOST_NAMED_CELLS = 60_000
 """Above this many neurons the hover leaves out the strongest context, so that the page stays light."""
 
@@ -114,26 +115,18 @@ def label_blocks(figure: go.Figure, segment: np.ndarray, strip: bool, dark: bool
 
     strip: also a line above each block in the segment's colour, for the map whose cells are coloured by context.
     """
+    shapes, labels = [], []
     for layer, row in enumerate(segment[:MOST_LABELLED_LAYERS]):
         edges = np.flatnonzero(np.diff(row)) + 1
         for start, end in zip([0, *edges.tolist()], [*edges.tolist(), len(row)], strict=True):
             if end - start < len(row) / 40:
                 continue
             number = int(row[start])
-            if strip:
-                colour = segment_colour(number, dark)
-                figure.add_shape(
-                    type="rect", x0=start - 0.4, x1=end - 0.6, y0=layer - 0.46, y1=layer - 0.34, fillcolor=colour, line={"width": 0}
-                )
-            figure.add_annotation(
-                x=(start + end - 1) / 2,
-                y=layer,
-                text=short_name(number),
-                showarrow=False,
-                font={"size": 12, "color": "white"},
-                bgcolor="rgba(0,0,0,0.45)",
-                borderpad=2,
-            )
+            edge = {"x0": start - 0.4, "x1": end - 0.6, "y0": layer - 0.46, "y1": layer - 0.34}
+            shapes.append({"type": "rect", **edge, "fillcolor": segment_colour(number, dark), "line": {"width": 0}})
+            labels.append({"x": (start + end - 1) / 2, "y": layer, "text": short_name(number), **LABEL})
+    # All at once: adding them one by one checks all former ones again, which takes seconds for hundreds.
+    figure.update_layout(annotations=labels, shapes=shapes if strip else [])
 
 
 def segment_map_table(snapshot: Snapshot, contexts: Sequence[str]) -> pd.DataFrame:
