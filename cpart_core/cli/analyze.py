@@ -6,12 +6,13 @@ import argparse
 import sys
 from typing import Any
 
+from cpart_core.analysis.first_text import FIRST_TEXT
 from cpart_core.cli.progress import share_line
 from cpart_core.cli.roots import add_run_argument, find_run, newest_checkpoint
 
 NAME = "analyze"
 HELP = "Compute and store what the pages draw, so that it is there at once."
-WHAT = ("losses", "profiles", "neuron_map", "document_map")
+WHAT = ("losses", "profiles", "neuron_map", "document_map", "trace")
 
 
 def add_arguments(parser: argparse.ArgumentParser, show_all: bool) -> None:
@@ -28,7 +29,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from cpart_core.analysis.requests import answer
 
     for name, request in wanted:
-        print(f"{name} {' '.join(f'{key}={value}' for key, value in request.items() if key != 'run')}", flush=True)
+        print(f"{name} {' '.join(f'{key}={value}'.splitlines()[0] for key, value in request.items() if key != 'run')}", flush=True)
         print(f"  {run.store_result(name, request, answer(name, request, share_line(sys.stderr)))}", flush=True)
     return 0
 
@@ -47,6 +48,8 @@ def requests(run_id: str, step: int, arguments: argparse.Namespace) -> list[tupl
             found += [(name, {"run": run_id, "method": method, "layer": -1, "seed": arguments.seed}) for method in methods]
         elif name == "document_map":
             found += [(name, {"run": run_id, "step": step, "method": method, "seed": arguments.seed}) for method in methods]
+        elif name == "trace":
+            found.append((name, {"run": run_id, "step": step, "text": FIRST_TEXT}))
         else:
             found.append((name, {"run": run_id, "step": step}))
     return found

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from cpart_core.runs.control import RunLock
-from cpart_core.runs.snapshots import snapshot_path
+from cpart_core.runs.snapshots import save_snapshot, snapshot_path
+from cpart_core.training.records import SHARED
 from tests.app.looked_at import STEPS, alone, figures, make_run, open_page, said
+from tests.charts import made
 
 
 @pytest.fixture(autouse=True)
@@ -89,3 +92,14 @@ def test_what_was_stopped_is_not_asked_for_again_until_one_says_so(quiet_worker)
     assert not page.exception and len(quiet_worker) == 1 and "was stopped" in said(page)
     next(button for button in page.button if button.label == "Go on").click().run()
     assert len(quiet_worker) == 2
+
+
+def test_a_shared_segment_and_a_context_without_validation_text_disturb_no_page():
+    run = make_run()
+    snapshot = made.snapshot(STEPS[-1], seed=STEPS[-1])
+    snapshot.segment_of[:, :4] = SHARED
+    snapshot.fusion_mass[:, 2] = np.nan
+    save_snapshot(run.folder, snapshot)
+    for name, chosen in (("segments", {}), ("segments", {"layer": 0, "segment": 1}), ("gradients", {}), ("fusion", {})):
+        page = open_page(name, run, chosen)
+        assert not page.exception and not page.error and figures(page) > 0
