@@ -1,0 +1,132 @@
+"""`bench app`: how long a person waits for the pages, in a real Chromium, with a made run of 5,000 neurons and 50,000 records.
+
+First paint: from the request until the page's heading is there, server warm. First figure: until a figure is drawn. Page change: from the
+click on a page's name until its figure is drawn. Slider: from the key press on the step slider until a figure's caption says the new step.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cpart_core.bench._chromium import chromium
+from cpart_core.bench._report import save, spread
+from cpart_core.bench._server import AppServer
+from cpart_core.bench._synthetic import LAYERS, NEURONS, made_run
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+RUN = "bench-app"
+FIGURE = ".js-plotly-plot .main-svg"
+PATIENCE = 120_000
+"""Milliseconds; the first neuron map starts the worker and computes a layout."""
+PAGES = ("segments", "gradients")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--records", type=int, default=50_000, help="training records of the made run (default 50,000)")
+    parser.add_argument("--repeats", type=int, default=5, help="repeats of each measurement (default 5)")
+    parser.add_argument("--out", type=Path, help="folder of the JSON file (default bench-results)")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m cpart_core bench app", description=__doc__.splitlines()[0] if __doc__ else None)
+    add_arguments(parser)
+    arguments = parser.parse_args(argv)
+    if arguments.repeats < 1 or arguments.records < 1000:
+        raise ValueError("Give --repeats of 1 or more and --records of 1,000 or more.")
+    with tempfile.TemporaryDirectory(prefix="cpart-bench-") as folder:
+        root = Path(folder) / "runs"
+        os.environ["CPART_RUNS"] = str(root)
+        root.mkdir()
+        made_run(RUN, arguments.records)
+        with AppServer(root, Path(folder) / "server.log") as server, chromium() as browser:
+            results = measure(server, browser, arguments.repeats)
+    results["made run"] = {"records": arguments.records, "neurons": LAYERS * NEURONS, "seed": 0}
+    save("app", results, arguments.out)
+    return 0
+
+
+def measure(server: AppServer, browser: Browser, repeats: int) -> dict[str, Any]:
+    """All measurements; prints each as it is known."""
+    cold = first_paint(server, browser, "")
+    results: dict[str, Any] = {"first visit of a fresh server": cold}
+    paints = [first_paint(server, browser, "") for _ in range(repeats)]
+    results["first paint"] = spread(paints)
+    page = visit(server, browser, f"/gradients?run={RUN}")  # computes the maps, once
+    page.wait_for_function("!document.querySelector('[data-testid=stProgress]')")
+    page.context.close()
+    for name in PAGES:
+        results[f"first figure, {name}"] = spread([first_figure(server, browser, f"/{name}?run={RUN}") for _ in range(repeats)])
+    page = visit(server, browser, f"/segments?run={RUN}")
+    changes = [change_page(page, PAGES[number % 2 - 1]) for number in range(2 * repeats)]
+    results["page change, to gradients"], results["page change, to segments"] = spread(changes[0::2]), spread(changes[1::2])
+    slides = {name: spread(slide(page, name, repeats)) for name in PAGES}
+    results |= {f"step slider, {name}": seconds for name, seconds in slides.items()}
+    results["memory of the page's process"] = server.memory_bytes()
+    page.context.close()
+    for name, value in results.items():
+        said = f"{value['median']:.2f} s" if isinstance(value, dict) else f"{value:.2f} s" if value < 1e6 else f"{value / 1e6:,.0f} MB"
+        print(f"{name:32} {said}", flush=True)
+    return results
+
+
+def visit(server: AppServer, browser: Browser, path: str) -> Page:
+    """A new visitor with an empty cache, on a page that has drawn its first figure."""
+    page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
+    page.set_default_timeout(PATIENCE)
+    page.goto(server.address + path, wait_until="commit")
+    page.locator(FIGURE).first.wait_for()
+    return page
+
+
+def first_paint(server: AppServer, browser: Browser, path: str) -> float:
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE)
+    began = time.perf_counter()
+    page.goto(f"{server.address}/{path}", wait_until="commit")
+    page.get_by_test_id("stMain").get_by_role("heading").first.wait_for()
+    seconds = time.perf_counter() - began
+    context.close()
+    return seconds
+
+
+def first_figure(server: AppServer, browser: Browser, path: str) -> float:
+    began = time.perf_counter()
+    page = visit(server, browser, path)
+    seconds = time.perf_counter() - began
+    page.context.close()
+    return seconds
+
+
+def change_page(page: Page, name: str) -> float:
+    """Seconds from the click on a page's name to its first figure."""
+    began = time.perf_counter()
+    page.get_by_test_id("stTopNavLink").filter(has_text=name.title()).click()
+    page.get_by_test_id("stMain").get_by_role("heading", name=name.title(), exact=True).wait_for()
+    page.locator(FIGURE).first.wait_for()
+    return time.perf_counter() - began
+
+
+def slide(page: Page, name: str, repeats: int) -> list[float]:
+    """Seconds from each key press on the step slider to the first caption with the new step."""
+    change_page(page, name)
+    slider = page.get_by_role("slider", name="Step")
+    slider.focus()
+    seconds = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        slider.press("ArrowLeft")
+        step = slider.get_attribute("aria-valuetext") or ""
+        caption = page.get_by_test_id("stCaptionContainer").filter(has_text=re.compile(rf"step {re.escape(step)}\b"))
+        caption.first.wait_for()
+        seconds.append(time.perf_counter() - began)
+    return seconds
