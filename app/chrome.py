@@ -13,7 +13,7 @@ from cpart_core.runs import folder
 from cpart_core.runs.folder import Run, RunSummary
 
 STATES = {
-    "new": ("starting", "gray", ":material/hourglass_empty:"),
+    "new": ("waiting to start", "gray", ":material/hourglass_empty:"),
     "running": ("running", "green", ":material/play_arrow:"),
     "paused": ("paused", "orange", ":material/pause:"),
     "finished": ("finished", "blue", ":material/check:"),

@@ -89,7 +89,9 @@ def controls(run: Run, said: RunState) -> None:
         if said.state == "paused":
             command(run, "Step", "step", ":material/skip_next:", "One training step, then pause again")
             command(run, "Resume", "resume", ":material/play_arrow:")
-        if said.state in chrome.ALIVE:
+        if said.state == "new" and said.phase != "starting":
+            act("Start now", ":material/play_arrow:", lambda: jobs.resume_training(run), f"begin_{run.id}", primary=True)
+        elif said.state in chrome.ALIVE:
             command(run, "Stop", "stop", ":material/stop:", "Finishes the step, writes a checkpoint and ends. Resume goes on from there.")
         if said.state in ("stopped", "crashed", "failed") and said.step < said.steps:
             act("Resume training", ":material/play_arrow:", lambda: jobs.resume_training(run), f"resume_{run.id}", primary=True)
@@ -136,7 +138,7 @@ def figures(run: Run, said: RunState) -> None:
     """Loss on the left, segments and fusion on the right; on a narrow window below one another."""
     dark = state.dark()
     if not run.info.contexts:
-        if said.state in chrome.ALIVE:
+        if said.state in chrome.ALIVE and said.phase:
             st.info("The trainer is reading the text and cutting it into tokens. The first curves follow.", icon=":material/hourglass_top:")
         return
     left, right = st.columns(2, gap="large")

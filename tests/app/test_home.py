@@ -11,7 +11,7 @@ from cpart_core.runs.folder import list_runs
 from tests.app.made import HOSTILE, MAIN, button, fine, page, run_in, words_of
 
 SAID = {
-    "new": "starting",
+    "new": "waiting to start",
     "running": "running",
     "paused": "paused",
     "finished": "finished",

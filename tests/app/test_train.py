@@ -10,7 +10,7 @@ from cpart_core.presets import preset
 from tests.app.made import HOSTILE, button, fine, page, run_in, words_of
 
 BUTTONS = {
-    "new": {"Stop"},
+    "new": {"Start now"},
     "running": {"Pause", "Stop"},
     "paused": {"Step", "Resume", "Stop"},
     "finished": set(),
