@@ -28,6 +28,7 @@ PAGES = (
 STYLE = """<style>
 .stMainBlockContainer{padding-top:4.5rem;padding-bottom:3rem;max-width:1480px}
 .stMetric label p{font-size:.8rem}
+[data-testid="stBaseButton-primary"]{color:light-dark(#fff,#0f1319)}
 </style>"""
 """The little that the theme cannot say."""
 

@@ -7,7 +7,7 @@ from axe_playwright_python.sync_playwright import Axe
 
 from tests.browser.trained import train
 
-PAGES = ("home", "train", "segments", "gradients", "fusion")
+PAGES = ("", "train", "segments", "gradients", "fusion")
 SERIOUS = ("serious", "critical")
 
 
@@ -22,7 +22,7 @@ def test_axe_finds_nothing_serious(visit, run_id, name, scheme):
     seen = visit(color_scheme=scheme).open(f"/{name}?run={run_id}")
     if name in ("segments", "gradients", "fusion"):
         seen.figures().first.wait_for()
-    seen.picture(f"{name}-{scheme}")
+    seen.picture(f"{name or 'home'}-{scheme}")
     found = [
         f"{item['id']} ({item['impact']}): {item['help']} at {item['nodes'][0]['target']}: {item['nodes'][0]['html'][:200]}"
         for item in Axe().run(seen.page).response["violations"]
@@ -37,6 +37,6 @@ def test_a_telephone_shows_all_of_it(visit, run_id, name):
     seen = visit(width=390, height=844, color_scheme="dark").open(f"/{name}?run={run_id}")
     if name in ("segments", "gradients", "fusion"):
         seen.figures().first.wait_for()
-    seen.picture(f"{name}-narrow-dark")
+    seen.picture(f"{name or 'home'}-narrow-dark")
     seen.nothing_overflows()
     seen.no_harm()

@@ -11,7 +11,7 @@ HOSTILE = (
     f'<img src="{BEACON}/a.png" onerror="window.harmed=1"><script>window.harmed=2</script> '
     f"![]({BEACON}/b.png) [link](javascript:window.harmed=3) :material/delete: $\\href{{{BEACON}}}{{x}}$ :red[red] **bold** `tick`"
 )
-PAGES = ("home", "train", "segments", "gradients", "fusion")
+PAGES = ("", "train", "segments", "gradients", "fusion")
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def test_nothing_comes_alive(visit, run_id, name):
     seen = visit().open(f"/{name}?run={run_id}")
     if name in ("segments", "gradients", "fusion"):
         seen.figures().first.wait_for()
-    seen.picture(f"{name}-hostile")
+    seen.picture(f"{name or 'home'}-hostile")
     assert seen.page.evaluate("window.harmed") is None
     assert seen.page.locator('[data-testid="stMain"] a[href^="javascript"], [data-testid="stMain"] img[src*="beacon"]').count() == 0
     seen.no_harm()
