@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from app import state
+from app import state, words
 from app.texts import code_span, plain
 from cpart_core.config import CorpusSettings, Settings
 from cpart_core.corpus.document import Document, Gathered, Skipped
@@ -240,7 +240,7 @@ def show(found: Gathered | str) -> str:
     documents, size = sum(entry.documents for entry in said.contexts), sum(entry.bytes for entry in said.contexts)
     unlabelled = [entry.name for entry in said.contexts] == [""]
     how_many = "no context labels: contexts will be found from gradients" if unlabelled else f"{len(said.contexts)} contexts"
-    st.markdown(f"**{documents:,}** documents \u00b7 **{size / 1e6:,.2f}** MB \u00b7 {how_many}")
+    st.markdown(f"**{documents:,}** documents \u00b7 **{words.size(size)}** \u00b7 {how_many}")
     table = pd.DataFrame(
         [(plain(entry.name) or "(no label)", entry.documents, entry.bytes / 1000) for entry in said.contexts],
         columns=["context", "documents", "kB"],
@@ -251,6 +251,17 @@ def show(found: Gathered | str) -> str:
     for note in said.notes:
         st.caption(plain(note, 400))
     show_skipped(said.skipped)
+    return too_little(found)
+
+
+def too_little(found: Gathered) -> str:
+    """Why the documents cannot be split into training and validation text, in the corpus's own words; empty when they can."""
+    from cpart_core.corpus.split import choose
+
+    try:
+        choose(found, CorpusSettings(), 0)
+    except ValueError as error:
+        return str(error)
     return ""
 
 
