@@ -7,7 +7,6 @@ within a fraction of a per cent of the exact transport solution on our shapes an
 from __future__ import annotations
 
 import numpy as np
-from sklearn.cluster import kmeans_plusplus
 
 
 def balanced_assignment(cost: np.ndarray, rounds: int = 10) -> np.ndarray:
@@ -66,6 +65,8 @@ def balanced_kmeans(features: np.ndarray, num_segments: int, seed: int, previous
     previous [N] (a segment for each neuron, or negative where it had none) warm-starts the centroids, so that segments move as little as the
     signatures ask; without it k-means++ from the seed.
     """
+    from sklearn.cluster import kmeans_plusplus  # late: a second of import that a trainer's first steps need not wait for
+
     features = np.ascontiguousarray(features, dtype=np.float64)
     if num_segments == 1:
         return np.zeros(len(features), dtype=np.int64)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from sklearn.utils.extmath import randomized_svd
 
+from cpart_core.partition.cocluster import singular_coordinates
 from cpart_core.partition.evidence import Evidence, divide
 
 
@@ -20,5 +20,5 @@ class CoActivation:
         assert evidence.activation is not None
         strength = np.abs(evidence.activation.astype(np.float64))
         scaled = strength / (np.linalg.norm(strength, axis=1, keepdims=True) + 1e-12)
-        left, values, _ = randomized_svd(scaled - scaled.mean(axis=0), n_components=min(64, *scaled.shape), random_state=seed)
-        return divide(left * values, strength.mean(axis=1), num_segments, num_shared, previous, seed)
+        neurons, _ = singular_coordinates(scaled - scaled.mean(axis=0), 64, seed)
+        return divide(neurons, strength.mean(axis=1), num_segments, num_shared, previous, seed)

@@ -47,7 +47,7 @@ class NonFiniteLoss(RuntimeError):
     def __init__(self, step: int, what: str) -> None:
         self.step = step
         super().__init__(
-            f"The {what} became infinite or not a number at step {step}. The weights of the step before are kept. "
+            f"The {what} became infinite or not a number at step {step}, so training ended before it could spoil the weights. "
             f"A lower learning_rate, more warmup_steps or a smaller gradient_clip usually helps."
         )
 
