@@ -60,7 +60,7 @@ class ModelSettings:
     num_neurons: int = setting(512, "Neurons of each feed-forward layer, shared ones included", low=8, high=65_536, unit="neurons", advanced=False)
     context_length: int = setting(128, "Longest input", low=8, high=8192, unit="tokens")
     num_segments: int = setting(8, "Segments of each layer, not counting the shared one", low=1, high=256, unit="segments", advanced=False)
-    shared_neurons: int = setting(0, "Neurons of the shared segment, whose weight is always 1; 0 = no shared segment", low=0, high=32_768, unit="neurons")
+    shared_neurons: int = setting(128, "Neurons of the shared segment, whose weight is always 1; 0 = no shared segment", low=0, high=32_768, unit="neurons")
     execution: str = setting(
         "topk",
         "What is computed: every neuron at weight 1 (dense), all segments weighted (soft), or only the chosen segments (topk)",

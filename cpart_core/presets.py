@@ -25,6 +25,7 @@ QUICK = Settings().with_values(
         "num_kv_heads": 4,
         "num_neurons": 256,
         "num_segments": 8,
+        "shared_neurons": 64,
         "context_length": 96,
         "kilobytes_per_context": 150,
         "vocabulary_size": 512,
@@ -49,8 +50,6 @@ FIVE = Settings().with_values({"steps": 900, "checkpoint_every": 150})
 SAMPLE = Settings().with_values(
     {
         "steps": 1200,
-        "shared_neurons": 64,
-        "num_neurons": 576,
         "snapshot_every": 100,
         "checkpoint_every": 300,
         "keep_checkpoints": 1,

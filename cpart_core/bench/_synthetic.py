@@ -26,7 +26,14 @@ def made_run(run_id: str, records: int, seed: int = 0) -> Run:
     from cpart_core.runs.records import RecordWriter
 
     every = records // SNAPSHOTS
-    shape = {"num_layers": LAYERS, "num_neurons": NEURONS, "num_segments": SEGMENTS, "steps": records, "snapshot_every": every}
+    shape = {
+        "num_layers": LAYERS,
+        "num_neurons": NEURONS,
+        "num_segments": SEGMENTS,
+        "shared_neurons": 0,
+        "steps": records,
+        "snapshot_every": every,
+    }
     run = create_run(Settings().with_values(shape).check(), None, "Made for measuring: invented numbers", run_id=run_id)
     write_info(run.folder, replace(run.info, contexts=CONTEXTS, fingerprint="0" * 64, vocabulary_size=1024, num_parameters=1))
     random = np.random.default_rng(seed)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from cpart_core.training.records import SHARED
 
@@ -39,6 +38,8 @@ def contiguous_partition(num_layers: int, num_neurons: int, num_segments: int, n
 
 def match_ids(new: np.ndarray, old: np.ndarray, num_segments: int) -> np.ndarray:
     """new [N] with its segments renumbered so that as few neurons as possible change (Hungarian assignment on the overlaps)."""
+    from scipy.optimize import linear_sum_assignment  # late: half a second that only a partition needs
+
     both = (new >= 0) & (old >= 0)
     overlap = np.zeros((num_segments, num_segments), dtype=np.int64)
     np.add.at(overlap, (new[both], old[both]), 1)

@@ -21,7 +21,7 @@ MAIN = Path(__file__).resolve().parents[2] / "app" / "main.py"
 HOSTILE = "![x](http://evil.example/a) <img src=x onerror=alert(1)> :material/home: `a`"
 STEPS = 40
 ENDS = {"finished": "finish", "stopped": "stop", "failed": "fail"}
-SETTINGS = Settings().with_values({"num_layers": 4, "num_neurons": N, "num_segments": S, "steps": 2 * STEPS})
+SETTINGS = Settings().with_values({"num_layers": 4, "num_neurons": N, "shared_neurons": 0, "num_segments": S, "steps": 2 * STEPS})
 
 
 def run_in(state: str, root: Path, held: ExitStack, name: str = "a run", number: int = 0) -> Run:

@@ -19,6 +19,7 @@ TINY = Settings().with_values(
         "num_heads": 2,
         "num_kv_heads": 2,
         "num_neurons": 32,
+        "shared_neurons": 0,
         "num_segments": 4,
         "context_length": 16,
         "fusion_width": 8,

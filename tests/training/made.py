@@ -32,7 +32,7 @@ def made_settings(**changes: object) -> Settings:
     settings = Settings(
         corpus=CorpusSettings(vocabulary_size=300, discovered_contexts=3, validation_share=0.25),
         model=ModelSettings(
-            num_layers=2, width=32, num_heads=2, num_kv_heads=2, num_neurons=48, num_segments=4, top_k=2, context_length=32, fusion_width=8
+            num_layers=2, width=32, num_heads=2, num_kv_heads=2, num_neurons=48, shared_neurons=0, num_segments=4, top_k=2, context_length=32, fusion_width=8
         ),
         partition=PartitionSettings(first_step=4, every=4, freeze_step=8, fusion_step=8, signature_every=1),
         training=TrainingSettings(
