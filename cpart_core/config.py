@@ -101,7 +101,7 @@ class PartitionSettings:
     signature_every: int = setting(8, "Steps between two measurements of the signatures", low=1, high=10_000, unit="steps")
     signature_decay: float = setting(0.9, "Share of the old signature kept at each measurement; 0 = only the newest", low=0.0, high=0.999)
     affinity_weight: float = setting(0.1, "Pull of the fusion weights towards the segments' share of the context's signature; 0 = off", low=0.0, high=10.0)
-    affinity_sharpness: float = setting(4.0, "Power to which the share is raised before it is a target; 1 = as it is", low=0.1, high=32.0)
+    affinity_sharpness: float = setting(2.0, "Power to which the share is raised before it is a target; 1 = as it is", low=0.1, high=32.0)
     balance: str = setting("off", "Load balancing: off, over each batch, or over a running mean of batches (global)", choices=("off", "batch", "global"))
     balance_weight: float = setting(0.01, "Weight of the load-balancing loss; used where balance is not off", low=0.0, high=10.0)
 
