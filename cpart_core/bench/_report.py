@@ -89,6 +89,7 @@ def save(name: str, results: dict[str, Any], folder: Path | None) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}-{now:%Y%m%d-%H%M%S}.json"
     document = {"bench": name, "date": now.isoformat(timespec="seconds"), "flags": sys.argv[1:], "machine": machine(), "results": results}
-    path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    plain = json.loads(json.dumps(document), parse_constant=lambda _: None)  # JSON has no NaN: it becomes null
+    path.write_text(json.dumps(plain, indent=2) + "\n", encoding="utf-8")
     print(f"saved: {path}")
     return path

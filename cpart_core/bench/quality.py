@@ -53,11 +53,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m cpart_core bench quality", description=__doc__.splitlines()[0] if __doc__ else None)
     add_arguments(parser)
     arguments = parser.parse_args(argv)
-    if arguments.seeds < 1:
-        raise ValueError(f"--seeds is {arguments.seeds}; give 1 or more.")
+    if arguments.seeds < 2:
+        raise ValueError(f"--seeds is {arguments.seeds}; give 2 or more, an interval needs them.")
     base = preset(arguments.preset)
     if arguments.steps:
         base = base.with_values({"steps": arguments.steps}).check()
+    if base.training.steps <= base.partition.fusion_step:
+        raise ValueError(
+            f"{base.training.steps} steps end before fusion begins (step {base.partition.fusion_step}): all twins would be equal."
+        )
     outcomes: dict[str, list[Outcome]] = {name: [] for name in TWINS}
     for seed in range(arguments.seeds):
         corpus = corpus_of(base, seed)

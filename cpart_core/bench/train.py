@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from cpart_core.training.loop import Trainer
 
 LARGE = {"num_layers": 6, "width": 256, "num_heads": 8, "num_kv_heads": 8, "num_neurons": 1024, "context_length": 128, "batch_size": 16}
-SHAPES: dict[str, Settings] = {"quick preset": preset("quick"), "larger (6 layers, width 256)": Settings().with_values(LARGE)}
+SHAPES: dict[str, Settings] = {"quick": preset("quick"), "large": Settings().with_values(LARGE)}
 
 NEVER = 1_000_000
 PARTITIONED = {"steps": NEVER, "first_step": 2, "fusion_step": 2, "every": 2_000_000, "freeze_step": 5_000_000, "warmup_steps": 0}
@@ -72,6 +72,7 @@ class Turn:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--shape", choices=list(SHAPES), help="only this shape (default: all)")
     parser.add_argument("--blocks", type=int, default=7, help="blocks of each trainer (default 7)")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 = all cores but one, as in training")
     parser.add_argument("--out", type=Path, help="folder of the JSON file (default bench-results)")
@@ -86,7 +87,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     results = {}
     with tempfile.TemporaryDirectory(prefix="cpart-bench-") as root:
         os.environ["CPART_RUNS"] = root
-        for shape, settings in SHAPES.items():
+        for shape in [arguments.shape] if arguments.shape else SHAPES:
+            settings = SHAPES[shape]
             results[shape] = measure(shape, settings.with_values({"threads": arguments.threads}), arguments.blocks)
     save("train", results, arguments.out)
     return 0
