@@ -32,7 +32,9 @@ def generate(
     if not ids:
         raise ValueError("Give at least one token to start from.")
     if room < 1:
-        raise ValueError(f"The text is {len(ids)} tokens long; this model reads at most {model.settings.context_length}, so nothing can follow.")
+        raise ValueError(
+            f"The text is {len(ids)} tokens long; this model reads at most {model.settings.context_length}, so nothing can follow."
+        )
     return sample(model, ids, min(max_tokens, room), temperature, top_k, top_p, seed, stop)
 
 

@@ -59,7 +59,9 @@ def exchange_all(cost: np.ndarray, members: np.ndarray) -> bool:
     return changed
 
 
-def balanced_kmeans(features: np.ndarray, num_segments: int, seed: int, previous: np.ndarray | None = None, iterations: int = 30) -> np.ndarray:
+def balanced_kmeans(
+    features: np.ndarray, num_segments: int, seed: int, previous: np.ndarray | None = None, iterations: int = 30
+) -> np.ndarray:
     """features [N, F] -> segment [N], all of size N / S, by Lloyd's steps with balanced assignment.
 
     previous [N] (a segment for each neuron, or negative where it had none) warm-starts the centroids, so that segments move as little as the

@@ -32,11 +32,15 @@ class Method(Protocol):
     reclusters: bool
     """False: the same at every repartition, so one is enough."""
 
-    def assign(self, evidence: Evidence, num_neurons: int, num_segments: int, num_shared: int, previous: np.ndarray | None, seed: int) -> np.ndarray:
+    def assign(
+        self, evidence: Evidence, num_neurons: int, num_segments: int, num_shared: int, previous: np.ndarray | None, seed: int
+    ) -> np.ndarray:
         """segment [N] int16, SHARED for num_shared of them, equal sizes; previous [N] is the partition so far, for a warm start."""
 
 
-def divide(features: np.ndarray, importance: np.ndarray, num_segments: int, num_shared: int, previous: np.ndarray | None, seed: int) -> np.ndarray:
+def divide(
+    features: np.ndarray, importance: np.ndarray, num_segments: int, num_shared: int, previous: np.ndarray | None, seed: int
+) -> np.ndarray:
     """The num_shared most important neurons into the shared segment, the rest by balanced k-means of their features [N, F]."""
     segment = np.full(len(features), SHARED, dtype=np.int16)
     rest = np.sort(np.argsort(-importance, kind="stable")[num_shared:])

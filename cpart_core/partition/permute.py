@@ -38,6 +38,10 @@ def reorder(layer: PartitionedFeedForward, order: Tensor, optimizer: torch.optim
     layer.neuron_id.copy_(layer.neuron_id[order])
     for name, axis in NEURON_AXIS.items():
         parameter: nn.Parameter = getattr(layer, name)
-        kept = [] if optimizer is None else [t for t in optimizer.state[parameter].values() if torch.is_tensor(t) and t.shape == parameter.shape]
+        kept = (
+            []
+            if optimizer is None
+            else [t for t in optimizer.state[parameter].values() if torch.is_tensor(t) and t.shape == parameter.shape]
+        )
         for tensor in [parameter.data, *kept]:
             tensor.copy_(tensor.index_select(axis, order))

@@ -41,7 +41,9 @@ def alone(monkeypatch: pytest.MonkeyPatch, folder: Path) -> list[tuple[str, dict
 
 def make_run(*, ended: str = "finish", snapshots: bool = True, checkpoint: bool = True, results: bool = True) -> Run:
     """A run of 2 layers, 24 neurons, 4 segments and 3 contexts, one of them with a hostile name, as is the run's own."""
-    settings = Settings().with_values({"num_layers": made.LAYERS, "num_neurons": made.NEURONS, "shared_neurons": 0, "num_segments": made.SEGMENTS, "steps": 100})
+    settings = Settings().with_values(
+        {"num_layers": made.LAYERS, "num_neurons": made.NEURONS, "shared_neurons": 0, "num_segments": made.SEGMENTS, "steps": 100}
+    )
     name = f"![x](http://evil/x) {made.HOSTILE}"
     new = create_run(settings, None, name, run_id=f"20260101-000000-{next(NUMBERS):04d}")
     write_info(new.folder, replace(new.info, contexts=made.CONTEXTS, vocabulary_size=512))

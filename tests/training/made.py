@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 import numpy as np
 
 from cpart_core.config import CorpusSettings, ModelSettings, PartitionSettings, Settings, TrainingSettings
@@ -24,7 +23,9 @@ def made_documents(documents: int = 12, words: int = 80, labelled: bool = True) 
 def made_corpus(labelled: bool = True) -> Corpus:
     from cpart_core.corpus.build import build_corpus
 
-    return build_corpus(made_documents(labelled=labelled), CorpusSettings(vocabulary_size=300, discovered_contexts=3, validation_share=0.25), seed=0)
+    return build_corpus(
+        made_documents(labelled=labelled), CorpusSettings(vocabulary_size=300, discovered_contexts=3, validation_share=0.25), seed=0
+    )
 
 
 def made_settings(**changes: object) -> Settings:
@@ -32,11 +33,28 @@ def made_settings(**changes: object) -> Settings:
     settings = Settings(
         corpus=CorpusSettings(vocabulary_size=300, discovered_contexts=3, validation_share=0.25),
         model=ModelSettings(
-            num_layers=2, width=32, num_heads=2, num_kv_heads=2, num_neurons=48, shared_neurons=0, num_segments=4, top_k=2, context_length=32, fusion_width=8
+            num_layers=2,
+            width=32,
+            num_heads=2,
+            num_kv_heads=2,
+            num_neurons=48,
+            shared_neurons=0,
+            num_segments=4,
+            top_k=2,
+            context_length=32,
+            fusion_width=8,
         ),
         partition=PartitionSettings(first_step=4, every=4, freeze_step=8, fusion_step=8, signature_every=1),
         training=TrainingSettings(
-            steps=16, batch_size=6, warmup_steps=2, evaluate_every=8, snapshot_every=8, checkpoint_every=5, precision="fp32", device="cpu", threads=1
+            steps=16,
+            batch_size=6,
+            warmup_steps=2,
+            evaluate_every=8,
+            snapshot_every=8,
+            checkpoint_every=5,
+            precision="fp32",
+            device="cpu",
+            threads=1,
         ),
     )
     return settings.with_values(dict(changes))

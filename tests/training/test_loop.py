@@ -47,7 +47,9 @@ def test_resume_equals_never_having_stopped(stop: int, changes: dict[str, object
             break
     second = Trainer(settings, corpus)
     second.restore(
-        {k: v.clone() for k, v in first.model.state_dict().items()}, {k: v.clone() for k, v in first.state_tensors().items()}, first.state_numbers()
+        {k: v.clone() for k, v in first.model.state_dict().items()},
+        {k: v.clone() for k, v in first.state_tensors().items()},
+        first.state_numbers(),
     )
     assert [comparable(r) for r in second] == records[stop:]
     for name, tensor in whole.model.state_dict().items():
@@ -127,7 +129,8 @@ def test_a_single_tokens_signature_is_its_removal() -> None:
 
 def test_learning_happens_and_segments_follow_planted_contexts() -> None:
     trainer = Trainer(
-        made_settings(steps=60, learning_rate=0.01, first_step=20, every=10, freeze_step=40, fusion_step=40, evaluate_every=60), made_corpus()
+        made_settings(steps=60, learning_rate=0.01, first_step=20, every=10, freeze_step=40, fusion_step=40, evaluate_every=60),
+        made_corpus(),
     )
     records = list(trainer)
     assert records[-1].evaluation.loss < 0.6 * records[0].evaluation.loss  # type: ignore[union-attr]
