@@ -79,6 +79,13 @@ class ModelSettings:
     )
     fusion_temperature: float = setting(1.0, "Temperature tau of the fusion softmax", low=0.01, high=100.0)
     fusion_width: int = setting(32, "Width of the fusion's queries and keys", low=1, high=1024, unit="numbers")
+    weight_scale: int = setting(
+        0,
+        "A segment counts this times its fusion weight; 0 = the number of segments. A carved model keeps the number of the one it was cut from",
+        low=0,
+        high=256,
+        unit="segments",
+    )
     rope_base: float = setting(10_000.0, "Base of the rotary position frequencies", low=10.0, high=1e8)
 
 

@@ -5,6 +5,7 @@ FFN(x) = sum_s w_s(x) W_down[:, s] (silu(W_gate[s] x) * W_up[s] x)   with w = S 
 Soft: every segment is computed, so uniform alpha IS the dense layer. Top-k: only the k segments with the greatest alpha are computed,
 at the same weights; the others count as w = 0. Rows are kept in the order shared segment, segment 0, segment 1, ...: a segment is one
 contiguous block, and moving a neuron means moving its row (partition/permute.py). `neuron_id` says which neuron a row holds.
+A carved model (model/carve.py) has fewer segments and keeps the S that it was trained with: weight_scale.
 """
 
 from __future__ import annotations
@@ -27,6 +28,16 @@ class HiddenListener(Protocol):
         """hidden [..., rows first_row..]; tokens: index of each among the B*T of this forward, None = all of them in order."""
 
 
+class Intervening(Protocol):
+    """Changes what this layer does (model/intervention.py)."""
+
+    def weights(self, alpha_BTS: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """(alpha, w, chosen segments or None where all are computed) instead of the layer's own."""
+
+    def activations(self, hidden: Tensor, first_row: int) -> Tensor:
+        """Hidden activations [..., rows first_row..] as they count."""
+
+
 PADDED_ROWS = 128
 
 
@@ -42,6 +53,7 @@ class PartitionedFeedForward(nn.Module):
         super().__init__()
         self.num_segments, self.top_k = settings.num_segments, settings.top_k
         self.num_shared = settings.shared_neurons
+        self.weight_scale = settings.weight_scale or settings.num_segments
         self.segment_size = (settings.num_neurons - settings.shared_neurons) // settings.num_segments
         self.execution = settings.execution
         self.w_gate = nn.Parameter(torch.empty(settings.num_neurons, settings.width))
@@ -53,6 +65,8 @@ class PartitionedFeedForward(nn.Module):
         self.fused = settings.execution != "dense"
         """False until the run's fusion_step: then every neuron counts fully, whatever alpha says."""
         self.listener: HiddenListener | None = None
+        self.intervention: Intervening | None = None
+        """Set only within `intervene(...)`; None, as always in training, costs nothing."""
         self.last_alpha: Tensor | None = None
         """[B, T, S] of the newest forward: losses on alpha and telemetry read it here."""
         self.last_weight: Tensor | None = None
@@ -65,11 +79,14 @@ class PartitionedFeedForward(nn.Module):
 
     def forward(self, x_BTD: Tensor, start_BT: Tensor | None = None, cache: LayerCache | None = None, read: int = 0) -> Tensor:
         alpha = self.fusion(x_BTD, start_BT, cache, read)
-        weight, chosen = self.weights(alpha)
+        if self.intervention is None:
+            weight, chosen = self.weights(alpha)
+        else:
+            alpha, weight, chosen = self.intervention.weights(alpha)
         self.last_alpha, self.last_weight = alpha, weight
-        if not self.fused:
+        if not self.fused and self.intervention is None:
             return self.block(x_BTD, slice(None))
-        if self.execution == "soft":
+        if not self.fused or self.execution == "soft":
             return self.soft(x_BTD, weight)
         return self.chosen_only(x_BTD, weight, chosen)
 
@@ -78,14 +95,16 @@ class PartitionedFeedForward(nn.Module):
         if not self.fused:
             return torch.ones_like(alpha_BTS), None
         if self.execution == "soft":
-            return alpha_BTS * self.num_segments, None
+            return alpha_BTS * self.weight_scale, None
         chosen = alpha_BTS.topk(self.top_k, dim=-1).indices
         mask = torch.zeros_like(alpha_BTS).scatter(-1, chosen, 1.0)
-        return alpha_BTS * mask * self.num_segments, chosen
+        return alpha_BTS * mask * self.weight_scale, chosen
 
     def activate(self, x: Tensor, rows: slice, tokens: Tensor | None = None) -> Tensor:
         """Hidden activations of some rows, [..., rows]."""
         hidden = F.silu(F.linear(x, self.w_gate[rows])) * F.linear(x, self.w_up[rows])
+        if self.intervention is not None:
+            hidden = self.intervention.activations(hidden, rows.start or 0)
         if self.listener is not None:
             self.listener.hidden(rows.start or 0, hidden, tokens)
         return hidden
@@ -112,14 +131,17 @@ class PartitionedFeedForward(nn.Module):
         x = x_BTD.reshape(B * T, D)
         weight = weight_BTS.view(B * T, -1)
         y = self.block(x, slice(0, self.num_shared)) if self.num_shared else None
+        k = chosen_BTk.shape[-1]
         order = chosen_BTk.reshape(-1).argsort(stable=True)
         counts = torch.bincount(chosen_BTk.reshape(-1), minlength=self.num_segments).tolist()
-        outputs, token_lists = [], (order // self.top_k).split(counts)
+        outputs, token_lists = [], (order // k).split(counts)
         blocks = zip(*(self.by_segment(w, axis) for w, axis in ((self.w_gate, 0), (self.w_up, 0), (self.w_down, 1))), strict=True)
         for s, ((gate, up, down), tokens) in enumerate(zip(blocks, token_lists, strict=True)):
             given = len(tokens)
             chosen_x = x.index_select(0, pad_tokens(tokens, x.device, gate.dtype))
             hidden = F.silu(F.linear(chosen_x, gate)) * F.linear(chosen_x, up)
+            if self.intervention is not None:
+                hidden = self.intervention.activations(hidden, self.num_shared + s * self.segment_size)
             scale = F.pad(weight[:, s].index_select(0, tokens), (0, len(chosen_x) - given))[:, None].to(hidden.dtype)
             if self.listener is not None:
                 real = hidden[:given]
@@ -129,7 +151,7 @@ class PartitionedFeedForward(nn.Module):
         output = torch.cat(outputs)
         if y is None:
             y = output.new_zeros(B * T, D)
-        return y.index_add(0, order // self.top_k, output.to(y.dtype)).view(B, T, D)
+        return y.index_add(0, order // k, output.to(y.dtype)).view(B, T, D)
 
     def by_segment(self, weight: Tensor, axis: int) -> tuple[Tensor, ...]:
         """The rows (axis 0) or columns (axis 1) of each segment. One cast and one unbind for all, so that backward is one copy, not S."""
