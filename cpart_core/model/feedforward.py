@@ -5,6 +5,7 @@ FFN(x) = sum_s w_s(x) W_down[:, s] (silu(W_gate[s] x) * W_up[s] x)   with w = S 
 Soft: every segment is computed, so uniform alpha IS the dense layer. Top-k: only the k segments with the greatest alpha are computed,
 at the same weights; the others count as w = 0. Rows are kept in the order shared segment, segment 0, segment 1, ...: a segment is one
 contiguous block, and moving a neuron means moving its row (partition/permute.py). `neuron_id` says which neuron a row holds.
+A carved model (model/carve.py) has fewer segments and keeps the S that it was trained with: weight_scale.
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ class PartitionedFeedForward(nn.Module):
         super().__init__()
         self.num_segments, self.top_k = settings.num_segments, settings.top_k
         self.num_shared = settings.shared_neurons
+        self.weight_scale = settings.weight_scale or settings.num_segments
         self.segment_size = (settings.num_neurons - settings.shared_neurons) // settings.num_segments
         self.execution = settings.execution
         self.w_gate = nn.Parameter(torch.empty(settings.num_neurons, settings.width))
@@ -93,10 +95,10 @@ class PartitionedFeedForward(nn.Module):
         if not self.fused:
             return torch.ones_like(alpha_BTS), None
         if self.execution == "soft":
-            return alpha_BTS * self.num_segments, None
+            return alpha_BTS * self.weight_scale, None
         chosen = alpha_BTS.topk(self.top_k, dim=-1).indices
         mask = torch.zeros_like(alpha_BTS).scatter(-1, chosen, 1.0)
-        return alpha_BTS * mask * self.num_segments, chosen
+        return alpha_BTS * mask * self.weight_scale, chosen
 
     def activate(self, x: Tensor, rows: slice, tokens: Tensor | None = None) -> Tensor:
         """Hidden activations of some rows, [..., rows]."""

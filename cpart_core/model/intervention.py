@@ -127,7 +127,7 @@ class LayerIntervention:
             return alpha_BTS, torch.ones_like(alpha_BTS) * self.factor_S, None
         alpha = renormalised(alpha_BTS, self.forbidden) if self.forbidden.any() else alpha_BTS
         strength = torch.where(self.forced, alpha.amax(dim=-1, keepdim=True), alpha)
-        weight = strength * layer.num_segments
+        weight = strength * layer.weight_scale
         if layer.execution == "soft":
             return alpha, weight * self.factor_S, None
         rank = alpha.masked_fill(self.forced, torch.inf).masked_fill(self.forbidden, -torch.inf)
