@@ -23,6 +23,19 @@ NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 
 
 @dataclass(frozen=True)
+class Carving:
+    """Where a carved run is cut from."""
+
+    run: str
+    """Id of the run it was cut from."""
+    step: int
+    context: str
+    """What the segments were chosen for: a context's name; empty = a person's text."""
+    kept: tuple[tuple[int, ...], ...]
+    """[L][K] the kept segments of each layer, by their numbers in that run."""
+
+
+@dataclass(frozen=True)
 class RunInfo:
     """The identity of a run. `contexts` to `num_parameters` are empty or 0 until the corpus is built."""
 
@@ -47,6 +60,8 @@ class RunInfo:
     """What differs from it: dense, random, router, oracle; empty = not a twin."""
     command: str = ""
     """The command line that makes the same run again."""
+    carved: Carving | None = None
+    """Set for a run that was carved, not trained."""
 
     def to_json(self) -> str:
         return json.dumps({"format": FORMAT, **asdict(self)}, indent=2) + "\n"
@@ -60,6 +75,7 @@ class RunInfo:
             raise ValueError(f"{INFO} is not valid JSON: {error}") from None
         if not isinstance(data, dict) or data.pop("format", None) != FORMAT:
             raise ValueError(f"{INFO} is not a run of format {FORMAT}.")
+        data.setdefault("carved", None)  # run.json of before there was carving
         missing = sorted({item.name for item in fields(cls)} - set(data))
         unknown = sorted(set(data) - {item.name for item in fields(cls)})
         if missing or unknown:
@@ -77,6 +93,8 @@ def typed(name: str, value: Any, wanted: Any) -> Any:
     """A JSON value as the type of its field in RunInfo, or ValueError."""
     if wanted is Settings:
         return settings_from_dict(value).check()
+    if name == "carved":
+        return None if value is None else carving(value)
     plain = get_origin(wanted) or wanted
     if plain is tuple and isinstance(value, list) and all(isinstance(entry, str) for entry in value):
         return tuple(value)
@@ -85,6 +103,21 @@ def typed(name: str, value: Any, wanted: Any) -> Any:
     if plain in (str, bool, int) and type(value) is plain and not (plain is int and value < 0):
         return value
     raise ValueError(f"{INFO}: {name} is {str(value)[:80]!r}, which is not a {plain.__name__}.")
+
+
+def carving(value: Any) -> Carving:
+    """`carved` of run.json, or ValueError."""
+    try:
+        kept = tuple(tuple(segment for segment in layer) for layer in value["kept"])
+        found = Carving(value["run"], value["step"], value["context"], kept)
+        sound = set(value) == {item.name for item in fields(Carving)} and bool(NAME_PATTERN.fullmatch(found.run))
+        sound = sound and type(found.step) is int and found.step >= 0 and type(found.context) is str
+        sound = sound and all(type(segment) is int and segment >= 0 for layer in kept for segment in layer)
+    except (TypeError, KeyError, AttributeError):
+        sound = False
+    if not sound:
+        raise ValueError(f"{INFO}: carved is {str(value)[:80]!r}, which does not say what was kept of which run.")
+    return found
 
 
 def clean_name(name: str) -> str:

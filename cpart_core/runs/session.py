@@ -76,6 +76,8 @@ def run_training(
     """
     if run.read_only:
         raise ValueError(f"Run {run.id} is a sample and is only for looking at; train a run of your own.")
+    if run.info.carved is not None:
+        raise ValueError(f"Run {run.id} was carved from run {run.info.carved.run} and has no training to go on with; resume that one.")
     with RunLock(run.folder), RecordWriter(run.folder) as writer, closing(Commands(run.folder)) as commands:
         orders = Orders(commands.take)
         with stop_on_signals(orders):

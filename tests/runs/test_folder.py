@@ -11,7 +11,7 @@ import pytest
 from cpart_core.runs.control import RunLock
 from cpart_core.runs.database import DATABASE
 from cpart_core.runs.folder import delete_run, list_runs, new_run_id, open_run, rename_run
-from cpart_core.runs.info import RunInfo, clean_name
+from cpart_core.runs.info import Carving, RunInfo, clean_name
 from cpart_core.runs.records import RecordWriter
 from tests.runs.made import make_record, make_run
 
@@ -114,8 +114,14 @@ def test_a_damaged_run_is_listed_with_the_reason(root, file, content):
 
 def test_info_comes_back_and_every_wrong_field_is_refused(root):
     info = replace(make_run(root).info, versions={"torch": "2.13"}, twin_of="20260102-030405-abcd", twin_kind="dense", discovered=True)
+    info = replace(info, carved=Carving("20260101-000000-abcd", 10, "sums", ((0, 2), (1, 3))))
     assert RunInfo.from_json(info.to_json()) == info
     data = json.loads(info.to_json())
+    assert RunInfo.from_json(json.dumps({name: value for name, value in data.items() if name != "carved"})).carved is None
+    for part in data["carved"]:
+        with pytest.raises(ValueError):
+            RunInfo.from_json(json.dumps({**data, "carved": {**data["carved"], part: -1}}))
+    del data["carved"]
     for name in data:
         for wrong in (None, 1.5, [1], {"a": 1}, -1, "../x" if name in ("id", "twin_kind") else b"".hex() or [None]):
             with pytest.raises(ValueError):
