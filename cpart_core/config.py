@@ -39,7 +39,9 @@ class CorpusSettings:
         choices=("builtin", "file", "folder", "dataset"),
         advanced=False,
     )
-    path: str = setting("", "The file, the folder (one subfolder a context), or the dataset's name or local path; empty for builtin", advanced=False)
+    path: str = setting(
+        "", "The file, the folder (one subfolder a context), or the dataset's name or local path; empty for builtin", advanced=False
+    )
     contexts: tuple[str, ...] = setting((), "Names of the contexts to use; empty = all", advanced=False)
     text_column: str = setting("text", "Column of a CSV, JSONL or dataset that holds the text")
     context_column: str = setting("context", "Column that holds the context; without it contexts are discovered")
@@ -57,10 +59,14 @@ class ModelSettings:
     width: int = setting(128, "Width of the residual stream", low=16, high=8192, unit="numbers", advanced=False)
     num_heads: int = setting(4, "Attention heads", low=1, high=128, unit="heads")
     num_kv_heads: int = setting(4, "Key and value heads; fewer than heads = grouped-query attention", low=1, high=128, unit="heads")
-    num_neurons: int = setting(512, "Neurons of each feed-forward layer, shared ones included", low=8, high=65_536, unit="neurons", advanced=False)
+    num_neurons: int = setting(
+        512, "Neurons of each feed-forward layer, shared ones included", low=8, high=65_536, unit="neurons", advanced=False
+    )
     context_length: int = setting(128, "Longest input", low=8, high=8192, unit="tokens")
     num_segments: int = setting(8, "Segments of each layer, not counting the shared one", low=1, high=256, unit="segments", advanced=False)
-    shared_neurons: int = setting(128, "Neurons of the shared segment, whose weight is always 1; 0 = no shared segment", low=0, high=32_768, unit="neurons")
+    shared_neurons: int = setting(
+        128, "Neurons of the shared segment, whose weight is always 1; 0 = no shared segment", low=0, high=32_768, unit="neurons"
+    )
     execution: str = setting(
         "topk",
         "What is computed: every neuron at weight 1 (dense), all segments weighted (soft), or only the chosen segments (topk)",
@@ -70,12 +76,16 @@ class ModelSettings:
     top_k: int = setting(2, "Segments computed for each token when the execution is topk", low=1, high=256, unit="segments", advanced=False)
     fusion: str = setting(
         "attention",
-        "How fusion weights are made: the same for all, attention over learned keys, or a frozen random router",
-        choices=("uniform", "attention", "random"),
+        "How fusion weights are made: the same for all, attention over learned keys, a frozen random router, or the true context "
+        "(oracle: a control that reads the labels and cannot generate)",
+        choices=("uniform", "attention", "random", "oracle"),
         advanced=False,
     )
     pooling: str = setting(
-        "document", "What fusion looks at: the token's hidden state, or its causal mean over the document so far", choices=("token", "document"), advanced=False
+        "document",
+        "What fusion looks at: the token's hidden state, or its causal mean over the document so far",
+        choices=("token", "document"),
+        advanced=False,
     )
     fusion_temperature: float = setting(1.0, "Temperature tau of the fusion softmax", low=0.01, high=100.0)
     fusion_width: int = setting(32, "Width of the fusion's queries and keys", low=1, high=1024, unit="numbers")
@@ -103,13 +113,21 @@ class PartitionSettings:
     every: int = setting(50, "Steps between repartitions; 0 = never after the first", low=0, high=10_000_000, unit="steps")
     freeze_step: int = setting(200, "Step after which segments no longer change", low=0, high=10_000_000, unit="steps")
     fusion_step: int = setting(
-        200, "Step from which fusion weights are applied and top-k begins; before it every neuron counts fully", low=0, high=10_000_000, unit="steps"
+        200,
+        "Step from which fusion weights are applied and top-k begins; before it every neuron counts fully",
+        low=0,
+        high=10_000_000,
+        unit="steps",
     )
     signature_every: int = setting(8, "Steps between two measurements of the signatures", low=1, high=10_000, unit="steps")
     signature_decay: float = setting(0.9, "Share of the old signature kept at each measurement; 0 = only the newest", low=0.0, high=0.999)
-    affinity_weight: float = setting(0.1, "Pull of the fusion weights towards the segments' share of the context's signature; 0 = off", low=0.0, high=10.0)
+    affinity_weight: float = setting(
+        0.1, "Pull of the fusion weights towards the segments' share of the context's signature; 0 = off", low=0.0, high=10.0
+    )
     affinity_sharpness: float = setting(2.0, "Power to which the share is raised before it is a target; 1 = as it is", low=0.1, high=32.0)
-    balance: str = setting("off", "Load balancing: off, over each batch, or over a running mean of batches (global)", choices=("off", "batch", "global"))
+    balance: str = setting(
+        "off", "Load balancing: off, over each batch, or over a running mean of batches (global)", choices=("off", "batch", "global")
+    )
     balance_weight: float = setting(0.01, "Weight of the load-balancing loss; used where balance is not off", low=0.0, high=10.0)
 
 
@@ -126,7 +144,9 @@ class TrainingSettings:
     beta1: float = setting(0.9, "AdamW's first decay", low=0.0, high=0.9999)
     beta2: float = setting(0.95, "AdamW's second decay", low=0.0, high=0.99999)
     gradient_clip: float = setting(1.0, "Largest gradient norm; 0 = no clipping", low=0.0, high=1000.0)
-    precision: str = setting("auto", "Number format of the products: auto takes bf16 where the hardware multiplies it faster", choices=("auto", "fp32", "bf16"))
+    precision: str = setting(
+        "auto", "Number format of the products: auto takes bf16 where the hardware multiplies it faster", choices=("auto", "fp32", "bf16")
+    )
     device: str = setting("auto", "auto takes the GPU where there is one", choices=("auto", "cpu", "cuda"))
     threads: int = setting(0, "CPU threads; 0 = all cores but one, so that the page stays alive", low=0, high=1024, unit="threads")
     seed: int = setting(0, "Seed of weights, batches and clustering", low=0, high=2**31 - 1, advanced=False)

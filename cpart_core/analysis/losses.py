@@ -29,8 +29,9 @@ def report_losses(source: Source, corpus: Corpus, seed: int, progress: Progress 
     for number, batch in enumerate(batches):
         progress(number / len(batches), f"Batch {number + 1} of {len(batches)} of the validation text")
         targets = torch.from_numpy(batch.ids[:, 1:])
+        start, told = (torch.from_numpy(part[:, :-1]).long() for part in (batch.start, batch.context))
         with torch.no_grad():
-            logits = source.model(torch.from_numpy(batch.ids[:, :-1]), torch.from_numpy(batch.start[:, :-1]).long())
+            logits = source.model(torch.from_numpy(batch.ids[:, :-1]), start, context_BT=told)
         loss = token_losses(logits, targets).flatten().double().numpy()
         hit = (logits.argmax(dim=-1) == targets).flatten().numpy()
         context = batch.context[:, :-1].reshape(-1).astype(np.int64)

@@ -86,8 +86,9 @@ def read_passages(
         some = rows[first : first + ROWS_AT_ONCE]
         ids = torch.from_numpy(np.stack([batches[number].ids[row, :-1] for number, row in some]))
         start = torch.from_numpy(np.stack([batches[number].start[row, :-1] for number, row in some])).long()
+        told = torch.from_numpy(np.stack([batches[number].context[row, :-1] for number, row in some])).long()
         with torch.no_grad():
-            source.model(ids, start)
+            source.model(ids, start, context_BT=told)
         read = torch.stack([layer.last_alpha for layer in source.model.feedforwards() if layer.last_alpha is not None]).float().numpy()
         alpha.update({place: read[:, index] for index, place in enumerate(some)})
 

@@ -91,7 +91,8 @@ def read_batch(source: Source, batch: Batch, by_context: ContextSums, by_token: 
     by_context.tokens += one_hot.sum(axis=1).astype(np.int64)
     alphas = []
     with torch.no_grad(), capture(source.model) as layers:
-        source.model(ids, torch.from_numpy(batch.start[:, :-1]).long())
+        start, told = (torch.from_numpy(part[:, :-1]).long() for part in (batch.start, batch.context))
+        source.model(ids, start, context_BT=told)
         for number, item in enumerate(layers):
             hidden = item.hidden
             alpha, weight = item.alpha.float(), item.weight.float()

@@ -45,16 +45,22 @@ class Decoder(nn.Module):
         self.sin: Tensor
         initialise(self, seed)
 
-    def forward(self, ids_BT: Tensor, start_BT: Tensor | None = None, cache: Cache | None = None) -> Tensor:
+    def forward(
+        self, ids_BT: Tensor, start_BT: Tensor | None = None, cache: Cache | None = None, context_BT: Tensor | None = None
+    ) -> Tensor:
         """start_BT: position at which each token's document begins (None: one document a row); it bounds document pooling.
 
-        With a cache the row continues the document read so far; start_BT must then be None. Raises ValueError past context_length.
+        With a cache the row continues the document read so far; start_BT must then be None. context_BT (-1 unknown) is read by the oracle
+        fusion alone, which cannot do without. Raises ValueError past context_length, and for an oracle that is told nothing.
         """
         read = 0 if cache is None else cache.length
         T = ids_BT.shape[1]
         if read + T > self.settings.context_length:
             raise ValueError(f"The text is {read + T} tokens long; this model reads at most {self.settings.context_length}.")
         assert cache is None or start_BT is None, "a cache holds one document a row"
+        if self.settings.fusion == "oracle":
+            for feedforward in self.feedforwards():
+                feedforward.fusion.tell(context_BT)  # type: ignore[operator]
         x_BTD = F.embedding(ids_BT, self.embedding)
         cos_Td, sin_Td = self.cos[read : read + T], self.sin[read : read + T]
         for number, layer in enumerate(self.layers):

@@ -78,7 +78,10 @@ class PartitionedFeedForward(nn.Module):
         return torch.where(rows < self.num_shared, -1, (rows - self.num_shared) // self.segment_size)
 
     def forward(self, x_BTD: Tensor, start_BT: Tensor | None = None, cache: LayerCache | None = None, read: int = 0) -> Tensor:
-        alpha = self.fusion(x_BTD, start_BT, cache, read)
+        if self.execution == "dense":  # every neuron counts fully, so the baseline does not pay for weights that nothing reads
+            alpha = x_BTD.new_full((*x_BTD.shape[:2], self.num_segments), 1.0 / self.num_segments, dtype=torch.float32)
+        else:
+            alpha = self.fusion(x_BTD, start_BT, cache, read)
         if self.intervention is None:
             weight, chosen = self.weights(alpha)
         else:

@@ -77,4 +77,44 @@ class RandomFusion(AttentionFusion):
         self.requires_grad_(False)
 
 
-FUSIONS: dict[str, type[nn.Module]] = {"uniform": UniformFusion, "attention": AttentionFusion, "random": RandomFusion}
+MOST_CONTEXTS = 256
+"""Rows of the oracle's table; as many contexts as a corpus may have."""
+
+
+class OracleFusion(nn.Module):
+    """The true context chooses: the control that says what perfect routing by context would be worth.
+
+    alpha is the row of the token's context in a table that training makes of the gradient affinities of contexts and segments; a token of
+    unknown context (-1) weighs all alike. The label is that of the whole document, so this is no model for text of unknown context.
+    """
+
+    def __init__(self, settings: ModelSettings) -> None:
+        super().__init__()
+        self.register_buffer("table", torch.full((MOST_CONTEXTS + 1, settings.num_segments), 1.0 / settings.num_segments))
+        self.table: Tensor
+        self.context_BT: Tensor | None = None
+
+    def tell(self, context_BT: Tensor | None) -> None:
+        """Contexts of the tokens of the next forward. Raises ValueError without them."""
+        if context_BT is None:
+            raise ValueError(
+                "This model's fusion is the oracle: it is told the true context of every token, which only labelled text of its corpus has. "
+                "It cannot read or continue other text; choose a run whose fusion is attention."
+            )
+        self.context_BT = context_BT
+
+    def take_affinity(self, target_CS: Tensor) -> None:
+        """Fill the table: a row of fusion weights for each context."""
+        self.table[: len(target_CS)] = target_CS
+
+    def forward(self, x_BTD: Tensor, start_BT: Tensor | None, cache: LayerCache | None = None, read: int = 0) -> Tensor:
+        assert self.context_BT is not None, "Decoder.forward tells the context first"
+        return self.table[torch.where(self.context_BT < 0, MOST_CONTEXTS, self.context_BT)]
+
+
+FUSIONS: dict[str, type[nn.Module]] = {
+    "uniform": UniformFusion,
+    "attention": AttentionFusion,
+    "random": RandomFusion,
+    "oracle": OracleFusion,
+}

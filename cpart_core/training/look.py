@@ -36,7 +36,7 @@ def look(model: Decoder, rows: Sequence[Batch], num_contexts: int, device: torch
         ids = torch.from_numpy(batch.ids).to(device)
         start = torch.from_numpy(batch.start[:, :-1].astype(np.int64)).to(device)
         context = torch.from_numpy(batch.context[:, :-1].astype(np.int64)).to(device)
-        losses.append(token_losses(model(ids[:, :-1], start), ids[:, 1:]).flatten())
+        losses.append(token_losses(model(ids[:, :-1], start, context_BT=context), ids[:, 1:]).flatten())
         contexts.append(context.flatten())
         group = torch.where(contexts[-1] < 0, num_contexts, contexts[-1])
         for number, layer in enumerate(model.feedforwards()):

@@ -145,13 +145,13 @@ class Trainer:
     def forward(self, ids: Tensor, start: Tensor, context: Tensor) -> tuple[Tensor, Tensor, float, float]:
         """(token losses, total loss with its pulls, affinity loss, balance loss)."""
         with autocast(self.device, self.precision):
-            logits = self.model(ids[:, :-1], start)
+            logits = self.model(ids[:, :-1], start, context_BT=context)
         losses = token_losses(logits, ids[:, 1:])
         total = losses.mean()
         affinity = balance = 0.0
         alphas = [layer.last_alpha for layer in self.model.feedforwards() if layer.last_alpha is not None]
         settings = self.settings.partition
-        if self.targets is not None and settings.affinity_weight:
+        if self.targets is not None and settings.affinity_weight and self.learns_fusion:
             pull = affinity_loss(alphas, self.targets, context)
             total, affinity = total + settings.affinity_weight * pull, float(pull.detach())
         if settings.balance != "off" and self.learns_fusion and self.step >= settings.fusion_step:
@@ -190,6 +190,9 @@ class Trainer:
         new = make_partition(method, evidence, old, self.settings.model.shared_neurons, first, seed)
         apply_partition(self.model, new, self.optimizer)
         self.targets = self.affinity_of(new)
+        if self.settings.model.fusion == "oracle" and self.targets is not None:
+            for layer, target in zip(self.model.feedforwards(), self.targets, strict=True):
+                layer.fusion.take_affinity(target)  # type: ignore[operator]
         moved = np.full(len(new.segment_of), np.nan) if first else churn(new.segment_of, old.segment_of)
         frozen = is_frozen(self.step, self.settings.partition)
         return discovery, PartitionChange(moved, time.perf_counter() - began, frozen)
@@ -214,8 +217,9 @@ class Trainer:
         return found
 
     def affinity_of(self, partition: Partition) -> Tensor | None:
-        """[L, C, S] the pull's targets, or None when nothing is pulled."""
-        if not (self.settings.partition.affinity_weight and self.learns_fusion):
+        """[L, C, S] what fusion weights are pulled to, or what the oracle takes them from; None when nothing asks for it."""
+        pulled = self.settings.partition.affinity_weight and self.learns_fusion
+        if not (pulled or self.settings.model.fusion == "oracle"):
             return None
         signature = torch.from_numpy(self.signatures.mean()).to(self.device)
         segment = torch.from_numpy(partition.segment_of.astype(np.int64)).to(self.device)
@@ -272,7 +276,7 @@ class Trainer:
 
     def state_tensors(self) -> dict[str, Tensor]:
         """Everything but the weights that later steps depend on, as tensors."""
-        names = {parameter: name for name, parameter in self.model.named_parameters()}
+        names: dict[Tensor, str] = {parameter: name for name, parameter in self.model.named_parameters()}
         tensors = {
             f"optimizer.{names[parameter]}.{key}": value
             for parameter, state in self.optimizer.state.items()

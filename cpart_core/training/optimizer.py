@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
+from torch import nn
 
 from cpart_core.config import TrainingSettings
 from cpart_core.model.decoder import Decoder
@@ -12,7 +13,8 @@ from cpart_core.model.decoder import Decoder
 
 def make_optimizer(model: Decoder, settings: TrainingSettings) -> torch.optim.AdamW:
     """Norms, embedding and fusion keys are not decayed; a frozen router is not optimised at all."""
-    decayed, plain = [], []
+    decayed: list[nn.Parameter] = []
+    plain: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             (plain if parameter.dim() < 2 or name == "embedding" or name.endswith("keys") else decayed).append(parameter)

@@ -43,8 +43,9 @@ def measure_documents(model: Decoder, rows: Iterable[Batch], num_documents: int,
         ids = torch.from_numpy(batch.ids).to(device)
         start = torch.from_numpy(batch.start[:, :-1].astype(np.int64)).to(device)
         document = torch.from_numpy(batch.document[:, :-1].astype(np.int64)).to(device)
+        context = torch.from_numpy(batch.context[:, :-1].astype(np.int64)).to(device)
         with sums.measure(model, document):
-            losses = token_losses(model(ids[:, :-1], start), ids[:, 1:])
+            losses = token_losses(model(ids[:, :-1], start, context_BT=context), ids[:, 1:])
             loss = (losses * (document >= 0)).mean()  # padding has no document and no loss
             # Gradients of activations only: asking for the embedding's gradient runs the whole backward pass and leaves .grad alone.
             torch.autograd.grad(loss, [model.embedding])
@@ -54,9 +55,9 @@ def measure_documents(model: Decoder, rows: Iterable[Batch], num_documents: int,
 def measure_activations(model: Decoder, batch: Batch, most_tokens: int, device: torch.device) -> list[np.ndarray]:
     """For each layer a [N, K] of at most most_tokens tokens, rows by neuron number."""
     ids = torch.from_numpy(batch.ids[:, :-1]).to(device)
-    start = torch.from_numpy(batch.start[:, :-1].astype(np.int64)).to(device)
+    start, context = (torch.from_numpy(part[:, :-1].astype(np.int64)).to(device) for part in (batch.start, batch.context))
     with torch.no_grad(), capture(model) as layers:
-        model(ids, start)
+        model(ids, start, context_BT=context)
         result = []
         for item in layers:
             hidden = item.hidden.flatten(0, 1)

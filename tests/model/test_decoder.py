@@ -52,6 +52,25 @@ def test_document_pooling_starts_anew_at_each_document() -> None:
     assert torch.allclose(together[:, 5:], fusion(x[:, 5:], None), atol=1e-6)
 
 
+def test_the_oracle_is_its_table_and_reads_nothing_without_labels() -> None:
+    model = tiny(execution="topk", fusion="oracle")
+    table = torch.zeros(3, 8).scatter(1, torch.tensor([[5, 2], [0, 1], [7, 3]]), torch.tensor([[0.8, 0.2]] * 3))
+    for layer in model.feedforwards():
+        layer.fusion.take_affinity(table)
+    context = torch.tensor([[0] * 24, [2] * 12 + [-1] * 12])
+    logits = model(some_ids(), context_BT=context)
+    alpha = model.feedforwards()[0].last_alpha
+    torch.testing.assert_close(alpha[0], table[0].expand(24, 8))
+    torch.testing.assert_close(alpha[1], torch.cat([table[2].expand(12, 8), torch.full((12, 8), 1 / 8)]))
+    changed = some_ids().clone()
+    changed[:, 12:] = 49
+    torch.testing.assert_close(model(changed, context_BT=context)[:, :12], logits[:, :12])
+    with pytest.raises(ValueError, match="oracle"):
+        model(some_ids())
+    with pytest.raises(ValueError, match="choose a run whose fusion is attention"):
+        list(generate(model, [1, 2], max_tokens=3))
+
+
 @pytest.mark.parametrize("shared", [0, 8])
 def test_uniform_fusion_is_the_dense_layer(shared: int) -> None:
     settings = {"num_neurons": 64 + shared, "shared_neurons": shared, "fusion": "uniform"}

@@ -142,6 +142,16 @@ def test_learning_happens_and_segments_follow_planted_contexts() -> None:
     np.testing.assert_allclose(shot.chosen_share.sum(axis=2), 2.0, rtol=1e-4)
 
 
+def test_an_oracle_sends_each_context_to_the_segments_of_its_neurons() -> None:
+    trainer = Trainer(made_settings(fusion="oracle", steps=12, affinity_weight=0.0), made_corpus())
+    records = list(trainer)
+    assert records[-1].affinity_loss == 0.0
+    shot = records[-1].snapshot
+    assert shot is not None and trainer.targets is not None
+    np.testing.assert_allclose(shot.fusion_mass, trainer.targets.numpy(), rtol=1e-4)
+    np.testing.assert_allclose(np.sort(shot.chosen_share, axis=2)[:, :, -2:], 1.0)
+
+
 def test_contexts_without_labels_are_discovered() -> None:
     corpus = made_corpus(labelled=False)
     trainer = Trainer(made_settings(steps=30, first_step=24, every=0, freeze_step=24, fusion_step=26), corpus)
