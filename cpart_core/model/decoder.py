@@ -61,10 +61,14 @@ class Decoder(nn.Module):
         if self.settings.fusion == "oracle":
             for feedforward in self.feedforwards():
                 feedforward.fusion.tell(context_BT)  # type: ignore[operator]
-        x_BTD = F.embedding(ids_BT, self.embedding)
+        return self.read_on(F.embedding(ids_BT, self.embedding), 0, start_BT, cache)
+
+    def read_on(self, x_BTD: Tensor, first: int, start_BT: Tensor | None = None, cache: Cache | None = None) -> Tensor:
+        """Logits from the residual stream before layer `first`; forward's second half, and the way to go on from a changed stream."""
+        read, T = 0 if cache is None else cache.length, x_BTD.shape[1]
         cos_Td, sin_Td = self.cos[read : read + T], self.sin[read : read + T]
-        for number, layer in enumerate(self.layers):
-            x_BTD = layer(x_BTD, cos_Td, sin_Td, start_BT, None if cache is None else cache.layers[number], read)
+        for number in range(first, len(self.layers)):
+            x_BTD = self.layers[number](x_BTD, cos_Td, sin_Td, start_BT, None if cache is None else cache.layers[number], read)
         if cache is not None:
             cache.length += T
         return F.linear(self.norm(x_BTD), self.embedding)

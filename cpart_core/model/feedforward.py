@@ -82,6 +82,10 @@ class PartitionedFeedForward(nn.Module):
             alpha = x_BTD.new_full((*x_BTD.shape[:2], self.num_segments), 1.0 / self.num_segments, dtype=torch.float32)
         else:
             alpha = self.fusion(x_BTD, start_BT, cache, read)
+        return self.summed(x_BTD, alpha)
+
+    def summed(self, x_BTD: Tensor, alpha: Tensor) -> Tensor:
+        """The segments' outputs, summed as alpha [B, T, S] and the execution say."""
         if self.intervention is None:
             weight, chosen = self.weights(alpha)
         else:

@@ -65,8 +65,12 @@ class AttentionFusion(nn.Module):
             query = F.linear(x_BTD.float(), self.w_query)
             if self.pooled:
                 query = causal_mean(query, start_BT, cache, read)
-            query = F.rms_norm(query, query.shape[-1:])
-            return (F.linear(query, self.keys) * self.scale).softmax(dim=-1)
+            return self.compare(query)
+
+    def compare(self, query_BTF: Tensor) -> Tensor:
+        """Queries (pooled where fusion pools) with the keys: alpha [B, T, S]."""
+        query_BTF = F.rms_norm(query_BTF, query_BTF.shape[-1:])
+        return (F.linear(query_BTF, self.keys) * self.scale).softmax(dim=-1)
 
 
 class RandomFusion(AttentionFusion):

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from cpart_core.model.decoder import Decoder
-from cpart_core.model.feedforward import PartitionedFeedForward
+from cpart_core.model.feedforward import Intervening, PartitionedFeedForward
 
 KINDS = ("ablate", "force", "forbid", "scale")
 SHARED = -1
@@ -56,7 +56,7 @@ def intervene(model: Decoder, changes: Sequence[Intervention | NeuronAblation]) 
         if not 0 <= change.layer < len(layers):
             raise ValueError(f"There is no layer {change.layer}; this model has layers 0 to {len(layers) - 1}.")
     before = [layer.intervention for layer in layers]
-    made: list[LayerIntervention | None] = []
+    made: list[Intervening | None] = []
     for number, (layer, outer) in enumerate(zip(layers, before, strict=True)):
         mine = [change for change in changes if change.layer == number]
         assert outer is None or isinstance(outer, LayerIntervention)
