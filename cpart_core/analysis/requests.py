@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cpart_core.analysis.progress import Progress, silent
-from cpart_core.analysis.results import DocumentMap, LossReport, NeuronMap, SegmentProfiles, Trace
+from cpart_core.analysis.results import DocumentMap, LossReport, NeuronMap, SegmentProfiles, Specialization, Stability, Trace
 from cpart_core.analysis.source import Sources
 from cpart_core.runs.folder import Run, open_run
 
@@ -77,6 +77,19 @@ def answer_document_map(run: Run, values: Values, sources: Sources, progress: Pr
     return map_documents(sources.source(run, values["step"]), sources.corpus(run), values["method"], values["seed"], progress)
 
 
+def answer_specialization(run: Run, values: Values, sources: Sources, progress: Progress) -> Specialization:
+    from cpart_core.analysis.specialization import measure_specialization
+
+    progress(0.0, "Loading the model")
+    return measure_specialization(sources.source(run, values["step"]), sources.corpus(run), values["seed"], progress)
+
+
+def answer_stability(run: Run, values: Values, sources: Sources, progress: Progress) -> Stability:
+    from cpart_core.analysis.stability import measure_stability
+
+    return measure_stability([open_run(run_id) for run_id in values["runs"]], values["steps"], values["seed"], progress)
+
+
 REQUESTS: tuple[Request, ...] = (
     Request("profiles", answer_profiles, SegmentProfiles, {"step": int}),
     Request("losses", answer_losses, LossReport, {"step": int}),
@@ -89,6 +102,8 @@ REQUESTS: tuple[Request, ...] = (
     ),
     Request("neuron_map", answer_neuron_map, NeuronMap, {"method": str, "layer": int, "seed": int}, needs_torch=False),
     Request("document_map", answer_document_map, DocumentMap, {"step": int, "method": str, "seed": int}),
+    Request("specialization", answer_specialization, Specialization, {"step": int, "seed": int}),
+    Request("stability", answer_stability, Stability, {"runs": list, "steps": list, "seed": int}, needs_torch=False),
 )
 
 

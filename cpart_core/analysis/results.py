@@ -286,7 +286,7 @@ class Stability:
     runs: tuple[str, ...]
     """R runs, `run` first."""
     steps: tuple[int, ...]
-    """[R] the newest snapshot of each."""
+    """[R] the snapshot of each."""
     seeds: tuple[int, ...]
     """[R] training seed of each."""
     contexts: tuple[str, ...]

@@ -15,7 +15,7 @@ from typing import Any, get_args, get_origin
 
 import numpy as np
 
-from cpart_core.analysis.results import DocumentMap, Flow, LossReport, NeuronMap, SegmentProfiles, Trace
+from cpart_core.analysis.results import DocumentMap, Flow, LossReport, NeuronMap, Saturation, SegmentProfiles, Specialization, Stability, Trace
 from cpart_core.config import types_of
 from cpart_core.runs.arrays import load_arrays, save_arrays
 
@@ -27,6 +27,9 @@ RESULT_TYPES: dict[str, type] = {
     "neuron_map": NeuronMap,
     "document_map": DocumentMap,
     "flow": Flow,
+    "specialization": Specialization,
+    "saturation": Saturation,
+    "stability": Stability,
 }
 """What each request is answered with. A new result: its dataclass in analysis/results.py and one line here."""
 

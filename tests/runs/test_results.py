@@ -27,7 +27,7 @@ def test_every_result_comes_back_exactly(tmp_path, name):
 
 def test_every_result_of_the_analysis_can_be_stored():
     known = {kind for kind in vars(results).values() if isinstance(kind, type) and kind.__module__ == results.__name__}
-    assert known - {results.Passage} == set(RESULT_TYPES.values())
+    assert known - {results.Passage, results.Information, results.SegmentUse} == set(RESULT_TYPES.values())
 
 
 @pytest.mark.parametrize("name", ["profiles", "neuron_map"])

@@ -1,0 +1,110 @@
+"""What the specialization meter found, in words and beside what others measured. Knows results, not how they were made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from cpart_core.analysis.results import Information, SegmentUse, Specialization, Stability
+
+
+@dataclass(frozen=True)
+class Anchor:
+    """What was published of a large mixture model, in bits, for its last layer (arXiv 2409.02060); `most` is H(C) there."""
+
+    name: str
+    context: float
+    token: float
+    context_given_token: float
+    most: float
+    null: float | None
+    """Chance of `context_given_token`, where it was published."""
+
+
+ANCHORS = (
+    Anchor("OLMoE", 0.50, 1.31, 0.52, 2.32, 0.006),
+    Anchor("Mixtral", 0.009, 0.53, 0.15, 2.32, None),
+)
+
+
+def layers_in_words(layers: Sequence[int] | np.ndarray, num_layers: int) -> str:
+    """'layers 0, 1 and 3', 'all 4 layers', 'no layer'."""
+    if not len(layers):
+        return "no layer"
+    if len(layers) == num_layers:
+        return "the only layer" if num_layers == 1 else f"all {num_layers} layers"
+    names = [str(layer) for layer in layers]
+    return f"layer {names[0]}" if len(names) == 1 else f"layers {', '.join(names[:-1])} and {names[-1]}"
+
+
+def verdict(result: Specialization, use: SegmentUse) -> str:
+    """Two or three plain sentences, from the intervals against chance."""
+    if int((result.documents_by_context > 0).sum()) < 2:
+        return "Only one context has validation text, so there is nothing for segments to tell apart."
+    num_layers = len(use.load)
+    context, given = (np.flatnonzero(found.beyond_chance[:-1]) for found in (use.context, use.context_given_token))
+    if not len(context):
+        return "Segments do not tell contexts apart beyond chance in any layer."
+    share = use.context.above_chance[-1] / result.context_entropy
+    said = (
+        f"Segments tell contexts apart beyond chance in {layers_in_words(context, num_layers)}: on average over the layers a token's segment "
+        f"tells {use.context.above_chance[-1]:.2f} of {result.context_entropy:.2f} bits ({share:.0%}), chance taken off. "
+    )
+    if not len(given):
+        return said + "But once the token is known, no layer is beyond chance: segments may only follow words."
+    return said + (f"It is not only the words: with the token known, they still do in {layers_in_words(given, num_layers)}.")
+
+
+def caveats(result: Specialization, discovered: bool) -> list[str]:
+    """What stands in the way of believing the verdict; a sentence each."""
+    said = []
+    known = result.documents_by_context[result.documents_by_context > 0]
+    if len(known) and known.min() < 5:
+        few = int((known < 5).sum())
+        said.append(
+            f"{few} of {len(known)} contexts {'has' if few == 1 else 'have'} fewer than 5 validation documents (the fewest: {known.min()}): "
+            "an interval over so few documents is a rough one."
+        )
+    if discovered:
+        said.append("These contexts were found from this model's own gradients, so what segments tell of them is no independent evidence.")
+    if result.execution != "topk":
+        said.append(f"This model computes all its segments; the choice is the one that the strongest {result.top_k} would make.")
+    return said
+
+
+def stability_verdict(result: Stability) -> str:
+    """One sentence on the agreement over seeds, from its mean against chance."""
+    above = np.flatnonzero(result.agreement[:-1] > result.null_high[:-1] + 1e-6)
+    num_layers = len(result.agreement) - 1
+    said = f"mean correlation {result.agreement[-1]:.2f}, by chance {result.null_mean[-1]:.2f}"
+    if not len(above):
+        return f"Other seeds do not find the same segments beyond chance in any layer ({said})."
+    return f"Other seeds find segments of the same contexts beyond chance in {layers_in_words(above, num_layers)} ({said})."
+
+
+def rows(result: Specialization) -> list[dict[str, str | float]]:
+    """One row for each layer (and their mean), way of dividing, and information: what the terminal and the CSV hold."""
+    found: list[dict[str, str | float]] = []
+    for by, use in (("fusion mass", result.mass), (f"top-{result.top_k} choice", result.choice)):
+        kinds = (("I(S;C)", use.context), ("I(S;T)", use.token), ("I(S;C given T)", use.context_given_token))
+        for name, information in kinds:
+            found += [row_of(by, name, information, place) for place in range(len(information.value))]
+    return found
+
+
+def row_of(by: str, name: str, found: Information, place: int) -> dict[str, str | float]:
+    last = place == len(found.value) - 1
+    return {
+        "by": by,
+        "information": name,
+        "layer": "mean" if last else str(place),
+        "bits": float(found.value[place]),
+        "low": float(found.low[place]),
+        "high": float(found.high[place]),
+        "null_mean": float(found.null_mean[place]),
+        "null_high": float(found.null_high[place]),
+        "above_chance": float(found.above_chance[place]),
+        "beyond_chance": "yes" if found.beyond_chance[place] else "no",
+    }
