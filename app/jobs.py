@@ -15,8 +15,9 @@ from collections.abc import Sequence
 from cpart_core.config import Settings
 from cpart_core.corpus.document import Gathered
 from cpart_core.runs.control import end_process, note_launch
-from cpart_core.runs.create import create_run, create_twin, project_root, twin_kinds
+from cpart_core.runs.create import create_run, create_twin, project_root
 from cpart_core.runs.folder import Run, runs_root
+from cpart_core.runs.twins import twin_settings
 
 PATIENCE_SECONDS = 10.0
 """How long a trainer that was told to stop may take for its last step and checkpoint."""
@@ -28,7 +29,7 @@ def start_training(settings: Settings, name: str, gathered: Gathered | None = No
     gathered: documents that were pasted or uploaded; None = the trainer gathers what `settings.corpus` names. ValueError for bad settings.
     """
     for kind in twins:
-        twin_kinds(kind)  # before anything is written
+        twin_settings(settings, kind)  # refused before anything is written
     run = create_run(settings, gathered, name)
     launch(run, [create_twin(run, kind).id for kind in twins])
     return run.id

@@ -11,16 +11,13 @@ from app.watch import watch
 from cpart_core.config import Settings
 from cpart_core.presets import PRESETS
 from cpart_core.runs import folder
-from cpart_core.runs.create import TWIN_CHANGES, machine
+from cpart_core.runs.create import machine
+from cpart_core.runs.twins import TWINS
 from cpart_core.training.estimate import Estimate, estimate
 
 VIEWS = {"new": ":material/add: New run", "watch": ":material/monitoring: Watch"}
 OFFERED = ("quick", "five", "own")
-TWIN_HELP = {
-    "dense": "The same model without segments: what partitioning costs or gains",
-    "random": "The same model with neurons divided by chance: what the method is worth",
-    "router": "The same model with a frozen random router: what learned fusion is worth",
-}
+OFFERED_TWINS = ("dense", "random", "router")
 
 
 def draw() -> None:
@@ -97,12 +94,12 @@ def start_box(settings: Settings, problem: str, source: Source, title: str) -> N
         with right:
             twins = st.pills(
                 "Also train, afterwards and on the very same batches",
-                list(TWIN_CHANGES),
+                OFFERED_TWINS,
                 selection_mode="multi",
                 key="twins",
                 persist_state="session",
                 format_func=lambda kind: f"{kind} twin",
-                help="  \n".join(f"**{kind}**: {TWIN_HELP[kind]}." for kind in TWIN_CHANGES),
+                help="  \n".join(f"**{kind}**: The same model {TWINS[kind].help}." for kind in OFFERED_TWINS),
             )
         if problem:
             st.warning(code_span(problem, 500), icon=":material/edit_note:")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cpart_core.cli.flags import add_setting_flags, settings_from_flags
 from cpart_core.cli.roots import OUT_HELP, use_root
+from cpart_core.runs.twins import TWINS, twin_kinds
 
 NAME = "train"
 HELP = "Train a model and store all of it in a run folder."
@@ -17,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser, show_all: bool) -> None:
     parser.add_argument("--id", default="", help="id of the run, which is the name of its folder (default: made from the time)")
     parser.add_argument("--out", metavar="ROOT", type=Path, help=OUT_HELP)
     parser.add_argument(
-        "--twins", default="", metavar="A,B", help="also train controls on the very same batches afterwards: dense, random, router"
+        "--twins", default="", metavar="A,B", help=f"also train controls on the very same batches afterwards: {', '.join(TWINS)}"
     )
     add_setting_flags(parser, show_all)
 
@@ -26,7 +27,7 @@ def execute(arguments: argparse.Namespace) -> int:
     settings = settings_from_flags(arguments)
     use_root(arguments.out)
     from cpart_core.cli.training import train_in_order
-    from cpart_core.runs.create import create_run, create_twin, twin_kinds
+    from cpart_core.runs.create import create_run, create_twin
 
     kinds = twin_kinds(arguments.twins)
     run = create_run(settings, None, arguments.name, run_id=arguments.id)

@@ -20,16 +20,10 @@ from cpart_core.runs.atomic import write_file, writing_folder
 from cpart_core.runs.folder import Run, new_run_id, open_run, runs_root
 from cpart_core.runs.info import NAME_PATTERN, RunInfo, clean_name, write_info
 from cpart_core.runs.mirror import check_mirror
+from cpart_core.runs.twins import twin_settings
 
 GATHERED = "gathered.jsonl"
 """Documents that a person pasted or uploaded, until the trainer has made the corpus of them."""
-
-TWIN_CHANGES: dict[str, dict[str, str]] = {
-    "dense": {"execution": "dense"},
-    "random": {"method": "random"},
-    "router": {"fusion": "random"},
-}
-"""Kind of twin -> the settings in which it differs; all else, text, seed and batches, is the same."""
 
 
 def create_run(
@@ -72,19 +66,9 @@ def create_run(
     return open_run(run_id)
 
 
-def twin_kinds(text: str) -> tuple[str, ...]:
-    """ "dense,random" -> ("dense", "random"); ValueError for a kind that is not known."""
-    kinds = tuple(kind.strip() for kind in text.split(",") if kind.strip())
-    unknown = sorted(set(kinds) - set(TWIN_CHANGES))
-    if unknown:
-        raise ValueError(f"Unknown twin {', '.join(unknown)}; allowed: {', '.join(TWIN_CHANGES)}.")
-    return kinds
-
-
 def create_twin(run: Run, kind: str) -> Run:
     """A control run on the very same batches as `run`, to be trained after it. ValueError for an unknown kind."""
-    (kind,) = twin_kinds(kind)
-    settings = run.settings.with_values(TWIN_CHANGES[kind])
+    settings = twin_settings(run.settings, kind)
     return create_run(settings, None, f"{run.info.name} ({kind} twin)", run_id=f"{run.id[:50]}-{kind}", twin_of=run.id, twin_kind=kind)
 
 

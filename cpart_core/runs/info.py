@@ -11,11 +11,11 @@ from typing import Any, get_args, get_origin
 
 from cpart_core.config import Settings, settings_from_dict, types_of
 from cpart_core.runs.atomic import read_small, write_file
+from cpart_core.runs.twins import TWINS
 
 INFO = "run.json"
 FORMAT = 1
 LONGEST_NAME = 80
-TWIN_KINDS = ("", "dense", "random", "router", "oracle")
 JOINERS = "\u200c\u200d"
 """Invisible, but Persian and many emoji are wrong without them."""
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
@@ -57,7 +57,7 @@ class RunInfo:
     twin_of: str = ""
     """Id of the run whose batches this one shares; empty = not a twin."""
     twin_kind: str = ""
-    """What differs from it: dense, random, router, oracle; empty = not a twin."""
+    """What differs from it, a name of `twins.TWINS`; empty = not a twin."""
     command: str = ""
     """The command line that makes the same run again."""
     carved: Carving | None = None
@@ -83,8 +83,8 @@ class RunInfo:
         values = {name: typed(name, data[name], wanted) for name, wanted in types_of(cls).items()}
         if not NAME_PATTERN.fullmatch(values["id"]):
             raise ValueError(f"{INFO} has the id {values['id']!r}; allowed are a-z, 0-9 and -, at most 64 characters.")
-        if values["twin_kind"] not in TWIN_KINDS:
-            raise ValueError(f"{INFO} has twin_kind {values['twin_kind']!r}; allowed: {', '.join(TWIN_KINDS[1:])} or nothing.")
+        if values["twin_kind"] and values["twin_kind"] not in TWINS:
+            raise ValueError(f"{INFO} has twin_kind {values['twin_kind']!r}; allowed: {', '.join(TWINS)} or nothing.")
         values["name"] = clean_name(values["name"]) or values["id"]
         return cls(**values)
 
