@@ -1,6 +1,7 @@
 """The passages of validation text on which each segment works most: windows are scored in one pass, the best are read again in a second.
 
-A window is up to 40 tokens of one document in one row.
+A window is 40 tokens of one document in one row. Shorter ones, of documents that have no more in the row, are shown only where full ones
+are too few: the mean of few tokens is the more extreme one, so scraps would win over passages that a person can read.
 """
 
 from __future__ import annotations
@@ -48,9 +49,10 @@ class Windows:
                 self.scores.append((sums[:, row, end] - sums[:, row, begin]) / (end - begin))
 
     def best(self, order_W: np.ndarray) -> list[Window]:
-        """The first windows of an order, each of another document."""
+        """The first windows of an order, full ones before shorter ones, each of another document."""
         chosen: dict[int, Window] = {}
-        for index in order_W:
+        full = np.array([self.places[index].end - self.places[index].begin == LENGTH for index in order_W], dtype=bool)
+        for index in (*order_W[full], *order_W[~full]):
             place = self.places[index]
             chosen.setdefault(place.document, place)
             if len(chosen) == PASSAGES_OF_A_SEGMENT:
@@ -66,13 +68,15 @@ class Windows:
 
 
 def pieces(documents_T: np.ndarray) -> list[tuple[int, int]]:
-    """(begin, end) of windows in one row: each document's stretch cut every 40 tokens, without pieces under 8 tokens."""
+    """(begin, end) of windows in one row: each document's stretch cut every 40 tokens, the last window ending where the stretch ends.
+
+    A stretch under 40 tokens is one window, under 8 none.
+    """
     borders = [0, *(np.flatnonzero(np.diff(documents_T)) + 1).tolist(), len(documents_T)]
-    cut = [
-        (begin, min(begin + LENGTH, last))
-        for first, last in zip(borders[:-1], borders[1:], strict=True)
-        for begin in range(first, last, LENGTH)
-    ]
+    cut = []
+    for first, last in zip(borders[:-1], borders[1:], strict=True):
+        begins = {*range(first, last - LENGTH + 1, LENGTH), max(first, last - LENGTH)}
+        cut += [(begin, min(begin + LENGTH, last)) for begin in sorted(begins)]
     return [(begin, end) for begin, end in cut if end - begin >= SHORTEST]
 
 

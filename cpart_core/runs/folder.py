@@ -11,6 +11,7 @@ import secrets
 import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -182,8 +183,19 @@ def run_folders() -> list[tuple[Path, bool]]:
 
 def list_runs() -> list[RunSummary]:
     """Every run with its state, samples first, then the newest. Damaged ones are listed with the reason; the disk makes nothing raise."""
-    summaries = ((folder, summary(folder, read_only)) for folder, read_only in run_folders())
-    return [entry for folder, entry in summaries if entry.info is not None or folder.is_dir()]  # one may just have been deleted
+    summaries = [(folder, summary(folder, read_only)) for folder, read_only in run_folders()]
+    there = [(folder, entry) for folder, entry in summaries if entry.info is not None or folder.is_dir()]  # one may just have been deleted
+    samples = [entry for _, entry in there if entry.read_only]
+    return samples + [entry for _, entry in sorted(there, key=made_at, reverse=True) if not entry.read_only]
+
+
+def made_at(listed: tuple[Path, RunSummary]) -> float:
+    """Seconds since 1970 at which a run was made; for a damaged one, at which its folder last changed."""
+    folder, entry = listed
+    try:
+        return datetime.fromisoformat(entry.created).timestamp()
+    except ValueError:
+        return folder.stat().st_mtime if folder.is_dir() else 0.0
 
 
 def summary(folder: Path, read_only: bool) -> RunSummary:

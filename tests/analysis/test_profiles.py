@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from cpart_core.analysis.losses import report_losses
-from cpart_core.analysis.passages import pieces
+from cpart_core.analysis.passages import Window, Windows, pieces
 from cpart_core.analysis.profiles import dead_segments, present_segments, profile_segments, segment_norms
 from cpart_core.analysis.source import validation_batches
 from cpart_core.analysis.typical import TokenSums
@@ -94,7 +94,16 @@ def test_passages_are_validation_text_of_different_documents(corpus, profiles):
 
 
 def test_passage_pieces_stay_in_a_document():
-    assert pieces(np.array([3] * 50 + [4] * 5 + [5] * 9)) == [(0, 40), (40, 50), (55, 64)]
+    assert pieces(np.array([3] * 50 + [4] * 5 + [5] * 9)) == [(0, 40), (10, 50), (55, 64)]
+    assert pieces(np.array([3] * 80 + [4] * 40)) == [(0, 40), (40, 80), (80, 120)]
+
+
+def test_full_passages_come_before_scraps():
+    """The mean of few tokens is the more extreme one; a passage is to be read."""
+    windows = Windows()
+    windows.places = [Window(0, 0, 0, 8, document=0), Window(0, 1, 0, 40, document=1), Window(0, 2, 0, 40, document=2)]
+    best = windows.best(np.array([0, 2, 1]))
+    assert [place.document for place in best] == [2, 1, 0]
 
 
 def test_neurons_answer_to_their_own_numbers(corpus):
