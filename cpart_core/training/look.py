@@ -26,7 +26,7 @@ class Look:
 
 @torch.no_grad()
 def look(model: Decoder, rows: Sequence[Batch], num_contexts: int, device: torch.device) -> Look:
-    """Each token counts once; a context without validation text is NaN in the loss and 0 in the mass."""
+    """Each token counts once; a context without validation text is NaN in all of them."""
     model.eval()
     L, S = model.settings.num_layers, model.settings.num_segments
     mass = torch.zeros(2, L, num_contexts + 1, S, device=device)
@@ -44,7 +44,7 @@ def look(model: Decoder, rows: Sequence[Batch], num_contexts: int, device: torch
             mass[0, number].index_add_(0, group, layer.last_alpha.flatten(0, 1))
             mass[1, number].index_add_(0, group, (layer.last_weight.flatten(0, 1) > 0).float())
     by_context, count = mean_by_group(torch.cat(losses), torch.cat(contexts), num_contexts)
-    shares = (mass[:, :, :-1] / count.clamp(min=1)[:, None]).cpu().numpy().astype(np.float32)
+    shares = (mass[:, :, :-1] / count[:, None]).cpu().numpy().astype(np.float32)  # 0 / 0 = NaN: nothing is known, which is not "unused"
     known = by_context[count > 0]
     # Before contexts are discovered no token has one: then the loss is over all tokens alike.
     overall = float(known.mean()) if len(known) else float(torch.cat(losses).double().mean())

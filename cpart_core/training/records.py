@@ -52,7 +52,7 @@ class Snapshot:
     signature_tokens: np.ndarray
     """[C] tokens behind the signature (decayed count)."""
     fusion_mass: np.ndarray
-    """[L, C, S] mean fusion weight alpha on validation text of each context; rows sum to 1 over S."""
+    """[L, C, S] mean fusion weight alpha on validation text of each context; rows sum to 1 over S; NaN without such text."""
     chosen_share: np.ndarray
     """[L, C, S] share of validation tokens for which the segment is among the computed ones (1 everywhere when all are)."""
     fusion_tokens: np.ndarray
