@@ -55,7 +55,7 @@ def running_text_html(
 
     tokens [T]; strongest [T] segment numbers; strength [T] 0..1 (opacity; divide alpha by the largest alpha shown); hover [T] plain text of the card
     shown on hover and on keyboard focus, lines split by newline; prompt_tokens: the tokens from there on were generated and are set off;
-    numbers: also print the segment's number after each token (a second cue beside colour).
+    numbers: also print the segment's number where another segment takes over (a second cue beside colour).
     """
     pieces = []
     for place, token in enumerate(tokens):
@@ -63,10 +63,10 @@ def running_text_html(
             pieces.append('<span class="cp-here" title="generated from here on"></span>')
         segment = int(strongest[place])
         card = f'<span class="cp-card">{html.escape(hover[place])}</span>' if hover is not None else ""
-        number = f"<sub>{segment}</sub>" if numbers else ""
+        number = f"<sub>{segment}</sub>" if numbers and (place == 0 or segment != int(strongest[place - 1])) else ""
         reach = ' tabindex="0"' if card else ""
         pieces.append(
-            f'<span class="cp-token"{reach} style="{token_style(segment, float(strength[place]), dark)}">{html.escape(visible(token))}{number}{card}</span>'
+            f'<span class="cp-token"{reach} style="{token_style(segment, float(strength[place]), dark)}">{number}{html.escape(visible(token))}{card}</span>'
         )
     return f'{RUNNING_TEXT_STYLE}<div class="cp-text">{"".join(pieces)}</div>'
 
@@ -74,7 +74,7 @@ def running_text_html(
 RUNNING_TEXT_STYLE = """<style>
 .cp-text{white-space:pre-wrap;overflow-wrap:anywhere;line-height:2;font-size:1rem;font-family:"Source Code Pro",ui-monospace,monospace}
 .cp-token{position:relative;border-radius:3px 3px 0 0;padding:1px 0;cursor:default}
-.cp-token sub{font-size:.6em;opacity:.75;margin-left:1px}
+.cp-token sub{font-size:.65em;font-weight:600;margin:0 2px 0 1px}
 .cp-token:hover,.cp-token:focus{outline:1.5px solid currentColor;outline-offset:1px}
 .cp-card{display:none;position:absolute;left:0;top:1.9em;z-index:50;white-space:pre;font-size:.75rem;line-height:1.45;padding:8px 10px;
 border-radius:6px;border:1px solid rgba(128,136,150,.5);background:var(--st-secondary-background-color,Canvas);color:var(--st-text-color,CanvasText);

@@ -51,7 +51,7 @@ def age(created: str, now: datetime | None = None) -> str:
     seconds = ((now or datetime.now().astimezone()) - then.astimezone()).total_seconds()
     if seconds < 45:
         return "just now"
-    return f"{duration(seconds).partition(' s')[0] if seconds < 60 else coarse(seconds)} ago"
+    return f"{coarse(seconds)} ago"
 
 
 def coarse(seconds: float) -> str:

@@ -44,7 +44,7 @@ def listed(
         {
             "layer": layer,
             "neuron": neuron,
-            "segment": snapshot.segment_of[layer, neuron],
+            "segment": ["shared" if number < 0 else str(number) for number in snapshot.segment_of[layer, neuron].tolist()],
             "strongest_context": names[context],
             "share_of_signature": np.divide(strongest, total, out=np.zeros_like(total), where=total > 0),
         }

@@ -37,7 +37,10 @@ def page() -> None:
             help="segment: the one with the greatest fusion weight, opacity its weight. loss: how surprised the model was by each token.",
         )
         numbers = st.toggle(
-            "Segment numbers", key="fusion_numbers", persist_state="session", help="A second cue beside colour, printed after each token"
+            "Segment numbers",
+            key="fusion_numbers",
+            persist_state="session",
+            help="A second cue beside colour, printed where another segment takes over",
         )
     traces = read_texts(run, checkpoint, texts, layer)
     known = [trace for trace in traces if trace is not None]

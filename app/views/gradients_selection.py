@@ -126,9 +126,10 @@ def draw_neighbours(run: Run, snapshot: Snapshot, layer: int) -> None:
             "typical_tokens": st.column_config.TextColumn("typical tokens"),
         },
     )
-    of = int(snapshot.segment_of[int(where), int(neuron)])
+    own = int(snapshot.segment_of[int(where), int(neuron)])
+    of = "shared" if own < 0 else str(own)
     together = int((table["segment"] == of).sum())
     st.caption(
-        f"{together} of these {len(table)} lie in its segment ({'shared' if of < 0 else of}). "
+        f"{together} of these {len(table)} lie in its segment ({of}). "
         + caption_of(run, snapshot.step, f"all {count:,} neurons of the layer", run.settings.training.seed)
     )

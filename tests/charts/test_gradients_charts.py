@@ -96,5 +96,5 @@ def test_the_list_of_a_selection_says_what_the_snapshot_says_and_passes_over_str
     snapshot = made.snapshot()
     table = gradients_neighbours.listed(snapshot, made.CONTEXTS, {(1, 4), (0, 2), (5, 5)})
     assert table[["layer", "neuron"]].to_numpy().tolist() == [[0, 2], [1, 4]]
-    assert table["segment"].tolist() == [snapshot.segment_of[0, 2], snapshot.segment_of[1, 4]]
+    assert table["segment"].tolist() == [str(snapshot.segment_of[0, 2]), str(snapshot.segment_of[1, 4])]
     assert gradients_neighbours.listed(snapshot, made.CONTEXTS, set()).empty
