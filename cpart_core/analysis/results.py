@@ -303,5 +303,7 @@ class Stability:
     null_high: np.ndarray
     """[L + 1] 97.5 % of the shuffles gave less."""
     shuffles: int
+    same_text: bool
+    """False: the runs drew their documents from the same sources, each by its own seed."""
     profile: np.ndarray
     """[R, L, C, S] mean fusion mass, segments in the order of the match."""

@@ -54,6 +54,7 @@ def measure_stability(runs: Sequence[Run], steps: Sequence[int], seed: int, prog
         null_mean=chance.mean(axis=0),
         null_high=np.percentile(chance, INTERVAL[1], axis=0),
         shuffles=SHUFFLES,
+        same_text=all(same_text(run, runs[0]) for run in runs),
         profile=np.take_along_axis(mass, match[:, :, None, :], axis=3),
     )
 
@@ -67,13 +68,25 @@ def check_comparable(runs: Sequence[Run]) -> None:
     first = runs[0]
     for run in runs:
         model, wanted = run.settings.model, first.settings.model
-        if not run.info.fingerprint or run.info.fingerprint != first.info.fingerprint or run.info.contexts != first.info.contexts:
+        if run.info.discovered:
+            raise ValueError(f"Run {run.id} found its contexts by itself, so they are not those of another run. Choose runs with labels.")
+        if not run.info.fingerprint or run.info.contexts != first.info.contexts or not (same_text(run, first) or same_sources(run, first)):
             raise ValueError(f"Run {run.id} has another corpus than run {first.id}; segments are matched over the same contexts.")
         if (model.num_layers, model.num_segments) != (wanted.num_layers, wanted.num_segments):
             raise ValueError(
                 f"Run {run.id} has {model.num_layers} layers of {model.num_segments} segments and run {first.id} "
                 f"{wanted.num_layers} of {wanted.num_segments}; choose runs of one shape."
             )
+
+
+def same_text(run: Run, other: Run) -> bool:
+    """Both read the very same documents."""
+    return run.info.fingerprint == other.info.fingerprint
+
+
+def same_sources(run: Run, other: Run) -> bool:
+    """Both draw their documents from the same sources, each by its own seed."""
+    return run.settings.corpus == other.settings.corpus
 
 
 def chance_of(profiles_RLCS: np.ndarray, pairs: Sequence[tuple[int, int]], seed: int, progress: Progress) -> np.ndarray:

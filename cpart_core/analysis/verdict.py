@@ -22,6 +22,13 @@ class Anchor:
     null: float | None
     """Chance of `context_given_token`, where it was published."""
 
+    def sentence(self) -> str:
+        chance = f" (chance {self.null:g})" if self.null is not None else ""
+        return (
+            f"{self.name}, last layer, of {self.most} bits: I(S;C) {self.context:g}, I(S;T) {self.token:g}, "
+            f"I(S;C given T) {self.context_given_token:g}{chance}"
+        )
+
 
 ANCHORS = (
     Anchor("OLMoE", 0.50, 1.31, 0.52, 2.32, 0.006),
@@ -39,6 +46,17 @@ def layers_in_words(layers: Sequence[int] | np.ndarray, num_layers: int) -> str:
     return f"layer {names[0]}" if len(names) == 1 else f"layers {', '.join(names[:-1])} and {names[-1]}"
 
 
+def headline(result: Specialization) -> SegmentUse:
+    """What the verdict is about: the choice where the model makes one, else the fusion mass."""
+    return result.choice if result.execution == "topk" and result.top_k < result.mass.load.shape[1] else result.mass
+
+
+def most_possible(result: Specialization, use: SegmentUse) -> float:
+    """Bits that I(S;C) could be at most: H(C), or what is left to a choice that always divides a token over k segments, log2(S / k)."""
+    per_token = result.top_k if use is result.choice else 1
+    return min(result.context_entropy, float(np.log2(use.load.shape[1] / per_token)))
+
+
 def verdict(result: Specialization, use: SegmentUse) -> str:
     """Two or three plain sentences, from the intervals against chance."""
     if int((result.documents_by_context > 0).sum()) < 2:
@@ -47,14 +65,14 @@ def verdict(result: Specialization, use: SegmentUse) -> str:
     context, given = (np.flatnonzero(found.beyond_chance[:-1]) for found in (use.context, use.context_given_token))
     if not len(context):
         return "Segments do not tell contexts apart beyond chance in any layer."
-    share = use.context.above_chance[-1] / result.context_entropy
     said = (
-        f"Segments tell contexts apart beyond chance in {layers_in_words(context, num_layers)}: on average over the layers a token's segment "
-        f"tells {use.context.above_chance[-1]:.2f} of {result.context_entropy:.2f} bits ({share:.0%}), chance taken off. "
+        f"Segments tell contexts apart beyond chance in {layers_in_words(context, num_layers)}: the mean over layers is "
+        f"{use.context.value[-1]:.2f} of at most {most_possible(result, use):.2f} bits, or {use.context.above_chance[-1]:.2f} "
+        "with all taken off that chance gives. "
     )
     if not len(given):
         return said + "But once the token is known, no layer is beyond chance: segments may only follow words."
-    return said + (f"It is not only the words: with the token known, they still do in {layers_in_words(given, num_layers)}.")
+    return said + f"It is not only the words: with the token known, they still do in {layers_in_words(given, num_layers)}."
 
 
 def caveats(result: Specialization, discovered: bool) -> list[str]:
@@ -84,6 +102,16 @@ def stability_verdict(result: Stability) -> str:
     return f"Other seeds find segments of the same contexts beyond chance in {layers_in_words(above, num_layers)} ({said})."
 
 
+def measured_on(result: Specialization) -> str:
+    """n and seeds, for captions."""
+    return (
+        f"n = {int(result.documents_by_context.sum()):,} validation documents, {int(result.tokens_by_context.sum()):,} tokens · "
+        f"T: {result.token_kinds:,} tokens seen at least {result.fewest_seen} times, {result.token_share:.0%} of the text · "
+        f"{result.shuffles} shuffles of contexts over documents, {result.token_shuffles} of tokens, {result.resamples} draws of documents · "
+        f"seed {result.seed}"
+    )
+
+
 def rows(result: Specialization) -> list[dict[str, str | float]]:
     """One row for each layer (and their mean), way of dividing, and information: what the terminal and the CSV hold."""
     found: list[dict[str, str | float]] = []
@@ -108,3 +136,28 @@ def row_of(by: str, name: str, found: Information, place: int) -> dict[str, str 
         "above_chance": float(found.above_chance[place]),
         "beyond_chance": "yes" if found.beyond_chance[place] else "no",
     }
+
+
+def layer_rows(result: Specialization) -> list[dict[str, str | float]]:
+    """One row a layer: how the segments of it are used, whatever they mean."""
+    return [
+        {
+            "layer": str(layer),
+            "h_segment_mass": float(result.mass.segment_entropy[layer]),
+            "h_segment_choice": float(result.choice.segment_entropy[layer]),
+            "h_context": result.context_entropy,
+            "committee": float(result.committee[layer]),
+            "dead": int(result.dead[layer].sum()),
+            "ever_present": int(result.present[layer].sum()),
+            "imbalance_mass": float(result.mass.imbalance[layer]),
+            "imbalance_choice": float(result.choice.imbalance[layer]),
+        }
+        for layer in range(len(result.committee))
+    ]
+
+
+def stability_rows(result: Stability) -> list[dict[str, str | float]]:
+    """One row a layer, and their mean."""
+    names = [*(str(layer) for layer in range(len(result.agreement) - 1)), "mean"]
+    columns = ("agreement", "lowest", "highest", "null_mean", "null_high")
+    return [{"layer": name, **{column: float(getattr(result, column)[place]) for column in columns}} for place, name in enumerate(names)]

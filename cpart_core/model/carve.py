@@ -60,8 +60,18 @@ def cut_layer(layer: PartitionedFeedForward, segments: list[int]) -> dict[str, T
         "w_down": layer.w_down.detach()[:, rows].contiguous(),
         "neuron_id": layer.neuron_id[rows].argsort().argsort(),
     }
-    keys = getattr(layer.fusion, "keys", None)
-    return found if keys is None else {**found, "fusion.keys": keys.detach()[torch.tensor(segments, device=keys.device)]}
+    for name, tensor in layer.fusion.state_dict().items():
+        if name == "keys":
+            found["fusion.keys"] = tensor[segments]
+        elif name == "table":  # of the oracle: weights, not logits, so what is left must sum to 1 again
+            found["fusion.table"] = renormalised(tensor[:, segments])
+    return found
+
+
+def renormalised(weight_CK: Tensor) -> Tensor:
+    """Rows that sum to 1; even where nothing is left."""
+    total = weight_CK.sum(dim=-1, keepdim=True)
+    return torch.where(total > 0, weight_CK / total.clamp_min(torch.finfo(weight_CK.dtype).tiny), 1.0 / weight_CK.shape[-1])
 
 
 def kept_rows(layer: PartitionedFeedForward, segments: list[int]) -> Tensor:

@@ -12,7 +12,7 @@ from cpart_core.analysis.nulls import Effort, Informations, Reading, Tables, inf
 from cpart_core.analysis.requests import answer
 from cpart_core.analysis.saturation import agreement, information_of_means, saturation
 from cpart_core.analysis.specialization import FEWEST_SEEN, chosen_pairs, committee_share, measure_specialization
-from cpart_core.analysis.verdict import rows, verdict
+from cpart_core.analysis.verdict import headline, most_possible, rows, verdict
 from cpart_core.runs.folder import open_run
 from tests.analysis.made import CONTEXTS, made_corpus, made_run, made_source, planted_snapshot
 
@@ -131,7 +131,8 @@ def test_a_model_is_read_as_it_is(corpus):
         assert len(use.context.value) == 3 and use.context.value[2] == pytest.approx(use.context.value[:2].mean())
         assert (use.segment_entropy <= 2).all() and (use.context.value <= np.append(use.segment_entropy, 2) + 1e-9).all()
     np.testing.assert_allclose(result.mass_by_context.sum(axis=2), 1.0, rtol=1e-5)
-    assert verdict(result, result.mass) and len(rows(result)) == 2 * 3 * 3
+    assert most_possible(result, result.mass) == result.context_entropy and most_possible(result, result.choice) <= 1.0
+    assert verdict(result, headline(result)) and len(rows(result)) == 2 * 3 * 3
     again = measure_specialization(made_source(corpus), corpus, 0, effort=Effort(5, 5, 5))
     np.testing.assert_array_equal(again.choice.context.null_high, result.choice.context.null_high)
 
@@ -143,7 +144,7 @@ def test_one_context_and_none_are_said(corpus):
         measure_specialization(made_source(corpus), unknown, 0, effort=Effort(2, 2, 2))
     one = replace(corpus, validation=replace(validation, context=np.zeros_like(validation.context)))
     result = measure_specialization(made_source(corpus), one, 0, effort=Effort(2, 2, 2))
-    assert "Only one context" in verdict(result, result.choice)
+    assert "Only one context" in verdict(result, headline(result))
 
 
 def test_it_is_answered_and_stored(corpus, monkeypatch, tmp_path):

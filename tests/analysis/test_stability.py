@@ -29,7 +29,8 @@ def runs_folder(monkeypatch, tmp_path):
 def seeded(seed: int, same: bool, fingerprint: str = "f", partitioned: bool = True) -> Run:
     """A run whose segments share contexts by one plan, numbered anew for each seed; or work on contexts at random."""
     settings = Settings(model=MODEL)
-    settings = replace(settings, training=replace(settings.training, seed=seed))
+    corpus = replace(settings.corpus, vocabulary_size=512 if fingerprint == "f" else 600)
+    settings = replace(settings, training=replace(settings.training, seed=seed), corpus=corpus)
     run = create_run(settings, None, run_id=f"20260101-000000-{fingerprint}{seed:03d}")
     write_info(run.folder, replace(run.info, contexts=CONTEXTS, fingerprint=fingerprint))
     random = np.random.default_rng(seed)
