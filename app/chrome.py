@@ -46,8 +46,11 @@ def run_labels(summaries: list[RunSummary]) -> dict[str, str]:
     return labels
 
 
-def run_bar() -> tuple[Run, int]:
-    """The bar on top of a page: run, state, step. Draws the empty state and stops the page when there is nothing to show."""
+def run_bar(title: str, about: str) -> tuple[Run, int]:
+    """The top of a page: its title, what it shows in a sentence, run, state, step. Draws the empty state and stops the page when there is
+    nothing to show."""
+    st.title(title, anchor=False)
+    st.write(about)
     run = run_chooser()
     if run is None:
         no_run()

@@ -162,9 +162,17 @@ def losses(run: Run, said: RunState, dark: bool) -> None:
     show_board(loss_board(run.info.contexts, records, evaluations, twins, said.steps, dark), f"loss_{run.id}", alt, f"loss-{run.id}")
     tokens = int(evaluations.tokens_by_context[-1].sum()) if len(evaluations.step) else 0
     thinned = f"every {records.stride} steps" if records.stride > 1 else "every step"
-    more = f"nats per token; training batches {thinned}" + ("" if twins else "; no twin was trained")
+    more = f"nats per token; training batches {thinned}" + twin_note(run, bool(twins))
     caption = caption_of(run, said.step, f"{tokens:,} validation tokens", run.settings.training.seed, more)
     under_figure(f"loss_{run.id}", caption, lambda: loss_table(run), live=True)
+
+
+def twin_note(run: Run, drawn: bool) -> str:
+    """Why there is no twin's curve; nothing where there is one."""
+    if drawn or run.info.twin_of:
+        return ""
+    waiting = [other.info.twin_kind for other in folder.list_runs() if other.info is not None and other.info.twin_of == run.id]
+    return f"; the {' and the '.join(waiting)} twin follows" if waiting else "; no twin was trained"
 
 
 def twins_of(run: Run) -> list[tuple[Any, Any]]:

@@ -14,10 +14,11 @@ from cpart_core.runs.folder import Run
 
 
 def page() -> None:
-    run, step = chrome.run_bar()
-    st.header("Fusion", anchor=False)
-    st.write("Fusion weights say how much of each segment is heard, for every token and layer. Type a text, or take one from validation.")
+    run, step = chrome.run_bar(
+        "Fusion", "For every token and layer, fusion weights say how much each segment's output counts. Look at them on a text of your own."
+    )
     words("fusion", "fusion weights", "segment", "entropy")
+    reading.say_stage(run, reading.snapshot_or_stop(run, step))
     checkpoint = state.checkpoint_step(run, step)
     if checkpoint is None:
         reading.no_checkpoint(run, "Reading a text")

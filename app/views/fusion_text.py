@@ -77,20 +77,20 @@ def box(key: str, label: str, text: str, offered: Sequence[tuple[str, str]], cho
                 choose(offered[chosen][1])
 
         st.selectbox(
-            "Take one from the validation split",
+            "Take a text from validation",
             range(len(offered)),
             index=None,
             format_func=lambda n: offered[n][0],
             key=pick,
             on_change=take,
-            placeholder="context · document",
+            placeholder="choose a document",
             help="Text that the model was not trained on",
         )
     state.set_widget(key, text[:LONGEST_TEXT])
     st.text_area(
         label,
         key=key,
-        height=130,
+        height=190,
         max_chars=LONGEST_TEXT,
         on_change=lambda: choose(state.widget(key, "")),
         help="Ctrl+Enter, or click elsewhere, to read it",

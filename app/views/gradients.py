@@ -16,7 +16,7 @@ from cpart_core.runs.folder import Run
 SEED = 0
 """Seed of the layouts: one for everybody, so that everybody sees the same map."""
 HOW_TO_READ = {
-    "umap": "How to read it: neurons that lie together have alike signatures. "
+    "umap": "How to read it: neurons that lie together have similar signatures. "
     "How large a group is, how far groups lie apart, and where up is mean nothing.",
     "pca": "How to read it: a straight view from the side that shows most. "
     "What lies apart differs; what lies together may still differ in hidden directions.",
@@ -24,12 +24,12 @@ HOW_TO_READ = {
 
 
 def page() -> None:
-    run, step = chrome.run_bar()
-    st.header("Gradients", anchor=False)
-    st.write(
-        "A neuron's signature says how much it contributes to the loss of each context. Here neurons with alike signatures lie together."
+    run, step = chrome.run_bar(
+        "Gradients",
+        "A neuron's signature says how much it contributes to the loss of each context. Here neurons with similar signatures lie together.",
     )
     words("signature", "neuron", "context", "faithfulness")
+    reading.say_stage(run, reading.snapshot_or_stop(run, step))
     what = st.segmented_control(
         "Map of", ["neurons", "documents"], default="neurons", key="gradients_what", required=True, persist_state="session"
     )

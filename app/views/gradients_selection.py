@@ -111,16 +111,16 @@ def draw_neighbours(run: Run, snapshot: Snapshot, layer: int) -> None:
     profiles = reading.stored_profiles(run, snapshot.step)
     pairs = {(int(where), near): cosine for near, cosine in found}
     table = listed(snapshot, run.info.contexts, pairs, profiles.neuron_tokens if profiles is not None else None)
-    table.insert(2, "alike", [pairs[(int(where), near)] for near in table["neuron"].tolist()])
-    table = table.sort_values("alike", ascending=False).drop(columns=["layer", "share_of_signature"])
+    table.insert(2, "likeness", [pairs[(int(where), near)] for near in table["neuron"].tolist()])
+    table = table.sort_values("likeness", ascending=False).drop(columns=["layer", "share_of_signature"])
     st.dataframe(
         table,
         hide_index=True,
         height=260,
-        alt=f"The 15 neurons most alike to neuron {neuron} of layer {where}",
+        alt=f"The 15 neurons most similar to neuron {neuron} of layer {where}",
         column_config={
-            "alike": st.column_config.NumberColumn(
-                format="%.3f", help="Cosine between the two signatures, as the map measures them: 1 is alike"
+            "likeness": st.column_config.NumberColumn(
+                format="%.3f", help="Cosine between the two signatures, as the map measures them: 1 is the same"
             ),
             "strongest_context": st.column_config.TextColumn("strongest context"),
             "typical_tokens": st.column_config.TextColumn("typical tokens"),

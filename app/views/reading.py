@@ -11,6 +11,7 @@ from app import state
 from app.texts import code_span
 from cpart_core.analysis.flow import flow
 from cpart_core.analysis.results import Flow
+from cpart_core.config import Settings
 from cpart_core.runs.folder import Run
 from cpart_core.training.records import Snapshot
 
@@ -26,6 +27,34 @@ def snapshot_or_stop(run: Run, step: int) -> Snapshot:
         st.error(f"The snapshot of step {step:,} cannot be read. {code_span(str(error), 400)}", icon=":material/broken_image:")
         st.write("Nothing else of the run is touched by it: choose another step above.")
         st.stop()
+
+
+def say_stage(run: Run, snapshot: Snapshot) -> None:
+    """What a reader must know of this run and step so as not to take a numbering for a finding; nothing where there is nothing to know."""
+    for sentence in stage(run.settings, snapshot.step, snapshot.partitioned, run.info.discovered):
+        st.info(sentence, icon=":material/info:")
+
+
+def stage(settings: Settings, step: int, partitioned: bool, discovered: bool) -> list[str]:
+    """Sentences: whether neurons are divided yet, whether fusion is applied, and where the contexts are from."""
+    said = []
+    first, fused = settings.partition.first_step, settings.partition.fusion_step
+    if not partitioned:
+        when = (
+            f"the first partition, at step {first:,}" if first <= settings.training.steps else "a first partition, and there will be none"
+        )
+        said.append(f"Step {step:,} is before {when}. Neurons still lie in order, and segment numbers mean nothing.")
+    if settings.model.execution == "dense":
+        said.append("This run is dense: fusion weights are computed but not applied. Every neuron counts fully for every token.")
+    elif step < fused:
+        said.append(f"Fusion is applied from step {fused:,} on. Before, its weights are computed, but every neuron counts fully.")
+    if discovered and partitioned:
+        said.append(
+            "The text came without labels: its contexts were found from gradients at the first partition, and have numbers for names."
+        )
+    elif discovered:
+        said.append("The text came without labels: its contexts are found at the first partition. Until then nothing is known by context.")
+    return said
 
 
 def snapshots_until(run: Run, step: int) -> list[Snapshot]:

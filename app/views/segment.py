@@ -31,7 +31,8 @@ def close_page() -> None:
 def listing(
     snapshot: Snapshot, contexts: tuple[str, ...], layer: int, dead: np.ndarray, present: np.ndarray, profiles: Any | None
 ) -> pd.DataFrame:
-    """One row a segment: number, neurons, load, where it is strongest, remark, and typical tokens where profiles are known."""
+    """One row a segment: number, neurons, load in per cent, where it is strongest, a remark where one has any, and typical tokens where
+    profiles are known."""
     mass = snapshot.fusion_mass[layer]
     segments = range(mass.shape[1])
     strongest = np.argsort(-mass, axis=0, kind="stable")[:2]
@@ -39,11 +40,15 @@ def listing(
         {
             "segment": list(segments),
             "neurons": [int((snapshot.segment_of[layer] == s).sum()) for s in segments],
-            "load": [float(np.nanmean(mass[:, s])) for s in segments],
-            "strongest on": [" · ".join(f"{contexts[c]} {mass[c, s]:.2f}" for c in strongest[:, s]) for s in segments],
+            "load": [100 * float(np.nanmean(mass[:, s])) for s in segments],
+            "strongest on": [
+                " · ".join(f"{contexts[c]} {mass[c, s]:.2f}" for c in strongest[:, s] if np.isfinite(mass[c, s])) for s in segments
+            ],
             "remark": ["hardly ever used" if dead[layer, s] else "used by every context" if present[layer, s] else "" for s in segments],
         }
     )
+    if not any(table["remark"]):
+        table = table.drop(columns="remark")
     if profiles is not None:
         table["typical tokens"] = ["  ".join(profiles.typical_tokens[layer][s][:6]) for s in segments]
     return table
@@ -55,6 +60,9 @@ def draw(run: Run, step: int) -> None:
     snapshot = reading.snapshot_or_stop(run, step)
     head(run, layer, number)
     words("segment", "fusion mass", "lift", "signature")
+    reading.say_stage(run, snapshot)
+    if not np.nansum(snapshot.fusion_tokens) > 0:
+        return
     facts(run, snapshot, layer, number)
     left, right = st.columns(2, gap="large")
     with left:

@@ -19,22 +19,19 @@ MOST_LAYERS_AT_ONCE = 8
 
 
 def page() -> None:
-    run, step = chrome.run_bar()
+    run, step = chrome.run_bar(
+        "Segments", "Every layer's neurons are divided into segments. What is each of them for, and how did they form?"
+    )
     if state.get("segment") is not None:
         segment.draw(run, step)
         return
-    st.header("Segments", anchor=False)
-    st.write("Every layer's neurons are divided into segments, and fusion decides for each token how much of each segment is heard.")
     words("neuron", "segment", "partition", "fusion mass", "churn")
     snapshot = reading.snapshot_or_stop(run, step)
-    if not snapshot.partitioned:
-        st.info(
-            f"Step {step:,} is before the first partition: neurons still lie in order, segment numbers mean nothing yet.",
-            icon=":material/hourglass_top:",
-        )
+    reading.say_stage(run, snapshot)
     draw_map(run, snapshot)
-    draw_contexts(run, snapshot)
-    draw_list(run, snapshot)
+    if np.nansum(snapshot.fusion_tokens) > 0:
+        draw_contexts(run, snapshot)
+        draw_list(run, snapshot)
     draw_change(run, step)
 
 
@@ -99,7 +96,7 @@ def draw_contexts(run: Run, snapshot: Snapshot) -> None:
         measure = titles[
             str(
                 st.segmented_control(
-                    "Number", list(titles), default=MASS.title, key="segments_measure", required=True, persist_state="session"
+                    "Measure", list(titles), default=MASS.title, key="segments_measure", required=True, persist_state="session"
                 )
             )
         ]
@@ -154,7 +151,7 @@ def draw_list(run: Run, snapshot: Snapshot) -> None:
     layer = state.chosen_layer(run)
     st.subheader(f"The segments of layer {layer}", anchor=False)
     top_k = run.settings.model.top_k
-    dead, present = segments_fusion.remarkable(snapshot.fusion_mass, top_k)
+    dead, present = (found & snapshot.partitioned for found in segments_fusion.remarkable(snapshot.fusion_mass, top_k))
     say_remarkable(dead, present, snapshot.partitioned)
     profiles = reading.stored_profiles(run, snapshot.step)
     table = segment.listing(snapshot, run.info.contexts, layer, dead, present, profiles)
@@ -165,9 +162,9 @@ def draw_list(run: Run, snapshot: Snapshot) -> None:
         column_config={
             "load": st.column_config.ProgressColumn(
                 "load",
-                format="percent",
+                format="%.1f %%",
                 min_value=0.0,
-                max_value=float(max(0.01, table["load"].max())),
+                max_value=float(max(1.0, table["load"].max())),
                 help="Mean fusion weight over all contexts, each counted the same",
             ),
             "neurons": st.column_config.NumberColumn(width="small"),

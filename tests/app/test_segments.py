@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from app.views import reading
+from cpart_core.config import Settings
 from cpart_core.runs.control import RunLock
 from cpart_core.runs.snapshots import save_snapshot, snapshot_path
 from cpart_core.training.records import SHARED
@@ -103,3 +105,20 @@ def test_a_shared_segment_and_a_context_without_validation_text_disturb_no_page(
     for name, chosen in (("segments", {}), ("segments", {"layer": 0, "segment": 1}), ("gradients", {}), ("fusion", {})):
         page = open_page(name, run, chosen)
         assert not page.exception and not page.error and figures(page) > 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "step", "partitioned", "discovered", "told"),
+    [
+        ({}, 500, True, False, []),
+        ({"execution": "dense"}, 500, True, False, ["not applied"]),
+        ({"first_step": 50, "fusion_step": 100}, 75, True, False, ["from step 100"]),
+        ({"first_step": 50, "fusion_step": 100}, 25, False, True, ["before the first partition", "from step 100", "found at the first"]),
+        ({"first_step": 900, "fusion_step": 900, "steps": 500}, 500, False, False, ["there will be none", "from step 900"]),
+        ({}, 500, True, True, ["found from gradients"]),
+    ],
+)
+def test_a_numbering_is_not_taken_for_a_finding(changes, step, partitioned, discovered, told):
+    settings = Settings().with_values({"fusion_step": 200, "first_step": 100, "steps": 1000, **changes})
+    said = reading.stage(settings, step, partitioned, discovered)
+    assert len(said) == len(told) and all(part in sentence for part, sentence in zip(told, said, strict=True))
