@@ -13,6 +13,8 @@ FLOORS = {
     "cpart_core.presets": 2,
     "cpart_core.training.records": 2,  # plain data that training yields
     "cpart_core.analysis.results": 2,  # plain data that pages draw
+    "cpart_core.analysis.effects": 2,
+    "cpart_core.analysis.keep_results": 2,
     "cpart_core.corpus": 2,
     "cpart_core.model": 2,
     "cpart_core.partition": 3,

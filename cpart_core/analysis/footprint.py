@@ -13,7 +13,9 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import fields, replace
+from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -77,13 +79,12 @@ def measure_here(run_id: str, step: int) -> dict[str, Any]:
     import psutil
     import torch
 
-    from cpart_core.model.decoder import Decoder
     from cpart_core.runs.checkpoint import load_model
 
     torch.set_num_threads(1)
     run = open_run(run_id)
     folder = run.checkpoint_folder(step)
-    read_one_row(Decoder(smallest(run.settings.model), 300).eval())  # whatever torch sets up at the first products is not the model's
+    warm_up(smallest(run.settings.model))
     process = psutil.Process()
     idle = process.memory_info().rss
     model = load_model(run, step).model.requires_grad_(False)
@@ -108,6 +109,17 @@ def smallest(settings: ModelSettings) -> ModelSettings:
     return replace(
         settings, num_layers=1, width=16, num_heads=1, num_kv_heads=1, num_neurons=16, shared_neurons=8, num_segments=2, top_k=1, weight_scale=0
     )
+
+
+def warm_up(settings: ModelSettings) -> None:
+    """Whatever torch sets up at the first products, and imports at the first model of shapes alone, is not the model's memory."""
+    import torch
+
+    from cpart_core.model.decoder import Decoder
+
+    read_one_row(Decoder(settings, 300).eval())
+    with torch.device("meta"):
+        Decoder(settings, 300)
 
 
 def read_one_row(model: Decoder) -> None:
@@ -149,6 +161,10 @@ def writing_speed(model: Decoder) -> float:
 
 def peak_bytes() -> int:
     """Greatest resident memory of this process so far, as the system counted it."""
+    with suppress(OSError, StopIteration):
+        # Linux: getrusage would count the memory of the process that started this one, from before this one was loaded.
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return 1024 * int(next(line for line in lines if line.startswith("VmHWM:")).split()[1])
     if sys.platform == "win32":
         import psutil
 
