@@ -57,7 +57,9 @@ def in_fresh_process(run: Run, step: int) -> dict[str, Any]:
             command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
         )
     except subprocess.TimeoutExpired:
-        raise ValueError(f"Measuring run {run.id} took longer than {PATIENCE_SECONDS:.0f} s and was stopped; is the machine overloaded?") from None
+        raise ValueError(
+            f"Measuring run {run.id} took longer than {PATIENCE_SECONDS:.0f} s and was stopped; is the machine overloaded?"
+        ) from None
     if done.returncode:
         raise ValueError(f"Run {run.id} could not be measured: {' '.join(done.stderr.split())[-300:] or 'no reason given'}")
     values: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
@@ -107,7 +109,16 @@ def measure_here(run_id: str, step: int) -> dict[str, Any]:
 def smallest(settings: ModelSettings) -> ModelSettings:
     """A model of the same kind that weighs almost nothing."""
     return replace(
-        settings, num_layers=1, width=16, num_heads=1, num_kv_heads=1, num_neurons=16, shared_neurons=8, num_segments=2, top_k=1, weight_scale=0
+        settings,
+        num_layers=1,
+        width=16,
+        num_heads=1,
+        num_kv_heads=1,
+        num_neurons=16,
+        shared_neurons=8,
+        num_segments=2,
+        top_k=1,
+        weight_scale=0,
     )
 
 

@@ -9,10 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from cpart_core.analysis.keep_results import CarveReport, KeepCurve
 from cpart_core.analysis.progress import Progress, silent
 from cpart_core.analysis.results import DocumentMap, LossReport, NeuronMap, SegmentProfiles, Specialization, Stability, Trace
 from cpart_core.analysis.source import Sources
-from cpart_core.runs.folder import Run, open_run
+from cpart_core.runs.folder import Run, open_run, run_folders
 
 Values = dict[str, Any]
 """A request after `check`: exactly the keys of its kind, of the right types."""
@@ -90,6 +91,28 @@ def answer_stability(run: Run, values: Values, sources: Sources, progress: Progr
     return measure_stability([open_run(run_id) for run_id in values["runs"]], values["steps"], values["seed"], progress)
 
 
+def answer_keep_k(run: Run, values: Values, sources: Sources, progress: Progress) -> KeepCurve:
+    from cpart_core.analysis.keep_k import Wish, keep_curve
+
+    progress(0.0, "Loading the model")
+    wish = Wish(**{name: values[name] for name in WISH})
+    return keep_curve(sources.source(run, values["step"]), sources.corpus(run), wish, progress)
+
+
+def answer_carve(run: Run, values: Values, sources: Sources, progress: Progress) -> CarveReport:
+    """The only analysis that writes a run: the carved one."""
+    from cpart_core.analysis.carving import carve_for
+    from cpart_core.analysis.keep_k import Wish
+
+    progress(0.0, "Loading the model")
+    wish = Wish(**{name: values[name] for name in WISH})
+    source, corpus = sources.source(run, values["step"]), sources.corpus(run)
+    return carve_for(run, source, corpus, wish, values["keep"], values["name"], progress=progress)
+
+
+WISH: dict[str, type] = {"context": str, "text": str, "ranking": str, "documents": int, "seed": int}
+"""What segments are chosen for: a context or a text, the other empty; see keep_k.Wish."""
+
 REQUESTS: tuple[Request, ...] = (
     Request("profiles", answer_profiles, SegmentProfiles, {"step": int}),
     Request("losses", answer_losses, LossReport, {"step": int}),
@@ -104,6 +127,8 @@ REQUESTS: tuple[Request, ...] = (
     Request("document_map", answer_document_map, DocumentMap, {"step": int, "method": str, "seed": int}),
     Request("specialization", answer_specialization, Specialization, {"step": int, "seed": int}),
     Request("stability", answer_stability, Stability, {"runs": list, "steps": list, "seed": int}, needs_torch=False),
+    Request("keep_k", answer_keep_k, KeepCurve, {"step": int, **WISH}),
+    Request("carve", answer_carve, CarveReport, {"step": int, **WISH, "keep": int, "name": str}),
 )
 
 
@@ -149,7 +174,12 @@ def check(kind: Request, request: Any) -> Values:
 
 
 def is_current(run: Run, name: str, result: Any) -> bool:
-    """False for a stored neuron map of a run that has newer snapshots by now; every other result is of one checkpoint and stays true."""
+    """False for a stored neuron map of a run that has newer snapshots by now, and for the report of a carved run that was deleted.
+
+    Every other result is of one checkpoint and stays true.
+    """
+    if name == "carve":
+        return any(folder.name == result.carved for folder, _ in run_folders())
     if name != "neuron_map":
         return True
     steps = run.snapshot_steps()

@@ -15,6 +15,7 @@ from typing import Any, get_args, get_origin
 
 import numpy as np
 
+from cpart_core.analysis.keep_results import CarveReport, KeepCurve
 from cpart_core.analysis.results import DocumentMap, Flow, LossReport, NeuronMap, Saturation, SegmentProfiles, Specialization, Stability, Trace
 from cpart_core.config import types_of
 from cpart_core.runs.arrays import load_arrays, save_arrays
@@ -30,6 +31,8 @@ RESULT_TYPES: dict[str, type] = {
     "specialization": Specialization,
     "saturation": Saturation,
     "stability": Stability,
+    "keep_k": KeepCurve,
+    "carve": CarveReport,
 }
 """What each request is answered with. A new result: its dataclass in analysis/results.py and one line here."""
 
