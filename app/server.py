@@ -19,6 +19,8 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.uploads import UploadBudget
+
 CONFIG_FILE = Path(__file__).resolve().parents[1] / "streamlit_config.toml"
 
 CLOSED = (
@@ -110,7 +112,11 @@ class SecurityHeaders:
 def middleware() -> list[Middleware]:
     """Outermost first. Streamlit's allow-list covers websockets only; ours covers plain requests too."""
     hosts = flat_settings()["server.allowedHosts"]
-    return [Middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False), Middleware(SecurityHeaders)]
+    return [
+        Middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False),
+        Middleware(SecurityHeaders),
+        Middleware(UploadBudget),
+    ]
 
 
 async def healthz(request: Request) -> Response:

@@ -21,7 +21,7 @@ class Ink:
     panel: str
 
 
-LIGHT = Ink(text="#1b1f27", faint="#59616e", grid="#e4e8ee", background="#ffffff", panel="#f3f5f8")
+LIGHT = Ink(text="#10141b", faint="#59616e", grid="#e4e8ee", background="#ffffff", panel="#f3f5f8")
 DARK = Ink(text="#e6e9ef", faint="#a3acba", grid="#29303c", background="#0f1319", panel="#191f29")
 
 

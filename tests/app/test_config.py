@@ -9,9 +9,11 @@ import sys
 
 import pytest
 from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
 
 from app import server
 from app.charts.theme import DARK, LIGHT
+from app.uploads import UploadBudget
 
 ROOT = server.CONFIG_FILE.parent
 MAIN = ROOT / "app" / "main.py"
@@ -82,12 +84,38 @@ async def ask(app, path: str, host: bytes):
     return messages[0]["status"], dict(messages[0]["headers"])
 
 
+def test_a_flood_of_uploads_is_refused_before_it_is_read():
+    """The sum of what is held, what is being read and what is asked for stays within the budget; an unknown length is refused."""
+    read = []
+
+    async def take(scope, receive, send):
+        read.append(scope["path"])
+        await PlainTextResponse("taken")(scope, receive, send)
+
+    app = UploadBudget(take, budget=100, held=lambda: 40)
+
+    def put(length: bytes | None, path: str = "/_stcore/upload_file/a/b") -> int:
+        headers = [] if length is None else [(b"content-length", length)]
+        messages: list[dict] = []
+
+        async def send(message):
+            messages.append(message)
+
+        asyncio.run(app({"type": "http", "method": "PUT", "path": path, "headers": headers}, None, send))
+        return messages[0]["status"]
+
+    assert put(b"60") == 200 and put(b"61") == 413 and put(None) == 411 and put(b"-1") == 411
+    app.under_way = 30
+    assert put(b"30") == 200 and put(b"31") == 413 and app.under_way == 30
+    assert put(b"900", "/api/healthz") == 200 and len(read) == 3
+
+
 def test_both_themes_can_be_read():
     flat = server.flat_settings()
     assert len(flat["theme.chartCategoricalColors"]) >= 10
-    for mode, ink in (("light", LIGHT), ("dark", DARK)):
+    for mode, ink, on_button in (("light", LIGHT, "#ffffff"), ("dark", DARK, DARK.background)):  # as ui.STYLE says
         background = flat[f"theme.{mode}.backgroundColor"]
         assert background == ink.background and flat[f"theme.{mode}.textColor"] == ink.text
-        assert contrast(flat[f"theme.{mode}.primaryColor"], "#ffffff") >= 4.5, "white words on the primary button"
+        assert contrast(flat[f"theme.{mode}.primaryColor"], on_button) >= 4.5, "words on the primary button"
         assert contrast(flat[f"theme.{mode}.linkColor"], background) >= 4.5
         assert contrast(ink.text, background) >= 7 and contrast(ink.faint, background) >= 4.5
