@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import streamlit as st
 
-from app import state, words
+from app import state
+from app.found import show
 from app.texts import code_span, plain
 from cpart_core.config import CorpusSettings, Settings
 from cpart_core.corpus.document import Document, Gathered, Skipped
@@ -40,8 +40,8 @@ class Source:
     """Why it cannot be trained on yet, in a sentence; empty when it can."""
 
 
-def choose_source(base: Settings) -> Source:
-    """Widgets of the choice, and below them what was found."""
+def choose_source(chosen_so_far: Settings) -> Source:
+    """Widgets of the choice, and below them what was found. The settings are those of the form: sizes of corpus and vocabulary count."""
     local = st.get_option("server.address") in LOOPBACK
     offered = [name for name in SOURCES if local or name not in ("folder", "dataset")]
     chosen = st.segmented_control(
@@ -54,10 +54,10 @@ def choose_source(base: Settings) -> Source:
         persist_state="session",
     )
     drawers = {"builtin": builtin, "paste": paste, "upload": upload, "folder": folder, "dataset": dataset}
-    return drawers[chosen or "builtin"](base.corpus)
+    return drawers[chosen or "builtin"](chosen_so_far)
 
 
-def builtin(settings: CorpusSettings) -> Source:
+def builtin(settings: Settings) -> Source:
     from cpart_core.corpus.builtin import builtin_contexts
 
     known = {context.name: context for context in builtin_contexts()}
@@ -65,7 +65,7 @@ def builtin(settings: CorpusSettings) -> Source:
     chosen = st.multiselect(
         "Contexts",
         list(known),
-        default=list(settings.contexts) or everywhere,
+        default=list(settings.corpus.contexts) or everywhere,
         key="source_contexts",
         persist_state="session",
         help="Text that every Python installation carries, and text from a generator with known structure. Nothing is downloaded.",
@@ -75,14 +75,11 @@ def builtin(settings: CorpusSettings) -> Source:
     st.caption("  \n".join(f"{code_span(name)} {plain(known[name].about)}" for name in chosen))
     values: dict[str, Any] = {"source": "builtin", "path": "", "contexts": () if set(chosen) == set(everywhere) else tuple(chosen)}
     if st.toggle("Look inside before training", key="source_look", persist_state="session"):
-        found = gather_named(
-            "builtin", "", values["contexts"], settings.kilobytes_per_context, settings.text_column, settings.context_column
-        )
-        return Source(values, None, show(found))
+        return look(values, settings)
     return Source(values)
 
 
-def paste(settings: CorpusSettings) -> Source:
+def paste(settings: Settings) -> Source:
     st.caption("One box a context. With one box the contexts are found from gradients during training.")
     count = int(st.number_input("Boxes", 1, 12, 2, key="paste_boxes", persist_state="session"))
     documents: list[Document] = []
@@ -98,7 +95,8 @@ def paste(settings: CorpusSettings) -> Source:
     if not documents:
         return Source(trouble="Paste some text: a few pages of each context, so that something can be learned and something held out.")
     gathered = Gathered(tuple(documents), tuple(skipped))
-    return Source({"source": "file", "path": "pasted text"}, gathered, show(gathered))
+    values = {"source": "file", "path": "pasted text", "contexts": ()}
+    return Source(values, gathered, show(gathered, settings.with_values(values)))
 
 
 def gathered_from_text(text: str, context: str) -> Gathered:
@@ -110,7 +108,7 @@ def gathered_from_text(text: str, context: str) -> Gathered:
         return Gathered((), (Skipped(context or "pasted text", str(error)),))
 
 
-def upload(settings: CorpusSettings) -> Source:
+def upload(settings: Settings) -> Source:
     limit = st.get_option("server.maxUploadSize")
     files = st.file_uploader(
         f"Text files, at most {limit} MB each",
@@ -119,12 +117,13 @@ def upload(settings: CorpusSettings) -> Source:
         key="upload_files",
         help="A .txt or .md file is a context of its own. A .csv or .jsonl file has a column with the text and may have one with the context.",
     )
-    columns = column_names(settings)
+    columns = column_names(settings.corpus)
     if not files:
         return Source(columns, trouble="Upload at least one file.")
     gathered = gathered_from_uploads([(file.name, file.getvalue()) for file in files], columns["text_column"], columns["context_column"])
     names = plain(", ".join(file.name for file in files), 200)
-    return Source({**columns, "source": "file", "path": f"uploaded: {names}"}, gathered, show(gathered))
+    values = {**columns, "source": "file", "path": f"uploaded: {names}", "contexts": ()}
+    return Source(values, gathered, show(gathered, settings.with_values(values)))
 
 
 def column_names(settings: CorpusSettings) -> dict[str, str]:
@@ -170,21 +169,21 @@ def gathered_from_uploads(files: Sequence[tuple[str, bytes]], text_column: str, 
     return Gathered(tuple(documents), tuple(skipped), tuple(notes))
 
 
-def folder(settings: CorpusSettings) -> Source:
+def folder(settings: Settings) -> Source:
     path = st.text_input(
         "Folder on this machine",
         key="folder_path",
         persist_state="session",
         help="One subfolder a context; .txt, .md, .csv and .jsonl files are read",
     )
-    columns = column_names(settings)
+    columns = column_names(settings.corpus)
     if not path.strip():
         return Source(columns, trouble="Give the path of a folder.")
-    values = {**columns, "source": "folder", "path": path.strip()}
+    values = {**columns, "source": "folder", "path": path.strip(), "contexts": ()}
     return looked_at(values, settings, "Look inside")
 
 
-def dataset(settings: CorpusSettings) -> Source:
+def dataset(settings: Settings) -> Source:
     import importlib.util
 
     if importlib.util.find_spec("datasets") is None:
@@ -195,23 +194,30 @@ def dataset(settings: CorpusSettings) -> Source:
     name = st.text_input(
         "Dataset", key="dataset_name", persist_state="session", help="A name on the Hugging Face hub (this downloads it) or a local path"
     )
-    columns = column_names(settings)
+    columns = column_names(settings.corpus)
     if not name.strip():
         return Source(columns, trouble="Give the name or the local path of a dataset.")
-    return looked_at({**columns, "source": "dataset", "path": name.strip()}, settings, "Download and look inside")
+    return looked_at({**columns, "source": "dataset", "path": name.strip(), "contexts": ()}, settings, "Download and look inside")
 
 
-def looked_at(values: dict[str, Any], settings: CorpusSettings, button: str) -> Source:
+def looked_at(values: dict[str, Any], settings: Settings, button: str) -> Source:
     """A source that is read only when asked to; training may start without a look."""
     identity = (values["source"], values["path"], values["text_column"], values["context_column"])
     if st.button(button, icon=":material/visibility:"):
         state.set_widget("looked_at", identity)
     if state.widget("looked_at") != identity:
         return Source(values)
+    return look(values, settings)
+
+
+def look(values: dict[str, Any], settings: Settings) -> Source:
+    """Read a named source, and show what is in it."""
+    chosen = settings.with_values(values)
+    corpus = chosen.corpus
     found = gather_named(
-        values["source"], values["path"], (), settings.kilobytes_per_context, values["text_column"], values["context_column"]
+        corpus.source, corpus.path, corpus.contexts, corpus.kilobytes_per_context, corpus.text_column, corpus.context_column
     )
-    return Source(values, None, show(found))
+    return Source(values, None, show(found, chosen))
 
 
 @state.remembered(max_entries=4, spinner="Reading the text", ttl=600)
@@ -225,48 +231,3 @@ def gather_named(
         return gather(CorpusSettings(source, path, contexts, text_column, context_column, kilobytes))
     except ValueError as error:
         return str(error)
-
-
-def show(found: Gathered | str) -> str:
-    """Documents, bytes and contexts, what was skipped and why. Returns what is in the way of training, or nothing."""
-    if isinstance(found, str):
-        return found
-    from cpart_core.corpus.build import preview
-
-    said = preview(found)
-    if not said.contexts:
-        show_skipped(said.skipped)
-        return "No text was found. " + (said.skipped[0].reason if said.skipped else "")
-    documents, size = sum(entry.documents for entry in said.contexts), sum(entry.bytes for entry in said.contexts)
-    unlabelled = [entry.name for entry in said.contexts] == [""]
-    how_many = "no context labels: contexts will be found from gradients" if unlabelled else f"{len(said.contexts)} contexts"
-    st.markdown(f"**{documents:,}** documents \u00b7 **{words.size(size)}** \u00b7 {how_many}")
-    table = pd.DataFrame(
-        [(plain(entry.name) or "(no label)", entry.documents, entry.bytes / 1000) for entry in said.contexts],
-        columns=["context", "documents", "kB"],
-    )
-    st.dataframe(
-        table, hide_index=True, column_config={"kB": st.column_config.NumberColumn(format="%.1f")}, height=min(320, 36 * (len(table) + 1))
-    )
-    for note in said.notes:
-        st.caption(plain(note, 400))
-    show_skipped(said.skipped)
-    return too_little(found)
-
-
-def too_little(found: Gathered) -> str:
-    """Why the documents cannot be split into training and validation text, in the corpus's own words; empty when they can."""
-    from cpart_core.corpus.split import choose
-
-    try:
-        choose(found, CorpusSettings(), 0)
-    except ValueError as error:
-        return str(error)
-    return ""
-
-
-def show_skipped(skipped: Sequence[Skipped]) -> None:
-    if skipped:
-        with st.expander(f"{len(skipped):,} skipped, and why"):
-            table = pd.DataFrame([(plain(entry.title), plain(entry.reason, 300)) for entry in skipped[:500]], columns=["what", "why"])
-            st.dataframe(table, hide_index=True)

@@ -65,14 +65,15 @@ def new_run() -> None:
     )
     preset = presets[chosen or "quick"]
     st.caption(plain(preset.help[:1].upper() + preset.help[1:] + "."))
-    with st.container(border=True):
-        st.subheader("Text", anchor=False)
-        source = choose_source(preset.settings)
+    text_box = st.container(border=True)
     key = f"set_{preset.name}"
     with st.expander("Settings", expanded=preset.name == "own", icon=":material/tune:"):
         changed = forms.settings_form(preset.settings, key)
         if changed:
             st.button(f"Reset {len(changed)} changed", icon=":material/undo:", on_click=forms.forget_form, args=(key,))
+    with text_box:
+        st.subheader("Text", anchor=False)
+        source = choose_source(preset.settings.with_values(changed))  # drawn above, but what it finds depends on the settings
     settings, problem = combined(preset.settings, changed, source)
     start_box(settings, problem or source.trouble, source, preset.title)
 

@@ -130,7 +130,8 @@ def cut_context(documents: list[Document], name: str, settings: CorpusSettings, 
         for document, short in zip(documents, fits, strict=True)
     ]
     if count := fits.count(False):
-        notes.append(f"{called(name)}: {count} documents were cut to their first {longest / 1000:g} kB, so that none outweighs the others.")
+        cut = "1 document was cut to its" if count == 1 else f"{count:,} documents were cut to their"
+        notes.append(f"{called(name)}: {cut} first {longest / 1000:g} kB, so that none outweighs the others.")
     return shortened
 
 
@@ -166,7 +167,9 @@ def without_duplicates(documents: list[Document], notes: list[str]) -> list[Docu
         if text not in first or (document.split == VALIDATION and first[text].split != VALIDATION):
             first[text] = document
     if len(first) < len(documents):
-        notes.append(f"{len(documents) - len(first):,} documents with the very text of another one were left out.")
+        again = len(documents) - len(first)
+        said, verb = ("1 document", "was") if again == 1 else (f"{again:,} documents", "were")
+        notes.append(f"{said} with the very text of another one {verb} left out.")
     kept = {id(document) for document in first.values()}
     return [document for document in documents if id(document) in kept]
 
