@@ -21,9 +21,10 @@ FLOORS = {
     "cpart_core.training": 4,
     "cpart_core.runs": 5,
     "cpart_core.analysis": 6,
-    "cpart_core.bench": 7,
-    "cpart_core.cli": 8,
-    "cpart_core.__main__": 9,
+    "cpart_core.study": 7,
+    "cpart_core.bench": 8,
+    "cpart_core.cli": 9,
+    "cpart_core.__main__": 10,
     "app.charts.palette": 10,  # colours alone
     "app.worker": 10,  # the engine's processes, seen from the pages
     "app.jobs": 11,

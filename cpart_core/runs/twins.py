@@ -43,7 +43,9 @@ TWINS: dict[str, Twin] = {
         Twin("random", "with neurons divided by chance: what the method is worth", always({"method": "random"})),
         Twin("router", "with a frozen random router: what learned fusion is worth", always({"fusion": "random"})),
         Twin("dense-active", "dense, as small as what top-k computes for a token: what the other neurons are worth", active_size),
-        Twin("oracle", "whose fusion is told the true context: what perfect routing by context would be worth", always({"fusion": "oracle"})),
+        Twin(
+            "oracle", "whose fusion is told the true context: what perfect routing by context would be worth", always({"fusion": "oracle"})
+        ),
         Twin(
             "mixture",
             "with a learned router alone, an ordinary mixture: segments by position, no pull, balance over each batch",
