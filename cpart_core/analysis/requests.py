@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from cpart_core.analysis.effects import AblationMatrix, InterventionReport, RouterAudit
 from cpart_core.analysis.keep_results import CarveReport, KeepCurve
 from cpart_core.analysis.progress import Progress, silent
 from cpart_core.analysis.results import DocumentMap, LossReport, NeuronMap, SegmentProfiles, Specialization, Stability, Trace
@@ -91,6 +92,29 @@ def answer_stability(run: Run, values: Values, sources: Sources, progress: Progr
     return measure_stability([open_run(run_id) for run_id in values["runs"]], values["steps"], values["seed"], progress)
 
 
+def answer_intervention(run: Run, values: Values, sources: Sources, progress: Progress) -> InterventionReport:
+    from cpart_core.analysis.intervention import Question, changes_of, report_intervention
+
+    progress(0.0, "Loading the model")
+    changes = changes_of(values["interventions"], values["neurons"])
+    question = Question(values["text"], changes, values["max_tokens"], values["temperature"], values["seed"])
+    return report_intervention(sources.source(run, values["step"]), sources.corpus(run), question, run.settings.training.seed, progress)
+
+
+def answer_ablation_matrix(run: Run, values: Values, sources: Sources, progress: Progress) -> AblationMatrix:
+    from cpart_core.analysis.ablation import ablation_matrix
+
+    progress(0.0, "Loading the model")
+    return ablation_matrix(sources.source(run, values["step"]), sources.corpus(run), run.settings.training.seed, progress)
+
+
+def answer_router_audit(run: Run, values: Values, sources: Sources, progress: Progress) -> RouterAudit:
+    from cpart_core.analysis.router_audit import router_audit
+
+    progress(0.0, "Loading the model")
+    return router_audit(sources.source(run, values["step"]), sources.corpus(run), run.settings.training.seed, progress)
+
+
 def answer_keep_k(run: Run, values: Values, sources: Sources, progress: Progress) -> KeepCurve:
     from cpart_core.analysis.keep_k import Wish, keep_curve
 
@@ -126,6 +150,14 @@ REQUESTS: tuple[Request, ...] = (
     Request("neuron_map", answer_neuron_map, NeuronMap, {"method": str, "layer": int, "seed": int}, needs_torch=False),
     Request("document_map", answer_document_map, DocumentMap, {"step": int, "method": str, "seed": int}),
     Request("specialization", answer_specialization, Specialization, {"step": int, "seed": int}),
+    Request(
+        "intervention",
+        answer_intervention,
+        InterventionReport,
+        {"step": int, "text": str, "interventions": list, "neurons": list, "max_tokens": int, "temperature": float, "seed": int},
+    ),
+    Request("ablation_matrix", answer_ablation_matrix, AblationMatrix, {"step": int}),
+    Request("router_audit", answer_router_audit, RouterAudit, {"step": int}),
     Request("stability", answer_stability, Stability, {"runs": list, "steps": list, "seed": int}, needs_torch=False),
     Request("keep_k", answer_keep_k, KeepCurve, {"step": int, **WISH}),
     Request("carve", answer_carve, CarveReport, {"step": int, **WISH, "keep": int, "name": str}),

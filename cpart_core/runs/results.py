@@ -16,6 +16,7 @@ from typing import Any, get_args, get_origin
 import numpy as np
 
 from cpart_core.analysis.keep_results import CarveReport, KeepCurve
+from cpart_core.analysis.effects import AblationMatrix, InterventionReport, RouterAudit
 from cpart_core.analysis.results import DocumentMap, Flow, LossReport, NeuronMap, Saturation, SegmentProfiles, Specialization, Stability, Trace
 from cpart_core.config import types_of
 from cpart_core.runs.arrays import load_arrays, save_arrays
@@ -31,6 +32,9 @@ RESULT_TYPES: dict[str, type] = {
     "specialization": Specialization,
     "saturation": Saturation,
     "stability": Stability,
+    "intervention": InterventionReport,
+    "ablation_matrix": AblationMatrix,
+    "router_audit": RouterAudit,
     "keep_k": KeepCurve,
     "carve": CarveReport,
 }

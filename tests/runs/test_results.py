@@ -9,7 +9,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from cpart_core.analysis import results
+from cpart_core.analysis import effects, keep_results, results
 from cpart_core.analysis.results import LossReport
 from cpart_core.runs.folder import MOST_RESULTS
 from cpart_core.runs.results import RESULT_TYPES, load_result, request_key, save_result
@@ -26,7 +26,8 @@ def test_every_result_comes_back_exactly(tmp_path, name):
 
 
 def test_every_result_of_the_analysis_can_be_stored():
-    known = {kind for kind in vars(results).values() if isinstance(kind, type) and kind.__module__ == results.__name__}
+    places = (results, effects, keep_results)
+    known = {kind for place in places for kind in vars(place).values() if isinstance(kind, type) and kind.__module__ == place.__name__}
     assert known - {results.Passage, results.Information, results.SegmentUse} == set(RESULT_TYPES.values())
 
 

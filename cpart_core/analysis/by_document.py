@@ -1,0 +1,93 @@
+"""Means over the tokens of a context, with intervals over its documents: tokens of one document are not independent. numpy only."""
+
+from __future__ import annotations
+
+import numpy as np
+
+RESAMPLES = 500
+INTERVAL = (2.5, 97.5)
+"""Percentiles."""
+FOLDS = 2
+
+
+class DocumentSums:
+    """Sums of K values over the tokens of each document of a split. Documents of unknown context count nowhere."""
+
+    def __init__(self, context_of: np.ndarray, num_contexts: int, num_values: int) -> None:
+        """context_of [M]: context of each document, -1 unknown."""
+        self.context_of = context_of.astype(np.int64)
+        self.num_contexts = num_contexts
+        self.sums = np.zeros((len(context_of), num_values))
+        self.tokens = np.zeros(len(context_of), dtype=np.int64)
+
+    def add(self, column: int, document: np.ndarray, value: np.ndarray) -> None:
+        """Values of tokens (any shape) for one column; `count` is told the tokens once."""
+        self.sums[:, column] += np.bincount(document.ravel(), weights=value.ravel(), minlength=len(self.tokens))
+
+    def count(self, document: np.ndarray) -> None:
+        self.tokens += np.bincount(document.ravel(), minlength=len(self.tokens))
+
+    @property
+    def read(self) -> np.ndarray:
+        """[M] bool: documents of a known context of which something was read."""
+        return np.asarray((self.tokens > 0) & (self.context_of >= 0))
+
+    @property
+    def tokens_by_context(self) -> np.ndarray:
+        return np.bincount(self.context_of[self.read], weights=self.tokens[self.read], minlength=self.num_contexts).astype(np.int64)
+
+    @property
+    def documents_by_context(self) -> np.ndarray:
+        return np.bincount(self.context_of[self.read], minlength=self.num_contexts)
+
+    def folds(self, seed: int) -> np.ndarray:
+        """[M] 0 or 1: the documents of every context dealt out into two halves."""
+        fold = np.zeros(len(self.tokens), dtype=np.int64)
+        random = np.random.default_rng([seed, 17])
+        for context in range(self.num_contexts):
+            members = random.permutation(np.flatnonzero(self.read & (self.context_of == context)))
+            fold[members] = (np.arange(len(members)) + context) % FOLDS
+        return fold
+
+    def means(self, fold: np.ndarray) -> np.ndarray:
+        """[F, C, K] mean over the tokens of each half of each context; NaN without any."""
+        sums, tokens = self.grouped(fold, np.ones((1, len(self.tokens))))
+        return divided(sums[0], tokens[0])
+
+    def redrawn(self, fold: np.ndarray, seed: int, resamples: int = RESAMPLES) -> tuple[np.ndarray, np.ndarray]:
+        """(sums [R, F, C, K], tokens [R, F, C]) when the documents of each half of each context are drawn again, with repeats."""
+        random = np.random.default_rng([seed, 18])
+        weight = np.zeros((resamples, len(self.tokens)))
+        for half in range(FOLDS):
+            for context in range(self.num_contexts):
+                members = np.flatnonzero(self.read & (self.context_of == context) & (fold == half))
+                if len(members):
+                    weight[:, members] = random.multinomial(len(members), np.full(len(members), 1 / len(members)), size=resamples)
+        return self.grouped(fold, weight)
+
+    def grouped(self, fold: np.ndarray, weight_RM: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Weighted sums over the documents of each half of each context."""
+        sums = np.zeros(
+            (len(weight_RM), FOLDS, self.num_contexts, self.sums.shape[1]), dtype=np.float32 if len(weight_RM) > 1 else np.float64
+        )
+        tokens = np.zeros(sums.shape[:3])
+        for half in range(FOLDS):
+            for context in range(self.num_contexts):
+                members = np.flatnonzero(self.read & (self.context_of == context) & (fold == half))
+                sums[:, half, context] = weight_RM[:, members] @ self.sums[members]
+                tokens[:, half, context] = weight_RM[:, members] @ self.tokens[members]
+        return sums, tokens
+
+
+def divided(sums: np.ndarray, tokens: np.ndarray) -> np.ndarray:
+    """sums [..., K] / tokens [...]; NaN where there are none."""
+    counts = np.broadcast_to(tokens[..., None], sums.shape)
+    return np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)
+
+
+def interval(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Low and high of resampled values [R, ...]; NaN where all are."""
+    known = np.isfinite(values).any(axis=0)
+    safe = np.where(known, values, 0.0)
+    low, high = np.nanpercentile(safe, INTERVAL, axis=0)
+    return np.where(known, low, np.nan), np.where(known, high, np.nan)
