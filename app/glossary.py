@@ -25,6 +25,15 @@ WORDS = {
     "validation loss": "How surprised the model is by held-out text, in nats per token: the mean over contexts, each counted the same. Lower is better.",
     "faithfulness": "The share of each point's 15 nearest neighbours among signatures that are also its 15 nearest on the plane. "
     "A map keeps only so much: distances between far groups mean little.",
+    "information": "How many bits one thing says about another. I(S;C): what a token's segment S says about its context C; I(S;T): about which token T "
+    "it is; I(S;C given T): what S says about C to somebody who knows T already. If that is nothing more than chance, segments may only follow words.",
+    "chance": "What comes out when there is nothing to find: the context labels of whole documents are shuffled (for I(S;T) the tokens), and all is "
+    "counted again, many times. Few documents say something by accident, so chance is more than 0. Taking all of it off is a cautious figure: "
+    "labels that mean something leave less room for accidents than shuffled ones.",
+    "committee share": "The smallest share of a layer's segments that hold at least 60 % of the fusion mass in every context. Small: the same few segments "
+    "serve every context. 60 % when fusion is even; more when contexts have segments of their own.",
+    "co-activation": "How often two segments are among the chosen ones of the same token, against what it would be if each were chosen independently of "
+    "the other, as often as it is.",
     "lift": "How much more fusion weight a segment gets on this token than on the average token.",
 }
 

@@ -10,7 +10,7 @@ from app.charts import segments_change, segments_fusion, segments_map
 from app.charts.segments_fusion import CONTRIBUTION, MASS, MEASURES
 from app.figure import caption_of, show_figure
 from app.glossary import words
-from app.views import reading, segment
+from app.views import reading, segment, segments_meaning
 from cpart_core.analysis.results import Flow
 from cpart_core.runs.folder import Run
 from cpart_core.training.records import Snapshot
@@ -32,6 +32,7 @@ def page() -> None:
     if np.nansum(snapshot.fusion_tokens) > 0:
         draw_contexts(run, snapshot)
         draw_list(run, snapshot)
+    segments_meaning.draw(run, step)
     draw_change(run, step)
 
 

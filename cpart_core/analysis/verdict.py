@@ -108,7 +108,7 @@ def measured_on(result: Specialization) -> str:
         f"n = {int(result.documents_by_context.sum()):,} validation documents, {int(result.tokens_by_context.sum()):,} tokens · "
         f"T: {result.token_kinds:,} tokens seen at least {result.fewest_seen} times, {result.token_share:.0%} of the text · "
         f"{result.shuffles} shuffles of contexts over documents, {result.token_shuffles} of tokens, {result.resamples} draws of documents · "
-        f"seed {result.seed}"
+        f"seed {result.seed} of rows and shuffles"
     )
 
 

@@ -27,7 +27,7 @@ def test_without_a_run_it_says_what_to_do():
 def test_a_finished_run_is_drawn_at_once_and_the_worker_is_not_asked(quiet_worker):
     page = open_page("segments", make_run())
     assert not page.exception and not page.error
-    assert figures(page) == 4 and not quiet_worker
+    assert figures(page) == 5 and not quiet_worker
     assert "step 100" in said(page) and "seed 0" in said(page) and "n = " in said(page)
 
 
@@ -40,7 +40,7 @@ def test_running_without_a_snapshot_it_waits():
 
 def test_a_crashed_run_still_shows_what_it_has():
     page = open_page("segments", make_run(ended="", checkpoint=False, results=False))
-    assert not page.exception and figures(page) == 4
+    assert not page.exception and figures(page) == 5
 
 
 def test_a_damaged_snapshot_is_said_and_the_other_steps_work():
