@@ -68,7 +68,8 @@ def make_value(wanted: Any, generator: np.random.Generator) -> Any:
     if origin is tuple:
         return tuple(make_value(parts[0], generator) for _ in range(generator.integers(0, 4)))
     if origin is dict:
-        return {name: make_value(get_args(parts[1])[number], generator) for number, name in enumerate(("metric", "größe", "n"))}
+        options = get_args(parts[1]) or (parts[1],) * 3
+        return {name: make_value(options[number], generator) for number, name in enumerate(("metric", "größe", "n"))}
     if wanted is np.ndarray:
         shape = tuple(int(size) for size in generator.integers(0, 5, generator.integers(0, 4)))
         kind = generator.choice(["f2", "f4", "f8", "i2", "i4", "i8", "b1", "u1"])

@@ -28,7 +28,7 @@ def test_every_result_comes_back_exactly(tmp_path, name):
 def test_every_result_of_the_analysis_can_be_stored():
     places = (results, effects, keep_results)
     known = {kind for place in places for kind in vars(place).values() if isinstance(kind, type) and kind.__module__ == place.__name__}
-    assert known - {results.Passage, results.Information, results.SegmentUse} == set(RESULT_TYPES.values())
+    assert known - {results.Passage, results.Information, results.SegmentUse, keep_results.Footprint} == set(RESULT_TYPES.values())
 
 
 @pytest.mark.parametrize("name", ["profiles", "neuron_map"])
