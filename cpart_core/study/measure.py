@@ -32,6 +32,9 @@ def measure(run_id: str, arm: str) -> Outcome:
     parameters, active = parameter_counts(settings.model, run.info.num_parameters)
     optimizer_bytes, activation_bytes = memory_of_a_step(run)
     accuracy = losses.accuracy_by_context
+    from cpart_core.study.keep import keep_quarter
+
+    kept = keep_quarter(run, step)
     return Outcome(
         arm=arm,
         seed=settings.training.seed,
@@ -52,8 +55,10 @@ def measure(run_id: str, arm: str) -> Outcome:
         peak_memory_bytes=int(run.records(max_points=settings.training.steps + 10).memory_bytes.max()),
         information_mass=information(profiles.mass),
         information_choice=information(profiles.chosen),
-        keep_quarter=math.nan,
-        keep_quarter_random=math.nan,
+        keep_quarter=math.nan if kept is None else kept.cost,
+        keep_quarter_random=math.nan if kept is None else kept.cost_by_chance,
+        weight_bytes=math.nan if kept is None else float(kept.whole_bytes),
+        carved_bytes=math.nan if kept is None else float(kept.carved_bytes),
         fingerprint=run.info.fingerprint,
         finished=datetime.now().astimezone().isoformat(timespec="seconds"),
     )

@@ -49,6 +49,8 @@ MEASURES: tuple[Measure, ...] = (
     Measure("information_choice", "I(S;C) of the choice", "bits, mean over layers", False, 3),
     Measure("keep_quarter", "cost of keeping 25 %", "share of the loss, mean over contexts", True, 4),
     Measure("keep_quarter_random", "cost of keeping 25 % by chance", "share of the loss, mean over contexts", True, 4),
+    Measure("weight_bytes", "weights", "bytes in memory", True, 0),
+    Measure("carved_bytes", "weights, carved to 25 %", "bytes in memory", True, 0),
 )
 """The visible list of what is measured. Adding one: a field of Outcome, a line here, and where measure.py fills it."""
 
@@ -80,6 +82,10 @@ class Outcome:
     information_choice: float
     keep_quarter: float
     keep_quarter_random: float
+    weight_bytes: float
+    """Of the whole model in memory."""
+    carved_bytes: float
+    """Of the model carved to a quarter of its segments."""
     fingerprint: str
     """Of the corpus; equal for all arms of a seed."""
     finished: str

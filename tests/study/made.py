@@ -43,7 +43,8 @@ def made_outcome(arm: str, seed: int, **changes: Any) -> Outcome:
         "arm": arm, "seed": seed, "run": f"{arm}-{seed}", "steps": 100, "loss": 2.0, "perplexity": 7.389, "accuracy": 0.5, "bits_per_byte": 1.5,
         "tokens": 10_000, "loss_by_context": (1.9, 2.1), "accuracy_by_context": (0.5, 0.5), "seconds": 60.0, "parameters": 1_000_000,
         "active_parameters": 1_000_000, "optimizer_bytes": 8_000_000, "activation_bytes": 20_000_000, "peak_memory_bytes": 600_000_000,
-        "information_mass": 0.5, "information_choice": 0.7, "keep_quarter": 0.01, "keep_quarter_random": 0.2, "fingerprint": f"{seed}" * 8,
+        "information_mass": 0.5, "information_choice": 0.7, "keep_quarter": 0.01, "keep_quarter_random": 0.2,
+        "weight_bytes": 4_000_000.0, "carved_bytes": 2_500_000.0, "fingerprint": f"{seed}" * 8,
         "finished": "2026-01-02T03:04:05+00:00",
     }  # fmt: skip
     return Outcome(**{**values, **changes})

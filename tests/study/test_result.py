@@ -44,7 +44,9 @@ def test_a_missing_seed_pairs_with_nothing():
 
 
 def test_the_file_comes_back_as_it_was(tmp_path):
-    study = made_study({"loss": (0.1, 0.2, 0.3)}, outcomes=made_study().outcomes[:-1] + (made_outcome("gradient", 2, keep_quarter=math.nan),))
+    study = made_study(
+        {"loss": (0.1, 0.2, 0.3)}, outcomes=made_study().outcomes[:-1] + (made_outcome("gradient", 2, keep_quarter=math.nan),)
+    )
     save_study(study, tmp_path / "a" / "s.json")
     again = read_study(tmp_path / "a" / "s.json")
     assert again.to_json() == study.to_json() and "NaN" not in study.to_json()

@@ -45,6 +45,8 @@ def test_the_command_trains_compares_and_skips_what_is_done(tmp_path, folder, te
     assert dense.information_mass == 0.0 < ours.information_choice
     # AdamW keeps two moments of each parameter, and its step count.
     assert 8 * dense.parameters <= dense.optimizer_bytes <= 8 * dense.parameters + 1000
+    assert dense.weight_bytes == 4 * open_run("dense-0").info.num_parameters > dense.carved_bytes > 0
+    assert dense.keep_quarter > 0.0  # a dense model misses what is taken from it
     assert 0 < dense.activation_bytes < 2e6 < dense.peak_memory_bytes
     when = dense.finished
     assert main(words) == 0 and "2 done" in capsys.readouterr().out
