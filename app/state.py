@@ -244,6 +244,12 @@ def records(run: Run, max_points: int = 2000) -> Any:
     return read_records(run.id, run.info.created, run.state().step, max_points)
 
 
+def step_seconds(run_id: str) -> float | None:
+    """Median time of the run's recorded steps; None before there are any."""
+    seconds = records(folder.open_run(run_id)).seconds
+    return sorted(seconds)[len(seconds) // 2] if len(seconds) else None
+
+
 @st.cache_resource(max_entries=40, show_spinner=False)
 def kept_results() -> dict[tuple[str, str, str], Any]:
     """Results read so far, newest last."""
@@ -270,8 +276,8 @@ def stored_result(run: Run, name: str, request: dict[str, Any]) -> Any | None:
 def drop_result(run: Run, name: str, request: dict[str, Any]) -> None:
     """Take a result that is out of date off the disk, so that it is made anew when it is asked for."""
     kept_results().pop((run.id + run.info.created, name, json.dumps(request, sort_keys=True)), None)
-    if not run.read_only:
-        (run.result_folders()[-1] / result_file(name, request)).unlink(missing_ok=True)
+    # Of a sample this is the cache; what lies in its own folder stays.
+    (run.result_folders()[-1] / result_file(name, request)).unlink(missing_ok=True)
 
 
 @st.cache_resource(show_spinner=False)
@@ -281,8 +287,8 @@ def worker(kind: str = "quick") -> Worker:
 
 
 def worker_for(request: dict[str, Any]) -> Worker:
-    """UMAP compiles for seconds and lays out for seconds: it has a process of its own."""
-    return worker("slow" if request.get("method") == "umap" else "quick")
+    """UMAP compiles for seconds and lays out for seconds, carving measures for many: they have a process of their own."""
+    return worker("slow" if request.get("method") == "umap" or "ranking" in request else "quick")
 
 
 @st.cache_resource(show_spinner=False)

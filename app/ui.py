@@ -21,6 +21,7 @@ PAGES = (
     ("segments", "Segments", ":material/view_column:"),
     ("gradients", "Gradients", ":material/scatter_plot:"),
     ("fusion", "Fusion", ":material/call_merge:"),
+    ("carve", "Carve", ":material/content_cut:"),
 )
 """File in views/ and name in the URL, name on the screen, icon."""
 
