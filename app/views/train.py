@@ -6,7 +6,7 @@ import streamlit as st
 
 from app import chrome, forms, glossary, jobs, state, words
 from app.sources import Source, choose_source
-from app.texts import code_span, plain
+from app.texts import code_span, plain, sentence
 from app.watch import watch
 from cpart_core.config import Settings
 from cpart_core.presets import PRESETS
@@ -103,12 +103,10 @@ def start_box(settings: Settings, problem: str, source: Source, title: str) -> N
                 help="  \n".join(f"**{kind}**: The same model {TWINS[kind].help}." for kind in OFFERED_TWINS),
             )
         if problem:
-            st.warning(code_span(problem, 500), icon=":material/edit_note:")
+            st.warning(sentence(problem, 500), icon=":material/edit_note:")
         else:
             costs(settings, estimate(settings), 1 + len(twins))
-        if st.button(
-            "Start training", type="primary", icon=":material/play_arrow:", disabled=bool(problem), key="start", shortcut="Ctrl+Enter"
-        ):
+        if st.button("Start training", type="primary", icon=":material/play_arrow:", disabled=bool(problem), key="start"):
             start(settings, name.strip() or title, source, tuple(twins))
 
 
@@ -129,15 +127,18 @@ def costs(settings: Settings, needed: Estimate, runs: int) -> None:
 
 
 def expected_seconds(needed: Estimate, steps: int) -> tuple[float | None, str]:
-    """Training time from the newest run that was measured on a machine like this one, scaled by the work of a step."""
+    """Training time from the recorded steps of the newest run on a machine like this one (or of a sample), scaled by the work of a step."""
     here = machine()
-    for summary in folder.list_runs():
-        speed = summary.state.tokens_per_second
-        if summary.read_only or summary.info is None or summary.info.machine != here or not speed > 0:
+    known = [summary for summary in folder.list_runs() if summary.info is not None and summary.state.state != "damaged"]
+    for summary in sorted(known, key=lambda entry: entry.read_only):
+        if not summary.read_only and summary.info.machine != here:
             continue
-        before = estimate(summary.info.settings)
-        per_step = before.tokens_per_step / speed * needed.flops_per_step / before.flops_per_step
-        return per_step * steps, f"from the speed of {code_span(summary.name, 40)} on this machine"
+        per_step = state.step_seconds(summary.id)
+        if per_step is None:
+            continue
+        where = "on the machine that made the sample" if summary.read_only else "on this machine"
+        scaled = per_step * needed.flops_per_step / estimate(summary.info.settings).flops_per_step
+        return scaled * steps, f"from the steps of {code_span(summary.name, 40)} {where}"
     return None, "it is measured in the first run on this machine"
 
 
@@ -145,7 +146,7 @@ def start(settings: Settings, name: str, source: Source, twins: tuple[str, ...])
     try:
         run_id = jobs.start_training(settings, name, source.gathered, twins)
     except (ValueError, OSError) as error:
-        st.error(f"Training was not started: {code_span(str(error), 400)}", icon=":material/error:")
+        st.error(f"Training was not started: {sentence(str(error), 400)}", icon=":material/error:")
         return
     state.choose_run(run_id)
     state.put("next_train_view", "watch")

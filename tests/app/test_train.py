@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from app import forms, jobs
 from cpart_core.config import Settings
 from cpart_core.presets import preset
+from cpart_core.runs.create import machine
+from cpart_core.runs.info import write_info
 from tests.app.made import HOSTILE, button, fine, page, run_in, words_of
 
 BUTTONS = {
@@ -57,6 +61,17 @@ def test_the_form_starts_what_it_shows(root, monkeypatch):
     assert settings == preset("quick").with_values({"num_layers": 2, "contexts": ("library", "arithmetic")})
     assert (name, gathered, twins) == (HOSTILE, None, ())
     fine(app)
+
+
+def test_the_time_is_said_from_steps_measured_here_and_unknown_without_any(root, held):
+    assert "time not known yet" in words_of(page("train"))
+    run_in("damaged", root, held, number=1)
+    run = run_in("finished", root, held, name="measured", number=2)
+    write_info(run.folder, replace(run.info, machine=machine()))
+    app = page("train")
+    app.segmented_control(key="train_view").set_value("new").run()
+    said = words_of(fine(app))
+    assert "on this machine" in said and "measured" in said and "time not known yet" not in said
 
 
 def test_settings_that_do_not_fit_are_said_and_cannot_be_started(root):
