@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from app import state
-from app.texts import code_span, plain
+from app.texts import code_span, plain, sentence
 from cpart_core.runs import folder
 from cpart_core.runs.folder import Run, RunSummary
 
@@ -183,7 +183,7 @@ def result(run: Run, name: str, request: dict[str, Any], doing: str) -> Any | No
         if now.result is not None:
             st.rerun()
         if now.error:
-            st.error(code_span(now.error, 600), icon=":material/error:")
+            st.error(sentence(now.error, 600), icon=":material/error:")
             st.button("Try again", key=f"retry_{key}", on_click=lambda: state.forget(name, request))
             return
         st.progress(min(1.0, max(0.0, now.progress)), text=now.say or f"{doing} \u2026")

@@ -80,8 +80,8 @@ def builtin(settings: Settings) -> Source:
 
 
 def paste(settings: Settings) -> Source:
-    st.caption("One box a context. With one box the contexts are found from gradients during training.")
-    count = int(st.number_input("Boxes", 1, 12, 2, key="paste_boxes", persist_state="session"))
+    st.caption("One box for each context. With a single box, contexts are found from gradients during training.")
+    count = int(st.number_input("Boxes", 1, 12, 2, key="paste_boxes", persist_state="session", width=160))
     documents: list[Document] = []
     skipped: list[Skipped] = []
     for place in range(count):

@@ -25,6 +25,18 @@ def code_span(text: str, limit: int = 200) -> str:
     return f"{fence} {line} {fence}"
 
 
+HARMLESS = re.compile(
+    r"(?![\w-]*www\.)[^\W\d_](?:[^\W_]|(?<=\w)_(?=\w)|[ ,;.()'\"%?!=\u2026]|:(?= )|(?<=\w)[/-](?=\w)|(?<=[\w)]) - (?=\w))*", re.ASCII
+)
+"""A line in which markdown finds nothing: plain English with names of settings and numbers."""
+
+
+def sentence(text: str, limit: int = 400) -> str:
+    """A message as markdown: ours read as sentences; one that quotes what could come alive is shown in a code span as it is."""
+    line = plain(text, limit)
+    return line if HARMLESS.fullmatch(line) and "www." not in line.lower() else code_span(text, limit)
+
+
 def escaped(text: str, limit: int = 200) -> str:
     """For HTML and for plotly text, hover and titles."""
     return html.escape(plain(text, limit), quote=True)

@@ -12,7 +12,7 @@ from app import chrome, jobs, state, words
 from app.charts.training import MOST_LAYERS, MOST_NEURONS, fusion_board, loss_board, segment_board
 from app.figure import caption_of, under_figure
 from app.live import show_board
-from app.texts import code_span
+from app.texts import code_span, sentence
 from cpart_core.runs import folder
 from cpart_core.runs.folder import Run
 from cpart_core.runs.state import RunState
@@ -33,7 +33,7 @@ def live_view(run_id: str, known_state: str) -> None:
         run = folder.open_run(run_id)
         said = run.state()
     except ValueError as error:
-        st.error(code_span(str(error)), icon=":material/folder_off:")
+        st.error(sentence(str(error)), icon=":material/folder_off:")
         return
     if said.state != known_state:
         st.rerun()  # the rest of the page says the new state too, and polling begins or ends
@@ -47,7 +47,7 @@ def live_view(run_id: str, known_state: str) -> None:
     try:
         figures(run, said)
     except ValueError as error:
-        st.warning(code_span(str(error), 400), icon=":material/broken_image:")
+        st.warning(sentence(str(error), 400), icon=":material/broken_image:")
 
 
 def header(run: Run, said: RunState) -> None:
@@ -99,7 +99,7 @@ def controls(run: Run, said: RunState) -> None:
             act("Kill the trainer", ":material/dangerous:", lambda: jobs.kill_training(run), f"kill_{run.id}")
     problem = state.get("command_trouble")
     if problem:
-        st.warning(code_span(problem, 300), icon=":material/info:")
+        st.warning(sentence(problem, 300), icon=":material/info:")
         state.put("command_trouble", None)
 
 
@@ -205,7 +205,7 @@ def structure(run: Run, dark: bool) -> None:
     try:
         shown = state.snapshot(run, step)
     except ValueError as error:
-        st.warning(code_span(str(error)), icon=":material/broken_image:")
+        st.warning(sentence(str(error)), icon=":material/broken_image:")
         return
     model = run.settings.model
     st.markdown("#### Segments")

@@ -8,7 +8,7 @@ import streamlit as st
 
 from app import state
 from app.charts.fusion_tint import Tint
-from app.texts import code_span
+from app.texts import sentence
 from app.views.fusion_text import show_tinted
 from cpart_core.analysis.results import Trace
 from cpart_core.runs.folder import Run
@@ -112,7 +112,7 @@ def growing(run: Run, asked: dict[str, Any], trace: Trace, layer: int) -> None:
         if answer.result is not None:
             st.rerun()
         if answer.error:
-            st.error(f"The text could not be continued. {code_span(answer.error, 400)}", icon=":material/error:")
+            st.error(f"The text could not be continued. {sentence(answer.error, 400)}", icon=":material/error:")
             st.button("Close", key="continuation_close", on_click=forget, args=(asked,))
             return
         with st.container(horizontal=True, vertical_alignment="center"):

@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from app import chrome, state
-from app.texts import code_span
+from app.texts import sentence
 from cpart_core.runs.folder import Run
 
 
@@ -39,7 +39,7 @@ def first_map(run: Run, name: str, request: dict[str, Any]) -> Any | None:
             result = answer(name, request)
             run.store_result(name, request, result)
     except (ValueError, OSError) as error:
-        st.error(f"The neurons cannot be laid out. {code_span(str(error), 400)}", icon=":material/error:")
+        st.error(f"The neurons cannot be laid out. {sentence(str(error), 400)}", icon=":material/error:")
         return None
     return result
 
@@ -73,7 +73,7 @@ def wait_beside(run: Run, name: str, request: dict[str, Any]) -> None:
         if now.result is not None:
             st.rerun()
         if now.error:
-            st.warning(f"Shown as PCA, since the UMAP failed. {code_span(now.error, 400)}", icon=":material/error:")
+            st.warning(f"Shown as PCA, since the UMAP failed. {sentence(now.error, 400)}", icon=":material/error:")
             st.button("Try again", key=f"retry_{stopped}", on_click=lambda: state.forget(name, request))
             return
         with st.container(horizontal=True, vertical_alignment="center"):

@@ -8,7 +8,7 @@ import streamlit as st
 
 from app import chrome, glossary, state, words
 from app.diagram import show_picture
-from app.texts import code_span
+from app.texts import code_span, sentence
 from cpart_core.runs import folder
 from cpart_core.runs.folder import RunSummary
 
@@ -47,7 +47,7 @@ def run_list(was_alive: bool) -> None:
     if was_alive and not any(summary.state.state in chrome.ALIVE for summary in summaries):
         st.rerun()
     if (problem := state.get("home_trouble")) is not None:
-        st.warning(code_span(problem, 300), icon=":material/info:")
+        st.warning(sentence(problem, 300), icon=":material/info:")
         state.put("home_trouble", None)
     if not summaries:
         st.rerun()

@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from app import state
-from app.texts import code_span
+from app.texts import sentence
 from cpart_core.analysis.flow import flow
 from cpart_core.analysis.results import Flow
 from cpart_core.config import Settings
@@ -24,15 +24,15 @@ def snapshot_or_stop(run: Run, step: int) -> Snapshot:
     try:
         return state.snapshot(run, step)
     except ValueError as error:
-        st.error(f"The snapshot of step {step:,} cannot be read. {code_span(str(error), 400)}", icon=":material/broken_image:")
+        st.error(f"The snapshot of step {step:,} cannot be read. {sentence(str(error), 400)}", icon=":material/broken_image:")
         st.write("Nothing else of the run is touched by it: choose another step above.")
         st.stop()
 
 
 def say_stage(run: Run, snapshot: Snapshot) -> None:
     """What a reader must know of this run and step so as not to take a numbering for a finding; nothing where there is nothing to know."""
-    for sentence in stage(run.settings, snapshot.step, snapshot.partitioned, run.info.discovered):
-        st.info(sentence, icon=":material/info:")
+    for told in stage(run.settings, snapshot.step, snapshot.partitioned, run.info.discovered):
+        st.info(told, icon=":material/info:")
 
 
 def stage(settings: Settings, step: int, partitioned: bool, discovered: bool) -> list[str]:
