@@ -286,9 +286,12 @@ def worker(kind: str = "quick") -> Worker:
     return Worker()
 
 
-def worker_for(request: dict[str, Any]) -> Worker:
-    """UMAP compiles for seconds and lays out for seconds, carving measures for many: they have a process of their own."""
-    return worker("slow" if request.get("method") == "umap" or "ranking" in request else "quick")
+SLOW = ("ablation_matrix", "router_audit")
+
+
+def worker_for(name: str, request: dict[str, Any]) -> Worker:
+    """UMAP compiles and lays out for seconds, carving and taking segments away measure for many: they have a process of their own."""
+    return worker("slow" if name in SLOW or request.get("method") == "umap" or "ranking" in request else "quick")
 
 
 @st.cache_resource(show_spinner=False)
@@ -306,7 +309,7 @@ def result_or_ask(run: Run, name: str, request: dict[str, Any]) -> Answer:
         return Answer(result=result, progress=1.0)
     handle = handles().get(key)
     if handle is None:
-        handle = handles().setdefault(key, worker_for(request).submit(name, request))
+        handle = handles().setdefault(key, worker_for(name, request).submit(name, request))
     if not handle.done:
         return Answer(progress=handle.progress, say=handle.say, partial=handle.partial)
     if handle.error:
@@ -321,4 +324,4 @@ def forget(name: str, request: dict[str, Any]) -> None:
     """Stop working on a request, or clear its error so that it can be asked again."""
     handle = handles().pop((name, json.dumps(request, sort_keys=True)), None)
     if handle is not None and not handle.done:
-        worker_for(request).cancel(handle)
+        worker_for(name, request).cancel(handle)

@@ -8,7 +8,7 @@ from app import chrome, state
 from app.charts import fusion_heat, fusion_weights
 from app.figure import caption_of, show_figure
 from app.glossary import words
-from app.views import fusion_continue, fusion_text, reading
+from app.views import fusion_continue, fusion_text, fusion_whatif, reading
 from cpart_core.analysis.results import Trace
 from cpart_core.runs.folder import Run
 
@@ -49,6 +49,8 @@ def page() -> None:
         return
     fusion_text.draw_running(run, traces, texts, layer, str(tint), numbers)
     reading.selection_line(run, reading.snapshot_or_stop(run, step), layer)
+    if traces[0] is not None:
+        fusion_whatif.draw(run, checkpoint, texts[0], traces[0], layer)
     draw_pictures(run, known, layer)
 
 

@@ -10,7 +10,7 @@ from app.charts import segments_change, segments_fusion, segments_map
 from app.charts.segments_fusion import CONTRIBUTION, MASS, MEASURES
 from app.figure import caption_of, show_figure
 from app.glossary import words
-from app.views import reading, segment, segments_meaning
+from app.views import reading, segment, segments_effect, segments_meaning
 from cpart_core.analysis.results import Flow
 from cpart_core.runs.folder import Run
 from cpart_core.training.records import Snapshot
@@ -33,6 +33,7 @@ def page() -> None:
         draw_contexts(run, snapshot)
         draw_list(run, snapshot)
     segments_meaning.draw(run, step)
+    segments_effect.draw(run, step)
     draw_change(run, step)
 
 

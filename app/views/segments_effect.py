@@ -1,0 +1,144 @@
+"""What segments cause, as a section of the Segments page: the matrix of loss changes with selectivity, and the router audit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from app import chrome, state
+from app.charts import effect_matrix, effect_router
+from app.figure import caption_of, show_figure
+from app.views import reading
+from cpart_core.analysis.effects import AblationMatrix, RouterAudit
+from cpart_core.runs.folder import Run
+
+MOST_LAYERS = 8
+
+
+def draw(run: Run, step: int) -> None:
+    """Both halves; each is computed when somebody asks for it, and stays."""
+    st.subheader("What is each segment worth?", anchor=False)
+    st.write(effect_matrix.WHY)
+    checkpoint = state.checkpoint_step(run, step)
+    if checkpoint is None:
+        reading.no_checkpoint(run, "Taking segments away")
+        return
+    matrix = on_demand(
+        run,
+        "ablation_matrix",
+        checkpoint,
+        "Take every segment away once",
+        "Taking every segment away",
+        "Reads up to 24,000 tokens of validation text once for every segment: some seconds for a small model.",
+    )
+    if matrix is not None:
+        draw_matrix(run, matrix)
+    st.subheader("Does fusion choose well?", anchor=False)
+    st.write(effect_router.WHY)
+    if run.settings.model.execution == "dense":
+        st.info("In a dense model every neuron counts fully and nothing is chosen: there is no choice to audit.", icon=":material/info:")
+        return
+    audit = on_demand(
+        run,
+        "router_audit",
+        checkpoint,
+        "Audit the choices",
+        "Trying other choices",
+        "Tries every other choice on about 4,000 tokens of validation text: some seconds for a small model.",
+    )
+    if audit is not None:
+        draw_audit(run, audit)
+
+
+def on_demand(run: Run, name: str, checkpoint: int, label: str, doing: str, what: str) -> Any | None:
+    """A stored result at once; otherwise a button first, then progress with Stop."""
+    request = {"run": run.id, "step": checkpoint}
+    asked = f"{name}_asked_{run.id}_{checkpoint}"
+    if state.stored_result(run, name, request) is None and not state.widget(asked):
+        st.button(
+            f"{label} (step {checkpoint:,})",
+            key=f"ask_{name}",
+            icon=":material/science:",
+            on_click=state.set_widget,
+            args=(asked, True),
+            help=what,
+        )
+        return None
+    return chrome.result(run, name, request, doing)
+
+
+def draw_matrix(run: Run, matrix: AblationMatrix) -> None:
+    """Verdict, heat map, and both selectivities."""
+    st.markdown(f"**{effect_matrix.verdict(matrix)}**")
+    tokens, documents = int(matrix.tokens_by_context.sum()), int(matrix.documents_by_context.sum())
+    source = caption_of(run, matrix.step, f"{tokens:,} validation tokens of {documents} documents", matrix.seed)
+    few = [name for name, count in zip(matrix.contexts, matrix.documents_by_context, strict=True) if count < 4]
+    if few:
+        st.caption(f":material/info: {len(few)} of the contexts have fewer than 4 validation documents here: their intervals say little.")
+    layers = list(range(len(matrix.change)))
+    if len(layers) > MOST_LAYERS:
+        layers = sorted({state.chosen_layer(run), *layers[:: -(-len(layers) // (MOST_LAYERS - 1))]})
+        st.caption(f"{len(layers)} of {len(matrix.change)} layers are drawn; the table has all.")
+    show_figure(
+        effect_matrix.effect_heat(matrix, layers, dark=state.dark()),
+        "effect_matrix",
+        f"Change of the loss, in nats per token, when a segment is taken away alone. {source}",
+        effect_matrix.matrix_finding(matrix),
+        lambda: effect_matrix.matrix_table(matrix),
+    )
+    layer = state.chosen_layer(run)
+    how = f"Bars: 95 % over documents. 1 is chance; a change below {matrix.least:g} nats counts as {matrix.least:g}."
+    left, right = st.columns(2, gap="large")
+    with left:
+        st.markdown("**The segment that matters most to each context**")
+        show_figure(
+            effect_matrix.strongest_dots(matrix, dark=state.dark()),
+            "effect_strongest",
+            f"{how} {source}",
+            effect_matrix.verdict(matrix),
+            lambda: effect_matrix.strongest_table(matrix),
+        )
+    with right:
+        st.markdown(f"**Selectivity of the segments of layer {layer}**")
+        values = ", ".join(
+            f"{effect_matrix.segment_label(number)} {effect_matrix.ratio_words(float(value))}"
+            for number, value in zip(matrix.segments, matrix.selectivity[layer], strict=True)
+        )
+        show_figure(
+            effect_matrix.selectivity_dots(matrix, layer, dark=state.dark()),
+            "effect_selectivity",
+            f"The context beside a point is the one that the segment matters most to. {how} {source}",
+            f"Selectivity by segment in layer {layer}: {values}.",
+            lambda: effect_matrix.selectivity_table(matrix),
+        )
+
+
+def draw_audit(run: Run, audit: RouterAudit) -> None:
+    """The figure, and what its numbers mean."""
+    found = effect_router.finding(audit)
+    st.markdown(f"**{found}**")
+    show_figure(
+        effect_router.audit_figure(audit, dark=state.dark()),
+        "effect_router",
+        f"Bars: 95 % over documents. {caption_of(run, audit.step, effect_router.how(audit), audit.seed)}",
+        found,
+        lambda: effect_router.audit_table(audit),
+    )
+    st.dataframe(
+        effect_router.audit_table(audit)[["layer", "no_swap_is_better", "rank_correlation_all", "rank_correlation_within_token"]],
+        hide_index=True,
+        key="effect_router_ranks",
+        alt="Share of tokens with the best choice, and rank correlations of weight and benefit, by layer",
+        column_config={
+            "no_swap_is_better": st.column_config.NumberColumn(
+                "tokens with the best choice", format="percent", help=f"Chance alone: {1 / (audit.alternatives + 1):.0%}"
+            ),
+            "rank_correlation_all": st.column_config.NumberColumn(
+                "weight and benefit, all tokens", format="%.2f", help="Spearman; benefit = what the token loses when the segment is ablated"
+            ),
+            "rank_correlation_within_token": st.column_config.NumberColumn(
+                "weight and benefit, within a token", format="%.2f", help="Mean over tokens of Spearman among the token's computed segments"
+            ),
+        },
+    )
