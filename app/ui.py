@@ -22,6 +22,7 @@ PAGES = (
     ("gradients", "Gradients", ":material/scatter_plot:"),
     ("fusion", "Fusion", ":material/call_merge:"),
     ("carve", "Carve", ":material/content_cut:"),
+    ("claims", "Claims", ":material/fact_check:"),
 )
 """File in views/ and name in the URL, name on the screen, icon."""
 
