@@ -122,10 +122,11 @@ def act(label: str, icon: str, action: Any, key: str, primary: bool = False, abo
 def trouble(run: Run, said: RunState) -> None:
     """A dead trainer is said to be dead, with its last words."""
     if said.state == "crashed":
-        st.error(
-            f"The trainer of this run died at step {said.step:,} without saying why. Nothing up to its last checkpoint is lost.",
-            icon=":material/error:",
+        saved = run.checkpoint_steps()
+        kept = (
+            f"Nothing up to its checkpoint of step {saved[-1]:,} is lost." if saved else "It had stored no checkpoint, so it begins anew."
         )
+        st.error(f"The trainer of this run died at step {said.step:,} without saying why. {kept}", icon=":material/error:")
     elif said.state == "failed":
         st.error(f"Training ended itself at step {said.step:,}.", icon=":material/error:")
     elif said.state == "damaged":
@@ -215,16 +216,26 @@ def structure(run: Run, dark: bool) -> None:
     alt = f"Segment of each of {neurons} neurons in {model.num_layers} layers at step {step}."
     show_board(segment_board(shown, model.num_segments, dark), f"map_{run.id}", alt, f"segments-{run.id}-{step}")
     more = f"every {stride}th neuron is drawn" if stride > 1 else ""
-    caption = caption_of(run, step, f"{model.num_layers} x {neurons} neurons", run.settings.training.seed, more)
+    caption = caption_of(run, step, f"{model.num_layers} \u00d7 {neurons} neurons", run.settings.training.seed, more)
     under_figure(f"map_{run.id}", caption, lambda: segment_table(shown), live=True)
     st.markdown("#### Fusion weight by context")
-    st.caption("How much of each layer's output every segment gives, on validation text of each context. Rows sum to 1.")
+    st.caption(fusion_sentence(run, step))
     top = float(shown.fusion_mass.max()) if shown.fusion_mass.size else 0.0
     alt = f"Mean fusion weight by context and segment at step {step}; the largest is {top:.2f}."
     show_board(fusion_board(shown, run.info.contexts, dark), f"fusion_{run.id}", alt, f"fusion-{run.id}-{step}")
     more = f"{MOST_LAYERS} of {model.num_layers} layers, evenly" if model.num_layers > MOST_LAYERS else ""
     caption = caption_of(run, step, f"{int(shown.fusion_tokens.sum()):,} validation tokens", run.settings.training.seed, more)
     under_figure(f"fusion_{run.id}", caption, lambda: fusion_table(shown, run.info.contexts), live=True)
+
+
+def fusion_sentence(run: Run, step: int) -> str:
+    """What the weights mean at this step: they are computed before they are applied."""
+    first = run.settings.partition.fusion_step
+    if run.settings.model.execution == "dense":
+        return "This run is dense: the weights are computed, but every neuron counts fully. Mean on validation text; rows sum to 1."
+    if step < first:
+        return f"Computed, but applied only from step {first:,} on: until then every neuron counts fully. Rows sum to 1."
+    return "How much each segment's output counts, mean on validation text of each context. Rows sum to 1."
 
 
 def partition_sentence(run: Run, step: int, partitioned: bool, frozen: bool) -> str:

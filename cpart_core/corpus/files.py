@@ -46,8 +46,8 @@ def gather_file(path: Path, settings: CorpusSettings) -> Gathered:
     skipped: list[Skipped] = []
     documents = file_documents(path, path.name, settings, skipped)
     if not documents:
-        reasons = "".join(f" {item.reason}." for item in skipped)
-        raise ValueError(f"{path.name} holds no text.{reasons}")
+        reasons = "; ".join(dict.fromkeys(item.reason for item in skipped[:3]))
+        raise ValueError(f"{path.name} holds no text{': ' if reasons else ''}{reasons}.")
     return Gathered(tuple(documents), tuple(skipped))
 
 
