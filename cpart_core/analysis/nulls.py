@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cpart_core.analysis.information import mutual_information, sums_of_runs
+from cpart_core.analysis.information import grouped, mutual_information
 from cpart_core.analysis.progress import Progress, silent
 from cpart_core.analysis.results import Information
 
@@ -62,44 +62,33 @@ class Tables:
 
     def __init__(self, reading: Reading, fewest_seen: int) -> None:
         """Only tokens seen at least `fewest_seen` times count where T is asked about."""
-        _, self.document = np.unique(reading.document, return_inverse=True)
-        order = np.argsort(self.document, kind="stable")
-        self.by_document, _ = sums_of_runs(reading.share[order].astype(np.float64), self.document[order])
-        self.context_of = np.zeros(len(self.by_document), dtype=np.int64)
-        self.context_of[self.document] = reading.context
+        documents, self.document = np.unique(reading.document, return_inverse=True)
         self.num_contexts = int(reading.context.max()) + 1
+        self.context_of = np.zeros(len(documents), dtype=np.int64)
+        self.context_of[self.document] = reading.context
+        self.by_document = grouped(reading.share.astype(np.float64), self.document, len(documents))
         seen = np.bincount(reading.token)
         self.covered = seen[reading.token] >= fewest_seen
-        self.token = reading.token[self.covered]
-        share, document = reading.share[self.covered], self.document[self.covered]
-        by_token = np.argsort(self.token, kind="stable")
-        self.positions = share[by_token]
-        """[K', L, S], tokens in rising order."""
-        self.token = self.token[by_token]
-        order = np.lexsort((document[by_token], self.token))
-        key = self.token[order] * len(self.by_document) + document[by_token][order]
-        self.by_pair, pair = sums_of_runs(self.positions[order], key)
-        self.pair_token, self.pair_document = np.divmod(pair, len(self.by_document))
+        self.positions = np.ascontiguousarray(reading.share[self.covered])
+        """[K', L, S]"""
+        kinds, self.token = np.unique(reading.token[self.covered], return_inverse=True)
+        self.num_kinds = len(kinds)
+        pairs, pair_of = np.unique(self.token * len(documents) + self.document[self.covered], return_inverse=True)
+        self.by_pair = grouped(self.positions, pair_of, len(pairs))
+        self.pair_token, self.pair_document = np.divmod(pairs, len(documents))
 
     def estimates(self, context_of: np.ndarray, weight_M: np.ndarray | None = None) -> Estimates:
         """All three, when documents have these contexts and count this often (None: once)."""
-        joint = np.zeros((self.num_contexts, *self.by_document.shape[1:]))
-        counted = self.by_document if weight_M is None else self.by_document * weight_M[:, None, None]
-        np.add.at(joint, context_of, counted)
-        key = self.pair_token * self.num_contexts + context_of[self.pair_document]
-        order = np.argsort(key, kind="stable")
-        pairs = self.by_pair[order]
-        if weight_M is not None:
-            pairs = pairs * weight_M[self.pair_document[order]].astype(np.float32)[:, None, None]
-        by_both, both = sums_of_runs(pairs, key[order])
-        by_token, _ = sums_of_runs(by_both, both // self.num_contexts)
-        of_token = mutual_information(by_token)
+        joint = grouped(self.by_document, context_of, self.num_contexts, weight_M)
+        both, group = np.unique(self.pair_token * self.num_contexts + context_of[self.pair_document], return_inverse=True)
+        weight_P = None if weight_M is None else weight_M[self.pair_document]
+        by_both = grouped(self.by_pair, group, len(both), weight_P)
+        of_token = mutual_information(grouped(by_both, both // self.num_contexts, self.num_kinds))
         return Estimates(mutual_information(joint), of_token, np.maximum(mutual_information(by_both) - of_token, 0.0))
 
     def token_by_chance(self, random: np.random.Generator) -> np.ndarray:
         """[L] I(S;T) when every position has the token of another one."""
-        shuffled, _ = sums_of_runs(self.positions[random.permutation(len(self.positions))], self.token)
-        return mutual_information(shuffled)
+        return mutual_information(grouped(self.positions, random.permutation(self.token), self.num_kinds))
 
     def redrawn(self, random: np.random.Generator) -> np.ndarray:
         """[M] how often each document counts when as many are drawn, with repeats, from each context as it has."""

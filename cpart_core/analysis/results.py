@@ -196,7 +196,7 @@ class Information:
     @property
     def beyond_chance(self) -> np.ndarray:
         """[L + 1] bool: the whole interval lies above 97.5 % of the shuffles (by more than rounding)."""
-        return np.asarray(self.low > self.null_high + 1e-6)
+        return np.asarray(self.low > self.null_high + 1e-4)
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,7 @@ def test_segments_at_random_are_inside_every_null():
 def test_lexical_routing_says_the_token_and_nothing_more():
     found = measured(made_reading(lambda _, __, token, ___: token % 4))
     assert found.token.value[0] == pytest.approx(2.0, abs=0.01) and found.token.beyond_chance.all()
-    assert found.context_given_token.value[0] <= found.context_given_token.null_high[0] + 1e-6
+    assert found.context_given_token.value[0] <= found.context_given_token.null_high[0] + 1e-4
 
 
 def test_words_that_follow_contexts_are_told_from_contexts():
@@ -75,7 +75,7 @@ def test_words_that_follow_contexts_are_told_from_contexts():
     lexical = replace(reading, token=reading.context * 3 + reading.token % 3)
     found = measured(lexical)
     assert found.context.value[0] == pytest.approx(2.0) and found.token.value[0] == pytest.approx(2.0)
-    assert found.context_given_token.value[0] == pytest.approx(0.0, abs=1e-9) and not found.context_given_token.beyond_chance.any()
+    assert found.context_given_token.value[0] == pytest.approx(0.0, abs=1e-4) and not found.context_given_token.beyond_chance.any()
 
 
 def test_intervals_over_documents_are_wider_than_over_tokens_for_clumped_documents():
