@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 REPEATS = 3
 """Processes for each model; the median is said."""
-SECONDS = 1.5
+SECONDS = 1.0
 """How long each speed is measured."""
 PATIENCE_SECONDS = 300.0
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")

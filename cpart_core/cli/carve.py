@@ -27,7 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser, show_all: bool) -> None:
     parser.add_argument("--step", type=int, help="step of the checkpoint (default: the newest)")
     parser.add_argument("--context", default="", metavar="NAME", help="choose the segments on training documents of this context")
     parser.add_argument("--text-file", type=Path, metavar="FILE", help="choose them on the first half of this text instead")
-    parser.add_argument("--keep", type=int, help="segments to keep in each layer; without it the loss of every count is printed, nothing is carved")
+    parser.add_argument(
+        "--keep", type=int, help="segments to keep in each layer; without it the loss of every count is printed, nothing is carved"
+    )
     parser.add_argument("--name", default="", help="name of the new run")
     parser.add_argument("--ranking", default="contribution", choices=RANKINGS, help="what makes a segment matter (default: contribution)")
     parser.add_argument("--documents", type=int, default=32, help="most training documents to choose on (default: 32)")
@@ -38,7 +40,13 @@ def add_arguments(parser: argparse.ArgumentParser, show_all: bool) -> None:
 def execute(arguments: argparse.Namespace) -> int:
     run = find_run(arguments)
     text = "" if arguments.text_file is None else arguments.text_file.read_text(encoding="utf-8")
-    wish = {"context": arguments.context, "text": text, "ranking": arguments.ranking, "documents": arguments.documents, "seed": arguments.seed}
+    wish = {
+        "context": arguments.context,
+        "text": text,
+        "ranking": arguments.ranking,
+        "documents": arguments.documents,
+        "seed": arguments.seed,
+    }
     request: dict[str, Any] = {"run": run.id, "step": newest_checkpoint(run, arguments.step), **wish}
     name = "keep_k"
     if arguments.keep is not None:
