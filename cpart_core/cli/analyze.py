@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 NAME = "analyze"
 HELP = "Compute and store what the pages draw, so that it is there at once."
 WHAT = ("losses", "profiles", "neuron_map", "document_map", "trace", "specialization")
-ON_REQUEST = ("stability",)
-"""Not computed unless it is named: it needs other runs."""
+ON_REQUEST = ("stability", "ablation_matrix", "router_audit")
+"""Not computed unless they are named: stability needs other runs, the audit a run whose fusion chooses, and all of them some time."""
 
 
 def add_arguments(parser: argparse.ArgumentParser, show_all: bool) -> None:
