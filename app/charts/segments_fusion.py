@@ -22,14 +22,23 @@ class Measure:
     """One quantity of the context x segment heat map."""
 
     name: str
+    label: str
+    """On the button that chooses it: three of them fit a narrow screen."""
     title: str
     meaning: str
 
 
-MASS = Measure("mass", "mean fusion weight", "mean fusion weight (alpha) on the context's validation tokens; a context's weights sum to 1")
-CHOSEN = Measure("chosen", "share of tokens that use it", "share of the context's validation tokens for which the segment is computed")
+MASS = Measure(
+    "mass",
+    "mean weight",
+    "mean fusion weight",
+    "mean fusion weight (alpha) on the context's validation tokens; a context's weights sum to 1",
+)
+CHOSEN = Measure(
+    "chosen", "share of tokens", "share of tokens that use it", "share of the context's validation tokens for which the segment is computed"
+)
 CONTRIBUTION = Measure(
-    "contribution", "norm of its output", "mean norm of the segment's weighted output on the context's validation tokens"
+    "contribution", "output norm", "norm of its output", "mean norm of the segment's weighted output on the context's validation tokens"
 )
 MEASURES = (MASS, CHOSEN, CONTRIBUTION)
 

@@ -94,14 +94,11 @@ def draw_contexts(run: Run, snapshot: Snapshot) -> None:
     """Context x segment x layer."""
     st.subheader("Which context uses which segment", anchor=False)
     with st.container(horizontal=True, gap="medium"):
-        titles = {measure.title: measure for measure in MEASURES}
-        measure = titles[
-            str(
-                st.segmented_control(
-                    "Measure", list(titles), default=MASS.title, key="segments_measure", required=True, persist_state="session"
-                )
-            )
-        ]
+        labels = {measure.label: measure for measure in MEASURES}
+        chosen = st.segmented_control(
+            "Measure", list(labels), default=MASS.label, key="segments_measure", required=True, persist_state="session"
+        )
+        measure = labels[str(chosen)]
         layer = chrome.layer_chooser(run, all_layers=True)
     found = measured(run, snapshot, measure)
     if found is None:

@@ -130,7 +130,7 @@ def test_tables_give_a_document_a_row(tmp_path):
     [
         ("a.csv", "body,context\nx,y\n", "no column 'text'; its columns are body, context"),
         ("a.jsonl", '{"body": "x"}\n', "no column 'text'; its columns are body"),
-        ("a.jsonl", "{\n", "holds no text. 1 lines are no JSON object"),
+        ("a.jsonl", "{\n", "holds no text. 1 line is no JSON object"),
         ("a.txt", "", "holds no text. it is empty"),
         ("a.txt", "\n \n<|doc|>\n", "holds no text. it is empty"),
         ("a.txt", b"\x00\x01", "binary file"),
