@@ -13,6 +13,7 @@ from app.charts.training import MOST_LAYERS, MOST_NEURONS, fusion_board, loss_bo
 from app.figure import caption_of, under_figure
 from app.live import show_board
 from app.texts import code_span, sentence
+from app.twins import draw_differences
 from cpart_core.runs import folder
 from cpart_core.runs.folder import Run
 from cpart_core.runs.state import RunState
@@ -166,6 +167,7 @@ def losses(run: Run, said: RunState, dark: bool) -> None:
     more = f"nats per token; training batches {thinned}" + twin_note(run, bool(twins))
     caption = caption_of(run, said.step, f"{tokens:,} validation tokens", run.settings.training.seed, more)
     under_figure(f"loss_{run.id}", caption, lambda: loss_table(run), live=True)
+    draw_differences(run, evaluations, twins, dark)
 
 
 def twin_note(run: Run, drawn: bool) -> str:

@@ -1,0 +1,33 @@
+"""The difference between a run and its twins, drawn under the losses of the Train page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from app.charts.twin_difference import difference_board, difference_table, differences
+from app.figure import caption_of, under_figure
+from app.live import show_board
+from cpart_core.runs.folder import Run
+from cpart_core.runs.tables import EvaluationTable
+
+
+def draw_differences(run: Run, ours: EvaluationTable, twins: Sequence[tuple[str, EvaluationTable]], dark: bool) -> None:
+    """Nothing while no twin has been validated at a step of this run's."""
+    steps = run.settings.training.steps
+    board = difference_board(run.info.contexts, ours, twins, steps, dark)
+    if board is None:
+        return
+    st.markdown("#### Less its twins")
+    said = []
+    for name, table in twins:
+        when, less = differences(ours, table)
+        if len(when):
+            said.append(f"{less[-1, 0]:+.3f} against the {name} twin at step {int(when[-1]):,}")
+    st.caption(f"Validation loss of this run less its twin's, on the same rows; below 0 this run is better: {', '.join(said)}.")
+    show_board(board, f"twins_{run.id}", f"Validation loss less the twins': {', '.join(said)}.", f"twins-{run.id}")
+    tokens = int(ours.tokens_by_context[-1].sum())
+    more = "nats per token; one seed: run a study for an interval"
+    caption = caption_of(run, int(ours.step[-1]), f"{tokens:,} validation tokens", run.settings.training.seed, more)
+    under_figure(f"twins_{run.id}", caption, lambda: difference_table(run.info.contexts, ours, twins), live=True)
