@@ -10,7 +10,7 @@ from app.charts import meaning, meaning_pairs, meaning_time
 from app.figure import caption_of, show_figure
 from app.glossary import words
 from app.texts import code_span
-from app.views import reading
+from app.views import reading, segments_meaning_twins
 from cpart_core.analysis.results import SegmentUse, Specialization
 from cpart_core.analysis.saturation import saturation
 from cpart_core.analysis.verdict import caveats, headline, layer_rows, measured_on, most_possible, stability_verdict, verdict
@@ -69,10 +69,11 @@ def draw_meter(run: Run, step: int) -> None:
         return
     use = use_chooser(result)
     st.markdown(f"**{verdict(result, use)}**")
-    for sentence in caveats(result, run.info.discovered):
+    for sentence in caveats(result, run.info.discovered, run.settings.model.fusion):
         st.caption(f":material/info: {sentence}")
     where = caption_of(run, result.step, more=f"{measured_on(result)} · training seed {run.settings.training.seed}")
     draw_informations(result, use, where)
+    segments_meaning_twins.draw(run, result, use, SEED)
     draw_layers(result)
     draw_pairs(run, result, where)
 

@@ -82,7 +82,8 @@ def read(source: Source, batches: list[Batch], progress: Progress = silent) -> R
         context = batch.context[:, :-1].reshape(-1).astype(np.int64)
         known = np.flatnonzero(context >= 0)
         with torch.no_grad():
-            source.model(torch.from_numpy(batch.ids[:, :-1]), torch.from_numpy(batch.start[:, :-1]).long())
+            start, told = (torch.from_numpy(part[:, :-1]).long() for part in (batch.start, batch.context))
+            source.model(torch.from_numpy(batch.ids[:, :-1]), start, context_BT=told)
         alpha = torch.stack([layer.last_alpha.flatten(0, 1) for layer in layers if layer.last_alpha is not None], dim=1).float()[known]
         choice = torch.zeros_like(alpha).scatter(-1, alpha.topk(settings.top_k, dim=-1).indices, 1 / settings.top_k)
         shares.append(torch.cat([alpha, choice], dim=1).numpy())

@@ -75,9 +75,11 @@ def verdict(result: Specialization, use: SegmentUse) -> str:
     return said + f"It is not only the words: with the token known, they still do in {layers_in_words(given, num_layers)}."
 
 
-def caveats(result: Specialization, discovered: bool) -> list[str]:
-    """What stands in the way of believing the verdict; a sentence each."""
+def caveats(result: Specialization, discovered: bool, fusion: str) -> list[str]:
+    """What stands in the way of believing the verdict; a sentence each. `fusion` as in ModelSettings."""
     said = []
+    if fusion == "oracle":
+        said.append("The fusion of this control is told the true context: that its segments tell contexts apart is no finding.")
     known = result.documents_by_context[result.documents_by_context > 0]
     if len(known) and known.min() < 5:
         few = int((known < 5).sum())
@@ -87,9 +89,26 @@ def caveats(result: Specialization, discovered: bool) -> list[str]:
         )
     if discovered:
         said.append("These contexts were found from this model's own gradients, so what segments tell of them is no independent evidence.")
-    if result.execution != "topk":
+    if result.execution == "dense":
+        said.append("This model is dense: its fusion weights are computed, but its output does not depend on them.")
+    elif result.execution != "topk":
         said.append(f"This model computes all its segments; the choice is the one that the strongest {result.top_k} would make.")
     return said
+
+
+def against(ours: SegmentUse, theirs: SegmentUse, name: str) -> str:
+    """How the mean I(S;C) over layers stands against a control's, in a sentence; both on the same documents, so touching says little."""
+    mine, other = ours.context, theirs.context
+    if mine.low[-1] > other.high[-1]:
+        which = "more than"
+    elif mine.high[-1] < other.low[-1]:
+        which = "less than"
+    else:
+        which = "not to be told from"
+    return (
+        f"{mine.value[-1]:.2f} bits ({mine.low[-1]:.2f} to {mine.high[-1]:.2f}) are {which} the {name}'s "
+        f"{other.value[-1]:.2f} ({other.low[-1]:.2f} to {other.high[-1]:.2f})"
+    )
 
 
 def stability_verdict(result: Stability) -> str:

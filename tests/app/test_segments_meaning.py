@@ -64,3 +64,17 @@ def test_runs_with_other_seeds_are_matched(quiet_worker):
     run.store_result("stability", asked, stability())
     page = open_page("segments", run)
     assert "Other seeds find segments of the same contexts" in said(page) and "n = 3 runs" in said(page)
+
+
+def test_a_twin_is_measured_when_somebody_asks_and_stands_beside_the_run(quiet_worker):
+    run, twin = make_run(), make_run()
+    write_info(twin.folder, replace(twin.info, twin_of=run.id, twin_kind="random"))
+    run.store_result("specialization", request(run), specialization())
+    page = open_page("segments", run)
+    assert not quiet_worker
+    next(button for button in page.button if button.label == "Measure the random twin").click().run()
+    assert not page.exception and quiet_worker == [("specialization", request(twin))]
+    open_run(twin.id).store_result("specialization", request(twin), specialization(0.6))
+    page = open_page("segments", run)
+    assert not page.exception and "0.90 bits (0.80 to 1.00) are more than the random twin's 0.60 (0.50 to 0.70)" in said(page)
+    assert [button for button in page.button if button.label.startswith("Measure the")] == []

@@ -9,7 +9,7 @@ from app.charts.meaning import informations_figure, informations_table, stabilit
 from app.charts.meaning_pairs import pair_ratio, pairs_figure, pairs_table
 from app.charts.meaning_time import saturation_figure, saturation_table, settled_step
 from cpart_core.analysis.results import Saturation
-from cpart_core.analysis.verdict import ANCHORS, caveats, stability_verdict, verdict
+from cpart_core.analysis.verdict import ANCHORS, against, caveats, stability_verdict, verdict
 from tests.charts.made import LAYERS, SEGMENTS
 from tests.charts.made_meaning import specialization, stability
 
@@ -42,7 +42,15 @@ def test_the_verdict_follows_from_interval_and_chance():
     assert "beyond chance in all 2 layers" in said["both"] and "not only the words" in said["both"] and "0.90 of at most 1.00" in said["both"]
     assert "beyond chance in all 2 layers" in said["words"] and "only follow words" in said["words"]
     assert said["none"] == "Segments do not tell contexts apart beyond chance in any layer."
-    assert "fewer than 5 validation documents" in caveats(specialization(), False)[0] and len(caveats(specialization(), True)) == 2
+    assert "fewer than 5 validation documents" in caveats(specialization(), False, "attention")[0]
+    assert len(caveats(specialization(), True, "attention")) == 2 and "told the true" in caveats(specialization(), False, "oracle")[0]
+
+
+def test_a_control_is_told_from_the_run_only_where_intervals_do_not_touch():
+    ours = specialization(0.9).choice
+    assert "0.90 bits (0.80 to 1.00) are more than the random twin's 0.60" in against(ours, specialization(0.6).choice, "random twin")
+    assert "not to be told from" in against(ours, specialization(0.75).choice, "random twin")
+    assert "less than" in against(ours, specialization(1.2).choice, "random twin")
 
 
 @ANYWHERE
