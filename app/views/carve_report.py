@@ -124,7 +124,10 @@ def cost_table(report: CarveReport) -> pd.DataFrame:
     ):
         values = [getattr(cost, field) for cost in both(report)]
         rows.append((name, *(size(value) for value in values), share(*values)))
-    for name, field in (("tokens/s reading", "read_tokens_per_second"), ("tokens/s writing", "write_tokens_per_second")):
+    for name, field in (
+        ("tokens per CPU second, reading", "read_tokens_per_second"),
+        ("tokens per CPU second, writing", "write_tokens_per_second"),
+    ):
         values = [getattr(cost, field) for cost in both(report)]
         rows.append((name, *(f"{value:,.0f}" for value in values), share(*values)))
     before, after = losses_of_subject(report)

@@ -81,6 +81,7 @@ def about(summary: RunSummary, names: dict[str, str]) -> str:
     pieces = [f"{len(info.contexts)} contexts" + (" (found)" if info.discovered else "")] if info.contexts else []
     pieces += [f"{words.amount(info.num_parameters)} parameters"] if info.num_parameters else []
     pieces += [f"{info.twin_kind} twin of {code_span(names.get(info.twin_of, info.twin_of), 40)}"] if info.twin_of else []
+    pieces += [f"carved from {code_span(names.get(info.carved.run, info.carved.run), 40)}"] if info.carved is not None else []
     pieces += [words.age(info.created)]
     return " \u00b7 ".join(piece for piece in pieces if piece)
 

@@ -78,9 +78,9 @@ class Footprint:
     idle_bytes: int
     """Resident memory just before the weights were read: what Python and torch alone need."""
     read_tokens_per_second: float
-    """One row of context_length tokens after another, one thread."""
+    """Per second of CPU time, one thread: one row of context_length tokens after another."""
     write_tokens_per_second: float
-    """Generation with the cache, one thread."""
+    """Per second of CPU time, one thread: generation with the cache."""
     repeats: int
 
 

@@ -123,8 +123,8 @@ def cost_row(name: str, cost: Footprint) -> dict[str, Any]:
         "MiB by loading": cost.loaded_bytes / MIB,
         "MiB peak": cost.peak_bytes / MIB,
         "MiB before loading": cost.idle_bytes / MIB,
-        "read tokens/s": round(cost.read_tokens_per_second),
-        "write tokens/s": cost.write_tokens_per_second,
+        "read tokens/CPU s": round(cost.read_tokens_per_second),
+        "write tokens/CPU s": cost.write_tokens_per_second,
     }
 
 
