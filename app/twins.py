@@ -19,7 +19,7 @@ def draw_differences(run: Run, ours: EvaluationTable, twins: Sequence[tuple[str,
     board = difference_board(run.info.contexts, ours, twins, steps, dark)
     if board is None:
         return
-    st.markdown("#### Less its twins")
+    st.markdown("#### Against its twins")
     said = []
     for name, table in twins:
         when, less = differences(ours, table)

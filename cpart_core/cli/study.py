@@ -22,7 +22,7 @@ FAILED = 3
 
 
 def add_arguments(parser: argparse.ArgumentParser, show_all: bool) -> None:
-    parser.add_argument("plan", metavar="STUDY", help="a study file (JSON), or the name of one that comes with CPart: default, domains")
+    parser.add_argument("plan", metavar="STUDY", help="a study file (JSON), or the name of one that comes with CPart: default, controls, domains")
     parser.add_argument("--out", metavar="FOLDER", type=Path, help="where its runs lie (default: .studies/NAME below the root of runs)")
     parser.add_argument("--corpus", metavar="PATH", type=Path, help="train on this folder (one subfolder a context) or file instead")
     parser.add_argument("--set", metavar="JSON", default="{}", help="base settings to change, such as '{\"steps\": 2000}'")
