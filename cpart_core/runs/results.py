@@ -15,9 +15,19 @@ from typing import Any, get_args, get_origin
 
 import numpy as np
 
-from cpart_core.analysis.keep_results import CarveReport, KeepCurve
 from cpart_core.analysis.effects import AblationMatrix, InterventionReport, RouterAudit
-from cpart_core.analysis.results import DocumentMap, Flow, LossReport, NeuronMap, Saturation, SegmentProfiles, Specialization, Stability, Trace
+from cpart_core.analysis.keep_results import CarveReport, KeepCurve
+from cpart_core.analysis.results import (
+    DocumentMap,
+    Flow,
+    LossReport,
+    NeuronMap,
+    Saturation,
+    SegmentProfiles,
+    Specialization,
+    Stability,
+    Trace,
+)
 from cpart_core.config import types_of
 from cpart_core.runs.arrays import load_arrays, save_arrays
 
