@@ -102,7 +102,7 @@ def scatter(run: Run, result: NeuronMap, at: int, step: int, colouring: str, tra
     profiles = reading.stored_profiles(run, step)
     typical = profiles.neuron_tokens if profiles is not None else None
     figure = gradients_map.neuron_map(result, at, colouring, selected=base.drawn, trails=trails, typical=typical, dark=state.dark())
-    key = f"neuron_map_{base.number}"
+    key = gradients_selection.map_key(base.number)
     shown = f"the step chosen above is {step:,}; the map holds {len(result.steps)} steps, this is the nearest" if at != step else ""
     with st.container(key="neuron_map_box"):
         show_figure(

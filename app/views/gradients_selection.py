@@ -34,12 +34,19 @@ def base_of(run: Run, identity: Any, redraw: bool) -> Base:
     """The figure to draw: the one on the screen, unless map, colours or selection changed elsewhere. redraw: also after a lasso."""
     now = state.selection(run).neurons
     base = state.get("map_base")
-    same = isinstance(base, Base) and base.identity == identity and now in (base.drawn, base.taken) and not (redraw and now == base.taken)
+    same = isinstance(base, Base) and base.identity == identity and now in (base.drawn, base.taken)
+    if same and now != base.drawn:  # the lasso itself shows the selection, as long as the chart has not left the screen with its page
+        same = not redraw and state.widget(map_key(base.number)) is not None
     if not same:
         number = base.number + 1 if isinstance(base, Base) else 0
         base = Base(identity, number, now, None)
         state.put("map_base", base)
     return base
+
+
+def map_key(number: int) -> str:
+    """Key of the chart; streamlit forgets its value when its page is left."""
+    return f"neuron_map_{number}"
 
 
 def take(run: Run, key: str) -> None:
@@ -77,11 +84,9 @@ def draw_selected(run: Run, snapshot: Snapshot) -> None:
         height=260,
         alt=f"{len(table)} selected neurons with segment and strongest context",
         column_config={
-            "share_of_signature": st.column_config.ProgressColumn(
+            "share_of_signature": st.column_config.NumberColumn(
                 "share",
                 format="percent",
-                min_value=0.0,
-                max_value=1.0,
                 help="Of the neuron's signature, each context in units of its layer's mean",
             ),
             "strongest_context": st.column_config.TextColumn("strongest context"),

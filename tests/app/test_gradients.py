@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.state import Selection
-from app.views.gradients_selection import base_of, neuron_of
+from app.views.gradients_selection import base_of, map_key, neuron_of
 from tests.app.looked_at import alone, figures, make_run, open_page, said
 
 
@@ -85,10 +85,16 @@ def test_the_figure_stays_while_one_selects_in_it_and_changes_when_another_page_
     lasso = frozenset({(0, 1)})
     kept["map_base"] = type(first)(first.identity, first.number, first.drawn, lasso)
     now["neurons"] = lasso
+    on_screen = {map_key(first.number): {"selection": {}}}
+    monkeypatch.setattr(state, "widget", on_screen.get)
     assert base_of(None, "map", redraw=False).number == first.number
-    now["neurons"] = frozenset({(1, 1)})
+    on_screen.clear()  # the page was left: the chart is made anew, and has no lasso that would show the selection
+    back = base_of(None, "map", redraw=False)
+    assert back.number == first.number + 1 and back.drawn == lasso
     assert base_of(None, "map", redraw=False).number == first.number + 1
-    assert base_of(None, "another map", redraw=False).number == first.number + 2
+    now["neurons"] = frozenset({(1, 1)})
+    assert base_of(None, "map", redraw=False).number == first.number + 2
+    assert base_of(None, "another map", redraw=False).number == first.number + 3
 
 
 @pytest.mark.parametrize("customdata", [[1, 20], {"0": 1, "1": 20}])
