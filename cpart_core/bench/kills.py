@@ -36,6 +36,7 @@ SMALL = Settings().with_values(
         "num_heads": 2,
         "num_kv_heads": 2,
         "num_neurons": 64,
+        "shared_neurons": 16,
         "num_segments": 4,
         "context_length": 32,
         "steps": 600,

@@ -29,7 +29,16 @@ if TYPE_CHECKING:
     from cpart_core.runs.records import RecordWriter
     from cpart_core.training.loop import Trainer
 
-LARGE = {"num_layers": 6, "width": 256, "num_heads": 8, "num_kv_heads": 8, "num_neurons": 1024, "context_length": 128, "batch_size": 16}
+LARGE = {
+    "num_layers": 6,
+    "width": 256,
+    "num_heads": 8,
+    "num_kv_heads": 8,
+    "num_neurons": 1024,
+    "shared_neurons": 256,
+    "context_length": 128,
+    "batch_size": 16,
+}
 SHAPES: dict[str, Settings] = {"quick": preset("quick"), "large": Settings().with_values(LARGE)}
 
 NEVER = 1_000_000
