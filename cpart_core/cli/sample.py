@@ -1,22 +1,62 @@
-"""`sample`: turn a finished run into one that can be given away."""
+"""`sample`: make the sample again, from its training to its manifest, with one command."""
 
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from cpart_core.cli.roots import add_run_argument, find_run
+from cpart_core.cli.roots import use_root
+
+if TYPE_CHECKING:
+    from cpart_core.runs.folder import Run
 
 NAME = "sample"
-HELP = "Turn a finished run into a sample: without optimizer state, with a manifest over all files."
+HELP = "Train the sample and its dense twin, compute all pictures, drop what only training needs, write the manifests."
+RUN_ID, RUN_NAME = "first-light", "First light"
+PICTURES = "losses,profiles,neuron_map,document_map,trace,specialization,ablation_matrix,router_audit"
 
 
 def add_arguments(parser: argparse.ArgumentParser, show_all: bool) -> None:
-    add_run_argument(parser)
+    parser.add_argument(
+        "--out", metavar="ROOT", type=Path, default=Path("sample_checkpoints"), help="where to (default: sample_checkpoints of this folder)"
+    )
 
 
 def execute(arguments: argparse.Namespace) -> int:
+    """Goes on from what is there: a run that is finished is not trained again."""
+    use_root(arguments.out)
+    from cpart_core.cli.commands import build_parser
     from cpart_core.runs.sample import make_sample
 
-    run = find_run(arguments)
-    print(f"{run.id}: {make_sample(run) / 1e6:.1f} MB in {run.folder}")
-    return 0
+    runs = sample_runs(arguments.out)
+    code = train_what_is_not_finished(runs)
+    if code:
+        return code
+    # The options of `analyze` have defaults that only its own parser knows.
+    argv = ["analyze", RUN_ID, "--what", PICTURES, "--out", str(arguments.out)]
+    analyze = build_parser(argv).parse_args(argv)
+    code = int(analyze.execute(analyze))
+    for run in runs:
+        print(f"{run.id}: {make_sample(run) / 1e6:.1f} MB in {run.folder}", flush=True)
+    return code
+
+
+def sample_runs(root: Path) -> list[Run]:
+    """The sample and its dense twin, made where they are not there yet."""
+    from cpart_core.presets import preset
+    from cpart_core.runs.create import create_run, create_twin
+    from cpart_core.runs.folder import open_run
+
+    if (root / RUN_ID / "run.json").is_file():
+        run = open_run(RUN_ID)
+    else:
+        run = create_run(preset("sample"), None, RUN_NAME, run_id=RUN_ID)
+    twin = open_run(f"{RUN_ID}-dense") if (root / f"{RUN_ID}-dense" / "run.json").is_file() else create_twin(run, "dense")
+    return [run, twin]
+
+
+def train_what_is_not_finished(runs: list[Run]) -> int:
+    from cpart_core.cli.training import train_in_order
+
+    return train_in_order([run for run in runs if run.state().state != "finished"])
