@@ -104,6 +104,7 @@ def add_anchors(figure: go.Figure, number: int, name: str, first: int, symbol: s
         x=np.arange(first, first + len(ANCHORS)) + APART * (number - 1),
         y=values,
         mode="markers",
+        cliponaxis=False,
         marker={"symbol": f"{symbol}-open", "size": 9, "color": colour, "line": {"width": 2}},
         showlegend=False,
         customdata=[(anchor.name, anchor.most) for anchor in ANCHORS],

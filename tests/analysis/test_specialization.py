@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from cpart_core.__main__ import main
 from cpart_core.analysis.information import entropy, mutual_information
 from cpart_core.analysis.nulls import Effort, Informations, Reading, Tables, informations
 from cpart_core.analysis.requests import answer
 from cpart_core.analysis.saturation import agreement, information_of_means, saturation
 from cpart_core.analysis.specialization import FEWEST_SEEN, chosen_pairs, committee_share, measure_specialization
 from cpart_core.analysis.verdict import headline, most_possible, rows, verdict
-from cpart_core.runs.folder import open_run
 from tests.analysis.made import CONTEXTS, made_corpus, made_run, made_source, planted_snapshot
 
 FEW = Effort(shuffles=60, token_shuffles=40, resamples=60)
@@ -147,13 +147,13 @@ def test_one_context_and_none_are_said(corpus):
     assert "Only one context" in verdict(result, headline(result))
 
 
-def test_it_is_answered_and_stored(corpus, monkeypatch, tmp_path):
+def test_it_is_computed_stored_and_printed_from_the_terminal(corpus, monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("CPART_RUNS", str(tmp_path))
-    made_run(corpus, made_source(corpus), "20260101-000000-spec")
-    request = {"run": "20260101-000000-spec", "step": 10, "seed": 3}
-    result = answer("specialization", request)
-    run = open_run(request["run"])
-    run.store_result("specialization", request, result)
-    back = run.result("specialization", request)
-    assert back.contexts == CONTEXTS and back.seed == 3
-    np.testing.assert_array_equal(back.choice.context.low, result.choice.context.low)
+    run = made_run(corpus, made_source(corpus), "20260101-000000-spec")
+    assert main(["analyze", run.id, "--what", "specialization", "--seed", "3"]) == 0
+    printed = capsys.readouterr().out
+    assert "I(S;C given T)" in printed and "null_high" in printed and "OLMoE" in printed and "12 validation documents" in printed
+    back = run.result("specialization", {"run": run.id, "step": 10, "seed": 3})
+    assert back.contexts == CONTEXTS and back.seed == 3 and verdict(back, headline(back)) in printed
+    again = answer("specialization", {"run": run.id, "step": 10, "seed": 3})
+    np.testing.assert_array_equal(again.choice.context.low, back.choice.context.low)
