@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import html
 import re
 from collections.abc import Sequence
@@ -47,6 +48,26 @@ def visible(token: str) -> str:
     return CONTROL.sub("\u25ab", token).replace("\n", "\u21b5\n").replace("\t", "\u21e5\t")
 
 
+BYTE = re.compile("<0x([0-9A-F]{2})>")
+"""A byte of a character that a token holds only in part, as the tokenizer prints it."""
+
+
+def readable(tokens: Sequence[str]) -> list[str]:
+    """Tokens whose bytes make a character together, as that character: it stands at the token that ends it, a dot at those before.
+
+    Bytes that make no character stay as they are.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    shown = []
+    for token in tokens:
+        spelled = re.split(BYTE, token)  # text, byte, text, byte, ..., text
+        raw = b"".join(bytes([int(part, 16)]) if place % 2 else part.encode("utf-8", "replace") for place, part in enumerate(spelled))
+        text = decoder.decode(raw)
+        waiting = bool(decoder.getstate()[0])
+        shown.append(token if "\ufffd" in text else text + "\u00b7" * waiting)
+    return shown
+
+
 def token_style(segment: int, strength: float, dark: bool) -> str:
     """CSS of one token: tint by segment, opacity by strength; the underline keeps the segment readable where the tint is weak."""
     colour = segment_colour(segment, dark)
@@ -70,7 +91,7 @@ def running_text_html(
     numbers: also print the segment's number where another segment takes over (a second cue beside colour).
     """
     pieces = []
-    for place, token in enumerate(tokens):
+    for place, token in enumerate(readable(tokens)):
         if prompt_tokens is not None and place == prompt_tokens:
             pieces.append('<span class="cp-here" title="generated from here on"></span>')
         segment = int(strongest[place])

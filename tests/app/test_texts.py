@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.texts import running_text_html, sentence
+from app.texts import readable, running_text_html, sentence
 from app.words import age
 
 
@@ -45,6 +45,14 @@ def test_a_message_of_ours_reads_as_a_sentence(ours):
 )
 def test_what_markdown_would_take_for_more_stays_in_a_code_span(theirs):
     assert sentence(theirs).startswith("`` ") and sentence(theirs).endswith(" ``")
+
+
+def test_characters_of_several_tokens_can_be_read():
+    """The dots stand where a token holds only a part; a lone byte stays a byte, and text that only looks like one stays too."""
+    assert readable(["a <0xE6>", "<0xBC>", "<0xA2>", "b"]) == ["a \u00b7", "\u00b7", "\u6f22", "b"]
+    assert readable(["<0xC3><0xA4>x"]) == ["\u00e4x"]
+    assert readable(["<0xA2>", "b"]) == ["<0xA2>", "b"]
+    assert readable(["ab", "<0x", "E6>"]) == ["ab", "<0x", "E6>"]
 
 
 def test_segment_numbers_stand_where_another_segment_takes_over():
