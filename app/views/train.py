@@ -129,15 +129,15 @@ def costs(settings: Settings, needed: Estimate, runs: int) -> None:
 def expected_seconds(needed: Estimate, steps: int) -> tuple[float | None, str]:
     """Training time from the recorded steps of the newest run on a machine like this one (or of a sample), scaled by the work of a step."""
     here = machine()
-    known = [summary for summary in folder.list_runs() if summary.info is not None and summary.state.state != "damaged"]
-    for summary in sorted(known, key=lambda entry: entry.read_only):
-        if not summary.read_only and summary.info.machine != here:
+    for summary in sorted(folder.list_runs(), key=lambda entry: entry.read_only):
+        info = summary.info
+        if info is None or summary.state.state == "damaged" or not (summary.read_only or info.machine == here):
             continue
         per_step = state.step_seconds(summary.id)
         if per_step is None:
             continue
         where = "on the machine that made the sample" if summary.read_only else "on this machine"
-        scaled = per_step * needed.flops_per_step / estimate(summary.info.settings).flops_per_step
+        scaled = per_step * needed.flops_per_step / estimate(info.settings).flops_per_step
         return scaled * steps, f"from the steps of {code_span(summary.name, 40)} {where}"
     return None, "it is measured in the first run on this machine"
 
