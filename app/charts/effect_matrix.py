@@ -18,7 +18,7 @@ from cpart_core.analysis.effects import AblationMatrix
 LIGHT_SCALE = [[0.0, "#2b6c99"], [0.5, "#f3f5f8"], [1.0, "#b5490f"]]
 DARK_SCALE = [[0.0, "#6fb3e0"], [0.5, "#191f29"], [1.0, "#ff9a55"]]
 """Better, no change, worse; apart for every reader, and the number is printed too."""
-GREATEST = 100.0
+GREATEST, FAR_RIGHT = 100.0, 15.0
 """Selectivities are drawn up to this; a greater one stands at the edge and is said to be greater."""
 WHY = (
     "Fusion weights say what is heard; taking a segment away says what it is worth. Selectivity compares the loss on the context that a segment "
@@ -31,22 +31,24 @@ def effect_heat(matrix: AblationMatrix, layers: Sequence[int], *, dark: bool) ->
     """Rows are contexts, layer under layer; columns are segments; the number is the change of the loss when the segment is ablated."""
     num_contexts = len(matrix.contexts)
     rows = [(layer, context) for layer in layers for context in range(num_contexts)]
-    shown = np.stack([matrix.change[layer, :, context] for layer, context in rows])
     names = [escaped(name, 22) for name in matrix.contexts]
-    full = float(np.nanmax(np.abs(matrix.change[list(layers)]))) if np.isfinite(shown).any() else 1.0
+    drawn = matrix.change[list(layers)]
+    full = float(np.nanmax(np.abs(drawn))) if np.isfinite(drawn).any() else 1.0
     columns = [segment_label(number) for number in matrix.segments]
+    shown, places, hover = with_gaps(matrix, rows, names)
     figure = go.Figure(
         go.Heatmap(
             z=shown,
             x=list(range(len(columns))),
-            y=[row_place(index, num_contexts) for index in range(len(rows))],
+            y=places,
             colorscale=DARK_SCALE if dark else LIGHT_SCALE,
             zmin=-(full or 1.0),
             zmax=full or 1.0,
             xgap=2,
             ygap=2,
             texttemplate="%{z:.2f}" if len(columns) <= MOST_PRINTED + 1 else None,
-            customdata=[[hover_of(matrix, layer, column, context, names) for column in range(len(columns))] for layer, context in rows],
+            hoverongaps=False,
+            customdata=hover,
             hovertemplate="%{customdata}<extra></extra>",
             colorbar=colorbar(dark, "change of the loss, nats"),
         )
@@ -64,6 +66,26 @@ def effect_heat(matrix: AblationMatrix, layers: Sequence[int], *, dark: bool) ->
     figure.update_xaxes(title="segment taken away", tickvals=list(range(0, len(columns), every)), ticktext=columns[::every], showgrid=False)
     figure.update_layout(height=110 + 24 * len(rows) + 34 * len(layers))
     return style(figure, dark)
+
+
+def with_gaps(
+    matrix: AblationMatrix, rows: Sequence[tuple[int, int]], names: Sequence[str]
+) -> tuple[np.ndarray, list[float], list[list[str]]]:
+    """Values, heights and hover texts of the rows, with an empty row between two layers: cells reach half-way to their neighbours."""
+    num_columns = len(matrix.segments)
+    shown: list[np.ndarray] = []
+    places: list[float] = []
+    hover: list[list[str]] = []
+    for index, (layer, context) in enumerate(rows):
+        place = row_place(index, len(names))
+        if index and context == 0:
+            shown.append(np.full(num_columns, np.nan))
+            places.append((places[-1] + place) / 2)
+            hover.append([""] * num_columns)
+        shown.append(matrix.change[layer, :, context])
+        places.append(place)
+        hover.append([hover_of(matrix, layer, column, context, names) for column in range(num_columns)])
+    return np.stack(shown), places, hover
 
 
 def segment_label(number: Any) -> str:
@@ -114,8 +136,8 @@ def selectivity_dots(matrix: AblationMatrix, layer: int, *, dark: bool) -> go.Fi
             x=value,
             y=[f"{segment_label(number)}" for number in matrix.segments],
             mode="markers+text",
-            text=[f"  {owner}" for owner in owners],
-            textposition="top center",
+            text=owners,
+            textposition=["top left" if one > FAR_RIGHT else "top center" for one in value],
             textfont={"size": 11, "color": ink(dark).faint},
             marker={
                 "size": 11,
@@ -129,7 +151,7 @@ def selectivity_dots(matrix: AblationMatrix, layer: int, *, dark: bool) -> go.Fi
                     matrix.selectivity[layer], matrix.selectivity_low[layer], matrix.selectivity_high[layer], strict=True
                 )
             ],
-            hovertemplate="segment %{y}, matters most to%{text}<br>selectivity <b>%{customdata[0]}</b>, "
+            hovertemplate="segment %{y}, matters most to %{text}<br>selectivity <b>%{customdata[0]}</b>, "
             "95 % %{customdata[1]} to %{customdata[2]}<extra></extra>",
             showlegend=False,
         )
@@ -149,7 +171,7 @@ def strongest_dots(matrix: AblationMatrix, *, dark: bool) -> go.Figure:
             y=[escaped(name, 26) for name in matrix.contexts],
             mode="markers+text",
             text=[f"layer {layer}, {segment_name(int(matrix.segments[column]))}" for layer, column in matrix.strongest],
-            textposition="top center",
+            textposition=["top left" if one > FAR_RIGHT else "top center" for one in value],
             textfont={"size": 11, "color": ink(dark).faint},
             marker={
                 "size": 11,

@@ -58,7 +58,7 @@ def audit_figure(audit: RouterAudit, *, dark: bool) -> go.Figure:
     figure.add_vline(x=0, line={"color": ink(dark).faint, "width": 1, "dash": "dot"})
     figure.update_yaxes(tickvals=list(range(len(layers))), ticktext=layers, range=[len(layers) - 0.5, -0.5], showgrid=False)
     figure.update_xaxes(title="nats of the token's own loss")
-    figure.update_layout(height=190 + 52 * len(layers))
+    figure.update_layout(height=210 + 52 * len(layers), legend={"orientation": "h", "y": 1.02, "yanchor": "bottom"})
     return style(figure, dark)
 
 

@@ -192,6 +192,7 @@ def show(run: Run, report: InterventionReport) -> None:
         )
     rise = np.nan_to_num(report.loss_after - report.loss_before)
     full = max(float(np.abs(rise).max()), 0.01)
+    left, right = st.columns(2, gap="large")
     for column, name, made, strength in (
         (left, "before", report.continuation_before, np.zeros(len(rise))),
         (right, "after", report.continuation_after, np.clip(rise / full, 0.0, 1.0)),
@@ -215,9 +216,10 @@ def tint_of(report: InterventionReport, made: tuple[str, ...], strength: np.ndar
     ]
     tokens = (*report.tokens, *made)
     new = len(made)
+    colours = [effect_whatif.AFTER if one > 0.02 else SHARED for one in strength]
     return Tint(
         tokens,
-        [effect_whatif.AFTER] * len(report.tokens) + [SHARED] * new,
+        [*colours, *[SHARED] * new],
         [*strength.tolist(), *[0.0] * new],
         [*cards, *["written"] * new],
     )
