@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
+import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from cpart_core.cli.roots import use_root
 from cpart_core.cli.table import table
@@ -22,7 +23,9 @@ FAILED = 3
 
 
 def add_arguments(parser: argparse.ArgumentParser, show_all: bool) -> None:
-    parser.add_argument("plan", metavar="STUDY", help="a study file (JSON), or the name of one that comes with CPart: default, controls, domains")
+    parser.add_argument(
+        "plan", metavar="STUDY", help="a study file (JSON), or the name of one that comes with CPart: default, controls, domains"
+    )
     parser.add_argument("--out", metavar="FOLDER", type=Path, help="where its runs lie (default: .studies/NAME below the root of runs)")
     parser.add_argument("--corpus", metavar="PATH", type=Path, help="train on this folder (one subfolder a context) or file instead")
     parser.add_argument("--set", metavar="JSON", default="{}", help="base settings to change, such as '{\"steps\": 2000}'")
@@ -87,6 +90,7 @@ def train_all(plan: Plan, folder: Path, arguments: argparse.Namespace) -> int:
     from cpart_core.study.run import StudyRunner
 
     runner = StudyRunner(plan, flags_for_children(arguments), folder, arguments.jobs, sys.stdout, command_of(arguments))
+    signal.signal(signal.SIGTERM, as_interrupt)
     study = runner.go()
     print(as_text(study))
     paths = [folder / f"{plan.name}.json"] + ([RESULTS / f"{plan.name}.json"] if arguments.publish and study.complete else [])
@@ -94,6 +98,11 @@ def train_all(plan: Plan, folder: Path, arguments: argparse.Namespace) -> int:
         save_study(study, path)
         print(f"saved: {path}")
     return FAILED if runner.failed else 0
+
+
+def as_interrupt(*_: object) -> NoReturn:
+    """End as by Ctrl-C: the runs at work are told to stop, and write their checkpoints."""
+    raise KeyboardInterrupt
 
 
 def flags_for_children(arguments: argparse.Namespace) -> list[str]:
@@ -116,6 +125,7 @@ def command_of(arguments: argparse.Namespace) -> str:
 
 def as_text(study: Study) -> str:
     """The tables at the end."""
+    from cpart_core.study.claims import judge
     from cpart_core.study.table import arm_rows, context_rows, difference_rows
 
     if not study.outcomes:
@@ -123,4 +133,6 @@ def as_text(study: Study) -> str:
     parts = [f"{study.title} (means over seeds)", table(arm_rows(study)), "loss by context", table(context_rows(study))]
     if rows := difference_rows(study):
         parts += ["paired differences, 95 % intervals over seeds", table(rows)]
+    verdicts = [{"claim": entry.title, "verdict": entry.verdict} for entry in judge(study)]
+    parts += ["the paper's claims (why: the Claims page)", table(verdicts)]
     return "\n\n".join(parts)

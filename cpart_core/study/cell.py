@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,9 +43,11 @@ def outcome_file(folder: Path, arm: str, seed: int) -> Path:
 
 
 def read_outcome(folder: Path, arm: str, seed: int) -> Outcome | None:
-    """The stored outcome of a run; None when there is none. ValueError when it is damaged."""
+    """The stored outcome of a run; None when there is none, or one that is damaged or older than a measure: then it is measured anew."""
     path = outcome_file(folder, arm, seed)
-    return outcome_from(json.loads(read_small(path))) if path.is_file() else None
+    with suppress(ValueError, RecursionError):
+        return outcome_from(json.loads(read_small(path)))
+    return None
 
 
 def prepare_corpus(plan: Plan, folder: Path, seed: int) -> Path:

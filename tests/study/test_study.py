@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import io
-import json
 import shlex
 
 import pytest
 
 from cpart_core.__main__ import main
+from cpart_core.corpus.store import load_corpus
 from cpart_core.runs.folder import open_run
-from cpart_core.study.cell import cell_run, read_outcome, train_cell
+from cpart_core.study.cell import cell_run, outcome_file, prepare_corpus, read_outcome, train_cell
 from cpart_core.study.plan import read_plan
 from cpart_core.study.result import read_study
 from cpart_core.study.run import StudyRunner
@@ -34,7 +34,12 @@ def test_the_command_trains_compares_and_skips_what_is_done(tmp_path, folder, te
     words = ["study", str(plan), "--corpus", str(text), "--out", str(folder)]
     assert main([*words, "--jobs", "2"]) == 0
     said = capsys.readouterr().out
-    assert "2 runs (2 arms x 1 seeds), 0 done" in said and "paired differences" in said and "dense - gradient" in said
+    assert (
+        "2 runs (2 arms x 1 seeds), 0 done" in said
+        and "paired differences" in said
+        and "dense - gradient" in said
+        and "cannot be tested" in said
+    )
     study = read_study(folder / "tiny.json")
     assert study.complete and study.contexts == ("days", "sums") and study.jobs == 2
     assert len({outcome.fingerprint for outcome in study.outcomes}) == 1, "all arms of a seed have the same text"
@@ -69,7 +74,9 @@ def test_an_interrupted_run_goes_on_and_ends_as_if_it_had_not(tmp_path, folder, 
         patch.setenv("CPART_RUNS", str(other))
         whole = train_cell(plan, other, "gradient", 0)
     assert resumed is not None and whole is not None and resumed.loss_by_context == whole.loss_by_context
-    assert whole.fingerprint != train_cell(plan, folder, "gradient", 1).fingerprint, "another seed is another split"
+    assert whole.fingerprint != load_corpus(prepare_corpus(plan, folder, 1)).fingerprint, "another seed is another split"
+    outcome_file(folder, "gradient", 0).write_text("{}")  # of an older version: the run is not trained again, only measured
+    assert read_outcome(folder, "gradient", 0) is None
 
 
 def test_a_folder_of_another_study_is_refused(tmp_path, folder, text):
@@ -80,17 +87,12 @@ def test_a_folder_of_another_study_is_refused(tmp_path, folder, text):
         cell_run(changed, folder, "dense", 0)
 
 
-def test_a_run_that_fails_is_said_and_the_others_go_on(tmp_path, folder, text):
-    path = plan_file(tmp_path / "tiny.json", seeds=[0], arms={"bad": {}, "good": {}}, reference="good")
-    plan = read_plan(path, {"source": "folder", "path": str(text)})
-    cell_run(plan, folder, "bad", 0)
-    (folder / "bad-0" / "corpus" / "corpus.npz").write_bytes(b"damaged")
+def test_a_run_that_fails_is_said_and_the_next_one_is_begun(tmp_path, folder, text):
+    plan = read_plan(plan_file(tmp_path / "tiny.json", seeds=[0]), {"source": "folder", "path": str(text)})
     stream = io.StringIO()
-    values = json.dumps({"source": "folder", "path": str(text)})
-    runner = StudyRunner(plan, [str(path), "--set", values], folder, 2, stream, "python -m cpart_core study tiny.json")
-    study = runner.go()
-    assert runner.failed == [("bad", 0)] and [outcome.arm for outcome in study.outcomes] == ["good"]
-    assert "bad-0 failed (exit code 2): error:" in stream.getvalue()
+    runner = StudyRunner(plan, ["no-such-plan"], folder, 1, stream, "python -m cpart_core study tiny.json")
+    assert runner.go().outcomes == () and runner.failed == plan.cells()
+    assert "gradient-0 failed (exit code 2): error: There is no study file" in stream.getvalue()
 
 
 @pytest.mark.parametrize(
