@@ -109,13 +109,13 @@ class PartitionSettings:
         choices=("gradient", "cocluster", "coactivation", "weights", "random", "contiguous"),
         advanced=False,
     )
-    first_step: int = setting(100, "Step of the first partition; before it the model is dense", low=0, high=10_000_000, unit="steps")
+    first_step: int = setting(100, "Step of the first partition; before it the model is dense", low=1, high=10_000_000, unit="steps")
     every: int = setting(50, "Steps between repartitions; 0 = never after the first", low=0, high=10_000_000, unit="steps")
     freeze_step: int = setting(200, "Step after which segments no longer change", low=0, high=10_000_000, unit="steps")
     fusion_step: int = setting(
         200,
         "Step from which fusion weights are applied and top-k begins; before it every neuron counts fully",
-        low=0,
+        low=1,
         high=10_000_000,
         unit="steps",
     )
@@ -278,6 +278,8 @@ def check_together(settings: Settings) -> None:
         )
     if model.execution == "topk" and model.top_k > model.num_segments:
         raise ValueError(f"top_k {model.top_k} must not be more than num_segments {model.num_segments}.")
+    if model.execution == "topk" and model.fusion == "uniform":
+        raise ValueError("fusion uniform with execution topk would compute the same segments for every token. Choose soft, or attention fusion.")
     if settings.partition.fusion_step < settings.partition.first_step:
         raise ValueError(
             f"fusion_step {settings.partition.fusion_step} must not come before first_step {settings.partition.first_step}: "
