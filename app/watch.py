@@ -165,7 +165,9 @@ def losses(run: Run, said: RunState, dark: bool) -> None:
     tokens = int(evaluations.tokens_by_context[-1].sum()) if len(evaluations.step) else 0
     thinned = f"every {records.stride} steps" if records.stride > 1 else "every step"
     more = f"nats per token; training batches {thinned}" + twin_note(run, bool(twins))
-    caption = caption_of(run, said.step, f"{tokens:,} validation tokens", run.settings.training.seed, more)
+    if run.info.discovered and not tokens:
+        more += f"; contexts are found at step {run.settings.partition.first_step:,}"
+    caption = caption_of(run, said.step, f"{tokens:,} validation tokens" if tokens else "", run.settings.training.seed, more)
     under_figure(f"loss_{run.id}", caption, lambda: loss_table(run), live=True)
     draw_differences(run, evaluations, twins, dark)
 
@@ -220,6 +222,8 @@ def structure(run: Run, dark: bool) -> None:
     more = f"every {stride}th neuron is drawn" if stride > 1 else ""
     caption = caption_of(run, step, f"{model.num_layers} \u00d7 {neurons} neurons", run.settings.training.seed, more)
     under_figure(f"map_{run.id}", caption, lambda: segment_table(shown), live=True)
+    if not shown.fusion_tokens.sum() > 0:
+        return  # nothing is known by context before contexts are found
     st.markdown("#### Fusion weight by context")
     st.caption(fusion_sentence(run, step))
     top = float(shown.fusion_mass.max()) if shown.fusion_mass.size else 0.0

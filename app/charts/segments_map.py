@@ -26,9 +26,8 @@ def short_name(segment: int) -> str:
 
 
 def bands(colours: Sequence[str]) -> list[list[float | str]]:
-    """A plotly colour scale of equal flat steps."""
-    edges = [(index / len(colours), colour) for index, colour in enumerate(colours)]
-    return [[place, colour] for start, colour in edges for place in (start, start + 1 / len(colours))]
+    """A plotly colour scale of equal flat steps. It ends at 1 exactly: of any other scale plotly silently makes its own."""
+    return [[edge / len(colours), colour] for index, colour in enumerate(colours) for edge in (index, index + 1)]
 
 
 def strongest_context(snapshot: Snapshot) -> np.ndarray:

@@ -89,6 +89,8 @@ def loss_board(
                 (name, table.step, table.loss_by_context[:, place]) for name, table in twins if table.loss_by_context.shape[1] > place
             ]
             train, held_out = records.loss_by_context[:, place], evaluations.loss_by_context[:, place]
+            if not (np.isfinite(train).any() or np.isfinite(held_out).any()):
+                continue  # a context that is still to be found
             panels.append(panel(escaped(context, 40), records.step, train, evaluations.step, held_out, others, dark))
     for trace in panels[0]["traces"]:
         trace["showlegend"] = True

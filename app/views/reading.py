@@ -31,8 +31,9 @@ def snapshot_or_stop(run: Run, step: int) -> Snapshot:
 
 def say_stage(run: Run, snapshot: Snapshot) -> None:
     """What a reader must know of this run and step so as not to take a numbering for a finding; nothing where there is nothing to know."""
-    for told in stage(run.settings, snapshot.step, snapshot.partitioned, run.info.discovered):
-        st.info(told, icon=":material/info:")
+    told = stage(run.settings, snapshot.step, snapshot.partitioned, run.info.discovered)
+    if told:
+        st.info("  \n".join(told), icon=":material/info:")
 
 
 def stage(settings: Settings, step: int, partitioned: bool, discovered: bool) -> list[str]:

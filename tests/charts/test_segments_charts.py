@@ -136,3 +136,10 @@ def test_a_segment_forms_at_the_first_step_from_which_it_keeps_its_neurons():
     assert segments_life.formed_step(steps, share) == 30
     assert segments_life.formed_step(steps, segments_life.kept_share([early, lost, nearly, final], 0, 5)) is None
     assert segments_life.life_table(steps, share)["share_of_final_neurons"].tolist() == share.tolist()
+
+
+def test_a_scale_of_flat_steps_ends_at_one():
+    """plotly replaces any other scale by its default, without a word."""
+    for count in range(1, 65):
+        places = [place for place, _ in segments_map.bands(["#000000"] * count)]
+        assert places[0] == 0 and places[-1] == 1 and places == sorted(places)
