@@ -238,7 +238,7 @@ def fusion_sentence(run: Run, step: int) -> str:
     """What the weights mean at this step: they are computed before they are applied."""
     first = run.settings.partition.fusion_step
     if run.settings.model.execution == "dense":
-        return "This run is dense: the weights are computed, but every neuron counts fully. Mean on validation text; rows sum to 1."
+        return "This run is dense: every neuron counts fully, so no weights are computed and all segments are drawn alike."
     if step < first:
         return f"Computed, but applied only from step {first:,} on: until then every neuron counts fully. Rows sum to 1."
     return "How much each segment's output counts, mean on validation text of each context. Rows sum to 1."
