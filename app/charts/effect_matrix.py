@@ -260,6 +260,6 @@ def verdict(matrix: AblationMatrix) -> str:
         return "No context has enough documents to say whether a segment is its own: at least two are needed."
     three = int((matrix.strongest_low[known] >= 3).sum())
     return (
-        f"{clear} of {int(known.sum())} contexts have a segment whose loss hurts them more than the others (interval above 1), "
+        f"{clear} of {int(known.sum())} contexts have a segment that matters more to them than to the others (interval above 1), "
         f"{three} of them at least 3 times as much."
     )

@@ -14,6 +14,8 @@ from cpart_core.analysis.effects import AblationMatrix, RouterAudit
 from cpart_core.runs.folder import Run
 
 MOST_LAYERS = 8
+FEW_DOCUMENTS = 8
+"""Each half of them, on which the choice or the measurement rests, is then 3 at most."""
 
 
 def draw(run: Run, step: int) -> None:
@@ -73,9 +75,9 @@ def draw_matrix(run: Run, matrix: AblationMatrix) -> None:
     st.markdown(f"**{effect_matrix.verdict(matrix)}**")
     tokens, documents = int(matrix.tokens_by_context.sum()), int(matrix.documents_by_context.sum())
     source = caption_of(run, matrix.step, f"{tokens:,} validation tokens of {documents} documents", matrix.seed)
-    few = [name for name, count in zip(matrix.contexts, matrix.documents_by_context, strict=True) if count < 4]
+    few = [name for name, count in zip(matrix.contexts, matrix.documents_by_context, strict=True) if count < FEW_DOCUMENTS]
     if few:
-        st.caption(f":material/info: {len(few)} of the contexts have fewer than 4 validation documents here: their intervals say little.")
+        st.caption(f":material/info: {len(few)} of the contexts have fewer than {FEW_DOCUMENTS} validation documents here: their intervals say little.")
     layers = list(range(len(matrix.change)))
     if len(layers) > MOST_LAYERS:
         layers = sorted({state.chosen_layer(run), *layers[:: -(-len(layers) // (MOST_LAYERS - 1))]})

@@ -72,7 +72,7 @@ class AblationMatrix:
     selectivity_low: np.ndarray
     selectivity_high: np.ndarray
     strongest: np.ndarray
-    """[C, 2] layer and column of the segment whose loss hurts this context most; the shared segment does not take part."""
+    """[C, 2] layer and column of the segment that matters most to this context; the shared segment does not take part."""
     strongest_selectivity: np.ndarray
     """[C] change on this context / mean change on the others, of the strongest segment; chosen and measured on different halves."""
     strongest_low: np.ndarray

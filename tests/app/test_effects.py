@@ -81,7 +81,7 @@ def test_stored_results_are_drawn_at_once(quiet_worker):
     assert not page.exception and not page.error and not quiet_worker and figures(page) == before + 4
     words = said(page)
     assert "2 of 2 contexts have a segment" in words and "Better than a random choice in layer 1 of 2" in words
-    assert "fewer than 4 validation documents" in words and "a sample: 4,000 tokens of 20 documents" in words
+    assert "fewer than 8 validation documents" in words and "a sample: 4,000 tokens of 20 documents" in words
 
 
 def test_without_a_checkpoint_it_says_so():
