@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cpart_core.cli import analyze
 from cpart_core.cli.roots import use_root
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ def add_arguments(parser: argparse.ArgumentParser, show_all: bool) -> None:
 def execute(arguments: argparse.Namespace) -> int:
     """Goes on from what is there: a run that is finished is not trained again."""
     use_root(arguments.out)
-    from cpart_core.cli.commands import build_parser
     from cpart_core.runs.sample import make_sample
 
     runs = sample_runs(arguments.out)
@@ -34,9 +34,9 @@ def execute(arguments: argparse.Namespace) -> int:
     if code:
         return code
     # The options of `analyze` have defaults that only its own parser knows.
-    argv = ["analyze", RUN_ID, "--what", PICTURES, "--out", str(arguments.out)]
-    analyze = build_parser(argv).parse_args(argv)
-    code = int(analyze.execute(analyze))
+    parser = argparse.ArgumentParser()
+    analyze.add_arguments(parser, False)
+    code = analyze.execute(parser.parse_args([RUN_ID, "--what", PICTURES, "--out", str(arguments.out)]))
     for run in runs:
         print(f"{run.id}: {make_sample(run) / 1e6:.1f} MB in {run.folder}", flush=True)
     return code
