@@ -33,9 +33,8 @@ def execute(arguments: argparse.Namespace) -> int:
     code = train_what_is_not_finished(runs)
     if code:
         return code
-    # The options of `analyze` have defaults that only its own parser knows.
     parser = argparse.ArgumentParser()
-    analyze.add_arguments(parser, False)
+    analyze.add_arguments(parser, show_all=False)
     code = analyze.execute(parser.parse_args([RUN_ID, "--what", PICTURES, "--out", str(arguments.out)]))
     for run in runs:
         print(f"{run.id}: {make_sample(run) / 1e6:.1f} MB in {run.folder}", flush=True)
