@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import streamlit as st
@@ -11,6 +12,7 @@ from app.charts import effect_matrix, effect_router
 from app.figure import caption_of, show_figure
 from app.views import reading
 from cpart_core.analysis.effects import AblationMatrix, RouterAudit
+from cpart_core.runs import folder
 from cpart_core.runs.folder import Run
 
 MOST_LAYERS = 8
@@ -70,14 +72,38 @@ def on_demand(run: Run, name: str, checkpoint: int, label: str, doing: str, what
     return chrome.result(run, name, request, doing)
 
 
+def say_control(run: Run, name: str, step: int, verdict: Callable[[Any], str]) -> None:
+    """The same sentence of the random twin, or what is missing to know it. A twin's own page needs none."""
+    if run.info.twin_of:
+        return
+    twins = [
+        entry.id
+        for entry in folder.list_runs()
+        if entry.info is not None and (entry.info.twin_of, entry.info.twin_kind) == (run.id, "random")
+    ]
+    if not twins:
+        st.caption("Control: this run has no random twin, so how much of this a random partition would do as well is not known.")
+        return
+    twin = folder.open_run(twins[0])
+    saved = state.checkpoint_step(twin, step)
+    known = None if saved is None else state.stored_result(twin, name, {"run": twin.id, "step": saved})
+    if known is None:
+        st.caption("Control: the random twin has not been measured yet. Choose it above and measure it there.")
+    else:
+        st.caption(f"Control, the random twin at step {saved:,}: {verdict(known)}")
+
+
 def draw_matrix(run: Run, matrix: AblationMatrix) -> None:
     """Verdict, heat map, and both selectivities."""
     st.markdown(f"**{effect_matrix.verdict(matrix)}**")
+    say_control(run, "ablation_matrix", matrix.step, effect_matrix.verdict)
     tokens, documents = int(matrix.tokens_by_context.sum()), int(matrix.documents_by_context.sum())
     source = caption_of(run, matrix.step, f"{tokens:,} validation tokens of {documents} documents", matrix.seed)
     few = [name for name, count in zip(matrix.contexts, matrix.documents_by_context, strict=True) if count < FEW_DOCUMENTS]
     if few:
-        st.caption(f":material/info: {len(few)} of the contexts have fewer than {FEW_DOCUMENTS} validation documents here: their intervals say little.")
+        st.caption(
+            f":material/info: {len(few)} of the contexts have fewer than {FEW_DOCUMENTS} validation documents here: their intervals say little."
+        )
     layers = list(range(len(matrix.change)))
     if len(layers) > MOST_LAYERS:
         layers = sorted({state.chosen_layer(run), *layers[:: -(-len(layers) // (MOST_LAYERS - 1))]})
@@ -120,6 +146,7 @@ def draw_audit(run: Run, audit: RouterAudit) -> None:
     """The figure, and what its numbers mean."""
     found = effect_router.finding(audit)
     st.markdown(f"**{found}**")
+    say_control(run, "router_audit", audit.step, effect_router.finding)
     show_figure(
         effect_router.audit_figure(audit, dark=state.dark()),
         "effect_router",

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from app.state import Selection
 from cpart_core.analysis.first_text import FIRST_TEXT
+from cpart_core.runs import folder
+from cpart_core.runs.info import write_info
 from tests.app.looked_at import STEPS, alone, figures, make_run, open_page, said
 from tests.charts import made_effects as made
 
@@ -82,6 +86,17 @@ def test_stored_results_are_drawn_at_once(quiet_worker):
     words = said(page)
     assert "2 of 2 contexts have a segment" in words and "Better than a random choice in layer 1 of 2" in words
     assert "fewer than 8 validation documents" in words and "a sample: 4,000 tokens of 20 documents" in words
+
+
+def test_the_random_twin_stands_beside_as_control():
+    run, twin = make_run(), make_run()
+    for one in (run, twin):
+        one.store_result("ablation_matrix", {"run": one.id, "step": STEPS[-1]}, made.matrix())
+    assert "Control: this run has no random twin" in said(open_page("segments", run))
+    write_info(twin.folder, replace(twin.info, twin_of=run.id, twin_kind="random"))
+    page = open_page("segments", run)
+    assert not page.exception and "Control, the random twin at step 100: 2 of 2 contexts" in said(page)
+    assert "Control" not in said(open_page("segments", folder.open_run(twin.id)))
 
 
 def test_without_a_checkpoint_it_says_so():
