@@ -108,8 +108,9 @@ class OracleFusion(nn.Module):
         self.context_BT = context_BT
 
     def take_affinity(self, target_CS: Tensor) -> None:
-        """Fill the table: a row of fusion weights for each context."""
-        self.table[: len(target_CS)] = target_CS
+        """Fill the table: a row of fusion weights for each context; one that was not measured yet (all 0) weighs all alike."""
+        measured = target_CS.sum(dim=-1, keepdim=True) > 0
+        self.table[: len(target_CS)] = torch.where(measured, target_CS, 1.0 / target_CS.shape[-1])
 
     def forward(self, x_BTD: Tensor, start_BT: Tensor | None, cache: LayerCache | None = None, read: int = 0) -> Tensor:
         assert self.context_BT is not None, "Decoder.forward tells the context first"

@@ -65,6 +65,9 @@ def test_the_oracle_is_its_table_and_reads_nothing_without_labels() -> None:
     changed = some_ids().clone()
     changed[:, 12:] = 49
     torch.testing.assert_close(model(changed, context_BT=context)[:, :12], logits[:, :12])
+    fusion = model.feedforwards()[0].fusion
+    fusion.take_affinity(torch.zeros(2, 8))  # contexts that no batch has shown yet
+    assert (fusion.table[:2] == 1 / 8).all() and torch.equal(fusion.table[2], table[2])
     with pytest.raises(ValueError, match="oracle"):
         model(some_ids())
     with pytest.raises(ValueError, match="choose a run whose fusion is attention"):
