@@ -123,6 +123,8 @@ def draw_layers(result: Specialization) -> None:
 def draw_pairs(run: Run, result: Specialization, where: str) -> None:
     """Co-activation of the chosen layer."""
     layer = state.chosen_layer(run)
+    if result.execution == "dense":
+        return
     if not 1 < result.top_k < result.pairs.shape[1]:
         st.caption(
             f"Every token has {result.top_k} of {result.pairs.shape[1]} segments as its choice, so no pairs of segments can be told apart."

@@ -90,7 +90,7 @@ def caveats(result: Specialization, discovered: bool, fusion: str) -> list[str]:
     if discovered:
         said.append("These contexts were found from this model's own gradients, so what segments tell of them is no independent evidence.")
     if result.execution == "dense":
-        said.append("This model is dense: its fusion weights are computed, but its output does not depend on them.")
+        said.append("This model is dense: it computes no fusion weights and all its segments count alike, so there is nothing to find.")
     elif result.execution != "topk":
         said.append(f"This model computes all its segments; the choice is the one that the strongest {result.top_k} would make.")
     return said

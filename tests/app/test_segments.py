@@ -111,7 +111,7 @@ def test_a_shared_segment_and_a_context_without_validation_text_disturb_no_page(
     ("changes", "step", "partitioned", "discovered", "told"),
     [
         ({}, 500, True, False, []),
-        ({"execution": "dense"}, 500, True, False, ["not applied"]),
+        ({"execution": "dense"}, 500, True, False, ["no fusion weights"]),
         ({"first_step": 50, "fusion_step": 100}, 75, True, False, ["from step 100"]),
         ({"first_step": 50, "fusion_step": 100}, 25, False, True, ["before the first partition", "from step 100", "found at the first"]),
         ({"first_step": 900, "fusion_step": 900, "steps": 500}, 500, False, False, ["there will be none", "from step 900"]),

@@ -39,7 +39,9 @@ def test_the_verdict_follows_from_interval_and_chance():
         ("words", specialization(given=0.2)),
         ("none", specialization(context=0.28)),
     )}  # fmt: skip
-    assert "beyond chance in all 2 layers" in said["both"] and "not only the words" in said["both"] and "0.90 of at most 1.00" in said["both"]
+    assert (
+        "beyond chance in all 2 layers" in said["both"] and "not only the words" in said["both"] and "0.90 of at most 1.00" in said["both"]
+    )
     assert "beyond chance in all 2 layers" in said["words"] and "only follow words" in said["words"]
     assert said["none"] == "Segments do not tell contexts apart beyond chance in any layer."
     assert "fewer than 5 validation documents" in caveats(specialization(), False, "attention")[0]
