@@ -35,7 +35,9 @@ def execute(arguments: argparse.Namespace) -> int:
         return code
     parser = argparse.ArgumentParser()
     analyze.add_arguments(parser, show_all=False)
-    code = analyze.execute(parser.parse_args([RUN_ID, "--what", PICTURES, "--out", str(arguments.out)]))
+    for run in runs:
+        what = "losses,profiles" if run.info.twin_of else PICTURES
+        code = analyze.execute(parser.parse_args([run.id, "--what", what, "--out", str(arguments.out)]))
     for run in runs:
         print(f"{run.id}: {make_sample(run) / 1e6:.1f} MB in {run.folder}", flush=True)
     return code
