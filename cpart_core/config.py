@@ -279,7 +279,9 @@ def check_together(settings: Settings) -> None:
     if model.execution == "topk" and model.top_k > model.num_segments:
         raise ValueError(f"top_k {model.top_k} must not be more than num_segments {model.num_segments}.")
     if model.execution == "topk" and model.fusion == "uniform":
-        raise ValueError("fusion uniform with execution topk would compute the same segments for every token. Choose soft, or attention fusion.")
+        raise ValueError(
+            "fusion uniform with execution topk would compute the same segments for every token. Choose soft, or attention fusion."
+        )
     if settings.partition.fusion_step < settings.partition.first_step:
         raise ValueError(
             f"fusion_step {settings.partition.fusion_step} must not come before first_step {settings.partition.first_step}: "

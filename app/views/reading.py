@@ -46,7 +46,9 @@ def stage(settings: Settings, step: int, partitioned: bool, discovered: bool) ->
         )
         said.append(f"Step {step:,} is before {when}. Neurons still lie in order, and segment numbers mean nothing.")
     if settings.model.execution == "dense":
-        said.append("This run is dense: every neuron counts fully for every token, so no fusion weights are computed; all segments are drawn alike.")
+        said.append(
+            "This run is dense: every neuron counts fully for every token, so no fusion weights are computed; all segments are drawn alike."
+        )
     elif step < fused:
         said.append(f"Fusion is applied from step {fused:,} on. Before, its weights are computed, but every neuron counts fully.")
     if discovered and partitioned:

@@ -38,6 +38,8 @@ LARGE = {
     "shared_neurons": 256,
     "context_length": 128,
     "batch_size": 16,
+    "evaluate_every": 20,
+    "snapshot_every": 20,
 }
 SHAPES: dict[str, Settings] = {"quick": preset("quick"), "large": Settings().with_values(LARGE)}
 

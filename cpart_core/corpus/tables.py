@@ -52,7 +52,9 @@ def jsonl_documents(
 
     documents = row_documents(rows(), title, settings, skipped, context, split)
     if broken:
-        skipped.append(Skipped(title, f"{len(broken):,} line{'s are' if len(broken) > 1 else ' is'} no JSON object, the first is line {broken[0]}"))
+        skipped.append(
+            Skipped(title, f"{len(broken):,} line{'s are' if len(broken) > 1 else ' is'} no JSON object, the first is line {broken[0]}")
+        )
     return documents
 
 
