@@ -28,6 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser, show_all: bool) -> None:
 def execute(arguments: argparse.Namespace) -> int:
     """Goes on from what is there: a run that is finished is not trained again."""
     use_root(arguments.out)
+    # The repository's own sample has the same id and would be found first, read-only.
+    os.environ["CPART_SAMPLES"] = os.environ["CPART_RUNS"]
     from cpart_core.runs.sample import make_sample
 
     runs = sample_runs(arguments.out)
