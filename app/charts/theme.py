@@ -72,11 +72,9 @@ def style(figure: go.Figure, dark: bool) -> go.Figure:
     for name in ("margin", "legend", "dragmode"):
         if name in own and own[name] is not None:
             shared[name] = {**shared[name], **own[name]} if isinstance(own[name], dict) else own[name]
-    figure.update_layout(shared)
-    names = [name for name in own if name.startswith(("xaxis", "yaxis"))] or []
-    for name in {*names, "xaxis", "yaxis"}:
-        given = own.get(name) or {}
-        figure.update_layout({name: merged(axis[name[:5]], given)})
+    names = {"xaxis", "yaxis", *(name for name in own if name.startswith(("xaxis", "yaxis")))}
+    # One update for all: plotly checks a layout anew at each.
+    figure.update_layout({**shared, **{name: merged(axis[name[:5]], own.get(name) or {}) for name in names}})
     figure.update_coloraxes(colorbar=colorbar(dark))
     return figure
 
