@@ -102,14 +102,15 @@ def write_url() -> None:
 
 
 def chosen_run() -> Run | None:
-    """The chosen run; without a choice, or when it is gone, the first one listed (the sample) that is no twin. None when there is no run at all."""
+    """The chosen run; without a choice, or when it is gone, the one that trains now (a person comes back to it), else the first one listed
+    (the sample) that is no twin. None when there is no run at all."""
     wanted = get("run")
     if wanted:
         try:
             return folder.open_run(wanted)
         except ValueError:
             st.session_state["cpart_missing"] = wanted
-    for summary in sorted(folder.list_runs(), key=lambda entry: entry.info is None or bool(entry.info.twin_of)):
+    for summary in sorted(folder.list_runs(), key=lambda entry: (not entry.state.alive, entry.info is None or bool(entry.info.twin_of))):
         try:
             run = folder.open_run(summary.id)
         except ValueError:

@@ -101,3 +101,10 @@ def test_every_setting_has_its_widget_or_its_place():
     drawn = {item.name for group in forms.GROUPS for far in (False, True) for item, _ in forms.fields_of(settings, group, far)}
     assert drawn | set(forms.ELSEWHERE) == {item.name for _, item, _ in settings.items()}
     assert not drawn & set(forms.ELSEWHERE)
+
+
+def test_a_person_comes_back_to_the_run_that_trains(root, held):
+    run_in("finished", root, held, name="done before", number=1)
+    run_in("running", root, held, name="at work", number=2)
+    run_in("finished", root, held, name="newer and done", number=3)
+    assert "at work" in words_of(fine(page("train")))

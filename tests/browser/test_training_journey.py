@@ -25,17 +25,33 @@ def own_run(server, browser, pictures):
 
 
 @pytest.fixture
-def run(own_run, monkeypatch, server):
-    """The run as the engine reads it, on the server's folder."""
+def open_own_run(own_run, monkeypatch, server):
+    """Opens the run as the engine reads it, on the server's folder."""
     from cpart_core.runs.folder import open_run
 
     monkeypatch.setenv("CPART_RUNS", str(server.runs_root))
-    run_id = own_run()
-    assert run_id, "the first test of this file starts a run"
-    return open_run(run_id)
+    return lambda: open_run(own_run() or "")
 
 
-def test_from_the_first_page_to_a_picture_of_segments(visit, server, own_run):
+@pytest.fixture
+def run(open_own_run):
+    """The run, at work during a test and paused between two, so that it outlasts this file on any machine."""
+    run = open_own_run()
+    steer(run, "resume", "running")
+    yield run
+    steer(run, "pause", "paused")
+
+
+def steer(run, command: str, wanted: str) -> None:
+    """Send the command and wait until it is obeyed; nothing for a run that is no longer at work."""
+    if run.state().alive:
+        run.send(command)
+    deadline = time.monotonic() + 20
+    while run.state().alive and run.state().state != wanted and time.monotonic() < deadline:
+        time.sleep(0.1)
+
+
+def test_from_the_first_page_to_a_picture_of_segments(visit, own_run, open_own_run):
     seen = visit().open()
     seen.go("Train")
     began = time.monotonic()
@@ -44,6 +60,7 @@ def test_from_the_first_page_to_a_picture_of_segments(visit, server, own_run):
     seen.page.get_by_test_id("segment-map").or_(seen.figures()).first.wait_for(timeout=2 * SECONDS_TO_STRUCTURE * 1000)
     seen.shows(r"segments? (formed|are|since)|partition(ed)? (at|since|in) step|partition \d", 2 * SECONDS_TO_STRUCTURE)
     seconds = time.monotonic() - began
+    steer(open_own_run(), "pause", "paused")
     seen.picture("train-to-picture")
     print(f"from Train to segments: {seconds:.1f} s, {seen.clicks} clicks")
     assert seen.clicks <= MOST_CLICKS
