@@ -41,6 +41,8 @@ class RunLock:
 
     def acquire(self) -> None:
         """Take the lock and write down who has it."""
+        # Asked before the lock is taken: whoever sees the lock held must find its holder, though that be killed at once.
+        started = process_started(os.getpid())
         file = open(self.folder / LOCK, "a+b")
         for attempt in range(TRIES):
             if attempt:
@@ -52,7 +54,7 @@ class RunLock:
             raise ValueError(f"Run {self.folder.name} is already being trained by another process. Stop that one first, or wait for it.")
         self._file = file
         file.truncate(0)
-        holder = {"pid": os.getpid(), "started": process_started(os.getpid()), "taken": time.time()}
+        holder = {"pid": os.getpid(), "started": started, "taken": time.time()}
         file.write(json.dumps(holder).encode())
         file.flush()
 
@@ -118,10 +120,14 @@ def trainer_pid(folder: Path) -> int | None:
 def last_holder(folder: Path) -> dict[str, float]:
     """Who took the lock last: `pid`, when that process `started` and when it had `taken` the lock (seconds since 1970); {} when nobody did.
 
-    Written in the file, since the times of a file change when a folder is copied.
+    Written in the file, since the times of a file change when a folder is copied. Only where its holder was killed between taking the lock
+    and writing this is the file empty: then `taken` alone, from the file's time.
     """
     try:
-        holder = json.loads((folder / LOCK).read_bytes()[:1000])
+        written = (folder / LOCK).read_bytes()[:1000]
+        if not written:
+            return {"taken": (folder / LOCK).stat().st_mtime}
+        holder = json.loads(written)
         return {name: float(holder[name]) for name in ("pid", "started", "taken")}
     except (OSError, ValueError, KeyError, TypeError):
         return {}

@@ -168,3 +168,10 @@ def test_the_state_follows_from_lock_and_events(root, events, phase, locked, exp
     assert math.isnan(state.heartbeat_age) == (phase is None)
     words = {"failed": "It failed: too hot.", "crashed": "line\nprogress 2\n[31mKilled"}
     assert state.last_words == words.get(expected, "")
+
+
+def test_a_trainer_killed_before_it_could_write_who_it_is_is_said_to_be_dead(root):
+    run = make_run(root)
+    assert run.state().state == "new"
+    (run.folder / "lock").touch()
+    assert run.state().state == "crashed"
