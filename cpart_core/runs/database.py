@@ -37,7 +37,7 @@ def open_for_writing(folder: Path) -> sqlite3.Connection:
         connection.execute(f"PRAGMA journal_mode = {'DELETE' if on_network(folder) else 'WAL'}")
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA trusted_schema = OFF")
-        connection.executescript(TABLES)
+        connection.executescript(f"BEGIN IMMEDIATE; {TABLES} COMMIT;")  # all or none, whenever the process is killed
     except sqlite3.Error as error:
         connection.close()
         raise ValueError(f"{DATABASE} of run {folder.name} cannot be written: {error}.") from None
@@ -46,7 +46,8 @@ def open_for_writing(folder: Path) -> sqlite3.Connection:
 
 @contextmanager
 def reading(folder: Path, read_only: bool = False) -> Iterator[sqlite3.Connection]:
-    """Open for reading, and close. A missing database reads as an empty one; a damaged one raises ValueError, also from inside the block.
+    """Open for reading, and close. A missing database, or one without tables yet, reads as an empty one; a damaged one raises
+    ValueError, also from inside the block.
 
     `read_only` says that nobody writes to this run, so that its folder may be one in which not even SQLite's helper files can be made.
     """
@@ -60,7 +61,10 @@ def reading(folder: Path, read_only: bool = False) -> Iterator[sqlite3.Connectio
             uri = f"{path.absolute().as_uri()}?mode=ro{'&immutable=1' if still else ''}"
             connection = sqlite3.connect(uri, uri=True, timeout=WAIT_SECONDS, isolation_level=None)
             connection.execute("PRAGMA trusted_schema = OFF")
-        else:
+            if connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is None:
+                connection.close()  # its maker was killed before the tables were there
+                connection = None
+        if connection is None:
             connection = sqlite3.connect(":memory:", isolation_level=None)
             connection.executescript(TABLES)
         yield connection

@@ -175,3 +175,5 @@ def test_a_trainer_killed_before_it_could_write_who_it_is_is_said_to_be_dead(roo
     assert run.state().state == "new"
     (run.folder / "lock").touch()
     assert run.state().state == "crashed"
+    (run.folder / "records.sqlite").touch()  # killed while its database was being made
+    assert run.state().state == "crashed"
