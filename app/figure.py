@@ -10,7 +10,6 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from app import state
-from app.charts.theme import style
 from app.texts import code_span
 
 Data: TypeAlias = pd.DataFrame | Callable[[], pd.DataFrame]
@@ -41,7 +40,8 @@ def show_figure(
     """Draw a figure with its caption and exports; returns the selection state when on_select is given (a callback, or "rerun").
 
     caption: what is seen and where it is from (caption_of). alt: the finding in words, for those who do not see it. data: what the figure shows, or a
-    function that makes it when the table is opened. The figure is styled here; it must be equal between reruns, or zoom and selection are lost.
+    function that makes it when the table is opened. The figure comes styled from its chart; it must be equal between reruns, or zoom and
+    selection are lost.
     """
     chosen = state.widget(f"{key}_format") or "SVG"
     config = {
@@ -51,7 +51,7 @@ def show_figure(
         "toImageButtonOptions": {"format": chosen.lower(), "filename": key, "scale": 1 if chosen == "SVG" else 3},
     }
     more: dict[str, Any] = {} if on_select is None else {"on_select": on_select, "selection_mode": selection_mode}
-    shown = st.plotly_chart(style(figure, state.dark()), theme=None, key=key, config=config, alt=alt, **more)
+    shown = st.plotly_chart(figure, theme=None, key=key, config=config, alt=alt, **more)
     under_figure(key, caption, data)
     return shown if on_select is not None else None
 
