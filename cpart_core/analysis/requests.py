@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from cpart_core.analysis.compare_results import LossComparison, SegmentComparison, TextComparison
 from cpart_core.analysis.effects import AblationMatrix, InterventionReport, RouterAudit
 from cpart_core.analysis.keep_results import CarveReport, KeepCurve
 from cpart_core.analysis.progress import Progress, silent
@@ -134,6 +135,37 @@ def answer_carve(run: Run, values: Values, sources: Sources, progress: Progress)
     return carve_for(run, source, corpus, wish, values["keep"], values["name"], progress=progress)
 
 
+def answer_compare_segments(run: Run, values: Values, sources: Sources, progress: Progress) -> SegmentComparison:
+    from cpart_core.analysis.compare_match import Side, compare_segments
+
+    progress(0.0, "Reading snapshots")
+    other = open_run(values["other"])
+    sides = [Side(one, one.snapshot(step)) for one, step in ((run, values["step"]), (other, values["other_step"]))]
+    return compare_segments(sides[0], sides[1], values["method"], values["seed"], progress)
+
+
+def answer_compare_losses(run: Run, values: Values, sources: Sources, progress: Progress) -> LossComparison:
+    from cpart_core.analysis.compare_losses import compare_losses
+
+    progress(0.0, "Loading both models")
+    other = open_run(values["other"])
+    corpora = (sources.corpus(run), sources.corpus(other))
+    comparable = run.id == other.id or not (run.info.discovered or other.info.discovered)
+    first, second = sources.source(run, values["step"]), sources.source(other, values["other_step"])
+    return compare_losses(first, second, corpora, comparable, values["seed"], progress)
+
+
+def answer_compare_text(run: Run, values: Values, sources: Sources, progress: Progress) -> TextComparison:
+    from cpart_core.analysis.compare_text import compare_text
+
+    progress(0.0, "Loading both models")
+    first, second = sources.source(run, values["step"]), sources.source(open_run(values["other"]), values["other_step"])
+    return compare_text(first, second, values["text"], progress)
+
+
+BESIDE: dict[str, type] = {"step": int, "other": str, "other_step": int}
+"""A's step (a snapshot's for segments, else a checkpoint's), then B and its step."""
+
 WISH: dict[str, type] = {"context": str, "text": str, "ranking": str, "documents": int, "seed": int}
 """What segments are chosen for: a context or a text, the other empty; see keep_k.Wish."""
 
@@ -160,6 +192,9 @@ REQUESTS: tuple[Request, ...] = (
     Request("router_audit", answer_router_audit, RouterAudit, {"step": int}),
     Request("stability", answer_stability, Stability, {"runs": list, "steps": list, "seed": int}, needs_torch=False),
     Request("keep_k", answer_keep_k, KeepCurve, {"step": int, **WISH}),
+    Request("compare_segments", answer_compare_segments, SegmentComparison, {**BESIDE, "method": str, "seed": int}),
+    Request("compare_losses", answer_compare_losses, LossComparison, {**BESIDE, "seed": int}),
+    Request("compare_text", answer_compare_text, TextComparison, {**BESIDE, "text": str}),
     Request("carve", answer_carve, CarveReport, {"step": int, **WISH, "keep": int, "name": str}),
 )
 

@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from cpart_core.analysis.first_text import FIRST_TEXT
+from cpart_core.cli import compare
 from cpart_core.cli.progress import share_line
 from cpart_core.cli.roots import add_run_argument, find_run, newest_checkpoint
 from cpart_core.cli.table import table
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 NAME = "analyze"
 HELP = "Compute and store what the pages draw, so that it is there at once."
 WHAT = ("losses", "profiles", "neuron_map", "document_map", "trace", "specialization")
-ON_REQUEST = ("stability", "ablation_matrix", "router_audit")
-"""Not computed unless they are named: stability needs other runs, the audit a run whose fusion chooses, and all of them some time."""
+ON_REQUEST = ("stability", "ablation_matrix", "router_audit", "compare")
+"""Not computed unless they are named: stability and compare need other runs, the audit a run whose fusion chooses, all of them some time."""
 
 
 def add_arguments(parser: argparse.ArgumentParser, show_all: bool) -> None:
@@ -28,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser, show_all: bool) -> None:
     parser.add_argument("--method", default="pca,umap", metavar="A,B", help="layouts of the maps: pca, umap (default: both)")
     parser.add_argument("--seed", type=int, default=0, help="seed of maps, shuffles and draws (default: 0)")
     parser.add_argument("--runs", default="", metavar="ID,ID,...", help="for stability: runs with other seeds, at least 2")
+    compare.add_arguments(parser)
 
 
 def what_help() -> str:
@@ -42,9 +44,11 @@ def execute(arguments: argparse.Namespace) -> int:
     for name, request in wanted:
         print(f"{name} {' '.join(f'{key}={value}'.splitlines()[0] for key, value in request.items() if key != 'run')}", flush=True)
         result = answer(name, request, share_line(sys.stderr))
-        print(f"  {run.store_result(name, request, result)}", flush=True)
+        print(f"  {compare.run_of(run, request).store_result(name, request, result)}", flush=True)
         if name in ("specialization", "stability"):
             print(in_words(result), flush=True)
+    if "compare" in {name.strip() for name in arguments.what.split(",")}:
+        print(compare.in_words(run, arguments), flush=True)
     return 0
 
 
@@ -94,6 +98,8 @@ def requests(run_id: str, step: int, arguments: argparse.Namespace) -> list[tupl
         elif name == "stability":
             ids = [run_id, *(other.strip() for other in arguments.runs.split(",") if other.strip())]
             found.append((name, {"run": run_id, "runs": ids, "steps": newest_snapshots(ids), "seed": arguments.seed}))
+        elif name == "compare":
+            found += compare.requests(run_id, step, arguments)
         else:
             found.append((name, {"run": run_id, "step": step}))
     return found

@@ -15,6 +15,7 @@ from typing import Any, get_args, get_origin
 
 import numpy as np
 
+from cpart_core.analysis.compare_results import LossComparison, SegmentComparison, TextComparison
 from cpart_core.analysis.effects import AblationMatrix, InterventionReport, RouterAudit
 from cpart_core.analysis.keep_results import CarveReport, KeepCurve
 from cpart_core.analysis.results import (
@@ -47,6 +48,9 @@ RESULT_TYPES: dict[str, type] = {
     "router_audit": RouterAudit,
     "keep_k": KeepCurve,
     "carve": CarveReport,
+    "compare_segments": SegmentComparison,
+    "compare_losses": LossComparison,
+    "compare_text": TextComparison,
 }
 """What each request is answered with. A new result: its dataclass in analysis/results.py and one line here."""
 

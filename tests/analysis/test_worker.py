@@ -55,6 +55,9 @@ def requests_of(run) -> dict[str, dict]:
         },
         "ablation_matrix": {"run": run.id, "step": 10},
         "router_audit": {"run": run.id, "step": 10},
+        "compare_segments": {"run": run.id, "step": 10, "other": run.id, "other_step": 0, "method": "auto", "seed": 0},
+        "compare_losses": {"run": run.id, "step": 10, "other": run.id, "other_step": 10, "seed": 0},
+        "compare_text": {"run": run.id, "step": 10, "other": run.id, "other_step": 10, "text": "abc"},
     }
 
 
