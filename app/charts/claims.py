@@ -12,7 +12,8 @@ from app.charts.theme import ink, style
 from app.texts import escaped
 from cpart_core.study.claims import CONTROL, FAILS, HOLDS, OPEN, Judgement
 from cpart_core.study.interval import Interval
-from cpart_core.study.result import MEASURES, Measure, Study
+from cpart_core.study.outcome import MEASURES, Measure
+from cpart_core.study.result import Study
 from cpart_core.study.table import says
 
 ROW_PIXELS = 40

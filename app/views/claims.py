@@ -14,7 +14,8 @@ from app.figure import show_figure
 from app.texts import code_span, plain
 from cpart_core.study.claims import FAILS, HOLDS, OPEN, UNTESTABLE, Finding, Judgement, judge
 from cpart_core.study.interval import Interval
-from cpart_core.study.result import MEASURES, RESULTS, Study, read_study, study_files
+from cpart_core.study.outcome import MEASURES
+from cpart_core.study.result import RESULTS, Study, read_study, study_files
 
 BADGES = {
     HOLDS: f":green-badge[:material/check: {HOLDS}]",

@@ -24,8 +24,8 @@ from cpart_core.runs.atomic import read_small, write_file, writing_folder
 from cpart_core.runs.create import copy_corpus, create_run, with_whole_path
 from cpart_core.runs.folder import Run, open_run
 from cpart_core.runs.session import ExitCode, ignore_record, ignore_words, run_training
+from cpart_core.study.outcome import Outcome, is_complete, outcome_from, without_nan
 from cpart_core.study.plan import Plan
-from cpart_core.study.result import Outcome, outcome_from, without_nan
 
 if TYPE_CHECKING:
     from cpart_core.training.records import Record
@@ -46,7 +46,8 @@ def read_outcome(folder: Path, arm: str, seed: int) -> Outcome | None:
     """The stored outcome of a run; None when there is none, or one that is damaged or older than a measure: then it is measured anew."""
     path = outcome_file(folder, arm, seed)
     with suppress(ValueError, RecursionError):
-        return outcome_from(json.loads(read_small(path)))
+        data = json.loads(read_small(path))
+        return outcome_from(data) if is_complete(data) else None
     return None
 
 

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cpart_core.analysis.information import mutual_information
+from cpart_core.analysis.nulls import Effort
 from cpart_core.analysis.requests import answer
+from cpart_core.analysis.results import Specialization
+from cpart_core.analysis.source import Source, Sources
 from cpart_core.config import ModelSettings
 from cpart_core.runs.folder import Run, open_run
-from cpart_core.study.result import Outcome
+from cpart_core.study.outcome import NAN, SELECTIVE, Outcome
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from cpart_core.corpus.document import Corpus
     from cpart_core.training.loop import Trainer
+
+CHANCE = Effort(shuffles=100, token_shuffles=10, resamples=1)
+"""Less than on the pages, where one run has to speak for itself: here seeds give the interval."""
 
 
 def measure(run_id: str, arm: str) -> Outcome:
@@ -27,14 +33,21 @@ def measure(run_id: str, arm: str) -> Outcome:
     state = run.state()
     if state.state != "finished":
         raise ValueError(f"Run {run_id} is {state.state} at step {state.step} of {state.steps}, so it cannot be measured.")
-    step, settings = run.checkpoint_steps()[-1], run.settings
-    losses, profiles = (stored(run, name, step) for name in ("losses", "profiles"))
-    parameters, active = parameter_counts(settings.model, run.info.num_parameters)
-    optimizer_bytes, activation_bytes = memory_of_a_step(run)
-    accuracy = losses.accuracy_by_context
-    from cpart_core.study.keep import keep_quarter
+    step, sources = run.checkpoint_steps()[-1], Sources()
+    source, corpus, trainer = sources.source(run, step), sources.corpus(run), restored(run)
+    outcome = basic(run, arm, step, trainer)
+    if (corpus.validation.context >= 0).any():
+        outcome = with_meaning(outcome, run, source, corpus)
+        outcome = with_cuts(outcome, run, source, corpus, trainer)
+    return replace(outcome, finished=datetime.now().astimezone().isoformat(timespec="seconds"))
 
-    kept = keep_quarter(run, step)
+
+def basic(run: Run, arm: str, step: int, trainer: Trainer) -> Outcome:
+    """Quality, time and memory."""
+    settings = run.settings
+    losses = stored(run, "losses", step)
+    parameters, active = parameter_counts(settings.model, run.info.num_parameters)
+    accuracy = losses.accuracy_by_context
     return Outcome(
         arm=arm,
         seed=settings.training.seed,
@@ -50,17 +63,99 @@ def measure(run_id: str, arm: str) -> Outcome:
         seconds=training_seconds(run),
         parameters=parameters,
         active_parameters=active,
-        optimizer_bytes=optimizer_bytes,
-        activation_bytes=activation_bytes,
+        optimizer_bytes=bytes_of_optimizer(trainer),
+        activation_bytes=kept_for_backward(trainer),
         peak_memory_bytes=int(run.records(max_points=settings.training.steps + 10).memory_bytes.max()),
-        information_mass=information(profiles.mass),
-        information_choice=information(profiles.chosen),
-        keep_quarter=math.nan if kept is None else kept.cost,
-        keep_quarter_random=math.nan if kept is None else kept.cost_by_chance,
-        weight_bytes=math.nan if kept is None else float(kept.whole_bytes),
-        carved_bytes=math.nan if kept is None else float(kept.carved_bytes),
+        information_mass=NAN,
+        information_choice=NAN,
+        keep_quarter=NAN,
+        keep_quarter_random=NAN,
+        weight_bytes=NAN,
+        carved_bytes=NAN,
         fingerprint=run.info.fingerprint,
-        finished=datetime.now().astimezone().isoformat(timespec="seconds"),
+        finished="",
+    )
+
+
+def with_meaning(outcome: Outcome, run: Run, source: Source, corpus: Corpus) -> Outcome:
+    """What segments say of contexts and tokens, and whether ablating them hurts their own context; all on validation text."""
+    from cpart_core.analysis.specialization import measure_specialization
+
+    found: Specialization = measure_specialization(source, corpus, outcome.seed, effort=CHANCE)
+    mass, choice = found.mass, found.choice
+    matrix = stored(run, "ablation_matrix", source.step)
+    selectivity = matrix.strongest_selectivity
+    known = selectivity[np.isfinite(selectivity)]
+    return replace(
+        outcome,
+        information_mass=float(mass.context.value[-1]),
+        information_mass_null=float(mass.context.null_mean[-1]),
+        information_mass_null_high=float(mass.context.null_high[-1]),
+        information_choice=float(choice.context.value[-1]),
+        information_choice_null=float(choice.context.null_mean[-1]),
+        information_choice_null_high=float(choice.context.null_high[-1]),
+        token_mass=float(mass.token.value[-1]),
+        token_mass_null=float(mass.token.null_mean[-1]),
+        token_choice=float(choice.token.value[-1]),
+        token_choice_null=float(choice.token.null_mean[-1]),
+        given_token_mass=float(mass.context_given_token.value[-1]),
+        given_token_mass_null=float(mass.context_given_token.null_mean[-1]),
+        given_token_mass_null_high=float(mass.context_given_token.null_high[-1]),
+        given_token_choice=float(choice.context_given_token.value[-1]),
+        given_token_choice_null=float(choice.context_given_token.null_mean[-1]),
+        given_token_choice_null_high=float(choice.context_given_token.null_high[-1]),
+        meaning_tokens=float(found.tokens_by_context.sum()),
+        meaning_documents=float(found.documents_by_context.sum()),
+        selectivity=float(np.median(known)) if len(known) else NAN,
+        selective_share=float((known >= SELECTIVE).mean()) if len(known) else NAN,
+        selectivity_by_context=tuple(selectivity.tolist()),
+        selectivity_tokens=float(matrix.tokens_by_context.sum()),
+        selectivity_documents=float(matrix.documents_by_context.sum()),
+    )
+
+
+def with_cuts(outcome: Outcome, run: Run, source: Source, corpus: Corpus, trainer: Trainer) -> Outcome:
+    """What a quarter of the segments is worth; of dense runs also under other partitions; and a carved model's real memory."""
+    from cpart_core.study.cuts import untrained_cuts
+    from cpart_core.study.keep import context_texts, keep_quarter
+    from cpart_core.study.resident import measure_resident
+
+    texts = context_texts(source, corpus, outcome.seed)
+    kept = keep_quarter(source, len(corpus.contexts), texts, outcome.seed)
+    if kept is None:
+        return outcome
+    first = texts[0]
+    resident = measure_resident(run, source, kept.kept[first.wish.context], first.wish.context)
+    outcome = replace(
+        outcome,
+        keep_quarter=kept.cost,
+        keep_quarter_random=kept.cost_by_chance,
+        keep_by_context=kept.by_context,
+        keep_tokens=float(sum(entry.texts.measured.tokens for entry in texts)),
+        weight_bytes=float(kept.whole_bytes),
+        carved_bytes=float(kept.carved_bytes),
+        resident_context=first.wish.context,
+        resident_bytes=float(resident.whole),
+        resident_carved_bytes=float(resident.carved),
+        resident_cost=kept.by_context[first.number],
+    )
+    cuts = untrained_cuts(trainer, source.model, texts) if run.settings.model.execution == "dense" else None
+    if cuts is None:
+        return outcome
+    return replace(
+        outcome,
+        cut_gradient=cuts.gradient.share,
+        cut_cocluster=cuts.cocluster.share,
+        cut_coactivation=cuts.coactivation.share,
+        cut_weights=cuts.weights.share,
+        cut_random=cuts.random.share,
+        cut_shared=cuts.shared.share,
+        cut_gradient_nats=cuts.gradient.nats,
+        cut_cocluster_nats=cuts.cocluster.nats,
+        cut_coactivation_nats=cuts.coactivation.nats,
+        cut_weights_nats=cuts.weights.nats,
+        cut_random_nats=cuts.random.nats,
+        cut_shared_nats=cuts.shared.nats,
     )
 
 
@@ -72,13 +167,6 @@ def stored(run: Run, name: str, step: int) -> Any:
         found = answer(name, request)
         run.store_result(name, request, found)
     return found
-
-
-def information(share_LCS: np.ndarray) -> float:
-    """I(S;C) in bits, mean over layers, each context counted the same; 0 where all segments are used alike."""
-    known = ~np.isnan(share_LCS).any(axis=(0, 2))
-    share = share_LCS[:, known]
-    return float(mutual_information((share / share.sum(axis=2, keepdims=True)).transpose(1, 0, 2)).mean())
 
 
 def parameter_counts(model: ModelSettings, stored_parameters: int) -> tuple[int, int]:
@@ -107,20 +195,24 @@ def training_seconds(run: Run) -> float:
     return float(records.seconds[plain].mean() * settings.training.steps + (0.0 if dense else run.changes().seconds.sum()))
 
 
-def memory_of_a_step(run: Run) -> tuple[int, int]:
-    """(bytes of the optimizer's moments, bytes kept for the backward pass of one training step) of the newest checkpoint."""
+def restored(run: Run) -> Trainer:
+    """The trainer as it was at the newest checkpoint."""
     from cpart_core.corpus.store import load_corpus
     from cpart_core.runs.checkpoint import load_latest
     from cpart_core.training.loop import Trainer
 
-    corpus: Corpus = load_corpus(run.folder / "corpus")
-    trainer = Trainer(run.settings, corpus)
+    trainer = Trainer(run.settings, load_corpus(run.folder / "corpus"))
     latest = load_latest(run.folder / "checkpoints", run.settings.training.steps).checkpoint
     if latest is None:
         raise ValueError(f"Run {run.id} has no checkpoint that can be used.")
     trainer.restore(latest.weights, latest.tensors, latest.numbers)
+    return trainer
+
+
+def bytes_of_optimizer(trainer: Trainer) -> int:
+    """Of the optimizer's moments."""
     moments = [value for state in trainer.optimizer.state.values() for value in state.values()]
-    return sum(value.numel() * value.element_size() for value in moments), kept_for_backward(trainer)
+    return sum(value.numel() * value.element_size() for value in moments)
 
 
 def kept_for_backward(trainer: Trainer) -> int:

@@ -20,8 +20,9 @@ from cpart_core.runs.create import project_root
 from cpart_core.runs.folder import open_run
 from cpart_core.study.cell import LOGS, cell_id, prepare_corpus, read_outcome
 from cpart_core.study.machine import machine
+from cpart_core.study.outcome import Outcome
 from cpart_core.study.plan import Plan
-from cpart_core.study.result import Outcome, Study, save_study
+from cpart_core.study.result import Study, save_study
 
 PATIENCE_SECONDS = 30.0
 """For a run that was told to stop, to write its checkpoint."""

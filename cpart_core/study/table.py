@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from cpart_core.study.interval import Interval
-from cpart_core.study.result import MEASURES, Study
+from cpart_core.study.outcome import MEASURES
+from cpart_core.study.result import Study
 
 COMPARED = ("loss", "perplexity", "accuracy", "seconds", "peak_memory_bytes", "information_choice", "keep_quarter")
 """Measures whose differences are printed; the JSON has all values, from which any other follows."""

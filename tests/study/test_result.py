@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 import math
 
-import numpy as np
 import pytest
 from scipy.stats import t
 
 from cpart_core.study.interval import T_QUANTILES, interval
-from cpart_core.study.measure import information
 from cpart_core.study.result import read_study, save_study, study_files, study_from_json
 from cpart_core.study.table import arm_rows, context_rows, difference_rows, says
 from tests.study.made import made_outcome, made_study
@@ -86,11 +84,3 @@ def test_tables_have_every_arm_and_no_nan():
     rows = {(row["measure"], row["arm"]): row for row in difference_rows(study)}
     row = rows["validation loss", "dense - gradient"]
     assert row["difference"] == pytest.approx(-0.2) and row["n"] == 3
-
-
-def test_information_is_known_where_segments_are_planted():
-    planted = np.tile(np.eye(4), (2, 1, 1))
-    assert information(planted) == pytest.approx(2.0)
-    assert information(np.full((2, 4, 4), 0.25)) == 0.0
-    planted[:, 3] = np.nan  # a context without text
-    assert information(planted) == pytest.approx(math.log2(3))
