@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from cpart_core.config import PartitionSettings
+from cpart_core.partition import balanced
 from cpart_core.partition.balanced import balanced_assignment, balanced_kmeans
 from cpart_core.partition.cocluster import discover_contexts
 from cpart_core.partition.evidence import Evidence
@@ -85,3 +86,30 @@ def test_balanced_assignment_is_within_a_per_cent_of_the_exact_one() -> None:
 def test_degenerate_features_still_give_equal_segments() -> None:
     for features in (np.zeros((24, 3)), np.ones((24, 1)), np.eye(24)):
         assert (np.bincount(balanced_kmeans(features, 4, seed=0), minlength=4) == 6).all()
+
+
+def test_a_large_problem_is_cut_as_well_as_one_that_sees_every_neuron_at_each_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sampled first centroids and greedy steps: the same spread within 1 %, sizes exact, the same again by the same seed."""
+    rng = np.random.default_rng(3)
+    centres, lean = rng.normal(size=(16, 12)), rng.choice(16, 8192, p=rng.dirichlet(np.full(16, 3.0)))
+    for features in (rng.normal(size=(8192, 12)), centres[lean] + rng.normal(size=(8192, 12))):
+        monkeypatch.setattr(balanced, "SMALL", 1 << 30)
+        thorough = balanced_kmeans(features, 16, seed=0)
+        monkeypatch.setattr(balanced, "SMALL", 0)
+        quick = balanced_kmeans(features, 16, seed=0)
+        assert (np.bincount(quick) == 512).all() and (quick == balanced_kmeans(features, 16, seed=0)).all()
+        assert spread(features, quick) <= 1.01 * spread(features, thorough)
+
+
+def spread(features: np.ndarray, segment: np.ndarray) -> float:
+    """Sum of squared distances from the segments' means."""
+    return sum(float(np.square(features[segment == s] - features[segment == s].mean(axis=0)).sum()) for s in np.unique(segment))
+
+
+def test_warm_starts_of_large_problems_move_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(balanced, "SMALL", 0)
+    rng = np.random.default_rng(4)
+    features = rng.normal(size=(8, 6))[np.repeat(np.arange(8), 128)] * 3 + rng.normal(size=(1024, 6))
+    once = balanced_kmeans(features, 8, seed=0)
+    again = balanced_kmeans(features + 0.01 * rng.normal(size=features.shape), 8, seed=1, previous=once)
+    assert (again != once).mean() < 0.05
