@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import pandas as pd
@@ -12,20 +11,14 @@ from app import glossary, state, words
 from app.charts.claims import arm_forest, arm_table, claim_forest, finding_table
 from app.figure import show_figure
 from app.texts import code_span, plain
-from cpart_core.study.claims import FAILS, HOLDS, OPEN, UNTESTABLE, Finding, Judgement, judge
-from cpart_core.study.interval import Interval
+from app.views import claims_box
+from cpart_core.study.claims import HOLDS, judge
+from cpart_core.study.design import designs
+from cpart_core.study.evidence import weigh
 from cpart_core.study.outcome import MEASURES
 from cpart_core.study.result import RESULTS, Study, read_study, study_files
 
-BADGES = {
-    HOLDS: f":green-badge[:material/check: {HOLDS}]",
-    FAILS: f":red-badge[:material/close: {FAILS}]",
-    OPEN: f":orange-badge[:material/balance: {OPEN}]",
-    UNTESTABLE: f":gray-badge[:material/help: {UNTESTABLE}]",
-}
 FIRST_MEASURE = "loss"
-NOTHING = "\u2013"
-"""Where there is no number; a column of nothing else is not shown."""
 
 
 def draw() -> None:
@@ -43,6 +36,7 @@ def draw() -> None:
     path = choose(studies)
     study = studies[path]
     about(study, path)
+    evidence(study)
     claims(study)
     arms(study)
     contexts(study)
@@ -111,11 +105,29 @@ def about(study: Study, path: Path) -> None:
         )
 
 
+def evidence(study: Study) -> None:
+    """CPart's own figures for one arm: a box for each, then their numbers beside their controls."""
+    offered = designs(study)
+    if not offered:
+        return
+    st.subheader("Does the partition mean anything, and does it matter?", anchor=False)
+    st.markdown("Figures that this project set itself before it measured them; the paper gives none.")
+    arm = offered[0]
+    if len(offered) > 1:
+        if state.widget("claims_arm") not in offered:
+            state.set_widget("claims_arm", arm)
+        told = "Beside its random and its dense twin."
+        arm = st.selectbox("Arm that is judged", offered, format_func=lambda name: plain(name, 60), key="claims_arm", help=told) or arm
+    for entry in weigh(study, arm):
+        claims_box.draw(entry, by="Figure to reach")
+
+
 def claims(study: Study) -> None:
     """A box for each claim, then all of their numbers in one picture."""
+    st.subheader("What the paper claims", anchor=False)
     judgements = judge(study)
     for entry in judgements:
-        box(entry)
+        claims_box.draw(entry)
     tested = [found for entry in judgements for found in entry.findings if found.difference is not None]
     if not tested:
         return
@@ -126,56 +138,6 @@ def claims(study: Study) -> None:
         claim_forest(judgements, dark=state.dark()), "claims_forest", caption(study, "ours less the control, 95 % intervals"), alt,
         lambda: finding_table(judgements),
     )  # fmt: skip
-
-
-def box(entry: Judgement) -> None:
-    """The claim in words on the left, its numbers on the right."""
-    with st.container(border=True):
-        left, right = st.columns([2, 3], gap="medium")
-        with left:
-            st.markdown(f"#### {entry.title}\n{BADGES[entry.verdict]}")
-            st.markdown(f"*The paper:* {entry.claim}" if not entry.claim.startswith("Not in the paper") else f"*{entry.claim}*")
-            st.caption(entry.why)
-        if entry.findings:
-            table = pd.DataFrame([row(found) for found in entry.findings])
-            right.dataframe(table.loc[:, (table != NOTHING).any()], hide_index=True)
-
-
-def row(found: Finding) -> dict[str, str]:
-    """A finding as a line of words."""
-    share = "share of the whole" in found.unit
-    return {
-        "number": found.label,
-        "ours": shown(found.ours, found.unit),
-        "control": NOTHING if share else shown(found.control, found.unit),
-        "difference": percent(found.difference),
-        "against chance": percent(found.against_chance),
-        "verdict": found.verdict,
-    }
-
-
-def shown(value: float, unit: str) -> str:
-    """A number with its unit, as a person reads it."""
-    if not math.isfinite(value):
-        return NOTHING
-    if unit == "bytes":
-        return words.size(value)
-    if unit == "numbers":
-        return words.amount(value)
-    if unit == "s":
-        return words.duration(value)
-    if unit.startswith("share"):
-        return f"{100 * value:.2f} %"
-    return f"{value:.3f}"
-
-
-def percent(found: Interval | None) -> str:
-    """'+1.2 % (+0.8 to +1.6)'"""
-    if found is None:
-        return NOTHING
-    if math.isnan(found.low):
-        return f"{100 * found.mean:+.2f} % (one seed)"
-    return f"{100 * found.mean:+.2f} % ({100 * found.low:+.2f} to {100 * found.high:+.2f})"
 
 
 def arms(study: Study) -> None:

@@ -126,6 +126,8 @@ def command_of(arguments: argparse.Namespace) -> str:
 def as_text(study: Study) -> str:
     """The tables at the end."""
     from cpart_core.study.claims import judge
+    from cpart_core.study.design import designs
+    from cpart_core.study.evidence import weigh
     from cpart_core.study.table import arm_rows, context_rows, difference_rows
 
     if not study.outcomes:
@@ -133,6 +135,9 @@ def as_text(study: Study) -> str:
     parts = [f"{study.title} (means over seeds)", table(arm_rows(study)), "loss by context", table(context_rows(study))]
     if rows := difference_rows(study):
         parts += ["paired differences, 95 % intervals over seeds", table(rows)]
+    for arm in designs(study):
+        figures = [{"figure to reach": entry.title, "verdict": entry.verdict} for entry in weigh(study, arm)]
+        parts += [f"does the partition of {arm} mean anything, and does it matter? (why: the Claims page)", table(figures)]
     verdicts = [{"claim": entry.title, "verdict": entry.verdict} for entry in judge(study)]
     parts += ["the paper's claims (why: the Claims page)", table(verdicts)]
     return "\n\n".join(parts)

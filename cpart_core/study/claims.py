@@ -34,6 +34,10 @@ class Finding:
     against_chance: Interval | None
     """The same against the random partition."""
     verdict: str
+    value: Interval | None = None
+    """Ours over seeds, in its own unit, where the verdict is of that and not of a difference."""
+    target: str = ""
+    """What the value has to be, in words."""
 
 
 @dataclass(frozen=True)

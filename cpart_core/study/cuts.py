@@ -21,9 +21,10 @@ from cpart_core.partition.methods import METHODS, make_partition
 from cpart_core.partition.partition import Partition
 from cpart_core.partition.permute import apply_partition, partition_of
 from cpart_core.study.keep import ContextText, quarter_of
+from cpart_core.training.discovery import document_heads, sample_documents
 from cpart_core.training.losses import token_losses
 from cpart_core.training.records import SHARED
-from cpart_core.training.repartition import as_evidence
+from cpart_core.training.repartition import as_evidence, measure_activations, measure_documents, weights_by_neuron
 
 if TYPE_CHECKING:
     from cpart_core.training.loop import Trainer
@@ -32,6 +33,8 @@ CUT_METHODS = ("gradient", "cocluster", "coactivation", "weights")
 CUT_DRAWS = 3
 """Partitions by chance, of which the mean is said."""
 SAME_SHARED_AS = "cocluster"
+CUT_DOCUMENTS, CUT_TOKENS, ROWS_AT_ONCE = 128, 1024, 16
+"""What training looks at when it partitions: so many documents, or tokens."""
 
 
 class Cut(NamedTuple):
@@ -77,8 +80,22 @@ def untrained_cuts(trainer: Trainer, model: Decoder, texts: list[ContextText]) -
 def made_by(name: str, trainer: Trainer, seed: int) -> Partition:
     """The partition that this method would make of the finished weights, with the run's own settings."""
     method, settings = METHODS[name], trainer.settings.model
-    evidence = as_evidence(method.needs, trainer.measured(method.needs), settings.num_layers)
+    evidence = as_evidence(method.needs, measured_for(trainer, method.needs), settings.num_layers)
     return make_partition(method, evidence, partition_of(trainer.model), settings.shared_neurons, True, seed)
+
+
+def measured_for(trainer: Trainer, needs: str) -> list[np.ndarray] | np.ndarray | None:
+    """What a method looks at, one array a layer, of the finished weights and training text."""
+    train, device = trainer.corpus.train, trainer.device
+    if needs == "by_context":
+        return trainer.signatures.mean()
+    if needs == "by_document":
+        documents = sample_documents(train, CUT_DOCUMENTS)
+        rows = document_heads(train, documents, trainer.settings.model.context_length, ROWS_AT_ONCE)
+        return measure_documents(trainer.model, rows, len(documents), device)
+    if needs == "activation":
+        return measure_activations(trainer.model, trainer.batches.batch(trainer.step), CUT_TOKENS, device)
+    return weights_by_neuron(trainer.model) if needs == "weight" else None
 
 
 def shuffled_outside(partition: Partition, seed: int) -> Partition:

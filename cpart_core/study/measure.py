@@ -64,7 +64,7 @@ def basic(run: Run, arm: str, step: int, trainer: Trainer) -> Outcome:
         parameters=parameters,
         active_parameters=active,
         optimizer_bytes=bytes_of_optimizer(trainer),
-        activation_bytes=kept_for_backward(trainer),
+        activation_bytes=kept_for_backward(restored(run)),
         peak_memory_bytes=int(run.records(max_points=settings.training.steps + 10).memory_bytes.max()),
         information_mass=NAN,
         information_choice=NAN,
@@ -216,20 +216,26 @@ def bytes_of_optimizer(trainer: Trainer) -> int:
 
 
 def kept_for_backward(trainer: Trainer) -> int:
-    """Bytes of all tensors that autograd keeps from the forward pass of a batch, weights not counted, each storage once."""
+    """Bytes of all tensors that autograd keeps until the backward pass begins, weights not counted, each storage once. Trains a step."""
     from torch.autograd.graph import saved_tensors_hooks
 
     weights = {parameter.untyped_storage().data_ptr() for parameter in trainer.model.parameters()}
     kept: dict[int, int] = {}
     held: list[Tensor] = []
+    going_back = False
 
     def keep(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
-        if storage.data_ptr() not in weights:
+        if not going_back and storage.data_ptr() not in weights:
             kept[storage.data_ptr()] = storage.nbytes()
             held.append(tensor)  # so that its address is not given to another one
         return tensor
 
-    with saved_tensors_hooks(keep, lambda tensor: tensor):
-        trainer.forward(*trainer.on_device(trainer.batches.batch(0)))
+    def give(tensor: Tensor) -> Tensor:
+        nonlocal going_back
+        going_back = True
+        return tensor
+
+    with saved_tensors_hooks(keep, give):
+        trainer.train_step()
     return sum(kept.values())
