@@ -10,15 +10,18 @@ A carved model (model/carve.py) has fewer segments and keeps the S that it was t
 
 from __future__ import annotations
 
-from typing import Protocol
+from dataclasses import replace
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from cpart_core.config import ModelSettings
 from cpart_core.model.cache import LayerCache
 from cpart_core.model.fusion import FUSIONS
+from cpart_core.model.kernels.reference import reference
+from cpart_core.model.kernels.table import fastest
+from cpart_core.model.kernels.work import Layout, Work
 
 
 class HiddenListener(Protocol):
@@ -26,6 +29,14 @@ class HiddenListener(Protocol):
 
     def hidden(self, first_row: int, hidden: Tensor, tokens: Tensor | None) -> None:
         """hidden [..., rows first_row..]; tokens: index of each among the B*T of this forward, None = all of them in order."""
+
+
+@runtime_checkable
+class ContributionListener(HiddenListener, Protocol):
+    """One to whom |a dL/da| is enough: the fast executions have it at hand in backward, and need no hidden activation kept for it."""
+
+    def contribution(self, first_row: int, contribution: Tensor, tokens: Tensor | None) -> None:
+        """contribution [tokens, rows first_row..], told in backward."""
 
 
 class Intervening(Protocol):
@@ -38,16 +49,6 @@ class Intervening(Protocol):
         """Hidden activations [..., rows first_row..] as they count."""
 
 
-PADDED_ROWS = 128
-
-
-def pad_tokens(tokens: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
-    """Token numbers, padded with 0 where that is faster: oneDNN compiles a bf16 product for every new shape, so there must be few shapes."""
-    if device.type != "cpu" or dtype != torch.bfloat16:
-        return tokens
-    return F.pad(tokens, (0, -len(tokens) % PADDED_ROWS))
-
-
 class PartitionedFeedForward(nn.Module):
     def __init__(self, settings: ModelSettings) -> None:
         super().__init__()
@@ -55,6 +56,7 @@ class PartitionedFeedForward(nn.Module):
         self.num_shared = settings.shared_neurons
         self.weight_scale = settings.weight_scale or settings.num_segments
         self.segment_size = (settings.num_neurons - settings.shared_neurons) // settings.num_segments
+        self.layout = Layout(self.num_shared, self.num_segments, self.segment_size)
         self.execution = settings.execution
         self.w_gate = nn.Parameter(torch.empty(settings.num_neurons, settings.width))
         self.w_up = nn.Parameter(torch.empty(settings.num_neurons, settings.width))
@@ -91,11 +93,23 @@ class PartitionedFeedForward(nn.Module):
         else:
             alpha, weight, chosen = self.intervention.weights(alpha)
         self.last_alpha, self.last_weight = alpha, weight
-        if not self.fused and self.intervention is None:
-            return self.block(x_BTD, slice(None))
-        if not self.fused or self.execution == "soft":
-            return self.soft(x_BTD, weight)
-        return self.chosen_only(x_BTD, weight, chosen)
+        dense = not self.fused and self.intervention is None
+        chosen = chosen.flatten(0, 1) if chosen is not None else None
+        work = Work(x_BTD.flatten(0, 1), None if dense else weight.flatten(0, 1), chosen, self.w_gate, self.w_up, self.w_down, self.layout)
+        if self.intervention is not None or not (self.listener is None or isinstance(self.listener, ContributionListener)):
+            y = reference(work, self.seen)
+        else:
+            y = self.computed(work)
+        return y.view(x_BTD.shape)
+
+    def computed(self, work: Work) -> Tensor:
+        """[T, D] by the execution that is fastest here; products in the number format of autocast."""
+        device = work.x.device.type
+        gradient = torch.is_grad_enabled()
+        told = self.listener.contribution if gradient and isinstance(self.listener, ContributionListener) else None
+        precision = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else work.w_gate.dtype
+        with torch.autocast(device, enabled=False):
+            return fastest(replace(work, x=work.x.to(precision), contribution=told), gradient)
 
     def weights(self, alpha_BTS: Tensor) -> tuple[Tensor, Tensor | None]:
         """(w [B, T, S], chosen segments [B, T, k] for top-k): w = S alpha, 0 where a segment is not computed, 1 before fusion is applied."""
@@ -107,62 +121,10 @@ class PartitionedFeedForward(nn.Module):
         mask = torch.zeros_like(alpha_BTS).scatter(-1, chosen, 1.0)
         return alpha_BTS * mask * self.weight_scale, chosen
 
-    def activate(self, x: Tensor, rows: slice, tokens: Tensor | None = None) -> Tensor:
-        """Hidden activations of some rows, [..., rows]."""
-        hidden = F.silu(F.linear(x, self.w_gate[rows])) * F.linear(x, self.w_up[rows])
+    def seen(self, hidden: Tensor, first_row: int, tokens: Tensor | None) -> Tensor:
+        """Hidden activations [tokens, rows first_row..] as they count; whoever listens is told."""
         if self.intervention is not None:
-            hidden = self.intervention.activations(hidden, rows.start or 0)
+            hidden = self.intervention.activations(hidden, first_row)
         if self.listener is not None:
-            self.listener.hidden(rows.start or 0, hidden, tokens)
+            self.listener.hidden(first_row, hidden, tokens)
         return hidden
-
-    def block(self, x: Tensor, rows: slice) -> Tensor:
-        """The output of some rows at weight 1."""
-        return F.linear(self.activate(x, rows), self.w_down[:, rows])
-
-    def soft(self, x_BTD: Tensor, weight_BTS: Tensor) -> Tensor:
-        """All segments in one product: the hidden activations are scaled by their segment's weight."""
-        hidden = self.activate(x_BTD, slice(None))
-        B, T, _ = x_BTD.shape
-        weight = weight_BTS.to(hidden.dtype)
-        divided = hidden[..., self.num_shared :].view(B, T, self.num_segments, self.segment_size) * weight[..., None]
-        scaled = divided.view(B, T, -1)
-        if self.num_shared:
-            scaled = torch.cat([hidden[..., : self.num_shared], scaled], dim=-1)
-        return F.linear(scaled, self.w_down)
-
-    def chosen_only(self, x_BTD: Tensor, weight_BTS: Tensor, chosen_BTk: Tensor | None) -> Tensor:
-        """Each segment on the tokens that chose it, and on no others: tokens sorted by segment, one set of products a segment."""
-        assert chosen_BTk is not None
-        B, T, D = x_BTD.shape
-        x = x_BTD.reshape(B * T, D)
-        weight = weight_BTS.view(B * T, -1)
-        y = self.block(x, slice(0, self.num_shared)) if self.num_shared else None
-        k = chosen_BTk.shape[-1]
-        order = chosen_BTk.reshape(-1).argsort(stable=True)
-        counts = torch.bincount(chosen_BTk.reshape(-1), minlength=self.num_segments).tolist()
-        outputs, token_lists = [], (order // k).split(counts)
-        blocks = zip(*(self.by_segment(w, axis) for w, axis in ((self.w_gate, 0), (self.w_up, 0), (self.w_down, 1))), strict=True)
-        for s, ((gate, up, down), tokens) in enumerate(zip(blocks, token_lists, strict=True)):
-            given = len(tokens)
-            chosen_x = x.index_select(0, pad_tokens(tokens, x.device, gate.dtype))
-            hidden = F.silu(F.linear(chosen_x, gate)) * F.linear(chosen_x, up)
-            if self.intervention is not None:
-                hidden = self.intervention.activations(hidden, self.num_shared + s * self.segment_size)
-            scale = F.pad(weight[:, s].index_select(0, tokens), (0, len(chosen_x) - given))[:, None].to(hidden.dtype)
-            if self.listener is not None:
-                real = hidden[:given]
-                self.listener.hidden(self.num_shared + s * self.segment_size, real, tokens)
-                hidden = torch.cat([real, hidden[given:]])  # the listener hooks `real`, so the output must come from it
-            outputs.append(F.linear(hidden * scale, down)[:given])
-        output = torch.cat(outputs)
-        if y is None:
-            y = output.new_zeros(B * T, D)
-        return y.index_add(0, order // k, output.to(y.dtype)).view(B, T, D)
-
-    def by_segment(self, weight: Tensor, axis: int) -> tuple[Tensor, ...]:
-        """The rows (axis 0) or columns (axis 1) of each segment. One cast and one unbind for all, so that backward is one copy, not S."""
-        if torch.is_autocast_enabled(weight.device.type):
-            weight = weight.to(torch.get_autocast_dtype(weight.device.type))
-        divided = weight.narrow(axis, self.num_shared, self.num_segments * self.segment_size)
-        return divided.unflatten(axis, (self.num_segments, self.segment_size)).unbind(axis)

@@ -31,7 +31,7 @@ def test_a_neutral_change_changes_nothing(execution: str) -> None:
     model = tiny(execution=execution)
     plain = model(some_ids())
     with intervene(model, [Intervention(0, 3, "scale", 1.0), Intervention(1, -1, "scale", 1.0), NeuronAblation(1, ())]):
-        assert torch.equal(model(some_ids()), plain)
+        torch.testing.assert_close(model(some_ids()), plain, rtol=1e-5, atol=1e-6)  # to rounding: looking in takes the plain execution
 
 
 @EXECUTIONS

@@ -1,0 +1,122 @@
+"""Top-k on a CPU: tokens sorted by segment, one set of products a segment, and only gate and up of the chosen segments kept for backward.
+
+A segment's block is gathered, multiplied and opened while it is in the cache; each token then sums its k output rows in one pass.
+oneDNN compiles a bf16 product for every new number of rows, so there they are rounded up.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from cpart_core.model.kernels.order import sort_by_segment, weight_gradient, weight_of_slots
+from cpart_core.model.kernels.work import Work, divided_down, gather_sum, hidden_backward, hidden_of, stacked
+
+ROUNDED_ROWS = 128
+
+
+def sorted_segments(work: Work) -> Tensor:
+    """[T, D]"""
+    y: Tensor = Sorted.apply(work.x, work.weight, work.w_gate, work.w_up, work.w_down, work)
+    return y
+
+
+class Sorted(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, w_gate: Tensor, w_up: Tensor, w_down: Tensor, work: Work) -> Tensor:
+        assert work.chosen is not None
+        layout = work.layout
+        order = sort_by_segment(work.chosen, layout.num_segments, ROUNDED_ROWS if x.dtype == torch.bfloat16 else 1, exact=True)
+        sizes = order.size.tolist()
+        slot_weight = weight_of_slots(weight, work.chosen, order, x.dtype)[:, None]
+        gate_up_weight, down_weight = stacked(work), divided_down(work)
+        gate_up = x.new_empty(len(order.tokens), 2 * layout.segment_size)
+        rows = x.new_empty(len(order.tokens), x.shape[1])
+        blocks = (order.tokens, slot_weight, gate_up, rows)
+        for tokens, scale, both, out, into, down in zip(*(t.split(sizes) for t in blocks), gate_up_weight, down_weight, strict=True):
+            torch.mm(x.index_select(0, tokens), into.T, out=both)
+            torch.mm(hidden_of(both).mul_(scale), down.T, out=out)
+        y = gather_sum(rows, order.slot)
+        shared = None
+        if layout.num_shared:
+            first = slice(0, layout.num_shared)
+            into = torch.cat([w_gate[first], w_up[first]]).to(x.dtype)
+            shared = torch.mm(x, into.T)
+            y.addmm_(hidden_of(shared), w_down[:, first].to(x.dtype).T)
+        ctx.work, ctx.order, ctx.sizes = work, order, sizes
+        ctx.save_for_backward(x, slot_weight, gate_up_weight, down_weight, gate_up, shared)
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        x, slot_weight, gate_up_weight, down_weight, gate_up, shared = ctx.saved_tensors
+        work, order, layout = ctx.work, ctx.order, ctx.work.layout
+        assert work.chosen is not None and work.weight is not None
+        rows, d_slot = x.new_empty(len(order.tokens), x.shape[1]), torch.empty_like(slot_weight)
+        d_gate_up = x.new_empty(max(ctx.sizes), gate_up.shape[1])
+        d_into, d_down = torch.empty_like(gate_up_weight), empty_gradient(work, down_weight)
+        blocks = (order.tokens, slot_weight, gate_up, rows, d_slot)
+        weights = (gate_up_weight, down_weight, d_into, divided(work, d_down))
+        for number, (tokens, scale, both, out, d_scale, into, down, d_into_s, d_down_s) in enumerate(
+            zip(*(t.split(ctx.sizes) for t in blocks), *weights, strict=True)
+        ):
+            dy_s, d_both = dy.index_select(0, tokens), d_gate_up[: len(tokens)]
+            hidden, product = hidden_backward(both, torch.mm(dy_s, down), scale, d_both, wanted=True)
+            assert product is not None
+            torch.sum(product, -1, keepdim=True, out=d_scale)
+            torch.mm(dy_s.T, hidden, out=d_down_s)
+            torch.mm(d_both.T, x.index_select(0, tokens), out=d_into_s)
+            torch.mm(d_both, into, out=out)
+            if work.contribution is not None:
+                work.contribution(layout.first_row(number), product.mul_(scale).abs_(), tokens)
+        dx = gather_sum(rows, order.slot)
+        d_weight = weight_gradient(d_slot[:, 0], order, work.chosen, work.weight)
+        gradients = whole_gradients(work, d_into, d_down)
+        if shared is not None:
+            shared_backward(work, dy, shared, dx, gradients)
+        return dx, d_weight, *gradients, None
+
+
+def empty_gradient(work: Work, down_weight: Tensor) -> Tensor:
+    """Where the segments' gradients of w_down are written: [D, N] itself in fp32, else [S, D, n] to be cast once."""
+    return torch.empty_like(work.w_down) if work.x.dtype == work.w_down.dtype else torch.empty_like(down_weight)
+
+
+def divided(work: Work, d_down: Tensor) -> Tensor:
+    """[S, D, n] of it."""
+    if d_down.dim() == 3:
+        return d_down
+    return d_down[:, work.layout.num_shared :].unflatten(1, (work.layout.num_segments, work.layout.segment_size)).transpose(0, 1)
+
+
+def whole_gradients(work: Work, d_into_SnD: Tensor, d_down: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients of w_gate, w_up, w_down as they are kept; rows of the shared segment are still to be filled."""
+    layout, D = work.layout, work.x.shape[1]
+    wholes = []
+    for half, weight in zip(d_into_SnD.chunk(2, dim=1), (work.w_gate, work.w_up), strict=True):
+        whole = torch.empty_like(weight)
+        whole[layout.num_shared :].view(layout.num_segments, layout.segment_size, D).copy_(half)
+        wholes.append(whole)
+    if d_down.dim() == 3:
+        whole = torch.empty_like(work.w_down)
+        whole[:, layout.num_shared :].unflatten(1, (layout.num_segments, layout.segment_size)).copy_(d_down.transpose(0, 1))
+        d_down = whole
+    return wholes[0], wholes[1], d_down
+
+
+def shared_backward(work: Work, dy: Tensor, gate_up: Tensor, dx: Tensor, gradients: tuple[Tensor, Tensor, Tensor]) -> None:
+    """The shared segment's part, added to dx and written into its rows of the gradients."""
+    first = slice(0, work.layout.num_shared)
+    d_both = torch.empty_like(gate_up)
+    d_hidden = torch.mm(dy, work.w_down[:, first].to(dy.dtype))
+    hidden, product = hidden_backward(gate_up, d_hidden, None, d_both, wanted=work.contribution is not None)
+    if product is not None and work.contribution is not None:
+        work.contribution(0, product.abs_(), None)
+    d_gate, d_up, d_down = gradients
+    d_down[:, first] = torch.mm(dy.T, hidden)
+    d_gate[first], d_up[first] = torch.mm(d_both.T, work.x).chunk(2)
+    dx.addmm_(d_both, torch.cat([work.w_gate[first], work.w_up[first]]).to(dy.dtype))

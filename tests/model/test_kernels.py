@@ -1,0 +1,150 @@
+"""Every execution of the feed-forward layer equals the plain one, gradients included, and keeps no more than it says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from cpart_core.model.capture import capture
+from cpart_core.model.kernels.few import few_tokens
+from cpart_core.model.kernels.grouped import grouped_segments
+from cpart_core.model.kernels.order import sort_by_segment
+from cpart_core.model.kernels.reference import reference
+from cpart_core.model.kernels.sorted import sorted_segments
+from cpart_core.model.kernels.table import TOPK, Entry, Shape, best, entries
+from cpart_core.model.kernels.weighted import weighted
+from cpart_core.model.kernels.work import Layout, Work
+from cpart_core.partition.signatures import SignatureSums
+from tests.model.test_decoder import some_ids, tiny
+
+TOKENS, WIDTH, SEGMENTS, SIZE = 60, 32, 8, 16
+CLOSE = {torch.float32: 1e-5, torch.bfloat16: 2e-2}
+"""Largest norm of the difference as a share of the norm."""
+PRECISIONS = pytest.mark.parametrize("precision", list(CLOSE), ids=["fp32", "bf16"])
+Execution = Callable[[Work], Tensor]
+
+
+def some_work(shared: int, k: int | None, weighted: bool = True) -> Work:
+    """Segment 3 is chosen by nobody."""
+    generator = torch.Generator().manual_seed(shared)
+    N = shared + SEGMENTS * SIZE
+    x, gate, up, down = (0.3 * torch.randn(*shape, generator=generator) for shape in ((TOKENS, WIDTH), (N, WIDTH), (N, WIDTH), (WIDTH, N)))
+    alpha = torch.rand(TOKENS, SEGMENTS, generator=generator)
+    alpha[:, 3] = 0.0
+    chosen = None if k is None else alpha.topk(k).indices
+    weight = alpha if chosen is None else alpha * torch.zeros_like(alpha).scatter(1, chosen, 1.0)
+    leaves = [tensor.requires_grad_() for tensor in (x, weight, gate, up, down)]
+    return Work(leaves[0], leaves[1] if weighted else None, chosen, *leaves[2:], Layout(shared, SEGMENTS, SIZE))
+
+
+def gradients(execution: Execution, work: Work, precision: torch.dtype) -> tuple[Tensor, list[Tensor]]:
+    y = execution(replace(work, x=work.x.to(precision)))
+    given = torch.randn(y.shape, generator=torch.Generator().manual_seed(9))
+    leaves = [tensor for tensor in (work.x, work.weight, work.w_gate, work.w_up, work.w_down) if tensor is not None]
+    found = list(torch.autograd.grad(y, leaves, given.to(precision)))
+    if work.chosen is not None:
+        found[1] = found[1].gather(1, work.chosen)  # what the others would be worth is nobody's question: their weight is 0
+    return y.detach().float(), found
+
+
+def far(a: Tensor, b: Tensor) -> float:
+    return float((a - b).detach().norm() / b.detach().norm())
+
+
+@PRECISIONS
+@pytest.mark.parametrize("shared", [0, 8])
+@pytest.mark.parametrize("k", [1, 2, 8])
+@pytest.mark.parametrize("execution", [weighted, sorted_segments, grouped_segments])
+def test_topk_equals_the_plain_execution(execution: Execution, k: int, shared: int, precision: torch.dtype) -> None:
+    work = some_work(shared, k)
+    y, found = gradients(execution, work, precision)
+    wanted_y, wanted = gradients(reference, work, torch.float32)
+    assert far(y, wanted_y) < CLOSE[precision]
+    assert max(far(a, b) for a, b in zip(found, wanted, strict=True)) < CLOSE[precision]
+
+
+@PRECISIONS
+@pytest.mark.parametrize("fused", [False, True])
+def test_soft_and_dense_equal_the_plain_execution(fused: bool, precision: torch.dtype) -> None:
+    work = some_work(8, None, weighted=fused)
+    y, found = gradients(weighted, work, precision)
+    wanted_y, wanted = gradients(reference, work, torch.float32)
+    assert far(y, wanted_y) < CLOSE[precision]
+    assert max(far(a, b) for a, b in zip(found, wanted, strict=True)) < CLOSE[precision]
+
+
+@pytest.mark.parametrize("shared", [0, 8])
+@pytest.mark.parametrize("tokens", [1, 3, TOKENS])
+def test_few_tokens_equal_the_plain_execution(tokens: int, shared: int) -> None:
+    work = some_work(shared, 2)
+    assert work.weight is not None and work.chosen is not None
+    part = replace(work, x=work.x[:tokens], weight=work.weight[:tokens], chosen=work.chosen[:tokens])
+    assert far(few_tokens(part), reference(part)) < 1e-5
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_every_pair_has_a_slot_of_its_segment(exact: bool) -> None:
+    chosen = some_work(0, 3).chosen
+    assert chosen is not None
+    order = sort_by_segment(chosen, SEGMENTS, 8, exact)
+    ends = order.size.cumsum(0)
+    segment = torch.searchsorted(ends, order.slot, right=True)
+    assert torch.equal(segment, chosen)
+    assert torch.equal(order.tokens[order.slot], torch.arange(TOKENS)[:, None].expand(-1, 3))
+    assert order.slot.unique().numel() == TOKENS * 3 and (order.size % 8 == 0).all() and len(order.tokens) % 8 == 0
+    assert not exact or len(order.tokens) == ends[-1]
+
+
+def kept_bytes(execution: Execution, work: Work) -> int:
+    """What autograd keeps until backward, without the weights and their copies."""
+    seen: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        if tensor.shape[0] >= TOKENS:
+            seen[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    weights = {t.untyped_storage().data_ptr() for t in (work.x, work.weight, work.w_gate, work.w_up, work.w_down) if t is not None}
+    copies = (2 * work.w_gate.nbytes, work.w_down.nbytes)
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        execution(work)
+    return sum(size for pointer, size in seen.items() if pointer not in weights and size not in copies)
+
+
+def test_topk_keeps_one_hidden_row_for_each_chosen_segment() -> None:
+    pairs = TOKENS * 2
+    row = 2 * SIZE + 1  # gate, up and the weight
+    assert kept_bytes(sorted_segments, some_work(0, 2)) <= pairs * row * 4
+    assert kept_bytes(grouped_segments, some_work(0, 2)) <= (pairs + 7 * SEGMENTS) * row * 4
+
+
+def test_soft_keeps_less_than_the_plain_dense_layer() -> None:
+    dense = kept_bytes(reference, some_work(8, None, weighted=False))
+    assert kept_bytes(weighted, some_work(8, None)) <= 0.55 * dense
+
+
+@pytest.mark.parametrize("execution", ["dense", "soft", "topk"])
+def test_signatures_told_in_backward_are_those_of_the_activations(execution: str) -> None:
+    model, ids = tiny(execution=execution), some_ids()
+    group = torch.zeros_like(ids)
+    sums = SignatureSums(2, 72, 1, 0.0, torch.device("cpu"))
+    with sums.measure(model, group):
+        model(ids).square().mean().backward()
+    with capture(model, gradients=True) as layers:
+        model(ids).square().mean().backward()
+    for layer, item, measured in zip(model.feedforwards(), layers, sums.mean(), strict=True):
+        wanted = torch.zeros(72).index_copy(0, layer.neuron_id, item.contribution.sum(dim=(0, 1)))
+        torch.testing.assert_close(torch.from_numpy(measured)[:, 0], wanted, rtol=1e-4, atol=1e-7)
+
+
+def test_the_table_names_what_there_is_and_what_can_go_backward() -> None:
+    assert all(set(entry.seconds) <= set(TOPK) for entry in entries())
+    assert all("few" not in entry.seconds for entry in entries() if entry.shape.gradient)
+    shape = Shape("cpu", "float32", True, 4096, 256, 8, 128, 2)
+    assert best(replace(shape, device="cuda")) == "weighted" and best(replace(shape, device="cuda", precision="bfloat16")) == "grouped"
+    near, far_off = Entry(shape, {}), Entry(replace(shape, tokens=64, gradient=False), {})
+    assert near.shape.distance(replace(shape, tokens=2048)) == 1 and far_off.shape.distance(shape) == float("inf")
