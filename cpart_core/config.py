@@ -149,6 +149,12 @@ class TrainingSettings:
     )
     device: str = setting("auto", "auto takes the GPU where there is one", choices=("auto", "cpu", "cuda"))
     threads: int = setting(0, "CPU threads; 0 = all cores but one, so that the page stays alive", low=0, high=1024, unit="threads")
+    parallel: str = setting(
+        "ddp",
+        "Where weights lie when torchrun starts several processes: a copy in each (ddp), or a part in each, for models that do not fit one "
+        "GPU (fsdp); means nothing with one process",
+        choices=("ddp", "fsdp"),
+    )
     seed: int = setting(0, "Seed of weights, batches and clustering", low=0, high=2**31 - 1, advanced=False)
     evaluate_every: int = setting(50, "Steps between two validations", low=1, high=1_000_000, unit="steps")
     evaluation_rows: int = setting(8, "Validation rows of each context in a validation during training", low=1, high=100_000, unit="rows")

@@ -29,6 +29,10 @@ class Batch:
     start: np.ndarray
     """[B, T+1] int32: position in the row at which this token's document begins (0 where it began before the row)."""
 
+    def rows(self, part: slice) -> Batch:
+        """Some of the rows."""
+        return Batch(self.ids[part], self.context[part], self.document[part], self.start[part])
+
 
 class TrainingBatches:
     """Endless training batches; row number n = step * batch_size + index takes the contexts in turn.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -23,17 +25,26 @@ def partition_of(model: Decoder) -> Partition:
     return Partition(np.stack(rows), model.settings.num_segments)
 
 
-def apply_partition(model: Decoder, partition: Partition, optimizer: torch.optim.Optimizer | None = None) -> None:
+def move_rows(tensor: Tensor, axis: int, order: Tensor) -> None:
+    """Row (axis 0) or column (axis 1) i becomes what order[i] was."""
+    tensor.copy_(tensor.index_select(axis, order))
+
+
+Move = Callable[[Tensor, int, Tensor], None]
+"""As move_rows; where a tensor is spread over several processes, that is another way (training/parallel.py)."""
+
+
+def apply_partition(model: Decoder, partition: Partition, optimizer: torch.optim.Optimizer | None = None, move: Move = move_rows) -> None:
     """Reorder every layer's rows so that they lie in the given segments. The function of a uniformly fused model does not change."""
     partition.check(model.settings.shared_neurons)
     for number, layer in enumerate(model.feedforwards()):
         segment = torch.from_numpy(partition.segment_of[number].astype("int64")).to(layer.neuron_id.device)
         # Stable: neurons that stay in their segment keep their order, so an unchanged partition moves nothing.
         order = segment[layer.neuron_id].argsort(stable=True)
-        reorder(layer, order, optimizer)
+        reorder(layer, order, optimizer, move)
 
 
-def reorder(layer: PartitionedFeedForward, order: Tensor, optimizer: torch.optim.Optimizer | None) -> None:
+def reorder(layer: PartitionedFeedForward, order: Tensor, optimizer: torch.optim.Optimizer | None, move: Move) -> None:
     """Row i becomes what row order[i] was, in weights and in everything the optimizer keeps of the same shape."""
     layer.neuron_id.copy_(layer.neuron_id[order])
     for name, axis in NEURON_AXIS.items():
@@ -44,4 +55,4 @@ def reorder(layer: PartitionedFeedForward, order: Tensor, optimizer: torch.optim
             else [t for t in optimizer.state[parameter].values() if torch.is_tensor(t) and t.shape == parameter.shape]
         )
         for tensor in [parameter.data, *kept]:
-            tensor.copy_(tensor.index_select(axis, order))
+            move(tensor, axis, order)

@@ -26,12 +26,15 @@ class SignatureSums:
         self.count = torch.zeros(num_groups, device=device)
 
     @contextmanager
-    def measure(self, model: Decoder, group_BT: Tensor) -> Iterator[None]:
-        """Within the block, one forward and backward of the MEAN token loss adds to the sums. group -1 = counts nowhere."""
+    def measure(self, model: Decoder, group_BT: Tensor, divisor: float | None = None) -> Iterator[None]:
+        """Within the block, one forward and backward of the MEAN token loss adds to the sums. group -1 = counts nowhere.
+
+        divisor: what the summed loss was divided by, where that is not the number of these tokens (a part of a batch).
+        """
         group = group_BT.reshape(-1)
         one_hot = torch.zeros(self.total.shape[2], group.numel(), device=group.device)
         known = group >= 0
-        one_hot[group[known], known.nonzero().squeeze(-1)] = float(group.numel())  # the loss is a mean: back to nats per token
+        one_hot[group[known], known.nonzero().squeeze(-1)] = divisor or float(group.numel())  # the loss is a mean: back to nats per token
         self.total *= self.decay
         self.count = self.count * self.decay + torch.bincount(group[known], minlength=len(self.count))
         layers = model.feedforwards()

@@ -8,15 +8,23 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 
 from cpart_core.config import TrainingSettings
+from cpart_core.training.distributed import ALONE, Team
 
 
-def choose_device(settings: TrainingSettings) -> torch.device:
-    """Raises ValueError when a GPU is asked for and there is none."""
+def choose_device(settings: TrainingSettings, team: Team = ALONE) -> torch.device:
+    """Each of several processes takes a GPU of its own. ValueError when a GPU is asked for and there is none, or too few."""
     if settings.device == "cuda" and not torch.cuda.is_available():
         raise ValueError("device is cuda, but torch sees no GPU here. Choose cpu or auto.")
     if settings.device == "cpu" or not torch.cuda.is_available():
         return torch.device("cpu")
-    return torch.device("cuda")
+    if team.alone:
+        return torch.device("cuda")
+    if team.local_size > torch.cuda.device_count():
+        raise ValueError(
+            f"{team.local_size} processes were started on a machine with {torch.cuda.device_count()} GPUs; "
+            f"start one for each GPU, or set device to cpu."
+        )
+    return torch.device("cuda", team.local_rank)
 
 
 NARROWEST_BF16 = 256
@@ -37,10 +45,10 @@ def cpu_has_amx() -> bool:
     return bool(torch.cpu.get_capabilities().get("amx_bf16", False))
 
 
-def set_threads(settings: TrainingSettings) -> int:
-    """0 = all cores but one: the page and the operating system need the last one. Returns what was set."""
+def set_threads(settings: TrainingSettings, team: Team = ALONE) -> int:
+    """0 = all cores but one, shared by the processes here: the page and the operating system need the last one. Returns what was set."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
-    threads = settings.threads or max(1, cores - 1)
+    threads = settings.threads or max(1, (cores - 1) // team.local_size)
     torch.set_num_threads(threads)
     return threads
 

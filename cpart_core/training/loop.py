@@ -1,13 +1,17 @@
 """The training loop: `for record in Trainer(settings, corpus)`. Between two records the model is the caller's: probe, save, stop.
 
-Knows nothing of folders, screens or processes. The same settings and corpus give the same records; what `state_tensors` and
-`state_numbers` hold is all that is needed to go on as if it had never stopped.
+Knows nothing of folders and screens. The same settings and corpus give the same records; what `weights`, `state_tensors` and
+`state_numbers` hold is all that is needed to go on as if it had never stopped. Several processes (a `Team`) run the same code in step,
+each on its rows of the same batches, and yield the same records.
 """
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import psutil
@@ -18,24 +22,19 @@ from cpart_core.config import Settings
 from cpart_core.corpus.batches import Batch, TrainingBatches, validation_rows
 from cpart_core.corpus.document import Corpus
 from cpart_core.model.decoder import Decoder
-from cpart_core.partition.methods import METHODS, make_partition
 from cpart_core.partition.partition import Partition, churn
 from cpart_core.partition.permute import apply_partition, partition_of
 from cpart_core.partition.signatures import SignatureSums
 from cpart_core.training.device import autocast, choose_device, choose_precision, set_threads
-from cpart_core.training.discovery import discover, document_heads, sample_documents, with_contexts
+from cpart_core.training.distributed import ALONE, Team
+from cpart_core.training.division import divided, find_contexts
 from cpart_core.training.look import Look, look
-from cpart_core.training.losses import affinity_loss, affinity_targets, balance_loss, mean_by_group, token_losses
+from cpart_core.training.losses import affinity_loss, affinity_targets, balance_loss, sum_by_group, token_losses
 from cpart_core.training.optimizer import learning_rate, make_optimizer
+from cpart_core.training.parallel import spread
 from cpart_core.training.records import Discovery, Evaluation, PartitionChange, Record, Snapshot
-from cpart_core.training.repartition import (
-    as_evidence,
-    is_frozen,
-    measure_activations,
-    measure_documents,
-    partition_due,
-    weights_by_neuron,
-)
+from cpart_core.training.repartition import is_frozen, partition_due
+from cpart_core.training.state import state_of, take_state
 
 BALANCE_MEMORY = 0.99
 """Share of the running load kept at each step when balance is global."""
@@ -52,17 +51,38 @@ class NonFiniteLoss(RuntimeError):
         )
 
 
+@dataclass(frozen=True)
+class Descent:
+    """What one optimizer step found, over all processes; floats but for the tensors [C] by context."""
+
+    loss: float
+    affinity: float
+    balance: float
+    norm: float
+    total_by_context: Tensor
+    tokens_by_context: Tensor
+
+
+class Counted(NamedTuple):
+    """A whole batch, of which a process may have a part: what its means are over."""
+
+    tokens: int
+    known: int
+    """Tokens of known context."""
+
+
 class Trainer:
     """Owns the model, its optimizer and its signatures. Raises ValueError for settings that do not fit the machine or the corpus."""
 
-    def __init__(self, settings: Settings, corpus: Corpus) -> None:
+    def __init__(self, settings: Settings, corpus: Corpus, team: Team = ALONE) -> None:
         self.settings = settings.check()
         self.corpus = corpus
-        self.threads = set_threads(settings.training)
-        self.device = choose_device(settings.training)
+        self.team = team
+        self.threads = set_threads(settings.training, team)
+        self.device = choose_device(settings.training, team)
         self.precision = choose_precision(settings.training, settings.model.width, self.device)
         self.model = Decoder(settings.model, corpus.vocabulary_size, settings.training.seed).to(self.device)
-        self.model.set_fused(False)
+        self.parallel = spread(self.model, settings, team, self.device)
         self.optimizer = make_optimizer(self.model, settings.training)
         self.step = 0
         self.tokens = 0
@@ -72,6 +92,7 @@ class Trainer:
         self.targets: Tensor | None = None
         self.process = psutil.Process()
         self.take_corpus(corpus)
+        self.set_fused(False)
 
     @property
     def contexts(self) -> tuple[str, ...]:
@@ -93,26 +114,24 @@ class Trainer:
         """One optimizer step, then whatever is due after it: repartition, validation, snapshot."""
         began = time.perf_counter()
         batch = self.batches.batch(self.step)
-        ids, start, context = self.on_device(batch)
         rate = learning_rate(self.step, self.settings.training)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        losses, affinity, balance, norm = self.descend(ids, start, context)
+        done = self.descend(batch)
         self.step += 1
-        self.tokens += losses.numel()
-        by_context, _ = mean_by_group(losses, context, len(self.contexts))
+        self.tokens += batch.ids.size - len(batch.ids)
         discovery, change = self.repartition() if partition_due(self.step, self.settings.partition) else (None, None)
-        if self.step == self.settings.partition.fusion_step:
-            self.model.set_fused(True)
+        if change is not None or self.step == self.settings.partition.fusion_step:
+            self.set_fused(self.step >= self.settings.partition.fusion_step)
         evaluation, snapshot = self.look_if_due(change is not None)
         return Record(
             step=self.step,
             tokens=self.tokens,
-            loss=float(losses.mean()),
-            loss_by_context=by_context.cpu().numpy(),
-            affinity_loss=affinity,
-            balance_loss=balance,
-            gradient_norm=norm,
+            loss=done.loss,
+            loss_by_context=(done.total_by_context / done.tokens_by_context).cpu().numpy(),
+            affinity_loss=done.affinity,
+            balance_loss=done.balance,
+            gradient_norm=done.norm,
             learning_rate=rate,
             seconds=time.perf_counter() - began,
             memory_bytes=self.memory_bytes(),
@@ -122,51 +141,78 @@ class Trainer:
             discovery=discovery,
         )
 
-    def descend(self, ids: Tensor, start: Tensor, context: Tensor) -> tuple[Tensor, float, float, float]:
-        """Forward, backward, clip, step. Returns (token losses [B, T], affinity loss, balance loss, gradient norm before clipping)."""
+    def descend(self, batch: Batch) -> Descent:
+        """Forward, backward, clip, step, each process on its rows of the batch."""
         self.model.train()
         self.optimizer.zero_grad(set_to_none=True)
+        ids, start, context = self.on_device(batch.rows(self.team.share(len(batch.ids))))
+        counted = Counted(batch.ids.size - len(batch.ids), int((batch.context[:, :-1] >= 0).sum()))
         if self.signature_due():
-            with self.signatures.measure(self.model, context):
-                losses, total, affinity, balance = self.forward(ids, start, context)
-                total.backward()
+            with self.signatures.measure(self.model, context, counted.tokens / self.team.size):
+                sums = self.there_and_back(ids, start, context, counted)
         else:
-            losses, total, affinity, balance = self.forward(ids, start, context)
-            total.backward()
+            sums = self.there_and_back(ids, start, context, counted)
+        total, loss, affinity, balance = sums[:4].tolist()
         clip = self.settings.training.gradient_clip
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), clip or float("inf"))
-        if not torch.isfinite(total.detach()):
+        norm = self.parallel.whole(torch.nn.utils.clip_grad_norm_(self.model.parameters(), clip or float("inf")))
+        if not np.isfinite(total):
             raise NonFiniteLoss(self.step + 1, "loss")
         if not torch.isfinite(norm):
             raise NonFiniteLoss(self.step + 1, "gradient")
         self.optimizer.step()
-        return losses, affinity, balance, float(norm)
+        by_context, count = sums[4:].view(2, -1)
+        return Descent(loss, affinity, balance, float(norm), by_context, count)
 
-    def forward(self, ids: Tensor, start: Tensor, context: Tensor) -> tuple[Tensor, Tensor, float, float]:
-        """(token losses, total loss with its pulls, affinity loss, balance loss)."""
+    def there_and_back(self, ids: Tensor, start: Tensor, context: Tensor, counted: Counted) -> Tensor:
+        """Forward and backward. Float64 sums over all processes: total loss with its pulls, loss, affinity, balance, [C] loss, [C] tokens."""
+        losses, total, affinity, balance = self.forward(ids, start, context, counted)
+        share = losses.numel() / counted.tokens
+        by_context, count = sum_by_group(losses, context, len(self.contexts))
+        few = torch.stack([total.detach().double(), losses.mean().double() * share, affinity.double(), balance.double()])
+        sums = torch.cat([few, by_context, count.double()])
+        pending = self.team.sum_later(sums)
+        (total if self.team.alone else total * self.parallel.loss_scale).backward()
+        pending.wait()
+        return sums
+
+    def forward(self, ids: Tensor, start: Tensor, context: Tensor, counted: Counted | None = None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """(token losses [B, T], total loss with its pulls, affinity loss, balance loss); the last three these rows' shares of the batch's.
+
+        counted: the batch of which these rows are a part; None = they are all of it.
+        """
+        counted = counted or Counted(context.numel(), int((context >= 0).sum()))
         with autocast(self.device, self.precision):
-            logits = self.model(ids[:, :-1], start, context_BT=context)
+            logits = self.parallel.module(ids[:, :-1], start, context_BT=context)
         losses = token_losses(logits, ids[:, 1:])
-        total = losses.mean()
-        affinity = balance = 0.0
+        total = losses.sum() / counted.tokens
+        affinity = balance = total.new_zeros(())
         alphas = [layer.last_alpha for layer in self.model.feedforwards() if layer.last_alpha is not None]
         settings = self.settings.partition
         if self.targets is not None and settings.affinity_weight and self.learns_fusion:
-            pull = affinity_loss(alphas, self.targets, context)
-            total, affinity = total + settings.affinity_weight * pull, float(pull.detach())
+            affinity = affinity_loss(alphas, self.targets, context, counted.known)
+            total = total + settings.affinity_weight * affinity
         if settings.balance != "off" and self.learns_fusion and self.step >= settings.fusion_step:
-            push = balance_loss(alphas, self.measured_load())
-            total, balance = total + settings.balance_weight * push, float(push.detach())
-        return losses.detach(), total, affinity, balance
+            balance = balance_loss(alphas, self.measured_load(losses.numel() / counted.tokens), counted.tokens)
+            total = total + settings.balance_weight * balance
+        return losses.detach(), total, affinity.detach(), balance.detach()
 
     @property
     def learns_fusion(self) -> bool:
         return self.settings.model.fusion == "attention" and self.settings.model.execution != "dense"
 
-    def measured_load(self) -> Tensor:
-        """[L, S] share of the computed (token, segment) choices; of this batch, or its running mean when balance is global."""
+    def set_fused(self, fused: bool) -> None:
+        """Apply fusion weights from now on, or not yet."""
+        self.model.set_fused(fused)
+        pulled = self.targets is not None and self.settings.partition.affinity_weight > 0
+        self.parallel.use_fusion(self.settings.model.execution != "dense" and (fused or pulled))
+
+    def measured_load(self, share: float) -> Tensor:
+        """[L, S] share of the computed (token, segment) choices; of this batch, or its running mean when balance is global.
+
+        share: of the batch's tokens that this process has.
+        """
         weights = torch.stack([layer.last_weight.detach().flatten(0, 1) for layer in self.model.feedforwards()])  # type: ignore[union-attr]
-        now = (weights > 0).float().mean(dim=1)
+        now = self.team.sum((weights > 0).float().mean(dim=1) * share)
         now = now / now.sum(dim=1, keepdim=True)
         if self.settings.partition.balance == "batch":
             return now
@@ -183,12 +229,10 @@ class Trainer:
         """Discover contexts if there are none, divide the neurons anew, move rows and optimizer state."""
         began = time.perf_counter()
         first = self.step == self.settings.partition.first_step
-        discovery = self.discover_contexts() if first and self.corpus.discovered else None
-        method, old = METHODS[self.settings.partition.method], partition_of(self.model)
-        evidence = as_evidence(method.needs, self.measured(method.needs), self.settings.model.num_layers)
-        seed = self.settings.training.seed
-        new = make_partition(method, evidence, old, self.settings.model.shared_neurons, first, seed)
-        apply_partition(self.model, new, self.optimizer)
+        discovery = find_contexts(self) if first and self.corpus.discovered else None
+        old = partition_of(self.model)
+        new = divided(self, old, first)
+        apply_partition(self.model, new, self.optimizer, self.parallel.move)
         self.targets = self.affinity_of(new)
         if self.settings.model.fusion == "oracle" and self.targets is not None:
             for layer, target in zip(self.model.feedforwards(), self.targets, strict=True):
@@ -197,31 +241,20 @@ class Trainer:
         frozen = is_frozen(self.step, self.settings.partition)
         return discovery, PartitionChange(moved, time.perf_counter() - began, frozen)
 
-    def measured(self, needs: str) -> list[np.ndarray] | np.ndarray | None:
-        """The evidence a method needs, one array a layer."""
-        if needs == "by_context":
-            return self.signatures.mean()
-        if needs == "by_document":
-            documents = sample_documents(self.corpus.train, 128)
-            rows = document_heads(self.corpus.train, documents, self.settings.model.context_length, 16)
-            return measure_documents(self.model, rows, len(documents), self.device)
-        if needs == "activation":
-            return measure_activations(self.model, self.batches.batch(self.step), 1024, self.device)
-        return weights_by_neuron(self.model) if needs == "weight" else None
-
-    def discover_contexts(self) -> Discovery:
-        found, by_context = discover(self.model, self.corpus, self.settings.training.seed, self.device)
-        self.take_corpus(with_contexts(self.corpus, found))
-        self.signatures.count.fill_(1.0)
-        self.signatures.total.copy_(torch.from_numpy(by_context))
-        return found
+    def signatures_of_all(self) -> SignatureSums:
+        """The signatures over all processes; each one alone knows those of its own rows. All must call it."""
+        if self.team.alone:
+            return self.signatures
+        summed = copy.copy(self.signatures)
+        summed.total, summed.count = self.team.sum(self.signatures.total.clone()), self.team.sum(self.signatures.count.clone())
+        return summed
 
     def affinity_of(self, partition: Partition) -> Tensor | None:
         """[L, C, S] what fusion weights are pulled to, or what the oracle takes them from; None when nothing asks for it."""
         pulled = self.settings.partition.affinity_weight and self.learns_fusion
         if not (pulled or self.settings.model.fusion == "oracle"):
             return None
-        signature = torch.from_numpy(self.signatures.mean()).to(self.device)
+        signature = torch.from_numpy(self.signatures_of_all().mean()).to(self.device)
         segment = torch.from_numpy(partition.segment_of.astype(np.int64)).to(self.device)
         return affinity_targets(signature, segment, partition.num_segments, self.settings.partition.affinity_sharpness)
 
@@ -237,7 +270,7 @@ class Trainer:
     def look(self) -> Look:
         """Validation loss and fusion weights on the run's fixed validation rows."""
         with autocast(self.device, self.precision):
-            return look(self.model, self.validation, len(self.contexts), self.device)
+            return look(self.model, self.validation, len(self.contexts), self.device, self.team)
 
     def evaluate(self) -> Evaluation:
         return self.look().evaluation
@@ -246,7 +279,8 @@ class Trainer:
         return self.make_snapshot(self.look())
 
     def make_snapshot(self, seen: Look) -> Snapshot:
-        signature = self.signatures.mean()
+        signatures = self.signatures_of_all()
+        signature = signatures.mean()
         scale = np.maximum(signature.max(axis=(1, 2)), 1e-30).astype(np.float32)
         settings = self.settings.partition
         return Snapshot(
@@ -254,7 +288,7 @@ class Trainer:
             segment_of=partition_of(self.model).segment_of,
             signature=(signature / scale[:, None, None]).astype(np.float16),
             signature_scale=scale,
-            signature_tokens=self.signatures.count.cpu().numpy(),
+            signature_tokens=signatures.count.cpu().numpy(),
             fusion_mass=seen.fusion_mass,
             chosen_share=seen.chosen_share,
             fusion_tokens=seen.evaluation.tokens_by_context,
@@ -274,21 +308,15 @@ class Trainer:
             return int(torch.cuda.max_memory_allocated(self.device))
         return int(self.process.memory_info().rss)
 
+    def weights(self) -> dict[str, Tensor]:
+        """The model's weights, whole. Over several processes all of them must call this, and `state_tensors`."""
+        if self.team.alone:
+            return dict(self.model.state_dict())
+        return {name: self.parallel.whole(tensor.detach()).cpu() for name, tensor in self.model.state_dict().items()}
+
     def state_tensors(self) -> dict[str, Tensor]:
         """Everything but the weights that later steps depend on, as tensors."""
-        names: dict[Tensor, str] = {parameter: name for name, parameter in self.model.named_parameters()}
-        tensors = {
-            f"optimizer.{names[parameter]}.{key}": value
-            for parameter, state in self.optimizer.state.items()
-            for key, value in state.items()
-        }
-        tensors |= {"signatures.total": self.signatures.total, "signatures.count": self.signatures.count, "load": self.load}
-        if self.targets is not None:
-            tensors["targets"] = self.targets
-        if self.corpus.discovered:
-            tensors["labels.train"] = torch.from_numpy(self.corpus.train.context)
-            tensors["labels.validation"] = torch.from_numpy(self.corpus.validation.context)
-        return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        return state_of(self)
 
     def state_numbers(self) -> dict[str, int | bool]:
         """The rest of the state, JSON-able. Batches and schedules are pure functions of seed and step."""
@@ -296,21 +324,4 @@ class Trainer:
 
     def restore(self, weights: dict[str, Tensor], tensors: dict[str, Tensor], numbers: dict[str, int | bool]) -> None:
         """Go on from a stored state. Raises ValueError when it does not belong to these settings."""
-        try:
-            self.model.load_state_dict(weights)
-            for name, parameter in self.model.named_parameters():
-                prefix = f"optimizer.{name}."
-                kept = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
-                if kept:
-                    self.optimizer.state[parameter] = {key: value.to(self.device) for key, value in kept.items()}
-            self.signatures.total.copy_(tensors["signatures.total"])
-            self.signatures.count.copy_(tensors["signatures.count"])
-            self.load.copy_(tensors["load"])
-            self.targets = tensors["targets"].to(self.device) if "targets" in tensors else None
-            self.step, self.tokens = int(numbers["step"]), int(numbers["tokens"])
-        except (KeyError, RuntimeError) as error:
-            raise ValueError(f"This checkpoint does not belong to the run's settings: {error}") from None
-        if self.corpus.discovered and "labels.train" in tensors:
-            found = Discovery(tensors["labels.train"].numpy(), tensors["labels.validation"].numpy())
-            self.take_corpus(with_contexts(self.corpus, found))
-        self.model.set_fused(bool(numbers["fused"]))
+        take_state(self, weights, tensors, numbers)

@@ -13,13 +13,12 @@ def token_losses(logits_BTV: Tensor, target_BT: Tensor) -> Tensor:
     return F.cross_entropy(logits_BTV.reshape(B * T, V).float(), target_BT.reshape(-1), reduction="none").view(B, T)
 
 
-def mean_by_group(value_BT: Tensor, group_BT: Tensor, num_groups: int) -> tuple[Tensor, Tensor]:
-    """(mean [G], count [G]) of a value over the tokens of each group; NaN where there are none, group -1 counts nowhere."""
+def sum_by_group(value_BT: Tensor, group_BT: Tensor, num_groups: int) -> tuple[Tensor, Tensor]:
+    """(sum [G] float64, count [G]) of a value over the tokens of each group; group -1 counts nowhere."""
     known = group_BT >= 0
     group, value = group_BT[known], value_BT[known].double()
     total = torch.zeros(num_groups, dtype=torch.float64, device=value.device).index_add_(0, group, value)
-    count = torch.bincount(group, minlength=num_groups)
-    return total / count, count
+    return total, torch.bincount(group, minlength=num_groups)
 
 
 def affinity_targets(signature_LNC: Tensor, segment_LN: Tensor, num_segments: int, sharpness: float) -> Tensor:
@@ -39,20 +38,26 @@ def affinity_targets(signature_LNC: Tensor, segment_LN: Tensor, num_segments: in
     return (sharp / sharp.sum(dim=1, keepdim=True).clamp(min=1e-30)).transpose(1, 2)
 
 
-def affinity_loss(alphas: list[Tensor], target_LCS: Tensor, context_BT: Tensor) -> Tensor:
-    """Mean over layers and tokens of known context of the cross-entropy between target and alpha, less the target's own entropy (so 0 is met)."""
+def affinity_loss(alphas: list[Tensor], target_LCS: Tensor, context_BT: Tensor, num_known: int) -> Tensor:
+    """Mean over layers and tokens of known context of the cross-entropy between target and alpha, less the target's own entropy (so 0 is met).
+
+    num_known: tokens of known context in the whole batch, of which these may be a part; without any there is no pull.
+    """
     known = context_BT >= 0
     context = context_BT[known]
     total = alphas[0].new_zeros(())
     for alpha, target in zip(alphas, target_LCS, strict=True):
         wanted = target[context]
-        total = total + (wanted * (wanted.clamp(min=1e-9).log() - alpha[known].clamp(min=1e-9).log())).sum(dim=-1).mean()
+        total = total + (wanted * (wanted.clamp(min=1e-9).log() - alpha[known].clamp(min=1e-9).log())).sum(dim=-1).sum() / max(1, num_known)
     return total / len(alphas)
 
 
-def balance_loss(alphas: list[Tensor], load_LS: Tensor) -> Tensor:
-    """Switch's load balancing (arXiv 2101.03961, eq. 4): S * sum_s f_s P_s, 1 when even; load_LS [L, S] is f, the share of choices."""
+def balance_loss(alphas: list[Tensor], load_LS: Tensor, num_tokens: int) -> Tensor:
+    """Switch's load balancing (arXiv 2101.03961, eq. 4): S * sum_s f_s P_s, 1 when even; load_LS [L, S] is f, the share of choices.
+
+    num_tokens: in the whole batch, of which these may be a part.
+    """
     total = alphas[0].new_zeros(())
     for alpha, load in zip(alphas, load_LS, strict=True):
-        total = total + alpha.shape[-1] * (load * alpha.mean(dim=(0, 1))).sum()
+        total = total + alpha.shape[-1] * (load * (alpha.sum(dim=(0, 1)) / num_tokens)).sum()
     return total / len(alphas)

@@ -1,0 +1,149 @@
+"""The processes that train one run together, as torchrun starts them: who is who, sums over all, words from the first to the others.
+
+Only bytes, JSON and safetensors go between them: nothing is pickled. Torch is imported late, for a process alone needs none of this.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+PATIENCE = timedelta(minutes=30)
+"""How long a process waits for another: while the first gathers text or looks inside, the others wait. One that died is noticed at once."""
+
+
+@dataclass(frozen=True)
+class Team:
+    """The processes of one run. The first (rank 0) alone reads and writes the run folder; alone, every method does nothing."""
+
+    rank: int = 0
+    size: int = 1
+    local_rank: int = 0
+    """Number of this process on its machine: the GPU it takes."""
+    local_size: int = 1
+    """Processes on this machine, which share its cores."""
+
+    @property
+    def first(self) -> bool:
+        return self.rank == 0
+
+    @property
+    def alone(self) -> bool:
+        return self.size == 1
+
+    def share(self, rows: int) -> slice:
+        """This process's part of `rows` rows; parts differ by one row at most."""
+        return slice(rows * self.rank // self.size, rows * (self.rank + 1) // self.size)
+
+    def sum(self, tensor: Tensor) -> Tensor:
+        """The tensor with its sum over all processes in it. All must call it."""
+        self.sum_later(tensor).wait()
+        return tensor
+
+    def sum_later(self, tensor: Tensor) -> Pending:
+        """The same while other work goes on: the sum is there once `wait` has returned."""
+        if self.alone:
+            return Pending(None)
+        import torch.distributed as dist
+
+        return Pending(dist.all_reduce(tensor, async_op=True))
+
+    def share_number(self, number: int = 0) -> int:
+        """The first process's number, everywhere."""
+        if self.alone:
+            return number
+        import torch
+        import torch.distributed as dist
+
+        word = torch.tensor([number], dtype=torch.int64)
+        dist.broadcast(word, src=0)
+        return int(word)
+
+    def share_bytes(self, data: bytes = b"") -> bytes:
+        """The first process's bytes, everywhere."""
+        if self.alone:
+            return data
+        import torch
+        import torch.distributed as dist
+
+        length = self.share_number(len(data))
+        buffer = torch.frombuffer(bytearray(data), dtype=torch.uint8) if self.first and length else torch.empty(length, dtype=torch.uint8)
+        dist.broadcast(buffer, src=0)
+        return data if self.first else buffer.numpy().tobytes()
+
+    def share_tensors(self, tensors: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
+        """The first process's tensors, everywhere, on the CPU."""
+        if self.alone:
+            return dict(tensors or {})
+        from safetensors.torch import load, save
+
+        ours = {name: tensor.detach().cpu().contiguous() for name, tensor in (tensors or {}).items()}
+        data = self.share_bytes(save(ours) if self.first else b"")
+        return ours if self.first else dict(load(data))
+
+
+class Pending:
+    """A sum that is being made."""
+
+    def __init__(self, work: Any) -> None:
+        self.work = work
+
+    def wait(self) -> None:
+        if self.work is not None:
+            self.work.wait()
+
+
+ALONE = Team()
+
+
+def team_of_environment() -> Team:
+    """Who this process is, from what torchrun sets (RANK, WORLD_SIZE, ...). ValueError when these are no sensible numbers."""
+    names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
+    given = {name: os.environ.get(name, "") for name in names}
+    if given["WORLD_SIZE"] in ("", "1"):
+        return ALONE
+    try:
+        rank, size = int(given["RANK"]), int(given["WORLD_SIZE"])
+        team = Team(rank, size, int(given["LOCAL_RANK"] or rank), int(given["LOCAL_WORLD_SIZE"] or size))
+    except ValueError:
+        team = Team(-1, 0)
+    if not 0 <= team.rank < team.size or not 0 <= team.local_rank < team.local_size:
+        said = ", ".join(f"{name}={value!r}" for name, value in given.items())
+        raise ValueError(f"The environment names no place among several processes ({said}). Start them with torchrun, or unset WORLD_SIZE.")
+    return team
+
+
+@contextmanager
+def joined(team: Team) -> Iterator[Team]:
+    """Connected with the others: gloo between CPUs, NCCL between GPUs. Waits until all are there."""
+    if team.alone:
+        yield team
+        return
+    import torch
+    import torch.distributed as dist
+
+    gpus = torch.cuda.is_available() and dist.is_nccl_available()
+    if gpus:
+        torch.cuda.set_device(team.local_rank % torch.cuda.device_count())
+    dist.init_process_group("cpu:gloo,cuda:nccl" if gpus else "gloo", rank=team.rank, world_size=team.size, timeout=PATIENCE)
+    try:
+        yield team
+    finally:
+        dist.destroy_process_group()
+
+
+LOST = ("gloo", "nccl", "connection closed", "connection reset", "broken pipe", "timed out", "socket")
+
+
+def lost_another(error: BaseException) -> bool:
+    """Whether this failure says that another process is gone."""
+    import torch.distributed as dist
+
+    return isinstance(error, dist.DistError) or (isinstance(error, RuntimeError) and any(word in str(error).lower() for word in LOST))
