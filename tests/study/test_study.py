@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import json
+import math
 import shlex
 
 import pytest
@@ -12,6 +14,7 @@ from cpart_core.corpus.store import load_corpus
 from cpart_core.runs.folder import open_run
 from cpart_core.study.cell import cell_run, outcome_file, prepare_corpus, read_outcome, train_cell
 from cpart_core.study.plan import read_plan
+from cpart_core.study.resident import Resident
 from cpart_core.study.result import read_study
 from cpart_core.study.run import StudyRunner
 from tests.study.made import plan_file, text_folder
@@ -53,12 +56,21 @@ def test_the_command_trains_compares_and_skips_what_is_done(tmp_path, folder, te
     assert dense.weight_bytes == 4 * open_run("dense-0").info.num_parameters > dense.carved_bytes > 0
     assert dense.keep_quarter > 0.0  # a dense model misses what is taken from it
     assert 0 < dense.activation_bytes < 2e6 < dense.peak_memory_bytes
+    assert all(cost > -0.5 for cost in (dense.cut_random, dense.cut_cocluster, dense.cut_gradient, dense.cut_weights, dense.cut_shared))
+    assert math.isnan(ours.cut_random) and len(ours.keep_by_context) == 2 and ours.keep_quarter_worst >= ours.keep_quarter
+    assert ours.resident_context == "days" and ours.resident_bytes > 0 and ours.resident_cost == ours.keep_by_context[0]
+    assert ours.information_choice_null <= ours.information_choice_null_high and dense.given_token_choice == 0.0
+    assert ours.selectivity > 0 and ours.selectivity_documents > 2
+    assert {path.name for path in folder.iterdir() if not path.name.startswith(".")} == {"dense-0", "gradient-0", "tiny.json"}, (
+        "no carved run"
+    )
     when = dense.finished
     assert main(words) == 0 and "2 done" in capsys.readouterr().out
     assert read_outcome(folder, "dense", 0).finished == when
 
 
-def test_an_interrupted_run_goes_on_and_ends_as_if_it_had_not(tmp_path, folder, text):
+def test_an_interrupted_run_goes_on_and_ends_as_if_it_had_not(tmp_path, folder, text, monkeypatch):
+    monkeypatch.setattr("cpart_core.study.resident.measure_resident", lambda *_: Resident(2, 1))  # processes of their own take seconds
     plan = read_plan(plan_file(tmp_path / "tiny.json", seeds=[0, 1]), {"source": "folder", "path": str(text)})
 
     def stop_at_13(record):
@@ -75,7 +87,9 @@ def test_an_interrupted_run_goes_on_and_ends_as_if_it_had_not(tmp_path, folder, 
         whole = train_cell(plan, other, "gradient", 0)
     assert resumed is not None and whole is not None and resumed.loss_by_context == whole.loss_by_context
     assert whole.fingerprint != load_corpus(prepare_corpus(plan, folder, 1)).fingerprint, "another seed is another split"
-    outcome_file(folder, "gradient", 0).write_text("{}")  # of an older version: the run is not trained again, only measured
+    old = json.loads(outcome_file(folder, "gradient", 0).read_text())
+    del old["selectivity"]
+    outcome_file(folder, "gradient", 0).write_text(json.dumps(old))  # of an older version: the run is not trained again, only measured
     assert read_outcome(folder, "gradient", 0) is None
 
 
