@@ -15,7 +15,7 @@ FLOORS = {
     "cpart_core.analysis.results": 2,  # plain data that pages draw
     "cpart_core.analysis.effects": 2,
     "cpart_core.analysis.keep_results": 2,
-    "cpart_core.analysis.coherence_results": 2,
+    "cpart_core.analysis.coherence_results": 3,  # holds traces
     "cpart_core.analysis.compare_results": 3,  # holds traces of results
     "cpart_core.corpus": 2,
     "cpart_core.model": 2,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cpart_core.analysis.compare_results import LossComparison, SegmentComparison, TextComparison
+from cpart_core.analysis.coherence_results import CoherenceReport, SideBySide
 from cpart_core.analysis.effects import AblationMatrix, InterventionReport, RouterAudit
 from cpart_core.analysis.keep_results import CarveReport, KeepCurve
 from cpart_core.analysis.progress import Progress, silent
@@ -166,6 +167,33 @@ def answer_compare_text(run: Run, values: Values, sources: Sources, progress: Pr
 BESIDE: dict[str, type] = {"step": int, "other": str, "other_step": int}
 """A's step (a snapshot's for segments, else a checkpoint's), then B and its step."""
 
+def answer_side_by_side(run: Run, values: Values, sources: Sources, progress: Progress) -> SideBySide:
+    from cpart_core.analysis.coherence import load_candidates
+    from cpart_core.analysis.coherence_texts import Prompt
+    from cpart_core.analysis.side_by_side import Start, side_by_side
+    from cpart_core.analysis.trace import Sampling
+
+    progress(0.0, "Loading the models")
+    candidates = load_candidates([[run.id, values["step"], values["interventions"]], *values["others"]], sources)
+    judge = open_run(values["judge"])
+    start = Start(Prompt(values["title"], "", values["text"], values["rest"]), values["random"])
+    sampling = Sampling(values["max_tokens"], values["temperature"], 0, 1.0, values["seed"])
+    return side_by_side(candidates, judge, sources.source(judge, values["judge_step"]), start, sampling, progress)
+
+
+def answer_coherence(run: Run, values: Values, sources: Sources, progress: Progress) -> CoherenceReport:
+    from cpart_core.analysis.coherence import Question, load_candidates, measure_coherence
+
+    progress(0.0, "Loading the models")
+    candidates = load_candidates([[run.id, values["step"], values["interventions"]], *values["others"]], sources)
+    judge = open_run(values["judge"])
+    question = Question(values["prompts"], values["seed"], values["temperature"])
+    return measure_coherence(candidates, judge, sources.source(judge, values["judge_step"]), question, sources, progress)
+
+
+WRITERS: dict[str, type] = {"step": int, "interventions": list, "others": list, "judge": str, "judge_step": int}
+"""interventions: of the first writer, [layer, segment, kind, factor] each. others: [run, step, interventions] of each further writer."""
+
 WISH: dict[str, type] = {"context": str, "text": str, "ranking": str, "documents": int, "seed": int}
 """What segments are chosen for: a context or a text, the other empty; see keep_k.Wish."""
 
@@ -191,6 +219,13 @@ REQUESTS: tuple[Request, ...] = (
     Request("ablation_matrix", answer_ablation_matrix, AblationMatrix, {"step": int}),
     Request("router_audit", answer_router_audit, RouterAudit, {"step": int}),
     Request("stability", answer_stability, Stability, {"runs": list, "steps": list, "seed": int}, needs_torch=False),
+    Request(
+        "side_by_side",
+        answer_side_by_side,
+        SideBySide,
+        {**WRITERS, "text": str, "title": str, "rest": str, "random": str, "max_tokens": int, "temperature": float, "seed": int},
+    ),
+    Request("coherence", answer_coherence, CoherenceReport, {**WRITERS, "prompts": int, "temperature": float, "seed": int}),
     Request("keep_k", answer_keep_k, KeepCurve, {"step": int, **WISH}),
     Request("compare_segments", answer_compare_segments, SegmentComparison, {**BESIDE, "method": str, "seed": int}),
     Request("compare_losses", answer_compare_losses, LossComparison, {**BESIDE, "seed": int}),

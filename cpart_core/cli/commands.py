@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from types import ModuleType
 
 from cpart_core import __version__
-from cpart_core.cli import analyze, bench, carve, evaluate, generate, resume, runs, sample, study, train, worker
+from cpart_core.cli import analyze, bench, carve, coherence, evaluate, generate, resume, runs, sample, study, train, worker
 
-COMMANDS: tuple[ModuleType, ...] = (train, resume, runs, evaluate, analyze, generate, carve, study, bench, sample, worker)
+COMMANDS: tuple[ModuleType, ...] = (train, resume, runs, evaluate, analyze, generate, carve, coherence, study, bench, sample, worker)
 
 DESCRIPTION = "CPart: train a language model whose neurons lie in segments, and look inside it."
 EPILOG = """\

@@ -55,6 +55,36 @@ def sample(
         given = torch.tensor([[token]], device=device)
 
 
+@torch.no_grad()
+def generate_rows(
+    model: Decoder, rows: list[list[int]], *, max_tokens: int, temperature: float, seeds: list[int], never: int | None = None
+) -> list[list[int]]:
+    """max_tokens new ids behind each row, all rows at once: many times as fast as one after another. Rows are cut at their beginning to the
+    length of the shortest; where the context is full, the older half is forgotten and the text goes on. Each row has its seed. never: an id that is not drawn
+    (<|end|>, where a text has to go on). Raises ValueError for settings out of range or an empty row.
+    """
+    check_sampling(max_tokens, temperature, 0, 1.0)
+    room = model.settings.context_length
+    shortest = min([room - 1, *map(len, rows)])
+    if shortest < 1:
+        raise ValueError("Give at least one token to start from.")
+    texts = [row[-shortest:] for row in rows]
+    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+    cache = Cache.empty(model.settings.num_layers)
+    given = torch.tensor(texts)
+    for _ in range(max_tokens):
+        if cache.length + given.shape[1] > room:
+            cache = Cache.empty(model.settings.num_layers)
+            given = torch.tensor([text[-(room // 2) :] for text in texts])
+        logits_BV = model(given.to(model.embedding.device), cache=cache)[:, -1].float().cpu()
+        if never is not None:
+            logits_BV[:, never] = -torch.inf
+        for text, logits_V, generator in zip(texts, logits_BV, generators, strict=True):
+            text.append(choose(logits_V, temperature, 0, 1.0, generator))
+        given = torch.tensor([text[-1:] for text in texts])
+    return [text[shortest:] for text in texts]
+
+
 def choose(logits_V: Tensor, temperature: float, top_k: int, top_p: float, generator: torch.Generator) -> int:
     """One token id from logits."""
     if temperature == 0:

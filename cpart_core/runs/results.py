@@ -15,6 +15,7 @@ from typing import Any, get_args, get_origin
 
 import numpy as np
 
+from cpart_core.analysis.coherence_results import CoherenceReport, SideBySide
 from cpart_core.analysis.compare_results import LossComparison, SegmentComparison, TextComparison
 from cpart_core.analysis.effects import AblationMatrix, InterventionReport, RouterAudit
 from cpart_core.analysis.keep_results import CarveReport, KeepCurve
@@ -46,6 +47,8 @@ RESULT_TYPES: dict[str, type] = {
     "intervention": InterventionReport,
     "ablation_matrix": AblationMatrix,
     "router_audit": RouterAudit,
+    "side_by_side": SideBySide,
+    "coherence": CoherenceReport,
     "keep_k": KeepCurve,
     "carve": CarveReport,
     "compare_segments": SegmentComparison,

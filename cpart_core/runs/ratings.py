@@ -1,0 +1,135 @@
+"""Votes of blind comparisons: kept as one JSON line each beside the runs, counted, and written out. Standard library only.
+
+A vote is taken while both sides are hidden, and says who stood left, so that a habit of choosing one side can be seen.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import NamedTuple
+
+from cpart_core.runs.folder import runs_root
+
+FILE = "ratings.jsonl"
+LARGEST = 8_000_000
+"""Bytes read of the file; some 20,000 votes."""
+Z = 1.959964
+CHOICES = ("left", "right", "tie")
+
+
+@dataclass(frozen=True)
+class Vote:
+    """One blind comparison. left, right: who they were, in words that name run, step and changes."""
+
+    time: str
+    left: str
+    right: str
+    choice: str
+    """left, right or tie"""
+    prompt: str
+    """Title of the document."""
+    seed: int
+    corpus: str
+    """Fingerprint of the text that the prompt is from."""
+
+    @property
+    def winner(self) -> str:
+        """Empty for a tie."""
+        return {"left": self.left, "right": self.right}.get(self.choice, "")
+
+
+class Tally(NamedTuple):
+    """What was voted on a pair."""
+
+    first: str
+    second: str
+    first_won: int
+    second_won: int
+    ties: int
+    share: float
+    """first_won / (first_won + second_won); NaN without a decision. Ties are left out."""
+    low: float
+    high: float
+    """95 %, Wilson's interval of a binomial share."""
+
+
+def add_vote(vote: Vote) -> None:
+    """Append one line. ValueError for a choice that is none, OSError when the disk refuses."""
+    if vote.choice not in CHOICES:
+        raise ValueError(f"A vote is one of {', '.join(CHOICES)}; given: {vote.choice[:40]!r}.")
+    root = runs_root()
+    root.mkdir(parents=True, exist_ok=True)
+    line = (json.dumps(asdict(vote)) + "\n").encode()
+    # One write in append mode: two windows that vote at once do not mix their lines.
+    file = os.open(root / FILE, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    try:
+        os.write(file, line)
+    finally:
+        os.close(file)
+
+
+def votes() -> list[Vote]:
+    """All votes so far, oldest first; lines that are no votes (a half-written last one) are passed over."""
+    path = runs_root() / FILE
+    if not path.is_file():
+        return []
+    with path.open("rb") as file:
+        lines = file.read(LARGEST).splitlines()
+    return [vote for vote in map(vote_of, lines) if vote is not None]
+
+
+def vote_of(line: bytes) -> Vote | None:
+    try:
+        data = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    names = {item.name for item in fields(Vote)}
+    if not isinstance(data, dict) or set(data) != names or type(data["seed"]) is not int or data["choice"] not in CHOICES:
+        return None
+    return Vote(**data) if all(isinstance(data[name], str) for name in names - {"seed"}) else None
+
+
+def tallies(of: Sequence[Vote]) -> list[Tally]:
+    """One of each pair, whoever stood left, the pair with most votes first."""
+    pairs: dict[tuple[str, str], list[Vote]] = {}
+    for vote in of:
+        first, second = sorted((vote.left, vote.right))
+        pairs.setdefault((first, second), []).append(vote)
+    found = []
+    for (first, second), cast in sorted(pairs.items(), key=lambda item: -len(item[1])):
+        won = [sum(vote.winner == name for vote in cast) for name in (first, second)]
+        found.append(Tally(first, second, won[0], won[1], len(cast) - sum(won), *wilson(won[0], sum(won))))
+    return found
+
+
+def wilson(wins: int, count: int) -> tuple[float, float, float]:
+    """(share, low, high): 95 % interval of a binomial share (Wilson 1927). NaN for no count."""
+    if count == 0:
+        return math.nan, math.nan, math.nan
+    share = wins / count
+    middle = (share + Z * Z / (2 * count)) / (1 + Z * Z / count)
+    half = Z / (1 + Z * Z / count) * math.sqrt(share * (1 - share) / count + Z * Z / (4 * count * count))
+    return share, max(0.0, middle - half), min(1.0, middle + half)
+
+
+def as_json(of: Sequence[Vote]) -> str:
+    """Votes and tallies; NaN as null."""
+    counted = [{name: None if value != value else value for name, value in tally._asdict().items()} for tally in tallies(of)]
+    return json.dumps({"votes": [asdict(vote) for vote in of], "tallies": counted}, indent=1, allow_nan=False) + "\n"
+
+
+def as_csv(of: Sequence[Vote]) -> str:
+    """A line a vote. A text that a spreadsheet would run as a formula gets an apostrophe in front."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*(item.name for item in fields(Vote)), "winner"])
+    for vote in of:
+        cells = [*asdict(vote).values(), vote.winner]
+        writer.writerow([f"'{cell}" if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell for cell in cells])
+    return text.getvalue()
