@@ -14,7 +14,7 @@ from app.charts.theme import ink, style
 from app.texts import escaped
 from cpart_core.analysis.results import NeuronMap
 
-MOST_SVG_POINTS = 5_000
+MOST_SVG_POINTS = 2_000
 """More points than this are drawn by WebGL."""
 MOST_TRAILS = 60
 LAYER_SYMBOLS = ("circle", "square", "diamond", "cross", "triangle-up", "star", "hexagon", "x")

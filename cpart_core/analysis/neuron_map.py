@@ -15,7 +15,7 @@ from cpart_core.analysis.results import NeuronMap
 from cpart_core.training.records import Snapshot
 
 MOST_STEPS = 8
-MOST_NEURONS = 2000
+MOST_NEURONS = 20_000
 
 
 def choose_steps(steps: Sequence[int], partitioned: Callable[[int], bool], most: int = MOST_STEPS) -> list[int]:

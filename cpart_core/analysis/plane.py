@@ -7,7 +7,6 @@ Knows nothing of neurons, documents or runs.
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,7 +17,9 @@ from cpart_core.analysis.progress import Progress, silent
 NEIGHBOURS = 15
 """Neighbours that UMAP keeps together and that faithfulness looks at."""
 FEWEST_FOR_UMAP = 10
-MIN_DIST = 0.1
+MOST_POINTS_ASKED = 2_000
+ASKED_OF_MORE = 400
+"""Points of which faithfulness asks for the neighbours, where there are more than MOST_POINTS_ASKED."""
 FLOOR = 1e-2
 """Added to a signature (in units of its column's mean) before the logarithm, so that small numbers do not become far points."""
 METHODS = ("pca", "umap")
@@ -81,37 +82,35 @@ def principal_axes(features_PxF: np.ndarray) -> Axes:
     return Axes(mean, directions, kept / total if total > 0 else 1.0)
 
 
-def distances(left_AxF: np.ndarray, right_BxF: np.ndarray) -> np.ndarray:
-    """Euclidean distances [A, B] float32, never NaN."""
-    left, right = left_AxF.astype(np.float64), right_BxF.astype(np.float64)
-    squares = np.square(left).sum(axis=1)[:, None] + np.square(right).sum(axis=1)[None] - 2.0 * left @ right.T
-    return np.sqrt(np.maximum(squares, 0.0)).astype(np.float32)
+def nearest(features_PxF: np.ndarray, asked: np.ndarray, count: int) -> np.ndarray:
+    """[Q, count] the points nearest to each of the asked ones (their numbers), themselves left out, in no order; exact."""
+    points = np.ascontiguousarray(features_PxF, dtype=np.float32)
+    points = points - points.mean(axis=0)  # the small distances of far points would drown in float32
+    apart = np.square(points).sum(axis=1)[None] - 2.0 * points[asked] @ points.T
+    apart[np.arange(len(asked)), asked] = np.inf
+    return np.argpartition(apart, count - 1, axis=1)[:, :count]
 
 
 def neighbour_overlap(features_PxF: np.ndarray, position_Px2: np.ndarray, neighbours: int = NEIGHBOURS) -> float:
-    """Mean share of each point's nearest neighbours among the features that are nearest on the plane too; NaN for fewer than 3 points.
+    """Mean share of a point's nearest neighbours among the features that are nearest on the plane too; NaN for fewer than 3 points.
 
-    Chance gives neighbours / (P - 1).
+    Of more than MOST_POINTS_ASKED points some are asked, evenly chosen; neighbours are always sought among all. Chance gives neighbours / (P - 1).
     """
     points = len(features_PxF)
     if points < 3:
         return float("nan")
     count = min(neighbours, points - 2)
-    marked = []
-    for space in (features_PxF, position_Px2):
-        apart = distances(space, space)
-        np.fill_diagonal(apart, np.inf)
-        nearest = np.argpartition(apart, count - 1, axis=1)[:, :count]
-        mark = np.zeros((points, points), dtype=bool)
-        mark[np.arange(points)[:, None], nearest] = True
-        marked.append(mark)
-    return float((marked[0] & marked[1]).sum() / (points * count))
+    asked = np.unique(np.linspace(0, points - 1, points if points <= MOST_POINTS_ASKED else ASKED_OF_MORE).round().astype(int))
+    known, shown = (np.sort(nearest(space, asked, count), axis=1) for space in (features_PxF, position_Px2))
+    # Of each row, numbers that stand in both: they stand twice in the two sorted together.
+    both = np.sort(np.concatenate([known, shown], axis=1), axis=1)
+    return float((both[:, 1:] == both[:, :-1]).sum() / (len(asked) * count))
 
 
 def lay_out(stages: Sequence[np.ndarray], method: str, seed: int, progress: Progress = silent) -> Plane:
     """Positions of K stages of the same P points ([P, F] each): fitted on the last, the others placed into it.
 
-    PCA is laid out at once. UMAP starts from it. Fewer than 10 points get PCA whatever was asked; `parameters["note"]` says so.
+    PCA is laid out at once. UMAP (umap_layout.py) starts from it. Fewer than 10 points get PCA whatever was asked; `parameters["note"]` says so.
     """
     if method not in METHODS:
         raise ValueError(f"The map method is {method!r}; allowed: {', '.join(METHODS)}.")
@@ -125,55 +124,10 @@ def lay_out(stages: Sequence[np.ndarray], method: str, seed: int, progress: Prog
     if method == "pca":
         position = np.stack([axes.place(features) for features in stages])
     else:
+        from cpart_core.analysis.umap_layout import umap_positions  # late: scikit-learn and numba take seconds to import
+
         position = umap_positions(stages, axes.place(last), seed, parameters, progress)
     parameters["seconds"] = round(time.perf_counter() - began, 2)
+    if len(last) > MOST_POINTS_ASKED:
+        parameters["faithfulness_points"] = ASKED_OF_MORE
     return Plane(method, position, parameters, neighbour_overlap(last, position[-1]))
-
-
-def umap_positions(
-    stages: Sequence[np.ndarray], start_Px2: np.ndarray, seed: int, parameters: dict[str, float | int | str], progress: Progress = silent
-) -> np.ndarray:
-    """UMAP of the last stage from a PCA start; earlier stages by `transform` into the same layout. -> [K, P, 2] float32
-
-    Distances are computed here and handed over as precomputed: umap's own path calls a Python metric per pair, which took 2.5 s of a fit
-    and 4 s of every transform at 2,000 points. Measured on one CPU core, signatures of 6 contexts: 500 points 0.5 s with 500 epochs;
-    2,000 points 0.6 / 1.0 / 2.1 s with 50 / 200 / 500 epochs, neighbours kept 0.31 / 0.35 / 0.36, and 0.4 s for each earlier stage.
-    So: 500 epochs up to 1,000 points, 200 above. `random_state` gives the same picture each time and allows one thread only; the first
-    call in a process compiles for about 8 s more (the worker does that ahead of time).
-    """
-    last = stages[-1]
-    points = len(last)
-    neighbours, epochs = min(NEIGHBOURS, points - 1), 500 if points <= 1000 else 200
-    parameters.update(n_neighbors=neighbours, min_dist=MIN_DIST, n_epochs=epochs, points=points)
-    positions = []
-    with warnings.catch_warnings():
-        # It remarks on TensorFlow being absent, on one thread with a seed, and on precomputed distances: all are meant.
-        warnings.simplefilter("ignore")
-        from umap import UMAP
-
-        fitted = UMAP(
-            n_neighbors=neighbours,
-            min_dist=MIN_DIST,
-            n_epochs=epochs,
-            metric="precomputed",
-            init=spread_start(start_Px2, seed),
-            random_state=seed,
-            transform_seed=seed,
-            n_jobs=1,
-        )
-        progress(0.05, f"Laying out {points:,} points with UMAP")
-        apart = distances(last, last)
-        np.fill_diagonal(apart, 0.0)
-        newest = np.asarray(fitted.fit_transform(apart), dtype=np.float32)
-        for number, features in enumerate(stages[:-1]):
-            progress(0.4 + 0.6 * number / len(stages), f"Placing step {number + 1} of {len(stages)} into the layout")
-            positions.append(np.asarray(fitted.transform(distances(features, last)), dtype=np.float32))
-    return np.stack([*positions, newest])
-
-
-def spread_start(start_Px2: np.ndarray, seed: int) -> np.ndarray:
-    """A PCA layout as UMAP likes it: 10 wide, and no two points at one place (equal points could never part)."""
-    widest = float(np.abs(start_Px2).max())
-    scaled = start_Px2 * (10.0 / widest) if widest > 0 else start_Px2
-    noise = np.random.default_rng(seed).normal(scale=1e-3, size=start_Px2.shape)
-    return (scaled + noise).astype(np.float32)
