@@ -1,7 +1,7 @@
 """What a person has chosen, and what has been read for it: the only file that touches session_state, query_params and caches.
 
-One run, one step, one layer, one segment, one text and one selection of neurons for all pages. The first five are in the URL too, so that a
-link opens the same view. A step that was not chosen means the newest, and follows a running run.
+One run, one step, one layer, one segment, one text and one selection of neurons for all pages; and the second side of a comparison. All but the
+selection are in the URL too, so that a link opens the same view. A step that was not chosen means the newest, and follows a running run.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from cpart_core.training.records import Snapshot
 P = ParamSpec("P")
 R = TypeVar("R")
 
-IN_URL = ("run", "step", "layer", "segment", "text")
+IN_URL = ("run", "step", "layer", "segment", "text", "other", "other_step", "document")
 LONGEST_TEXT_IN_URL = 400
 """Characters; a longer text stays in the session only."""
 
@@ -78,7 +78,7 @@ def follow_url() -> None:
 
 def from_url(name: str, given: str) -> Any:
     """A value of the URL, or None where it says nothing sensible. Whether such a run or step exists is asked where it is used."""
-    if name in ("run", "text"):
+    if name in ("run", "other", "text"):
         return given[:LONGEST_TEXT_IN_URL]
     return int(given) if given.isascii() and given.isdigit() and len(given) < 9 else None
 
@@ -287,7 +287,7 @@ def worker(kind: str = "quick") -> Worker:
     return Worker()
 
 
-SLOW = ("ablation_matrix", "router_audit")
+SLOW = ("ablation_matrix", "router_audit", "coherence")
 
 
 def worker_for(name: str, request: dict[str, Any]) -> Worker:

@@ -21,7 +21,9 @@ PAGES = (
     ("segments", "Segments", ":material/view_column:"),
     ("gradients", "Gradients", ":material/scatter_plot:"),
     ("fusion", "Fusion", ":material/call_merge:"),
+    ("compare", "Compare", ":material/compare:"),
     ("carve", "Carve", ":material/content_cut:"),
+    ("coherence", "Coherence", ":material/forum:"),
     ("claims", "Claims", ":material/fact_check:"),
 )
 """File in views/ and name in the URL, name on the screen, icon."""

@@ -7,7 +7,7 @@ from axe_playwright_python.sync_playwright import Axe
 
 from tests.browser.trained import train
 
-PAGES = ("", "train", "segments", "gradients", "fusion", "claims")
+PAGES = ("", "train", "segments", "gradients", "fusion", "compare", "claims")
 SERIOUS = ("serious", "critical")
 
 
@@ -20,7 +20,7 @@ def run_id(server):
 @pytest.mark.parametrize("name", PAGES)
 def test_axe_finds_nothing_serious(visit, run_id, name, scheme):
     seen = visit(color_scheme=scheme).open(f"/{name}?run={run_id}")
-    if name in ("segments", "gradients", "fusion"):
+    if name in ("segments", "gradients", "fusion", "compare"):
         seen.figures().first.wait_for()
     seen.picture(f"{name or 'home'}-{scheme}")
     found = [
@@ -35,7 +35,7 @@ def test_axe_finds_nothing_serious(visit, run_id, name, scheme):
 @pytest.mark.parametrize("name", PAGES)
 def test_a_telephone_shows_all_of_it(visit, run_id, name):
     seen = visit(width=390, height=844, color_scheme="dark").open(f"/{name}?run={run_id}")
-    if name in ("segments", "gradients", "fusion"):
+    if name in ("segments", "gradients", "fusion", "compare"):
         seen.figures().first.wait_for()
     seen.picture(f"{name or 'home'}-narrow-dark")
     seen.nothing_overflows()

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-PAGES = ("Home", "Train", "Segments", "Gradients", "Fusion")
+PAGES = ("Home", "Train", "Segments", "Gradients", "Fusion", "Compare")
 
 
 def test_the_first_screen_says_what_it_is_and_shows_the_sample(visit):
@@ -30,7 +30,7 @@ def test_every_page_shows_the_sample(visit, title):
     seen = visit().open()
     if title != "Home":
         seen.go(title)
-    if title in ("Segments", "Gradients", "Fusion"):
+    if title in ("Segments", "Gradients", "Fusion", "Compare"):
         seen.figures().first.wait_for()
     seen.picture(f"page-{title.lower()}")
     seen.no_harm()

@@ -11,7 +11,7 @@ HOSTILE = (
     f'<img src="{BEACON}/a.png" onerror="window.harmed=1"><script>window.harmed=2</script> '
     f"![]({BEACON}/b.png) [link](javascript:window.harmed=3) :material/delete: $\\href{{{BEACON}}}{{x}}$ :red[red] **bold** `tick`"
 )
-PAGES = ("", "train", "segments", "gradients", "fusion")
+PAGES = ("", "train", "segments", "gradients", "fusion", "compare")
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,162 @@
+"""The second side of the Compare page: which run and step B is, kept in the address like A."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import streamlit as st
+
+from app import chrome, state
+from cpart_core.runs import folder
+from cpart_core.runs.folder import Run
+
+FIRST_TWINS = ("dense", "random")
+"""Kinds of twins that are offered before others."""
+
+
+@dataclass(frozen=True)
+class Sides:
+    """What is compared. Steps are of snapshots; the weights are those of the nearest checkpoints, None without any."""
+
+    first: Run
+    step: int
+    second: Run
+    other_step: int
+
+    @property
+    def checkpoint(self) -> int | None:
+        return state.checkpoint_step(self.first, self.step)
+
+    @property
+    def other_checkpoint(self) -> int | None:
+        return state.checkpoint_step(self.second, self.other_step)
+
+    @property
+    def weights(self) -> bool:
+        """Both have weights, and not the very same ones at what are two steps."""
+        if self.checkpoint is None or self.other_checkpoint is None:
+            return False
+        same = (self.first.id, self.checkpoint) == (self.second.id, self.other_checkpoint)
+        return not same or self.step == self.other_step
+
+    @property
+    def exact(self) -> bool:
+        """The weights are of the very steps that were chosen."""
+        return self.weights and (self.checkpoint, self.other_checkpoint) == (self.step, self.other_step)
+
+
+def choose(run: Run, step: int) -> Sides:
+    """The row under A's: run and step of B, and the button that swaps both."""
+    follow_defaults(run, step)
+    others = {summary.id: summary for summary in folder.list_runs() if summary.info is not None}
+    labels = chrome.run_labels(list(others.values()))
+    second = chosen_other(run)
+    left, right = st.columns([2, 3], gap="medium", vertical_alignment="bottom")
+    with left:
+        state.set_widget("compare_run", second.id)
+        st.selectbox(
+            "B, to be compared with the run above (A)",
+            list(labels),
+            format_func=lambda run_id: labels[run_id] + (" · the same run" if run_id == run.id else ""),
+            key="compare_run",
+            on_change=take_run,
+        )
+    steps = second.snapshot_steps()
+    if not steps:
+        chrome.no_snapshot(second)
+        st.stop()
+    other_step = chosen_other_step(run, step, second)
+    keep(run, step, second, other_step)
+    with right:
+        step_slider(second, steps, other_step)
+    st.button(
+        "Swap A and B",
+        icon=":material/swap_horiz:",
+        key="compare_swap",
+        type="tertiary",
+        on_click=swap,
+        args=(run, step, second, other_step),
+    )
+    return Sides(run, step, second, other_step)
+
+
+def follow_defaults(run: Run, step: int) -> None:
+    """A B that nobody chose goes with A: forget it when A is another one now."""
+    kept = state.get("other_by_default")
+    if kept is not None and kept[2:] == (state.get("other"), state.get("other_step")) and kept[:2] != (run.id, step):
+        state.put("other", None)
+        state.put("other_step", None)
+
+
+def keep(run: Run, step: int, second: Run, other_step: int) -> None:
+    """Write B into the address, so that the comparison can be sent, and remember whether anybody chose it."""
+    if state.get("other") is None:
+        state.put("other_by_default", (run.id, step, second.id, other_step))
+    for name, value in (("other", second.id), ("other_step", other_step)):
+        if state.get(name) != value:
+            state.put(name, value)
+
+
+def take_run() -> None:
+    state.put("other_step", None)
+    state.put("other", state.widget("compare_run"))
+
+
+def step_slider(second: Run, steps: list[int], other_step: int) -> None:
+    if len(steps) < 2:
+        st.caption(f"One snapshot so far: step {steps[0]:,}")
+        return
+    key = f"compare_step_{second.id}"
+    state.set_widget(key, other_step)
+    st.select_slider(
+        "Step of B", steps, key=key, format_func=lambda at: f"{at:,}", on_change=lambda: state.put("other_step", state.widget(key))
+    )
+
+
+def swap(run: Run, step: int, second: Run, other_step: int) -> None:
+    state.choose_run(second.id)
+    state.choose_step(second, other_step)
+    state.put("other", run.id)
+    state.put("other_step", step)
+
+
+def chosen_other(run: Run) -> Run:
+    """The run of the address, else the twin (dense, then random, then others; for a twin its own run), else the run itself."""
+    wanted = state.get("other")
+    if wanted:
+        try:
+            return folder.open_run(wanted)
+        except ValueError:
+            st.warning(
+                "The run to compare with does not exist here; it may have been deleted. Showing another one.", icon=":material/search_off:"
+            )
+    kinds = {kind: place for place, kind in enumerate(FIRST_TWINS)}
+    infos = [summary.info for summary in folder.list_runs() if summary.info is not None]
+    twins = sorted((info for info in infos if info.twin_of == run.id), key=lambda info: kinds.get(info.twin_kind, len(kinds)))
+    for candidate in [*(info.id for info in twins), *(info.id for info in infos if info.id == run.info.twin_of)]:
+        other = folder.open_run(candidate)
+        if other.snapshot_steps():
+            return other
+    return run
+
+
+def chosen_other_step(run: Run, step: int, second: Run) -> int:
+    """The snapshot nearest to the chosen step; without a choice that nearest to A's, or the first partition where B is the same run."""
+    steps = second.snapshot_steps()
+    wanted = state.get("other_step")
+    if wanted is None and second.id == run.id:
+        wanted = first_partition(run)
+        if min(steps, key=lambda saved: abs(saved - wanted)) == step:
+            wanted = steps[-1]
+    if wanted is None:
+        wanted = step
+    return min(steps, key=lambda saved: abs(saved - wanted))
+
+
+def first_partition(run: Run) -> int:
+    """The step of the first partition, or of the first snapshot where none is known."""
+    try:
+        changes = run.changes().step.tolist()
+    except ValueError:
+        changes = []
+    return int(changes[0]) if changes else run.snapshot_steps()[0]
