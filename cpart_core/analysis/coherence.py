@@ -8,13 +8,12 @@ only compared with texts of the same length, and sentences only with sentences o
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from cpart_core.analysis.anchored import anchored
-from cpart_core.analysis.coherence_results import Anchored, CoherenceReport, Judge, Writer
+from cpart_core.analysis.coherence_results import Anchored, CoherenceReport, Judge
 from cpart_core.analysis.coherence_texts import (
     WINDOWS,
     Prompt,
@@ -26,30 +25,19 @@ from cpart_core.analysis.coherence_texts import (
     windows,
 )
 from cpart_core.analysis.embedder import Embedder, embedder_for
-from cpart_core.analysis.intervention import Change, changes_of, in_words
-from cpart_core.analysis.judging import nats_of, relation
+from cpart_core.analysis.judging import nats_of
 from cpart_core.analysis.progress import Progress, part_of, silent
 from cpart_core.analysis.source import Source, Sources
+from cpart_core.analysis.writers import Candidate, judge_of, load_candidates
 from cpart_core.model.generate import generate_rows
 from cpart_core.model.intervention import intervene
 from cpart_core.runs.folder import Run, open_run
 
 FEWEST_PROMPTS, MOST_PROMPTS = 4, 64
-MOST_WRITERS = 4
 ALONE = "\n"
 """What stands before a sentence that is read by itself: a model predicts no first token."""
 LONGEST_HEAD, LONGEST_REST = 128, 192
 """Tokens."""
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A writer, loaded."""
-
-    run: Run
-    source: Source
-    changes: tuple[Change, ...]
-    writer: Writer
 
 
 class Question(NamedTuple):
@@ -85,29 +73,6 @@ def coherence_of(
         load_candidates([[writer.id, step, []]], found), judge, found.source(judge, judge_step), Question(prompts, seed, 0.8), found
     )
     return Coherence(writer.id, step, report.embedding_score[0], report.order_score[0], report.judge, len(report.prompts))
-
-
-def load_candidates(entries: Sequence[object], sources: Sources) -> list[Candidate]:
-    """The writers of a request, [run, step, [[layer, segment, kind, factor], ...]] each. ValueError for what they cannot be."""
-    if not 1 <= len(entries) <= MOST_WRITERS:
-        raise ValueError(f"{len(entries)} writers are given; allowed are 1 to {MOST_WRITERS}.")
-    found = []
-    for entry in entries:
-        if not (isinstance(entry, list) and len(entry) == 3 and type(entry[0]) is str and type(entry[1]) is int and type(entry[2]) is list):
-            raise ValueError(f"A writer is [run, step, interventions] with a list of interventions; given: {str(entry)[:80]}.")
-        run = open_run(entry[0])
-        changes = changes_of(entry[2], []) if entry[2] else ()
-        source = sources.source(run, entry[1])
-        with intervene(source.model, changes):
-            pass  # what this model cannot do is refused before anything is written
-        writer = Writer(run.id, entry[1], run.info.name, tuple(in_words(change) for change in changes))
-        found.append(Candidate(run, source, changes, writer))
-    return found
-
-
-def judge_of(judge: Run, source: Source, candidates: Sequence[Candidate], embedder: Embedder) -> Judge:
-    independent, said = relation(judge, [candidate.run for candidate in candidates])
-    return Judge(judge.id, source.step, judge.info.name, embedder.said, embedder.installed, independent, said)
 
 
 def measure_coherence(

@@ -168,10 +168,10 @@ BESIDE: dict[str, type] = {"step": int, "other": str, "other_step": int}
 """A's step (a snapshot's for segments, else a checkpoint's), then B and its step."""
 
 def answer_side_by_side(run: Run, values: Values, sources: Sources, progress: Progress) -> SideBySide:
-    from cpart_core.analysis.coherence import load_candidates
     from cpart_core.analysis.coherence_texts import Prompt
     from cpart_core.analysis.side_by_side import Start, side_by_side
     from cpart_core.analysis.trace import Sampling
+    from cpart_core.analysis.writers import load_candidates
 
     progress(0.0, "Loading the models")
     candidates = load_candidates([[run.id, values["step"], values["interventions"]], *values["others"]], sources)
@@ -182,7 +182,8 @@ def answer_side_by_side(run: Run, values: Values, sources: Sources, progress: Pr
 
 
 def answer_coherence(run: Run, values: Values, sources: Sources, progress: Progress) -> CoherenceReport:
-    from cpart_core.analysis.coherence import Question, load_candidates, measure_coherence
+    from cpart_core.analysis.coherence import Question, measure_coherence
+    from cpart_core.analysis.writers import load_candidates
 
     progress(0.0, "Loading the models")
     candidates = load_candidates([[run.id, values["step"], values["interventions"]], *values["others"]], sources)

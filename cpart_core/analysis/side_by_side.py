@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cpart_core.analysis.coherence import MOST_WRITERS, Candidate, drift_of, judge_of
+from cpart_core.analysis.coherence import drift_of
 from cpart_core.analysis.coherence_results import SideBySide, TextMeasures
 from cpart_core.analysis.coherence_texts import Prompt, distinct, repetition
 from cpart_core.analysis.embedder import Embedder, embedder_for
@@ -15,6 +15,7 @@ from cpart_core.analysis.judging import nats_of
 from cpart_core.analysis.progress import Progress, part_of, silent
 from cpart_core.analysis.source import Source
 from cpart_core.analysis.trace import Sampling, trace_continuation
+from cpart_core.analysis.writers import Candidate, judge_of
 from cpart_core.model.intervention import intervene
 from cpart_core.runs.folder import Run
 
@@ -32,7 +33,6 @@ def side_by_side(
     """Continuations of one prompt. Each ends where its writer ends it, so lengths may differ. ValueError for an empty prompt."""
     if not start.prompt.text.strip():
         raise ValueError("The prompt is empty. Type some text, or take a held-out document.")
-    assert len(candidates) <= MOST_WRITERS
     traces, texts = [], []
     for number, candidate in enumerate(candidates):
         part = part_of(progress, 0.9 * number / len(candidates), 0.9 * (number + 1) / len(candidates))

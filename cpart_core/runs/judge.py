@@ -1,7 +1,8 @@
-"""An independent judge of a run's text: a dense model of another seed, trained on the same training text, and so with the same text held out."""
+"""An independent judge of what runs write: what ties a run to others, and how to get one that nothing ties. No torch: pages ask too."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from cpart_core.runs.create import copy_corpus, create_run
@@ -30,3 +31,33 @@ def free_id(run_id: str) -> str:
     taken = {folder.name for folder, _ in run_folders()}
     wanted = f"{run_id[:50]}-judge"
     return next(name for name in (wanted, *(f"{wanted}-{number}" for number in range(2, 10_000))) if name not in taken)
+
+
+def relation(judge: Run, writers: Sequence[Run]) -> tuple[bool, str]:
+    """(whether nothing ties the judge to a writer, what is known of it, in sentences)."""
+    ties = []
+    for writer in {run.id: run for run in writers}.values():
+        tie = tied(judge, writer)
+        if tie:
+            ties.append(tie)
+    same_text = [run for run in writers if run.info.fingerprint == judge.info.fingerprint]
+    text = "the same training text" if same_text else "other training text"
+    seed = judge.settings.training.seed
+    if ties:
+        return False, f"Not independent: {'; '.join(ties)}."
+    return True, f"Independent of all compared: its own first weights and batches (seed {seed}), on {text} as the first of them."
+
+
+def tied(judge: Run, writer: Run) -> str:
+    """What ties the two, as half a sentence; empty when nothing does. Names are left out: whoever shows this knows which run is meant."""
+    if judge.id == writer.id:
+        return "the judge is itself among the compared, and finds its own kind of text likely"
+    one, other = judge.info, writer.info
+    cut = {info.carved.run for info in (one, other) if info.carved is not None}
+    if cut & {judge.id, writer.id} or (len(cut) == 1 and one.carved and other.carved):
+        return f"the judge and {writer.id} are cut from the same weights"
+    families = {info.twin_of or info.id for info in (one, other)}
+    same_seed = one.settings.training.seed == other.settings.training.seed and one.fingerprint == other.fingerprint
+    if len(families) == 1 or same_seed:
+        return f"the judge saw the very same batches as {writer.id}, in the same order"
+    return ""

@@ -10,12 +10,14 @@ import torch
 
 from cpart_core.analysis import coherence, embedder
 from cpart_core.analysis.anchored import anchored
-from cpart_core.analysis.coherence import Question, coherence_of, load_candidates, measure_coherence, order_of
+from cpart_core.analysis.coherence import Question, coherence_of, measure_coherence, order_of
 from cpart_core.analysis.coherence_texts import choose_prompts, distinct, other_of_each, repetition, sentences, windows
-from cpart_core.analysis.judging import nats_of, relation
+from cpart_core.analysis.judging import nats_of
 from cpart_core.analysis.requests import answer
 from cpart_core.analysis.source import Sources
+from cpart_core.analysis.writers import load_candidates
 from cpart_core.model.generate import generate, generate_rows
+from cpart_core.runs.judge import relation
 from cpart_core.runs.results import load_result, save_result
 from tests.analysis.made import CONTEXTS, made_corpus, made_run, made_source
 
@@ -127,7 +129,10 @@ def test_prompts_are_heads_of_documents_that_nobody_was_trained_on():
     corpus = made_corpus()
     tokenizer = made_source(corpus).tokenizer
     prompts, passed = choose_prompts(corpus, tokenizer, 8, 16, 6, 0)
-    whole = [tokenizer.decode(corpus.validation.ids[a:b].tolist()) for a, b in zip(corpus.validation.starts, corpus.validation.starts[1:])]
+    whole = [
+        tokenizer.decode(corpus.validation.ids[a:b].tolist())
+        for a, b in zip(corpus.validation.starts, corpus.validation.starts[1:], strict=False)
+    ]
     assert passed == 0 and len(prompts) == 6 and {prompt.context for prompt in prompts} == set(CONTEXTS)
     assert all(any(text.startswith(prompt.text + prompt.rest) for text in whole) for prompt in prompts)
     kept, passed = choose_prompts(corpus, tokenizer, 8, 16, 6, 0, [prompts[0].rest + prompts[1].rest])

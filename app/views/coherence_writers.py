@@ -1,0 +1,215 @@
+"""Who is compared on the Coherence page, who judges, and where they begin. Choices only; nothing is measured here."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import streamlit as st
+
+from app import chrome, jobs, state
+from app.texts import plain, sentence
+from cpart_core.analysis.coherence_texts import Prompt, choose_prompts, other_of_each
+from cpart_core.runs import folder
+from cpart_core.runs.folder import Run, open_run
+from cpart_core.runs.judge import create_judge, relation
+from cpart_core.training.records import SHARED
+
+MOST_OTHERS = 3
+DOCUMENTS = 16
+LONGEST_TEXT = 4_000
+KINDS = ("ablate", "scale", "forbid", "force")
+
+
+class Compared(NamedTuple):
+    """The writers' part of a request, and who they are."""
+
+    request: dict[str, Any]
+    runs: list[Run]
+
+
+def checkpoints() -> dict[str, int]:
+    """Id -> newest checkpoint step of every run that has one and can be read."""
+    found = {}
+    for entry in folder.list_runs():
+        if entry.info is not None:
+            steps = open_run(entry.id).checkpoint_steps()
+            if steps:
+                found[entry.id] = steps[-1]
+    return found
+
+
+def choose(run: Run, checkpoint: int) -> Compared | None:
+    """Writers and judge; None where there is nobody to judge."""
+    there = checkpoints()
+    labels = chrome.run_labels(folder.list_runs())
+    options = [f"{run.id}@{step}" for step in run.checkpoint_steps() if step != checkpoint]
+    options += [f"{other}@{step}" for other, step in there.items() if other != run.id]
+    with st.container(border=True):
+        left, right = st.columns([3, 2], gap="medium")
+        key = f"coherence_others_{run.id}_{len(options)}"
+        chosen = left.multiselect(
+            "Compare with",
+            options,
+            default=first_others(run, options),
+            format_func=lambda option: f"{labels.get(option.partition('@')[0], '')} · step {int(option.partition('@')[2]):,}",
+            key=key,
+            max_selections=MOST_OTHERS,
+            help="Other runs, or other checkpoints of this one; at most 4 writers in all",
+        )
+        others: list[list[Any]] = [[option.partition("@")[0], int(option.partition("@")[2]), []] for option in chosen]
+        with left:
+            change = changed_writer(run)
+        if change is not None and len(others) < MOST_OTHERS:
+            others.append([run.id, checkpoint, [change]])
+        writers = [run, *(open_run(other[0]) for other in others)]
+        with right:
+            judge = choose_judge(run, writers, there, labels)
+    if judge is None:
+        return None
+    request = {
+        "run": run.id,
+        "step": checkpoint,
+        "interventions": [],
+        "others": others,
+        "judge": judge.id,
+        "judge_step": there[judge.id],
+    }
+    return Compared(request, writers)
+
+
+def first_others(run: Run, options: list[str]) -> list[str]:
+    """The dense twin, or whatever run is the twin's original; nobody where there is none: then a segment can be changed instead."""
+    for option in options:
+        other = option.partition("@")[0]
+        info = open_run(other).info
+        if (info.twin_of == run.id and info.twin_kind == "dense") or run.info.twin_of == other:
+            return [option]
+    return []
+
+
+def changed_writer(run: Run) -> list[Any] | None:
+    """One intervention on the chosen run, as a writer of its own; None when it is off."""
+    if not st.toggle("And this run with a segment changed", key="coherence_change", persist_state="session"):
+        return None
+    model = run.settings.model
+    kinds = [kind for kind in KINDS if model.execution != "dense" or kind in ("ablate", "scale")]
+    with st.container(horizontal=True, gap="small", vertical_alignment="bottom"):
+        kind = str(st.selectbox("Change", kinds, key=f"coherence_kind_{len(kinds)}", width=120))
+        layer = int(st.number_input("Layer", 0, model.num_layers - 1, model.num_layers // 2, key=f"coherence_layer_{run.id}", width=110))
+        lowest = SHARED if model.shared_neurons and kind in ("ablate", "scale") else 0
+        segment = int(
+            st.number_input(
+                "Segment",
+                lowest,
+                model.num_segments - 1,
+                0,
+                key=f"coherence_segment_{run.id}_{lowest}",
+                width=110,
+                help="-1 is the shared one",
+            )
+        )
+        factor = float(st.slider("Factor", 0.0, 4.0, 2.0, 0.1, key="coherence_factor", width=160)) if kind == "scale" else 1.0
+    return [layer, segment, kind, factor]
+
+
+def choose_judge(run: Run, writers: list[Run], there: dict[str, int], labels: dict[str, str]) -> Run | None:
+    """The run that measures. Independent ones stand first; without one it is said, with a way to get one."""
+    ties = {other: relation(open_run(other), writers) for other in there}
+    options = sorted(there, key=lambda other: (not ties[other][0], other in {writer.id for writer in writers}))
+    if not options:
+        return None
+    judge = st.selectbox(
+        "Judge",
+        options,
+        format_func=lambda other: labels.get(other, "") + (" · independent" if ties[other][0] else ""),
+        key=f"coherence_judge_{run.id}_{len(options)}_{options[0]}",
+        help="The model that says how likely each text is. It should have nothing to do with the writers.",
+    )
+    independent, said = ties[judge]
+    if independent:
+        st.caption(sentence(said, 400))
+    else:
+        st.warning(sentence(said, 500), icon=":material/balance:")
+        judge_button(run, any(tie for tie, _ in ties.values()))
+    return open_run(judge)
+
+
+def judge_button(run: Run, there_is_one: bool) -> None:
+    """Train an independent judge, where there is none."""
+    if there_is_one:
+        st.caption("There is an independent one in the list.")
+        return
+
+    def train() -> None:
+        try:
+            judge = create_judge(run)
+            jobs.launch(judge, [])
+            state.put("coherence_trains", judge.id)
+        except (ValueError, OSError) as error:
+            state.put("coherence_refused", str(error))
+
+    st.button(
+        "Train an independent judge",
+        key="coherence_train_judge",
+        icon=":material/play_arrow:",
+        on_click=train,
+        help="A dense model of another seed on the same training text, with the same documents held out. It takes as long as this run did.",
+    )
+    if refused := state.get("coherence_refused"):
+        st.error(sentence(str(refused), 400), icon=":material/error:")
+    if state.get("coherence_trains"):
+        st.caption("It is being trained: see the Train page. It judges from its first checkpoint on.")
+
+
+def held_out(run: Run) -> list[Prompt]:
+    """Heads of held-out documents, read once a session; empty without a corpus."""
+    known = state.get("coherence_prompts")
+    if known is not None and known[0] == run.id:
+        return list(known[1])
+    from cpart_core.corpus.store import load_corpus
+    from cpart_core.corpus.tokenizer import Tokenizer
+
+    room = run.settings.model.context_length
+    found: list[Prompt] = []
+    try:
+        corpus = load_corpus(run.folder / "corpus")
+        found, _ = choose_prompts(corpus, Tokenizer.from_json(corpus.tokenizer_json), room // 3, room - room // 3, DOCUMENTS, 0)
+    except (ValueError, OSError):
+        found = []
+    state.put("coherence_prompts", (run.id, found))
+    return found
+
+
+def choose_start(run: Run) -> dict[str, Any] | None:
+    """Prompt, and what a human and chance made of it; None while there is no text."""
+    prompts = held_out(run)
+    ways = ["a held-out document", "a text of mine"] if prompts else ["a text of mine"]
+    way = st.segmented_control(
+        "Begin with", ways, default=ways[0], key=f"coherence_way_{len(ways)}", required=True, persist_state="session"
+    )
+    if way == ways[0] and prompts:
+        number = int(
+            st.selectbox(
+                "Document",
+                range(len(prompts)),
+                format_func=lambda place: f"{plain(prompts[place].context, 40)} · {plain(prompts[place].title, 60)}",
+                key=f"coherence_document_{run.id}",
+                help="Its beginning is the prompt; how it really goes on is the human text",
+            )
+            or 0
+        )
+        prompt = prompts[number]
+        random = prompts[int(other_of_each(len(prompts), 0)[number])].rest if len(prompts) > 1 else ""
+        return {"text": prompt.text, "title": prompt.title, "rest": prompt.rest if random else "", "random": random}
+    state.set_widget("coherence_text", state.get("coherence_text") or "")
+    st.text_area(
+        "Text",
+        key="coherence_text",
+        height=110,
+        max_chars=LONGEST_TEXT,
+        placeholder="Type how it begins",
+        on_change=lambda: state.put("coherence_text", state.widget("coherence_text", "")),
+        help="Ctrl+Enter, or click elsewhere, to take it",
+    )
+    text = str(state.get("coherence_text") or "")
+    return {"text": text, "title": "", "rest": "", "random": ""} if text.strip() else None
