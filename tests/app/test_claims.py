@@ -7,6 +7,7 @@ import pytest
 from app.charts.claims import arm_forest, claim_forest, finding_table
 from cpart_core.study import result
 from cpart_core.study.claims import judge
+from cpart_core.study.evidence import weigh
 from cpart_core.study.result import save_study
 from tests.app.made import HOSTILE, fine, page, words_of
 from tests.study.made import made_outcome, made_study
@@ -43,6 +44,17 @@ def test_every_claim_stands_beside_its_numbers(studies):
     assert len(app.get("plotly_chart")) == 2
     app.selectbox(key="claims_measure").set_value("seconds").run()
     fine(app)
+
+
+def test_the_figures_to_reach_stand_beside_the_claims_for_the_arm_that_is_chosen(studies):
+    save_study(made_study({"loss": (-0.1, -0.11, -0.1), "keep_quarter": (-0.005, -0.0051, -0.0049)}), studies / "made.json")
+    app = fine(page("claims"))
+    said = words_of(app)
+    for entry in weigh(made_study()):
+        assert f"#### {entry.title}" in said
+    assert "Trained, then a quarter kept\n:green-badge" in said and "this study has no dense run that was cut" in said
+    app.selectbox(key="claims_arm").set_value("random").run()
+    assert "Trained, then a quarter kept\n:red-badge" in words_of(fine(app)), "its cost is 1 %, which is not below"
 
 
 def test_a_persons_own_study_is_offered_and_its_names_stay_text(studies, root):

@@ -50,7 +50,7 @@ def study_with(ours=None, chance=None, whole=None, seeds=3, contexts=("days", "s
 def test_where_all_is_reached_all_holds():
     found = weigh(study_with())
     assert [entry.verdict for entry in found] == [HOLDS] * len(EVIDENCE)
-    assert "85% of the 2.00 bits" in found[TOLD].why
+    assert "85 % of the 2.00 bits" in found[TOLD].why
     ratio = found[UNTRAINED].findings[0]
     assert ratio.ours == pytest.approx(0.4, abs=1e-3) and ratio.value.n == 3
 
