@@ -43,9 +43,9 @@ class Attention(nn.Module):
         mask = None
         if cache is not None:
             k, v = cache.extend(k, v)
-            if T > 1:
-                before = k.shape[2] - T
+            before = k.shape[2] - T
+            if T > 1 and before:
                 mask = torch.ones(T, k.shape[2], dtype=torch.bool, device=x_BTD.device).tril(before)
-        causal = cache is None
+        causal = T > 1 and mask is None
         y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal, enable_gqa=self.num_heads != self.num_kv_heads)
         return F.linear(y.transpose(1, 2).reshape(B, T, -1), self.w_out)

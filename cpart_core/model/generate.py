@@ -1,8 +1,9 @@
-"""Sampling of a continuation, token by token, with a KV cache."""
+"""Sampling of a continuation, token by token, with a KV cache; of one text or of many at once."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -28,6 +29,11 @@ def generate(
     settings out of range or an empty or too long start.
     """
     check_sampling(max_tokens, temperature, top_k, top_p)
+    return sample(model, ids, check_room(model, ids, max_tokens), temperature, top_k, top_p, seed, stop)
+
+
+def check_room(model: Decoder, ids: list[int], max_tokens: int) -> int:
+    """How many tokens can follow, at most max_tokens; ValueError where none can."""
     room = model.settings.context_length - len(ids)
     if not ids:
         raise ValueError("Give at least one token to start from.")
@@ -35,7 +41,7 @@ def generate(
         raise ValueError(
             f"The text is {len(ids)} tokens long; this model reads at most {model.settings.context_length}, so nothing can follow."
         )
-    return sample(model, ids, min(max_tokens, room), temperature, top_k, top_p, seed, stop)
+    return min(max_tokens, room)
 
 
 def sample(
@@ -53,6 +59,76 @@ def sample(
             return
         yield token
         given = torch.tensor([[token]], device=device)
+
+
+def generate_batch(
+    model: Decoder,
+    prompts: list[list[int]],
+    *,
+    max_tokens: int,
+    temperature: float = 1.0,
+    top_k: int = 0,
+    top_p: float = 1.0,
+    seeds: list[int] | None = None,
+    stop: int | None = None,
+) -> list[list[int]]:
+    """The new ids of each prompt, all prompts at once; the same as `generate` of each alone gives, with its own seed (default 0).
+
+    Nothing is padded: all rows stand at the same position, and a row whose prompt is longer is fed its own next token while the shorter
+    ones are sampled. Rows that are done leave the batch. Raises ValueError as `generate` does.
+    """
+    check_sampling(max_tokens, temperature, top_k, top_p)
+    seeds = [0] * len(prompts) if seeds is None else seeds
+    if len(seeds) != len(prompts):
+        raise ValueError(f"There are {len(seeds)} seeds for {len(prompts)} prompts; give one for each.")
+    rows = [
+        Row(ids, check_room(model, ids, max_tokens), torch.Generator().manual_seed(seed)) for ids, seed in zip(prompts, seeds, strict=True)
+    ]
+    if rows:
+        advance(model, rows, lambda logits, row: choose(logits, temperature, top_k, top_p, row.generator), stop)
+    return [row.made for row in rows]
+
+
+@dataclass
+class Row:
+    """One text that is being written: up to `count` new ids behind `given`."""
+
+    given: list[int]
+    count: int
+    generator: torch.Generator
+    made: list[int] = field(default_factory=list)
+    done: bool = False
+
+    def token(self, position: int) -> int:
+        return self.given[position] if position < len(self.given) else self.made[position - len(self.given)]
+
+    def take(self, token: int, stop: int | None) -> None:
+        if token == stop:
+            self.done = True
+            return
+        self.made.append(token)
+        self.done = len(self.made) == self.count
+
+
+@torch.no_grad()
+def advance(model: Decoder, rows: list[Row], pick: Callable[[Tensor, Row], int], stop: int | None) -> None:
+    """Read what all prompts have, then go on position by position until every row is done."""
+    device, cache = model.embedding.device, Cache.empty(model.settings.num_layers)
+    position = min(len(row.given) for row in rows)
+    ids = torch.tensor([row.given[:position] for row in rows], device=device)
+    while True:
+        logits = model(ids, cache=cache)[:, -1].float().cpu()
+        for row, logits_V in zip(rows, logits, strict=True):
+            if position >= len(row.given):
+                row.take(pick(logits_V, row), stop)
+        left = [number for number, row in enumerate(rows) if not row.done]
+        if not left:
+            return
+        if len(left) < len(rows):
+            cache.keep_rows(torch.tensor(left, device=device))
+            rows = [rows[number] for number in left]
+        ids = torch.tensor([[row.token(position)] for row in rows], device=device)
+        position += 1
 
 
 @torch.no_grad()

@@ -10,7 +10,7 @@ import torch
 from cpart_core.config import ModelSettings
 from cpart_core.model.capture import capture
 from cpart_core.model.decoder import Decoder
-from cpart_core.model.generate import generate
+from cpart_core.model.generate import generate, generate_batch
 from cpart_core.partition.partition import Partition
 from cpart_core.partition.permute import apply_partition, partition_of
 
@@ -142,6 +142,21 @@ def test_generation_with_a_cache_equals_reading_everything_anew(execution: str, 
     made = list(generate(model, given, max_tokens=10, temperature=0))
     whole = model(torch.tensor([given + made]))[0, len(given) - 1 : -1].argmax(dim=-1)
     assert made == whole.tolist()
+
+
+@pytest.mark.parametrize(("execution", "pooling"), [("dense", "token"), ("soft", "document"), ("topk", "document"), ("topk", "token")])
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_many_texts_at_once_are_written_as_each_alone(execution: str, pooling: str, temperature: float) -> None:
+    model = tiny(execution=execution, pooling=pooling)
+    prompts, seeds = [[1, 2, 3], [7], [4, 4, 9, 30, 2, 8], [5, 6, 7], [1] * 22], [0, 1, 2, 3, 4]
+    alone = [list(generate(model, ids, max_tokens=9, temperature=temperature, seed=seed)) for ids, seed in zip(prompts, seeds, strict=True)]
+    assert generate_batch(model, prompts, max_tokens=9, temperature=temperature, seeds=seeds) == alone
+    stop = alone[0][4]
+    cut = [ids[: ids.index(stop)] if stop in ids else ids for ids in alone]
+    assert generate_batch(model, prompts, max_tokens=9, temperature=temperature, seeds=seeds, stop=stop) == cut
+    assert generate_batch(model, [], max_tokens=3) == []
+    with pytest.raises(ValueError, match="2 seeds for 1 prompts"):
+        generate_batch(model, [[1]], max_tokens=3, seeds=[0, 1])
 
 
 def test_sampling_keeps_its_word() -> None:

@@ -56,8 +56,7 @@ class Grouped(torch.autograd.Function):
         dy_slots = dy.index_select(0, order.tokens)
         d_gate_up = torch.empty_like(gate_up)
         d_hidden = F.grouped_mm(dy_slots, down, offs=ends)
-        hidden, product = hidden_backward(gate_up, d_hidden, slot_weight, d_gate_up, wanted=True)
-        assert product is not None
+        hidden, product = hidden_backward(gate_up, d_hidden, slot_weight, d_gate_up)
         d_weight = weight_gradient(product.sum(dim=-1), order, work.chosen, work.weight)
         d_down = F.grouped_mm(dy_slots.T, hidden, offs=ends)
         d_into = F.grouped_mm(d_gate_up.T, x.index_select(0, order.tokens), offs=ends)

@@ -31,11 +31,11 @@ def reference(work: Work, seen: Seen = unseen) -> Tensor:
         divided = hidden[:, layout.num_shared :].unflatten(1, (layout.num_segments, layout.segment_size))
         scaled = (divided * work.weight.to(hidden.dtype)[..., None]).flatten(1)
         hidden = torch.cat([hidden[:, : layout.num_shared], scaled], dim=1) if layout.num_shared else scaled
-    return F.linear(hidden, work.w_down)
+    return F.linear(hidden, work.w_down.to(work.x.dtype))
 
 
 def activate(work: Work, x: Tensor, rows: slice, tokens: Tensor | None, seen: Seen) -> Tensor:
-    hidden = F.silu(F.linear(x, work.w_gate[rows])) * F.linear(x, work.w_up[rows])
+    hidden = F.silu(F.linear(x, work.w_gate[rows].to(x.dtype))) * F.linear(x, work.w_up[rows].to(x.dtype))
     return seen(hidden, rows.start or 0, tokens)
 
 
@@ -43,14 +43,14 @@ def chosen_only(work: Work, seen: Seen) -> Tensor:
     assert work.chosen is not None and work.weight is not None
     layout, k = work.layout, work.chosen.shape[1]
     shared = slice(0, layout.num_shared)
-    y = F.linear(activate(work, work.x, shared, None, seen), work.w_down[:, shared]) if layout.num_shared else None
+    y = F.linear(activate(work, work.x, shared, None, seen), work.w_down[:, shared].to(work.x.dtype)) if layout.num_shared else None
     order = work.chosen.reshape(-1).argsort(stable=True)
     counts = torch.bincount(work.chosen.reshape(-1), minlength=layout.num_segments).tolist()
     for segment, tokens in enumerate((order // k).split(counts)):
         rows = slice(layout.first_row(segment), layout.first_row(segment) + layout.segment_size)
         hidden = activate(work, work.x.index_select(0, tokens), rows, tokens, seen)
         scale = work.weight[:, segment].index_select(0, tokens)[:, None].to(hidden.dtype)
-        output = F.linear(hidden * scale, work.w_down[:, rows])
+        output = F.linear(hidden * scale, work.w_down[:, rows].to(work.x.dtype))
         y = output.new_zeros(len(work.x), output.shape[1]) if y is None else y
         y = y.index_add(0, tokens, output)
     assert y is not None

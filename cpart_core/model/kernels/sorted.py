@@ -65,8 +65,7 @@ class Sorted(torch.autograd.Function):
             zip(*(t.split(ctx.sizes) for t in blocks), *weights, strict=True)
         ):
             dy_s, d_both = dy.index_select(0, tokens), d_gate_up[: len(tokens)]
-            hidden, product = hidden_backward(both, torch.mm(dy_s, down), scale, d_both, wanted=True)
-            assert product is not None
+            hidden, product = hidden_backward(both, torch.mm(dy_s, down), scale, d_both)
             torch.sum(product, -1, keepdim=True, out=d_scale)
             torch.mm(dy_s.T, hidden, out=d_down_s)
             torch.mm(d_both.T, x.index_select(0, tokens), out=d_into_s)
@@ -113,8 +112,8 @@ def shared_backward(work: Work, dy: Tensor, gate_up: Tensor, dx: Tensor, gradien
     first = slice(0, work.layout.num_shared)
     d_both = torch.empty_like(gate_up)
     d_hidden = torch.mm(dy, work.w_down[:, first].to(dy.dtype))
-    hidden, product = hidden_backward(gate_up, d_hidden, None, d_both, wanted=work.contribution is not None)
-    if product is not None and work.contribution is not None:
+    hidden, product = hidden_backward(gate_up, d_hidden, dy.new_ones(1), d_both)
+    if work.contribution is not None:
         work.contribution(0, product.abs_(), None)
     d_gate, d_up, d_down = gradients
     d_down[:, first] = torch.mm(dy.T, hidden)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache, lru_cache
 from pathlib import Path
 
@@ -13,17 +13,22 @@ from torch import Tensor
 
 from cpart_core.model.kernels.few import few_tokens
 from cpart_core.model.kernels.grouped import grouped_segments
+from cpart_core.model.kernels.reference import reference
 from cpart_core.model.kernels.sorted import sorted_segments
 from cpart_core.model.kernels.weighted import weighted
 from cpart_core.model.kernels.work import Work
 
-TOPK: dict[str, Callable[[Work], Tensor]] = {
+EXECUTIONS: dict[str, Callable[[Work], Tensor]] = {
+    "plain": reference,
+    "weighted": weighted,
     "sorted": sorted_segments,
     "grouped": grouped_segments,
-    "weighted": weighted,
     "few": few_tokens,
 }
-"""Executions of top-k. `few` has no backward; `grouped` cannot tell contributions."""
+"""The first two compute every segment too. `few` has no backward; `plain` and `grouped` cannot tell contributions."""
+SILENT = ("plain", "grouped")
+KINDS = {"dense": ("plain", "weighted"), "soft": ("plain", "weighted"), "topk": ("weighted", "sorted", "grouped", "few")}
+"""What a layer computes (all at weight 1, all weighted, the chosen ones alone) -> the executions that may be fastest at it."""
 
 TABLE = Path(__file__).with_name("table.json")
 FEW_TOKENS = 8
@@ -32,8 +37,9 @@ FEW_TOKENS = 8
 
 @dataclass(frozen=True)
 class Shape:
-    """What the best execution depends on. device: cpu or cuda; precision: float32 or bfloat16; gradient: is backward to follow?"""
+    """What the best execution depends on. kind: of KINDS; device: cpu or cuda; precision: float32 or bfloat16; gradient: is backward to follow?"""
 
+    kind: str
     device: str
     precision: str
     gradient: bool
@@ -45,7 +51,7 @@ class Shape:
 
     def distance(self, other: Shape) -> float:
         """Doublings between the shapes; infinite where the kind differs."""
-        if (self.device, self.precision, self.gradient) != (other.device, other.precision, other.gradient):
+        if any(getattr(self, name) != getattr(other, name) for name in ("kind", "device", "precision", "gradient")):
             return math.inf
         pairs = ((getattr(self, name), getattr(other, name)) for name in ("tokens", "width", "segments", "segment_size", "top_k"))
         return sum(abs(math.log2(mine / theirs)) for mine, theirs in pairs)
@@ -71,27 +77,27 @@ def best(shape: Shape) -> str:
     measured = min(entries(), key=lambda entry: entry.shape.distance(shape), default=None)
     if measured is not None and measured.shape.distance(shape) < math.inf:
         return min(measured.seconds, key=lambda name: measured.seconds[name])
+    if shape.kind != "topk":
+        return "plain" if shape.kind == "dense" else "weighted"
     if shape.device == "cuda":
         return "grouped" if shape.precision == "bfloat16" else "weighted"  # the grouped product of fp32 waits for the host
     return "few" if shape.tokens <= FEW_TOKENS and not shape.gradient else "sorted"
 
 
 def shape_of(work: Work, gradient: bool) -> Shape:
-    assert work.chosen is not None
     T, D = work.x.shape
-    precision = str(work.x.dtype).removeprefix("torch.")
-    layout = work.layout
-    return Shape(work.x.device.type, precision, gradient, T, D, layout.num_segments, layout.segment_size, work.chosen.shape[1])
+    layout, precision = work.layout, str(work.x.dtype).removeprefix("torch.")
+    kind = "dense" if work.weight is None else "soft" if work.chosen is None else "topk"
+    top_k = layout.num_segments if work.chosen is None else work.chosen.shape[1]
+    return Shape(kind, work.x.device.type, precision, gradient, T, D, layout.num_segments, layout.segment_size, top_k)
 
 
 def fastest(work: Work, gradient: bool) -> Tensor:
-    """[T, D] by the best execution."""
-    if work.chosen is None or work.layout.num_segments == work.chosen.shape[1]:
-        return weighted(work)
+    """[T, D] by the best execution. Where all segments are chosen, choosing is soft fusion."""
+    if work.chosen is not None and work.chosen.shape[1] == work.layout.num_segments:
+        work = replace(work, chosen=None)
     name = best(shape_of(work, gradient))
-    if name == "grouped" and work.contribution is not None:
-        name = "weighted"
-    return TOPK[name](work)
+    return EXECUTIONS["weighted" if work.contribution is not None and name in SILENT else name](work)
 
 
 def write(measured: list[Entry], machine: dict[str, object]) -> None:
