@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from app.charts.gradients_map import MOST_SVG_POINTS, plane
+from app.charts.gradients_map import kind_for, plane
 from app.charts.palette import context_colour, context_symbol, segment_colour, segment_name, segment_symbol
-from app.charts.theme import ink
+from app.charts.theme import drawn, ink
 from app.texts import escaped
 from cpart_core.analysis.results import DocumentMap
 
@@ -17,32 +19,30 @@ COLOURINGS = ("context", "strongest segment")
 
 def document_map(result: DocumentMap, colouring: str, layer: int, *, dark: bool) -> go.Figure:
     """The scatter of documents; `layer` says whose strongest segment is meant. The hover shows title, excerpt, loss and n."""
-    kind = go.Scattergl if len(result.position) > MOST_SVG_POINTS else go.Scatter
     hover = document_hover(result, layer)
-    figure = go.Figure()
+    data: list[dict[str, Any]] = []
     for name, colour, symbol, mask in groups(result, colouring, layer, dark):
         points = np.flatnonzero(mask)
-        figure.add_trace(
-            kind(
-                x=result.position[points, 0],
-                y=result.position[points, 1],
-                mode="markers",
-                name=name,
-                marker={
+        data.append(
+            {
+                "type": kind_for(len(result.position)),
+                "x": result.position[points, 0],
+                "y": result.position[points, 1],
+                "mode": "markers",
+                "name": name,
+                "marker": {
                     "color": colour,
                     "symbol": symbol,
                     "size": 9,
                     "opacity": 0.9,
                     "line": {"width": 0.5, "color": ink(dark).background},
                 },
-                customdata=points,
-                text=hover[points],
-                hovertemplate="%{text}<extra></extra>",
-            )
+                "customdata": points.tolist(),
+                "text": hover[points].tolist(),
+                "hovertemplate": "%{text}<extra></extra>",
+            }
         )
-    figure = plane(figure, result.position, dark)
-    figure.update_layout(height=480, dragmode="zoom")
-    return figure
+    return drawn(data, plane(result.position) | {"height": 480, "dragmode": "zoom"}, dark)
 
 
 def groups(result: DocumentMap, colouring: str, layer: int, dark: bool) -> list[tuple[str, str, str, np.ndarray]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 
 from app.charts.palette import MUTED, context_colour, context_symbol, segment_colour, segment_name, segment_symbol
-from app.charts.theme import ink, style
+from app.charts.theme import drawn, ink
 from app.texts import escaped
 from cpart_core.analysis.results import NeuronMap
 
@@ -49,15 +50,15 @@ def groups(result: NeuronMap, at: int, colouring: str, dark: bool) -> list[tuple
 
 
 def hover_lines(result: NeuronMap, at: int, typical: Sequence[Sequence[Sequence[str]]] | None) -> np.ndarray:
-    """[P] what the hover says of each neuron: layer, number, segment, strongest context, and typical tokens where profiles are known."""
+    """[P] what the hover says of each neuron below layer and number: segment, strongest context, typical tokens where profiles are known."""
     names = [*(escaped(name, 40) for name in result.contexts), "nothing measured yet"]
-    lines = []
-    for layer, neuron, segment, context in zip(result.layer, result.neuron, result.segment[at], result.strongest_context[at], strict=True):
-        line = f"<b>layer {layer} · neuron {neuron}</b><br>{segment_name(int(segment))}<br>strongest in {names[context]}"
-        if typical is not None:
-            line += "<br>typical: " + " ".join(f"‘{escaped(token, 16)}’" for token in typical[layer][neuron])
-        lines.append(line)
-    return np.array(lines, dtype=object)
+    segments, which = np.unique(result.segment[at], return_inverse=True)
+    words = [[f"{segment_name(number)}<br>strongest in {name}" for name in names] for number in segments.tolist()]
+    lines = np.array(words, dtype=object)[which, result.strongest_context[at]]
+    if typical is not None:
+        for place, (layer, neuron) in enumerate(zip(result.layer.tolist(), result.neuron.tolist(), strict=True)):
+            lines[place] += "<br>typical: " + " ".join(f"‘{escaped(token, 16)}’" for token in typical[layer][neuron])
+    return lines
 
 
 def neuron_map(
@@ -74,36 +75,42 @@ def neuron_map(
     at = result.steps.index(step)
     position, hover = result.position[at], hover_lines(result, at, typical)
     chosen = is_selected(result, selected)
-    kind = go.Scattergl if len(position) > MOST_SVG_POINTS else go.Scatter
-    figure = go.Figure()
+    data: list[dict[str, Any]] = []
     for name, colour, symbol, mask in groups(result, at, colouring, dark):
         points = np.flatnonzero(mask)
-        figure.add_trace(
-            kind(
-                x=position[points, 0],
-                y=position[points, 1],
-                mode="markers",
-                name=name,
-                marker={
+        data.append(
+            {
+                "type": kind_for(len(position)),
+                "x": position[points, 0],
+                "y": position[points, 1],
+                "mode": "markers",
+                "name": name,
+                "marker": {
                     "color": colour,
                     "symbol": symbol,
                     "size": 7,
                     "opacity": 0.85,
                     "line": {"width": 0.5, "color": ink(dark).background},
                 },
-                customdata=np.column_stack([result.layer[points], result.neuron[points]]).tolist(),  # an array would come back as a dict
-                text=hover[points],
-                hovertemplate="%{text}<extra></extra>",
-                selectedpoints=np.flatnonzero(chosen[points]).tolist() if chosen.any() else None,
-                selected={"marker": {"opacity": 1.0, "size": 9}},
-                unselected={"marker": {"color": MUTED[dark], "opacity": 0.45}},
-            )
+                "customdata": np.column_stack([result.layer[points], result.neuron[points]]).tolist(),  # an array would come back as a dict
+                "text": hover[points].tolist(),
+                "hovertemplate": "<b>layer %{customdata[0]} · neuron %{customdata[1]}</b><br>%{text}<extra></extra>",
+                "selectedpoints": np.flatnonzero(chosen[points]).tolist() if chosen.any() else None,
+                "selected": {"marker": {"opacity": 1.0, "size": 9}},
+                "unselected": {"marker": {"color": MUTED[dark], "opacity": 0.45}},
+            }
         )
     if trails and chosen.any():
-        add_trails(figure, result, np.flatnonzero(chosen)[:MOST_TRAILS], at, dark)
+        data.append(trail(result, np.flatnonzero(chosen)[:MOST_TRAILS], at, dark))
+    layout = plane(result.position)
     if colouring == "segment" and len(np.unique(result.layer)) == 1:
-        label_groups(figure, position, result.segment[at], dark)
-    return plane(figure, result.position, dark)
+        layout["annotations"] = group_labels(position, result.segment[at], dark)
+    return drawn(data, layout, dark)
+
+
+def kind_for(points: int) -> str:
+    """SVG, which is sharp and can be saved as such, or WebGL, which still drags with tens of thousands."""
+    return "scattergl" if points > MOST_SVG_POINTS else "scatter"
 
 
 def is_selected(result: NeuronMap, selected: Neurons) -> np.ndarray:
@@ -112,48 +119,48 @@ def is_selected(result: NeuronMap, selected: Neurons) -> np.ndarray:
     return np.array([pair in wanted for pair in zip(result.layer.tolist(), result.neuron.tolist(), strict=True)], dtype=bool)
 
 
-def add_trails(figure: go.Figure, result: NeuronMap, points: np.ndarray, at: int, dark: bool) -> None:
+def trail(result: NeuronMap, points: np.ndarray, at: int, dark: bool) -> dict[str, Any]:
     """The way of each selected neuron from the first snapshot to this step."""
     path = result.position[: at + 1, points]
     gap = np.full((1, len(points), 2), np.nan, dtype=path.dtype)
     line = np.concatenate([path, gap]).transpose(1, 0, 2).reshape(-1, 2)
-    figure.add_scatter(
-        x=line[:, 0],
-        y=line[:, 1],
-        mode="lines",
-        line={"width": 1, "color": ink(dark).faint},
-        opacity=0.6,
-        hoverinfo="skip",
-        name="the way here",
-    )
+    look = {"mode": "lines", "line": {"width": 1, "color": ink(dark).faint}, "opacity": 0.6, "hoverinfo": "skip", "name": "the way here"}
+    return {"type": "scatter", "x": line[:, 0], "y": line[:, 1], **look}
 
 
-def label_groups(figure: go.Figure, position: np.ndarray, segment: np.ndarray, dark: bool) -> None:
-    """The segment's number at the median of its neurons."""
-    for number in np.unique(segment).tolist():
-        x, y = np.median(position[segment == number], axis=0)
-        figure.add_annotation(
-            x=float(x),
-            y=float(y),
-            text=f"<b>{'shared' if number < 0 else number}</b>",
-            showarrow=False,
-            font={"size": 14, "color": ink(dark).text},
-            bgcolor=ink(dark).background,
-            opacity=0.85,
-            borderpad=2,
-        )
+def group_labels(position: np.ndarray, segment: np.ndarray, dark: bool) -> list[dict[str, Any]]:
+    """Annotations: the segment's number at the median of its neurons."""
+    look = {
+        "showarrow": False,
+        "font": {"size": 14, "color": ink(dark).text},
+        "bgcolor": ink(dark).background,
+        "opacity": 0.85,
+        "borderpad": 2,
+    }
+    numbers = np.unique(segment).tolist()
+    middles = [np.median(position[segment == number], axis=0) for number in numbers]
+    return [
+        {"x": float(x), "y": float(y), "text": f"<b>{'shared' if number < 0 else number}</b>", **look}
+        for number, (x, y) in zip(numbers, middles, strict=True)
+    ]
 
 
-def plane(figure: go.Figure, position: np.ndarray, dark: bool) -> go.Figure:
-    """Axes of a map: no numbers, since they mean nothing; one frame for all positions [..., 2], so that steps can be compared."""
+def plane(position: np.ndarray) -> dict[str, Any]:
+    """The layout with the axes of a map: no numbers, since they mean nothing; one frame for all positions [..., 2], so that steps can be compared."""
     points = position.reshape(-1, 2)
     low, high = np.nanmin(points, axis=0), np.nanmax(points, axis=0)
     room = 0.05 * np.maximum(high - low, 1e-6)
     bare = {"showticklabels": False, "ticks": "", "showgrid": False, "zeroline": False, "showline": True, "mirror": True, "linewidth": 1}
-    figure.update_xaxes(range=[float(low[0] - room[0]), float(high[0] + room[0])], **bare)
-    figure.update_yaxes(range=[float(low[1] - room[1]), float(high[1] + room[1])], **bare)
-    figure.update_layout(height=560, dragmode="lasso", hovermode="closest", legend={"itemsizing": "constant", "y": -0.02}, margin={"t": 8})
-    return style(figure, dark)
+    across, up = ([float(low[side] - room[side]), float(high[side] + room[side])] for side in (0, 1))
+    return {
+        "xaxis": {"range": across, **bare},
+        "yaxis": {"range": up, **bare},
+        "height": 560,
+        "dragmode": "lasso",
+        "hovermode": "closest",
+        "legend": {"itemsizing": "constant", "y": -0.02},
+        "margin": {"t": 8},
+    }
 
 
 def neuron_table(result: NeuronMap, step: int) -> pd.DataFrame:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
-from plotly.subplots import make_subplots
 
 from app.charts.segments_change import LAYER_SYMBOLS
-from app.charts.theme import ink, style
+from app.charts.theme import drawn, ink
 from cpart_core.analysis.results import Saturation
 
 PANELS = (
@@ -18,35 +19,44 @@ PANELS = (
     ("churn", "neurons moved", ".0%", "%{y:.1%} of its neurons moved"),
 )
 """Field of Saturation, title, format, hover."""
+HEIGHTS = ((0.622, 1.0), (0.248, 0.572), (0.0, 0.198))
+"""Where each panel begins and ends, from below."""
 
 
 def saturation_figure(result: Saturation, *, dark: bool) -> go.Figure:
     """Three panels over one another with the same steps; a line a layer."""
     num_layers = result.agreement.shape[1]
     tones = sample_colorscale("Viridis", np.linspace(0.25 if dark else 0.0, 1.0 if dark else 0.8, num_layers).tolist())
-    figure = make_subplots(rows=len(PANELS), shared_xaxes=True, vertical_spacing=0.05, row_heights=[0.42, 0.36, 0.22])
+    data: list[dict[str, Any]] = []
+    layout: dict[str, Any] = {"height": 560, "legend": {"y": -0.1}}
     for row, (field, title, digits, hover) in enumerate(PANELS, start=1):
-        values = getattr(result, field)
+        values, number = getattr(result, field), "" if row == 1 else str(row)
         for layer in range(num_layers):
-            figure.add_scatter(
-                x=list(result.steps),
-                y=values[:, layer],
-                name=f"layer {layer}",
-                legendgroup=f"layer {layer}",
-                showlegend=row == 1,
-                mode="lines+markers",
-                line={"color": tones[layer], "width": 2},
-                marker={"symbol": LAYER_SYMBOLS[layer % len(LAYER_SYMBOLS)], "size": 7},
-                hovertemplate=f"layer {layer}, step %{{x}}<br>{hover}<extra></extra>",
-                row=row,
-                col=1,
+            data.append(
+                {
+                    "type": "scatter",
+                    "x": list(result.steps),
+                    "y": values[:, layer],
+                    "xaxis": f"x{number}",
+                    "yaxis": f"y{number}",
+                    "name": f"layer {layer}",
+                    "legendgroup": f"layer {layer}",
+                    "showlegend": row == 1,
+                    "mode": "lines+markers",
+                    "line": {"color": tones[layer], "width": 2},
+                    "marker": {"symbol": LAYER_SYMBOLS[layer % len(LAYER_SYMBOLS)], "size": 7},
+                    "hovertemplate": f"layer {layer}, step %{{x}}<br>{hover}<extra></extra>",
+                }
             )
-        figure.update_yaxes(title=title, tickformat=digits, rangemode="tozero", row=row, col=1)
-    figure.update_yaxes(range=[0, 1.04], row=2, col=1)
-    figure.update_xaxes(title="step", row=len(PANELS), col=1)
-    figure.update_layout(height=560, legend={"y": -0.1})
-    figure.add_hline(y=1.0, line={"width": 1, "dash": "dot", "color": ink(dark).faint}, row=2, col=1)
-    return style(figure, dark)
+        upright = {"title": {"text": title}, "tickformat": digits, "rangemode": "tozero", "domain": list(HEIGHTS[row - 1])}
+        layout[f"yaxis{number}"] = {**upright, "anchor": f"x{number}"}
+        # One axis of steps: the lowest panel's, which the others follow without numbers of their own.
+        own = {"title": {"text": "step"}} if row == len(PANELS) else {"matches": f"x{len(PANELS)}", "showticklabels": False}
+        layout[f"xaxis{number}"] = {"anchor": f"y{number}", **own}
+    layout["yaxis2"]["range"] = [0, 1.04]
+    line = {"width": 1, "dash": "dot", "color": ink(dark).faint}
+    layout["shapes"] = [{"type": "line", "x0": 0, "x1": 1, "xref": "x2 domain", "y0": 1, "y1": 1, "yref": "y2", "line": line}]
+    return drawn(data, layout, dark)
 
 
 def saturation_table(result: Saturation) -> pd.DataFrame:

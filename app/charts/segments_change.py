@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 
 from app.charts.palette import WEIGHT_SCALE, rgba, segment_colour
-from app.charts.theme import colorbar, ink, style
+from app.charts.theme import colorbar, drawn, ink, style
 from cpart_core.analysis.results import Flow
 
 MOST_BANDS = 16
@@ -25,22 +25,22 @@ def churn_figure(flows: Sequence[Flow], *, dark: bool) -> go.Figure:
     churn = np.array([flow.churn for flow in flows])
     num_layers = churn.shape[1]
     tones = sample_colorscale("Viridis", np.linspace(0.25 if dark else 0.0, 1.0 if dark else 0.8, num_layers).tolist())
-    figure = go.Figure()
-    for layer in range(num_layers):
-        figure.add_scatter(
-            x=steps,
-            y=churn[:, layer],
-            name=f"layer {layer}",
-            mode="lines+markers",
-            line={"color": tones[layer], "width": 2},
-            marker={"symbol": LAYER_SYMBOLS[layer % len(LAYER_SYMBOLS)], "size": 8},
-            customdata=[flow.from_step for flow in flows],
-            hovertemplate=f"layer {layer}<br>step %{{customdata}} → %{{x}}<br>%{{y:.1%}} of its neurons moved<extra></extra>",
-        )
-    figure.update_xaxes(title="step")
-    figure.update_yaxes(title="neurons that moved", tickformat=".0%", rangemode="tozero")
-    figure.update_layout(height=320)
-    return style(figure, dark)
+    lines = [
+        {
+            "type": "scatter",
+            "x": steps,
+            "y": churn[:, layer],
+            "name": f"layer {layer}",
+            "mode": "lines+markers",
+            "line": {"color": tones[layer], "width": 2},
+            "marker": {"symbol": LAYER_SYMBOLS[layer % len(LAYER_SYMBOLS)], "size": 8},
+            "customdata": [flow.from_step for flow in flows],
+            "hovertemplate": f"layer {layer}<br>step %{{customdata}} → %{{x}}<br>%{{y:.1%}} of its neurons moved<extra></extra>",
+        }
+        for layer in range(num_layers)
+    ]
+    upright = {"title": {"text": "neurons that moved"}, "tickformat": ".0%", "rangemode": "tozero"}
+    return drawn(lines, {"xaxis": {"title": {"text": "step"}}, "yaxis": upright, "height": 320}, dark)
 
 
 def flow_river(flows: Sequence[Flow], layer: int, *, dark: bool) -> go.Figure:
@@ -58,37 +58,34 @@ def flow_river(flows: Sequence[Flow], layer: int, *, dark: bool) -> go.Figure:
             colours.append(rgba(segment_colour(int(start), dark), 0.30 if start == end else 0.62))
             words.append(f"{count} neurons: segment {start} at step {flow.from_step} → segment {end} at step {flow.to_step}")
     nodes = [(column, segment) for column in range(columns) for segment in range(num_segments)]
-    figure = go.Figure(
-        go.Sankey(
-            arrangement="fixed",
-            textfont={"color": ink(dark).text, "size": 12, "shadow": "none"},
-            node={
-                "label": [str(segment) if column in (0, columns - 1) or columns <= 6 else "" for column, segment in nodes],
-                "color": [segment_colour(segment, dark) for _, segment in nodes],
-                "x": [0.001 + 0.998 * column / (columns - 1) for column, _ in nodes],
-                "y": [node_middles(flows, column, layer)[segment] for column, segment in nodes],
-                "customdata": [f"segment {segment} at step {steps[column]}" for column, segment in nodes],
-                "hovertemplate": "%{customdata}: %{value} neurons<extra></extra>",
-                "pad": 6,
-                "thickness": 10,
-                "line": {"width": 0},
-            },
-            link={
-                "source": sources,
-                "target": targets,
-                "value": values,
-                "color": colours,
-                "customdata": words,
-                "hovertemplate": "%{customdata}<extra></extra>",
-            },
-        )
-    )
-    for column, step in enumerate(steps):
-        figure.add_annotation(
-            x=column / (columns - 1), y=1.02, xref="paper", yref="paper", yanchor="bottom", text=f"{step:,}", showarrow=False
-        )
-    figure.update_layout(height=420, margin={"l": 16, "r": 16, "t": 44, "b": 16})
-    return style(figure, dark)
+    middles = [node_middles(flows, column, layer) for column in range(columns)]
+    river = {
+        "type": "sankey",
+        "arrangement": "fixed",
+        "textfont": {"color": ink(dark).text, "size": 12, "shadow": "none"},
+        "node": {
+            "label": [str(segment) if column in (0, columns - 1) or columns <= 6 else "" for column, segment in nodes],
+            "color": [segment_colour(segment, dark) for _, segment in nodes],
+            "x": [0.001 + 0.998 * column / (columns - 1) for column, _ in nodes],
+            "y": [float(middles[column][segment]) for column, segment in nodes],
+            "customdata": [f"segment {segment} at step {steps[column]}" for column, segment in nodes],
+            "hovertemplate": "%{customdata}: %{value} neurons<extra></extra>",
+            "pad": 6,
+            "thickness": 10,
+            "line": {"width": 0},
+        },
+        "link": {
+            "source": sources,
+            "target": targets,
+            "value": values,
+            "color": colours,
+            "customdata": words,
+            "hovertemplate": "%{customdata}<extra></extra>",
+        },
+    }
+    look = {"y": 1.02, "xref": "paper", "yref": "paper", "yanchor": "bottom", "showarrow": False}
+    names = [{"x": column / (columns - 1), "text": f"{step:,}", **look} for column, step in enumerate(steps)]
+    return drawn([river], {"height": 420, "margin": {"l": 16, "r": 16, "t": 44, "b": 16}, "annotations": names}, dark)
 
 
 def joined(flows: Sequence[Flow]) -> list[Flow]:

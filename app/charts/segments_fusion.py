@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
 from app.charts.palette import WEIGHT_SCALE
-from app.charts.theme import colorbar, ink, style
+from app.charts.theme import colorbar, drawn, ink
 from app.texts import escaped
 
 MOST_PRINTED = 12
@@ -58,41 +59,51 @@ def context_heat(
     rows = [(layer, context) for layer in layers for context in range(num_contexts)]
     names = [escaped(name, 22) for name in contexts]
     shown = values[list(layers)].reshape(len(rows), num_segments).astype(np.float64)
-    figure = go.Figure(
-        go.Heatmap(
-            z=shown,
-            y=[row_place(index, num_contexts) for index in range(len(rows))],
-            x=list(range(num_segments)),
-            colorscale=WEIGHT_SCALE,
-            zmin=0,
-            zmax=1 if measure is CHOSEN else None,
-            xgap=2,
-            ygap=2,
-            texttemplate="%{z:.2f}" if num_segments <= MOST_PRINTED else None,
-            customdata=[[(layer, names[context], int(tokens[context])) for _ in range(num_segments)] for layer, context in rows],
-            hovertemplate=(
-                "layer %{customdata[0]} · segment %{x}<br>%{customdata[1]}<br>"
-                + measure.title
-                + " <b>%{z:.3f}</b><br>n = %{customdata[2]:,} tokens<extra></extra>"
-            ),
-            colorbar=colorbar(dark, measure.title),
-        )
-    )
-    for number, layer in enumerate(layers):
-        place = row_place(number * num_contexts, num_contexts) - 0.62
-        figure.add_annotation(x=0, xref="paper", y=place, text=f"<b>layer {layer}</b>", showarrow=False, xanchor="left", yanchor="bottom")
+    places = [row_place(index, num_contexts) for index in range(len(rows))]
+    heat = {
+        "type": "heatmap",
+        "z": shown,
+        "y": places,
+        "x": list(range(num_segments)),
+        "colorscale": WEIGHT_SCALE,
+        "zmin": 0,
+        "zmax": 1 if measure is CHOSEN else None,
+        "xgap": 2,
+        "ygap": 2,
+        "texttemplate": "%{z:.2f}" if num_segments <= MOST_PRINTED else None,
+        "customdata": [[(layer, names[context], int(tokens[context])) for _ in range(num_segments)] for layer, context in rows],
+        "hovertemplate": (
+            "layer %{customdata[0]} · segment %{x}<br>%{customdata[1]}<br>"
+            + measure.title
+            + " <b>%{z:.3f}</b><br>n = %{customdata[2]:,} tokens<extra></extra>"
+        ),
+        "colorbar": colorbar(dark, measure.title),
+    }
+    layout: dict[str, Any] = {
+        "yaxis": {
+            "tickvals": places,
+            "ticktext": [names[context] for _, context in rows],
+            "range": [places[-1] + 0.6, -1.7],
+            "showgrid": False,
+            "zeroline": False,
+        },
+        "xaxis": {"title": {"text": "segment"}, "dtick": max(1, num_segments // 16), "showgrid": False, "zeroline": False},
+        "height": 110 + 24 * len(rows) + 34 * len(layers),
+        "annotations": layer_names(layers, num_contexts),
+    }
     if marked is not None and 0 <= marked < num_segments:
-        figure.add_vrect(x0=marked - 0.5, x1=marked + 0.5, line={"color": ink(dark).text, "width": 2}, fillcolor="rgba(0,0,0,0)")
-    figure.update_yaxes(
-        tickvals=[row_place(index, num_contexts) for index in range(len(rows))],
-        ticktext=[names[context] for _, context in rows],
-        range=[row_place(len(rows) - 1, num_contexts) + 0.6, -1.7],
-        showgrid=False,
-        zeroline=False,
-    )
-    figure.update_xaxes(title="segment", dtick=max(1, num_segments // 16), showgrid=False, zeroline=False)
-    figure.update_layout(height=110 + 24 * len(rows) + 34 * len(layers))
-    return style(figure, dark)
+        frame = {"line": {"color": ink(dark).text, "width": 2}, "fillcolor": "rgba(0,0,0,0)"}
+        layout["shapes"] = [
+            {"type": "rect", "x0": marked - 0.5, "x1": marked + 0.5, "y0": 0, "y1": 1, "xref": "x", "yref": "y domain", **frame}
+        ]
+    return drawn([heat], layout, dark)
+
+
+def layer_names(layers: Sequence[int], num_contexts: int) -> list[dict[str, Any]]:
+    """A name above each layer's rows, as annotations."""
+    look = {"x": 0, "xref": "paper", "showarrow": False, "xanchor": "left", "yanchor": "bottom"}
+    places = [row_place(number * num_contexts, num_contexts) - 0.62 for number in range(len(layers))]
+    return [{"y": place, "text": f"<b>layer {layer}</b>", **look} for place, layer in zip(places, layers, strict=True)]
 
 
 def row_place(index: int, num_contexts: int) -> float:

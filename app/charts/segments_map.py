@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
 from app.charts.palette import context_colour, segment_colour
-from app.charts.theme import colorbar, ink, style
+from app.charts.theme import colorbar, drawn, ink
 from app.texts import escaped
 from cpart_core.analysis.neuron_map import relative_signature, strongest
 from cpart_core.training.records import SHARED, Snapshot
@@ -61,33 +62,42 @@ def segment_map(
         colours = [context_colour(c, dark) for c in range(-1, len(contexts))]
     if not (segment if colour == "segment" else context).min() < 0:
         first, names, colours = 0, names[1:], colours[1:]
-    figure = go.Figure(
-        go.Heatmap(
-            z=segment if colour == "segment" else context,
-            customdata=np.dstack([neurons, segment]),
-            text=context_text(context, contexts),
-            colorscale=bands(colours),
-            zmin=first - 0.5,
-            zmax=first + len(names) - 0.5,
-            ygap=3,
-            hovertemplate="layer %{y} · neuron %{customdata[0]}<br>segment %{customdata[1]}%{text}<extra></extra>",
-            colorbar={**colorbar(dark), "tickvals": list(range(first, first + len(names))), "ticktext": names},
-        )
-    )
-    if selected:
-        figure.add_trace(veil(neurons, selected, dark))
-    if order == "segment":
-        label_blocks(figure, segment, colour == "context", dark)
     rows = len(segment)
-    figure.update_yaxes(title="layer", autorange="reversed", tickvals=list(range(rows)), showgrid=False, zeroline=False)
-    figure.update_xaxes(
-        title="neuron" if order == "neuron" else "neurons, ordered by segment",
-        showgrid=False,
-        zeroline=False,
-        showticklabels=order == "neuron",
-    )
-    figure.update_layout(height=max(240, min(900, 110 + 44 * rows)))
-    return style(figure, dark)
+    data: list[dict[str, Any]] = [
+        {
+            "type": "heatmap",
+            "z": segment if colour == "segment" else context,
+            "customdata": np.dstack([neurons, segment]).astype(np.int32),
+            "text": context_text(context, contexts),
+            "colorscale": bands(colours),
+            "zmin": first - 0.5,
+            "zmax": first + len(names) - 0.5,
+            "ygap": 3,
+            "hovertemplate": "layer %{y} · neuron %{customdata[0]}<br>segment %{customdata[1]}%{text}<extra></extra>",
+            "colorbar": {**colorbar(dark), "tickvals": list(range(first, first + len(names))), "ticktext": names},
+        }
+    ]
+    if selected:
+        data.append(veil(neurons, selected, dark))
+    layout = {
+        "yaxis": {
+            "title": {"text": "layer"},
+            "autorange": "reversed",
+            "tickvals": list(range(rows)),
+            "showgrid": False,
+            "zeroline": False,
+        },
+        "xaxis": {
+            "title": {"text": "neuron" if order == "neuron" else "neurons, ordered by segment"},
+            "showgrid": False,
+            "zeroline": False,
+            "showticklabels": order == "neuron",
+        },
+        "height": max(240, min(900, 110 + 44 * rows)),
+    }
+    if order == "segment":
+        layout |= block_labels(segment, colour == "context", dark)
+    return drawn(data, layout, dark)
 
 
 def context_text(context: np.ndarray, contexts: Sequence[str]) -> np.ndarray | None:
@@ -98,7 +108,7 @@ def context_text(context: np.ndarray, contexts: Sequence[str]) -> np.ndarray | N
     return lines[context]
 
 
-def veil(neurons: np.ndarray, selected: Collection[tuple[int, int]], dark: bool) -> go.Heatmap:
+def veil(neurons: np.ndarray, selected: Collection[tuple[int, int]], dark: bool) -> dict[str, Any]:
     """A nearly opaque sheet over every neuron that is not selected."""
     covered = np.ones(neurons.shape, dtype=np.float32)
     place = np.argsort(neurons, axis=1)
@@ -106,10 +116,11 @@ def veil(neurons: np.ndarray, selected: Collection[tuple[int, int]], dark: bool)
         if 0 <= layer < neurons.shape[0] and 0 <= neuron < neurons.shape[1]:
             covered[layer, place[layer, neuron]] = np.nan
     sheet = ink(dark).panel
-    return go.Heatmap(z=covered, colorscale=[[0, sheet], [1, sheet]], opacity=0.86, showscale=False, hoverinfo="skip", ygap=3)
+    look = {"colorscale": [[0, sheet], [1, sheet]], "opacity": 0.86, "showscale": False, "hoverinfo": "skip", "ygap": 3}
+    return {"type": "heatmap", "z": covered, **look}
 
 
-def label_blocks(figure: go.Figure, segment: np.ndarray, strip: bool, dark: bool) -> None:
+def block_labels(segment: np.ndarray, strip: bool, dark: bool) -> dict[str, Any]:
     """The segment's number in the middle of each block of at least 1/40 of the layer: the second cue beside colour.
 
     strip: also a line above each block in the segment's colour, for the map whose cells are coloured by context.
@@ -124,8 +135,7 @@ def label_blocks(figure: go.Figure, segment: np.ndarray, strip: bool, dark: bool
             edge = {"x0": start - 0.4, "x1": end - 0.6, "y0": layer - 0.46, "y1": layer - 0.34}
             shapes.append({"type": "rect", **edge, "fillcolor": segment_colour(number, dark), "line": {"width": 0}})
             labels.append({"x": (start + end - 1) / 2, "y": layer, "text": short_name(number), **LABEL})
-    # All at once: adding them one by one checks all former ones again, which takes seconds for hundreds.
-    figure.update_layout(annotations=labels, shapes=shapes if strip else [])
+    return {"annotations": labels, "shapes": shapes if strip else []}
 
 
 def segment_map_table(snapshot: Snapshot, contexts: Sequence[str]) -> pd.DataFrame:
