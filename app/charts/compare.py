@@ -44,7 +44,7 @@ def difference_bars(found: Sequence[Difference], *, dark: bool) -> go.Figure:
     figure.update_yaxes(
         tickvals=list(range(len(shown))), ticktext=[escaped(one.what, 44) for one in shown], autorange="reversed", showgrid=False
     )
-    figure.update_xaxes(title="difference, as a share of the greater value or of what is possible", tickformat=".0%", rangemode="tozero")
+    figure.update_xaxes(title="size of the difference", tickformat=".0%", rangemode="tozero", nticks=5, tickangle=0)
     figure.update_layout(height=90 + 26 * len(shown), bargap=0.35, showlegend=False)
     return style(figure, dark)
 

@@ -33,6 +33,7 @@ def page() -> None:
         )
     for one, at in ((sides.first, sides.step), (sides.second, sides.other_step)):
         reading.snapshot_or_stop(one, at)
+    say_stages(sides)
     st.header("What differs", anchor=False)
     draw_settings(sides)
     segments = compare_segments.ask(sides)
@@ -42,6 +43,13 @@ def page() -> None:
         draw_losses(sides, losses)
     compare_segments.draw(sides, segments)
     compare_text.draw(sides, segments, losses)
+
+
+def say_stages(sides: Sides) -> None:
+    """What a reader must know of either side, such as that fusion is not applied yet."""
+    for name, run, at in (("A", sides.first, sides.step), ("B", sides.second, sides.other_step)):
+        for told in reading.stage(run.settings, at, state.snapshot(run, at).partitioned, run.info.discovered):
+            st.caption(f"{name}: {told}")
 
 
 def draw_settings(sides: Sides) -> None:
@@ -83,7 +91,8 @@ def draw_differences(sides: Sides, segments: SegmentComparison | None, losses: L
             st.markdown("Nothing that is measured here differs.")
         return
     st.html("<ul>" + "".join(f"<li>{escaped(one.words, 400)}</li>" for one in found[:SAID_AT_ONCE]) + "</ul>")
-    how = "B less A. Bars with no filling: an interval that holds 0. Loss intervals: 95 % over documents; every context has its own."
+    how = "B less A. Size: as a share of the greater value, or of what is possible. "
+    how += "Bars with no filling: an interval that holds 0. Loss intervals: 95 % over documents; every context has its own."
     if recorded:
         how += " Losses are those that training noted at these steps, without intervals: there are no weights of these very steps."
     show_figure(

@@ -61,6 +61,10 @@ def choose(run: Run, step: int) -> Sides:
             key="compare_run",
             on_change=take_run,
         )
+    if state.get("other_missing"):
+        st.warning(
+            "The run to compare with does not exist here; it may have been deleted. Showing another one.", icon=":material/search_off:"
+        )
     steps = second.snapshot_steps()
     if not steps:
         chrome.no_snapshot(second)
@@ -98,6 +102,7 @@ def keep(run: Run, step: int, second: Run, other_step: int) -> None:
 
 
 def take_run() -> None:
+    state.put("other_missing", None)
     state.put("other_step", None)
     state.put("other", state.widget("compare_run"))
 
@@ -114,6 +119,7 @@ def step_slider(second: Run, steps: list[int], other_step: int) -> None:
 
 
 def swap(run: Run, step: int, second: Run, other_step: int) -> None:
+    state.put("other_missing", None)
     state.choose_run(second.id)
     state.choose_step(second, other_step)
     state.put("other", run.id)
@@ -127,9 +133,9 @@ def chosen_other(run: Run) -> Run:
         try:
             return folder.open_run(wanted)
         except ValueError:
-            st.warning(
-                "The run to compare with does not exist here; it may have been deleted. Showing another one.", icon=":material/search_off:"
-            )
+            state.put("other_missing", True)
+            state.put("other", None)
+            state.put("other_step", None)
     kinds = {kind: place for place, kind in enumerate(FIRST_TWINS)}
     infos = [summary.info for summary in folder.list_runs() if summary.info is not None]
     twins = sorted((info for info in infos if info.twin_of == run.id), key=lambda info: kinds.get(info.twin_kind, len(kinds)))

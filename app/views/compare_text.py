@@ -30,6 +30,11 @@ def draw(sides: Sides, segments: SegmentComparison | None, losses: LossCompariso
             "One of the two is told the true context of every token (oracle fusion), so it cannot read free text.", icon=":material/info:"
         )
         return
+    if not sides.exact:
+        st.caption(
+            f"Read with the nearest checkpoints, step {sides.checkpoint:,} of A and step {sides.other_checkpoint:,} of B; "
+            f"segments are matched at step {sides.step:,} of A and step {sides.other_step:,} of B."
+        )
     text = choose_text(losses)
     if not text.strip():
         st.info("Type some text, or choose a document when the losses above are measured.", icon=":material/edit:")
