@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import streamlit as st
@@ -177,18 +178,31 @@ def result(run: Run, name: str, request: dict[str, Any], doing: str) -> Any | No
         state.forget(name, request)
         state.set_widget(stopped, True)
 
+    wait(run, name, request, key, stop, doing=doing)
+    return None
+
+
+def wait(
+    run: Run, name: str, request: dict[str, Any], key: str, stop: Callable[[], None], *, doing: str = "", beside: str = "", failed: str = ""
+) -> None:
+    """Progress of a request with a Stop button; the page is drawn again when the result is there, an error can be tried again.
+
+    doing: said while the worker says nothing. beside: stands before what the worker says, where something else is shown meanwhile.
+    failed: the same for an error, which is then a warning, since the page has something to show.
+    """
+
     @st.fragment(run_every=0.5)
     def waiting() -> None:
         now = state.result_or_ask(run, name, request)
         if now.result is not None:
             st.rerun()
         if now.error:
-            st.error(sentence(now.error, 600), icon=":material/error:")
+            (st.warning if failed else st.error)(failed + sentence(now.error, 600), icon=":material/error:")
             st.button("Try again", key=f"retry_{key}", on_click=lambda: state.forget(name, request))
             return
-        st.progress(min(1.0, max(0.0, now.progress)), text=now.say or f"{doing} \u2026")
-        if st.button("Stop", key=f"stop_{key}", icon=":material/stop:", on_click=stop):
-            st.rerun()
+        with st.container(horizontal=bool(beside), vertical_alignment="center"):
+            st.progress(min(1.0, max(0.0, now.progress)), text=beside + (now.say or f"{doing} \u2026"))
+            if st.button("Stop", key=f"stop_{key}", icon=":material/stop:", on_click=stop):
+                st.rerun()
 
     waiting()
-    return None

@@ -137,7 +137,8 @@ def told(result: NeuronMap | gradients_documents.DocumentMap) -> str:
         said = f"PCA (two axes keep {float(given.get('explained_variance', 0)):.0%} of the variance)"
     note = f" {given['note']}." if "note" in given else ""
     steps = ", one layout for all steps" if result.position.ndim == 3 else ""
-    return f"{said}{steps}.{note} {kept(result.faithfulness, result.position.shape[-2])}"
+    asked = f" Asked of {given['faithfulness_points']} points, evenly chosen." if "faithfulness_points" in given else ""
+    return f"{said}{steps}.{note} {kept(result.faithfulness, result.position.shape[-2])}{asked}"
 
 
 def kept(faithfulness: float, points: int) -> str:

@@ -67,18 +67,6 @@ def wait_beside(run: Run, name: str, request: dict[str, Any]) -> None:
         state.forget(name, request)
         state.put(stopped, True)
 
-    @st.fragment(run_every=0.7)
-    def line() -> None:
-        now = state.result_or_ask(run, name, request)
-        if now.result is not None:
-            st.rerun()
-        if now.error:
-            st.warning(f"Shown as PCA, since the UMAP failed. {sentence(now.error, 400)}", icon=":material/error:")
-            st.button("Try again", key=f"retry_{stopped}", on_click=lambda: state.forget(name, request))
-            return
-        with st.container(horizontal=True, vertical_alignment="center"):
-            st.progress(min(1.0, max(0.0, now.progress)), text=f"PCA is shown until the UMAP is there. {now.say}")
-            if st.button("Stop", key=f"stop_{stopped}", icon=":material/stop:", on_click=stop):
-                st.rerun()
-
-    line()
+    chrome.wait(
+        run, name, request, stopped, stop, beside="PCA is shown until the UMAP is there. ", failed="Shown as PCA, since the UMAP failed. "
+    )
