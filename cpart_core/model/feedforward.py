@@ -10,6 +10,7 @@ A carved model (model/carve.py) has fewer segments and keeps the S that it was t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
@@ -66,6 +67,8 @@ class PartitionedFeedForward(nn.Module):
         self.fusion = FUSIONS[settings.fusion](settings)
         self.fused = settings.execution != "dense"
         """False until the run's fusion_step: then every neuron counts fully, whatever alpha says."""
+        self.compute: Callable[[Work, bool], Tensor] = fastest
+        """(work, is backward to follow?) -> output. A measurement that compares executions sets its own."""
         self.listener: HiddenListener | None = None
         self.intervention: Intervening | None = None
         """Set only within `intervene(...)`; None, as always in training, costs nothing."""
@@ -109,7 +112,7 @@ class PartitionedFeedForward(nn.Module):
         told = self.listener.contribution if gradient and isinstance(self.listener, ContributionListener) else None
         precision = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else work.w_gate.dtype
         with torch.autocast(device, enabled=False):
-            return fastest(replace(work, x=work.x.to(precision), contribution=told), gradient)
+            return self.compute(replace(work, x=work.x.to(precision), contribution=told), gradient)
 
     def weights(self, alpha_BTS: Tensor) -> tuple[Tensor, Tensor | None]:
         """(w [B, T, S], chosen segments [B, T, k] for top-k): w = S alpha, 0 where a segment is not computed, 1 before fusion is applied."""

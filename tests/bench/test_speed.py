@@ -1,0 +1,55 @@
+"""The measurements of speed at toy sizes: they run, they compare like with like, and they say what they left out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from cpart_core.bench import _sweep
+from cpart_core.bench._layers import Shape, bench_of, kept_bytes, layer, looped
+from cpart_core.bench._turns import ratio, take_turns
+from cpart_core.bench.generate import SHAPES, measure, variants_of
+from cpart_core.bench.kernels import compare
+
+TOY = Shape(32, 128, 64)
+CPU = torch.device("cpu")
+
+
+def test_every_run_of_the_kernels_bench_finishes_and_is_compared() -> None:
+    bench = bench_of(TOY, torch.float32, CPU, with_peers=False)
+    found = compare(take_turns(bench.runs, 3, warm=0), bench)["ratios"]
+    assert set(found) == {"top-2 / ideal", "top-2 / dense", "top-2 / loop", "soft / dense", "before fusion / dense"}
+    assert all(item["wall"]["n"] == 3 and item["figure"] > 0 for item in found.values())
+
+
+def test_the_loop_computes_what_our_layer_computes() -> None:
+    made = layer(TOY.settings("topk"), None, CPU)
+    x = torch.randn(2, 32, 32)
+    torch.testing.assert_close(looped(made)(x), made(x), rtol=1e-4, atol=1e-5)
+
+
+def test_topk_keeps_less_than_dense_and_soft_no_more() -> None:
+    kept = kept_bytes(Shape(32, 512, 512), CPU)
+    assert kept["top-2"] < kept["dense"] and kept["soft"] < 1.05 * kept["dense"]
+
+
+def test_the_sweep_measures_every_execution_that_can_run(monkeypatch) -> None:
+    monkeypatch.setattr(_sweep, "LAYERS", ((32, 8),))
+    monkeypatch.setattr(_sweep, "TRAINING_TOKENS", 64)
+    monkeypatch.setattr(_sweep, "READING_TOKENS", (2,))
+    found = {(entry.shape.kind, entry.shape.gradient): set(entry.seconds) for entry in _sweep.sweep(CPU, [torch.float32], 3, quick=False)}
+    assert found["topk", True] == {"weighted", "sorted", "grouped"} and found["topk", False] == {"weighted", "sorted", "grouped", "few"}
+    assert found["dense", True] == found["soft", True] == {"plain", "weighted"}
+
+
+def test_generation_is_measured_for_one_text_and_for_several() -> None:
+    variants = variants_of(replace(SHAPES["small"], num_layers=1, width=32, num_heads=2, num_kv_heads=2, num_neurons=128))
+    assert variants["top-2"].weights_read < variants["dense"].weights_read
+    one, two = (measure("toy", variants, texts, 3, 3) for texts in (1, 2))
+    assert "top-2, one by one" in two["tokens_per_second"] and "top-2, one by one" not in one["tokens_per_second"]
+
+
+def test_a_ratio_is_taken_repetition_by_repetition() -> None:
+    times = take_turns({"a": lambda: sum(range(20_000)), "b": lambda: sum(range(100))}, 3, warm=0)
+    assert ratio(times["a"], times["b"])["wall"]["median"] > 1
