@@ -63,6 +63,11 @@ def segment_track(trace: Trace, *, dark: bool) -> go.Figure:
     return style(figure, dark)
 
 
+def is_dense(trace: Trace) -> bool:
+    """Whether all segments count alike at every token: then no one of them is the strongest."""
+    return bool(np.ptp(trace.weight) == 0.0 and np.allclose(trace.alpha, trace.alpha[..., :1], atol=1e-6))
+
+
 def track_table(trace: Trace) -> pd.DataFrame:
     L, T, _ = trace.alpha.shape
     return pd.DataFrame(
@@ -152,7 +157,7 @@ def score_chart(report: CoherenceReport, *, dark: bool) -> go.Figure:
     ticks = [escaped(name, 34) for name in names]
     figure.update_yaxes(tickvals=list(range(len(names))), ticktext=ticks, range=[len(names) - 0.5, -0.5], showgrid=False)
     figure.update_xaxes(title="(writer - random) / (human - random)")
-    figure.update_layout(height=150 + 56 * len(names))
+    figure.update_layout(height=190 + 56 * len(names), legend={"y": -60 / (90 + 56 * len(names))})
     return style(figure, dark)
 
 

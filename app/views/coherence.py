@@ -17,6 +17,7 @@ from app.texts import code_span, sentence
 from app.views import coherence_blind, coherence_scores, coherence_writers, reading
 from app.views.fusion_text import legend, show_tinted
 from cpart_core.analysis.coherence_results import SideBySide
+from cpart_core.analysis.results import Trace
 from cpart_core.runs.folder import Run
 
 ABOUT = (
@@ -79,18 +80,7 @@ def show(run: Run, found: SideBySide) -> None:
     for number, trace in enumerate(found.traces):
         with columns[number % len(columns)]:
             st.markdown(f"**{code_span(names[number], 120)}**")
-            shown = min(layer, trace.alpha.shape[0] - 1)
-            show_tinted(fusion_tint.by_segment(trace, shown, full), trace.prompt_tokens, False)
-            made = len(trace.tokens) - trace.prompt_tokens
-            show_figure(
-                charts.segment_track(trace, dark=state.dark()),
-                f"coherence_track_{number}",
-                f"Text tinted by layer {shown}; below, the strongest segment of each token in every layer. "
-                + caption_of(run, None, f"{made} generated tokens", found.seed),
-                f"The strongest segment of each of {len(trace.tokens)} tokens in {trace.alpha.shape[0]} layers, "
-                f"{trace.prompt_tokens} of them the prompt.",
-                partial(charts.track_table, trace),
-            )
+            draw_writer(trace, names[number], number, min(layer, trace.alpha.shape[0] - 1), full, found.seed)
     if len(found.measures) > len(found.writers):
         with st.expander("How the document really goes on, and the random text", icon=":material/menu_book:"):
             for name, measured in zip(names[-2:], found.measures[-2:], strict=True):
@@ -113,6 +103,25 @@ def show(run: Run, found: SideBySide) -> None:
             + (", human and random text." if len(names) > len(found.writers) else "."),
             lambda: charts.drift_table(names, drift),
         )
+
+
+def draw_writer(trace: Trace, name: str, number: int, layer: int, full: float, seed: int) -> None:
+    """One continuation with its segment track; a dense model's text has no track, since all segments count alike."""
+    made = len(trace.tokens) - trace.prompt_tokens
+    where = f"{code_span(name, 120)} · n = {made} generated tokens · seed {seed}"
+    if charts.is_dense(trace):
+        T = len(trace.tokens)
+        show_tinted(fusion_tint.Tint(trace.tokens, [-1] * T, [0.0] * T, []), trace.prompt_tokens, False)
+        st.caption(f"Dense: every segment counts alike at every token, so there is no track. {where}")
+        return
+    show_tinted(fusion_tint.by_segment(trace, layer, full), trace.prompt_tokens, False)
+    show_figure(
+        charts.segment_track(trace, dark=state.dark()),
+        f"coherence_track_{number}",
+        f"Text tinted by layer {layer}; below, the strongest segment of each token in every layer. {where}",
+        f"The strongest segment of each of {len(trace.tokens)} tokens in {trace.alpha.shape[0]} layers, {trace.prompt_tokens} of them the prompt.",
+        partial(charts.track_table, trace),
+    )
 
 
 page()

@@ -89,7 +89,7 @@ def show(run: Run, report: CoherenceReport) -> None:
         f"Judge: {code_span(report.judge.name, 60)}, step {report.judge.step:,}. Similarity by {report.judge.embedder}. rep-4: share of the judge's "
         "4-grams that were there before (arXiv 1908.04319); distinct-2: different 2-grams of all (arXiv 1510.03055). Random text: another document's "
         "continuation; for the order its sentences are dealt out anew, which gives exactly 1/2. "
-        f"{report.left_out} documents were passed over, since somebody was trained on them."
+        f"Documents passed over, since somebody was trained on them: {report.left_out}."
     )
 
 

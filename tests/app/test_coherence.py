@@ -115,7 +115,7 @@ def test_scores_stand_between_their_anchors():
     words = said(page)
     assert not page.exception and not page.error and figures(page) == 2
     assert "embedding score is 0.5" in words and "No order score: this measure cannot tell human from random text" in words
-    assert "No sentence embedder is installed" in words and "2 documents were passed over" in words
+    assert "No sentence embedder is installed" in words and "trained on them: 2" in words
     table = charts.score_table(report(run, twin))
     assert list(table["text by"])[-2:] == ["human text", "random text"] and table["n documents"].tolist() == [PROMPTS] * 4
 
