@@ -5,9 +5,15 @@ from __future__ import annotations
 import argparse
 import os
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cpart_core.cli.roots import add_run_argument, find_run
+from cpart_core.training.distributed import team_of_environment
+
+if TYPE_CHECKING:
+    from cpart_core.runs.folder import Run
 
 NAME = "resume"
 HELP = "Go on with a run from its last good checkpoint (the records are as if it had never stopped)."
@@ -17,17 +23,31 @@ def add_arguments(parser: argparse.ArgumentParser, show_all: bool) -> None:
     add_run_argument(parser)
     parser.add_argument("--then", nargs="*", default=[], metavar="RUN", help="runs to train afterwards, such as its twins")
     parser.add_argument("--restart", action="store_true", help="begin again at step 0, for a run whose checkpoints are all damaged")
+    parser.add_argument(
+        "--parallel",
+        choices=("ddp", "fsdp"),
+        help="with several processes: a copy of the weights in each, or a part (default: as the run says)",
+    )
     parser.add_argument("--background", action="store_true", help=argparse.SUPPRESS)
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    run = find_run(arguments)
+    team = team_of_environment()
+    run = find_run(arguments) if team.first else None
     if arguments.background:
         give_way()
-    from cpart_core.cli.training import train_in_order
+    from cpart_core.cli.training import follow_the_first, train_in_order
     from cpart_core.runs.folder import open_run
 
-    return train_in_order([run, *(open_run(run_id) for run_id in arguments.then)], arguments.restart)
+    if run is None:  # not the first of several processes: it takes everything from that one, and need not see its disk
+        return follow_the_first(team)
+    runs = [run, *(open_run(run_id) for run_id in arguments.then)]
+    return train_in_order([with_parallel(run, arguments.parallel) for run in runs], arguments.restart, team)
+
+
+def with_parallel(run: Run, parallel: str | None) -> Run:
+    """The run with the weights held another way for this session; its folder keeps what it says."""
+    return run if parallel is None else replace(run, info=replace(run.info, settings=run.settings.with_values({"parallel": parallel})))
 
 
 def give_way() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from cpart_core.cli.flags import add_setting_flags, settings_from_flags
 from cpart_core.cli.roots import OUT_HELP, use_root
 from cpart_core.runs.twins import TWINS, twin_kinds
+from cpart_core.training.distributed import team_of_environment
 
 NAME = "train"
 HELP = "Train a model and store all of it in a run folder."
@@ -26,9 +27,12 @@ def add_arguments(parser: argparse.ArgumentParser, show_all: bool) -> None:
 def execute(arguments: argparse.Namespace) -> int:
     settings = settings_from_flags(arguments)
     use_root(arguments.out)
-    from cpart_core.cli.training import train_in_order
+    from cpart_core.cli.training import follow_the_first, train_in_order
     from cpart_core.runs.create import create_run, create_twin
 
+    team = team_of_environment()
+    if not team.first:
+        return follow_the_first(team)
     kinds = twin_kinds(arguments.twins)
     run = create_run(settings, None, arguments.name, run_id=arguments.id)
-    return train_in_order([run, *(create_twin(run, kind) for kind in kinds)])
+    return train_in_order([run, *(create_twin(run, kind) for kind in kinds)], team=team)

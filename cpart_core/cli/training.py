@@ -1,4 +1,4 @@
-"""Training in the terminal: one run after another, with the progress line."""
+"""Training in the terminal: one run after another, with the progress line; alone or as one of several processes that torchrun started."""
 
 from __future__ import annotations
 
@@ -7,21 +7,38 @@ from collections.abc import Callable, Sequence
 
 from cpart_core.cli.progress import Progress
 from cpart_core.runs.folder import Run
+from cpart_core.runs.follow import Word, follow, tell
 from cpart_core.runs.session import ExitCode, run_training
+from cpart_core.training.distributed import ALONE, Team, joined
 
 
-def train_in_order(runs: Sequence[Run], restart: bool = False) -> int:
+def follow_the_first(team: Team) -> int:
+    """What every process but the first does, whatever the command. Returns the exit code."""
+    with joined(team):
+        return follow(team)
+
+
+def train_in_order(runs: Sequence[Run], restart: bool = False, team: Team = ALONE) -> int:
     """Train each run; the next one only when the one before it has finished. Returns the last exit code."""
+    with joined(team):
+        code = train_each(runs, team, restart)
+        if code == ExitCode.DONE:  # after a failure the others may wait for anything, and see that this process has gone
+            tell(team, Word.END)
+    return int(code)
+
+
+def train_each(runs: Sequence[Run], team: Team, restart: bool) -> ExitCode:
     code = ExitCode.DONE
     for run in runs:
         progress = Progress(run.settings.training.steps, sys.stdout)
-        progress.say(f"run {run.id}" + (f" ({run.info.twin_kind} twin of {run.info.twin_of})" if run.info.twin_of else ""))
-        code = run_training(run, progress.record, progress.say, look_inside, restart)
+        together = "" if team.alone else f", {team.size} processes ({run.settings.training.parallel})"
+        progress.say(f"run {run.id}{together}" + (f" ({run.info.twin_kind} twin of {run.info.twin_of})" if run.info.twin_of else ""))
+        code = run_training(run, progress.record, progress.say, look_inside, restart, team)
         state = run.state()
         progress.say(f"{state.state} at step {state.step} of {state.steps}: {run.folder}")
         if code != ExitCode.DONE or state.state != "finished":
             break
-    return int(code)
+    return code
 
 
 def look_inside(run: Run, step: int, progress: Callable[..., None]) -> None:

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
-import numpy as np
 from safetensors import SafetensorError
 
 from cpart_core.corpus.document import Corpus
@@ -17,9 +15,12 @@ from cpart_core.corpus.store import save_corpus
 from cpart_core.runs.checkpoint import Checkpoint, CheckpointConfig, load_latest, save_checkpoint, steps_in
 from cpart_core.runs.database import reading
 from cpart_core.runs.folder import Run
+from cpart_core.runs.follow import Word, share_run, share_state, tell
 from cpart_core.runs.mirror import Mirror, open_mirror
+from cpart_core.runs.open_labels import without_found_labels
 from cpart_core.runs.orders import Orders
 from cpart_core.runs.records import Heartbeat, RecordWriter
+from cpart_core.training.distributed import ALONE, Team
 from cpart_core.training.loop import Trainer
 from cpart_core.training.records import Record
 
@@ -30,15 +31,25 @@ PAUSE_SECONDS = 0.1
 
 
 class Drive:
-    """One trainer and one run folder. The caller holds the run's lock."""
+    """One trainer and one run folder. The caller holds the run's lock; of several processes it is the first, and leads the others."""
 
-    def __init__(self, run: Run, corpus: Corpus, writer: RecordWriter, orders: Orders, on_record: Callable[[Record], None]) -> None:
+    def __init__(
+        self,
+        run: Run,
+        corpus: Corpus,
+        writer: RecordWriter,
+        orders: Orders,
+        on_record: Callable[[Record], None],
+        team: Team = ALONE,
+    ) -> None:
         self.run = run
+        self.team = team
         self.settings = run.settings.training
         self.writer = writer
         self.orders = orders
         self.on_record = on_record
-        self.trainer = Trainer(run.settings, without_found_labels(corpus))
+        share_run(team, run.settings, run.folder / "corpus")
+        self.trainer = Trainer(run.settings, without_found_labels(corpus), team)
         self.mirror: Mirror = open_mirror(self.settings.mirror, run.folder / "tensorboard")
         self.checkpoints = run.folder / "checkpoints"
         self.saved_step = -1
@@ -53,7 +64,9 @@ class Drive:
         for entry in latest.damaged:
             self.writer.event("note", f"The checkpoint of step {entry.step} was passed over: {entry.reason}", entry.step)
         if latest.checkpoint is not None and not restart:
-            self.trainer.restore(latest.checkpoint.weights, latest.checkpoint.tensors, latest.checkpoint.numbers)
+            tell(self.team, Word.RESTORE)
+            state = (latest.checkpoint.weights, latest.checkpoint.tensors, latest.checkpoint.numbers)
+            self.trainer.restore(*share_state(self.team, state))
             self.saved_step = self.trainer.step
         elif latest.damaged and not restart:
             raise ValueError(
@@ -99,7 +112,9 @@ class Drive:
             if self.orders.stopped or self.trainer.step >= self.settings.steps:
                 return False
             if self.orders.may_step():
+                tell(self.team, Word.STEP)
                 return True
+            tell(self.team, Word.WAIT)
             self.writer.heartbeat(self.beat("paused", None))
             time.sleep(PAUSE_SECONDS)
             self.speed.forget_pause()
@@ -125,12 +140,13 @@ class Drive:
         self.writer.event("note", sentence, step)
 
     def state(self) -> Checkpoint:
-        """Everything to go on from here."""
+        """Everything to go on from here, gathered from all processes."""
+        tell(self.team, Word.SAVE)
         model = self.trainer.model
         fused = model.feedforwards()[0].fused
         config = CheckpointConfig(self.run.settings.model, model.vocabulary_size, self.trainer.step, fused)
         return Checkpoint(
-            config, dict(model.state_dict()), self.trainer.state_tensors(), self.trainer.state_numbers(), self.trainer.corpus.tokenizer_json
+            config, self.trainer.weights(), self.trainer.state_tensors(), self.trainer.state_numbers(), self.trainer.corpus.tokenizer_json
         )
 
     def beat(self, phase: str, record: Record | None) -> Heartbeat:
@@ -168,14 +184,3 @@ class Speed:
 
     def eta_seconds(self, step: int) -> float:
         return (self.steps - step) * self.step_seconds if self.seen >= STEPS_WITHOUT_ETA else float("nan")
-
-
-def without_found_labels(corpus: Corpus) -> Corpus:
-    """A discovered corpus as before its contexts were found: a trainer that starts again finds them again, or restores them."""
-    if not corpus.discovered:
-        return corpus
-    splits = {
-        name: replace(split, context=np.full_like(split.context, -1))
-        for name, split in (("train", corpus.train), ("validation", corpus.validation))
-    }
-    return replace(corpus, train=splits["train"], validation=splits["validation"])

@@ -21,6 +21,7 @@ from cpart_core.runs.folder import Run, open_run
 from cpart_core.runs.info import read_info, write_info
 from cpart_core.runs.orders import Orders, stop_on_signals
 from cpart_core.runs.records import Heartbeat, RecordWriter
+from cpart_core.training.distributed import ALONE, Team, lost_another
 from cpart_core.training.records import Record
 
 if TYPE_CHECKING:
@@ -67,12 +68,14 @@ def run_training(
     say: Callable[[str], None] = ignore_words,
     look_inside: LookInside | None = None,
     restart: bool = False,
+    team: Team = ALONE,
 ) -> ExitCode:
     """Train `run` to its last step from wherever it is; records are as if it had never been interrupted.
 
     on_record: called after each record is stored. say: phases and messages for a person. look_inside: called after the last
-    step, to compute what the pages show first. restart: forget all checkpoints and begin again. ValueError for a person's mistakes (bad
-    text, nothing to resume from, trained by another process), which are stored in the run as well.
+    step, to compute what the pages show first. restart: forget all checkpoints and begin again. team: the processes that train together,
+    connected; this is the first of them, and the others `follow`. ValueError for a person's mistakes (bad text, nothing to resume from,
+    trained by another process), which are stored in the run as well.
     """
     if run.read_only:
         raise ValueError(f"Run {run.id} is a sample and is only for looking at; train a run of your own.")
@@ -81,16 +84,23 @@ def run_training(
     with RunLock(run.folder), RecordWriter(run.folder) as writer, closing(Commands(run.folder)) as commands:
         orders = Orders(commands.take)
         with stop_on_signals(orders):
-            return Session(run, writer, orders, on_record, say).go(look_inside, restart)
+            return Session(run, writer, orders, on_record, say, team).go(look_inside, restart)
 
 
 class Session:
     """The phases of one session; the lock is held."""
 
     def __init__(
-        self, run: Run, writer: RecordWriter, orders: Orders, on_record: Callable[[Record], None], say: Callable[[str], None]
+        self,
+        run: Run,
+        writer: RecordWriter,
+        orders: Orders,
+        on_record: Callable[[Record], None],
+        say: Callable[[str], None],
+        team: Team = ALONE,
     ) -> None:
         self.run = run
+        self.team = team
         self.writer = writer
         self.orders = orders
         self.on_record = on_record
@@ -127,7 +137,7 @@ class Session:
         self.phase("starting")
         from cpart_core.runs.drive import Drive
 
-        self.drive = Drive(self.run, corpus, self.writer, self.orders, self.on_record)
+        self.drive = Drive(self.run, corpus, self.writer, self.orders, self.on_record, self.team)
         self.drive.restore(restart)
         parameters = sum(parameter.numel() for parameter in self.drive.trainer.model.parameters())
         self.write_info(corpus, parameters)
@@ -215,5 +225,10 @@ class Session:
                 f"Memory ran out. Start again with a smaller batch_size (now {training.batch_size}), "
                 f"context_length (now {model.context_length}) or model (width {model.width}, {model.num_layers} layers, "
                 f"{model.num_neurons} neurons)."
+            )
+        if not self.team.alone and lost_another(error):
+            return (
+                f"Another of the {self.team.size} processes of this run ended or cannot be reached, so training ended here. "
+                f"Start it again with resume {self.run.id}, with as many processes as you like: it goes on from its last checkpoint."
             )
         return str(error) if isinstance(error, OSError) else None

@@ -86,7 +86,7 @@ class Team:
 
         ours = {name: tensor.detach().cpu().contiguous() for name, tensor in (tensors or {}).items()}
         data = self.share_bytes(save(ours) if self.first else b"")
-        return ours if self.first else dict(load(data))
+        return dict(sorted((ours if self.first else load(data)).items()))
 
 
 class Pending:

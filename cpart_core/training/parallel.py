@@ -37,8 +37,8 @@ class Whole:
         return tensor
 
     def placed(self, whole: Tensor, like: Tensor) -> Tensor:
-        """`whole` where and as `like` is: a whole or this process's part."""
-        return whole.to(like.device)
+        """A copy of `whole` where and as `like` is: a whole or this process's part."""
+        return whole.to(like.device, copy=True)
 
     def whole_model(self) -> Decoder:
         """A model with all weights, to measure with. All processes must call it."""
@@ -96,11 +96,12 @@ class Sharded(Whole):
 
     def placed(self, whole: Tensor, like: Tensor) -> Tensor:
         if not hasattr(like, "placements"):
-            return whole.to(like.device)
+            return whole.to(like.device, copy=True)
         from torch.distributed.tensor import distribute_tensor
 
         part: Any = like  # every process has the whole and cuts its own part: nothing is sent
-        return distribute_tensor(whole.to(like.device), part.device_mesh, part.placements, src_data_rank=None)
+        cut = distribute_tensor(whole.to(like.device), part.device_mesh, part.placements, src_data_rank=None)
+        return cut.clone()  # what was cut off keeps the memory of the whole, which here is often a file's or a message's
 
     def whole_model(self) -> Decoder:
         device = self.model.cos.device

@@ -46,7 +46,7 @@ def take_state(trainer: Trainer, weights: dict[str, Tensor], tensors: dict[str, 
             if kept:
                 trainer.optimizer.state[parameter] = {
                     key: trainer.parallel.placed(value, parameter) if value.shape == parameter.shape else value.to(trainer.device)
-                    for key, value in kept.items()
+                    for key, value in sorted(kept.items())  # one order everywhere: what is gathered from all is named by its turn alone
                 }
         # Each process adds to sums of its own; what was summed before belongs to the first.
         before = 1.0 if trainer.team.first else 0.0
