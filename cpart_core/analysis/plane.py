@@ -126,7 +126,7 @@ def lay_out(stages: Sequence[np.ndarray], method: str, seed: int, progress: Prog
     else:
         from cpart_core.analysis.umap_layout import umap_positions  # late: scikit-learn and numba take seconds to import
 
-        position = umap_positions(stages, axes.place(last), seed, parameters, progress)
+        position = umap_positions(stages, axes.place(last), NEIGHBOURS, seed, parameters, progress)
     parameters["seconds"] = round(time.perf_counter() - began, 2)
     if len(last) > MOST_POINTS_ASKED:
         parameters["faithfulness_points"] = ASKED_OF_MORE

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cpart_core.analysis.plane import NEIGHBOURS
 from cpart_core.analysis.progress import Progress, silent
 
 MIN_DIST = 0.1
@@ -26,7 +25,12 @@ PLACED_BY = 5
 
 
 def umap_positions(
-    stages: Sequence[np.ndarray], start_Px2: np.ndarray, seed: int, parameters: dict[str, float | int | str], progress: Progress = silent
+    stages: Sequence[np.ndarray],
+    start_Px2: np.ndarray,
+    most_neighbours: int,
+    seed: int,
+    parameters: dict[str, float | int | str],
+    progress: Progress = silent,
 ) -> np.ndarray:
     """UMAP of the last stage from a PCA start; earlier stages of the same points are placed beside it. -> [K, P, 2] float32
 
@@ -37,7 +41,7 @@ def umap_positions(
     """
     last = np.ascontiguousarray(stages[-1], dtype=np.float32)
     points = len(last)
-    neighbours = min(NEIGHBOURS, points - 1)
+    neighbours = min(most_neighbours, points - 1)
     epochs = next((count for most, count in EPOCHS if points <= most), FEWEST_EPOCHS)
     parameters.update(n_neighbors=neighbours, min_dist=MIN_DIST, n_epochs=epochs, points=points)
     progress(0.05, f"Laying out {points:,} points with UMAP")
