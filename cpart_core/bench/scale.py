@@ -1,0 +1,164 @@
+"""`bench scale`: one process with all threads against several that share them, on the same batches.
+
+The crews take turns, a block of steps each, while the others sleep, so that a busy machine slows all of them alike. speed is the ratio of
+tokens per second to one process's, cpu that of the CPU time of all processes together, which other programs disturb less: 1 = nothing lost.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from cpart_core.bench._report import save, spread
+from cpart_core.bench.train import PARTITIONED, SHAPES, UNWATCHED, median_ratio
+from cpart_core.config import Settings
+
+PARALLEL = ("ddp", "fsdp")
+
+
+class Crew:
+    """Processes that train together, and what their blocks took."""
+
+    def __init__(self, settings: Settings, corpus: Path, size: int, folder: Path) -> None:
+        self.size = size
+        self.answers: list[dict[str, Any]] = []
+        path = folder / f"{settings.training.parallel}-{size}.json"
+        path.write_text(settings.to_json(), encoding="utf-8")
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        where = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(size), "LOCAL_WORLD_SIZE": str(size)}
+        self.processes = [
+            subprocess.Popen(
+                [sys.executable, "-m", "cpart_core.bench._crew", str(path), str(corpus)],
+                env={**os.environ, **where, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            for rank in range(size)
+        ]
+
+    def take(self, steps: int, count: bool = True) -> None:
+        """A block of steps. RuntimeError when a process died."""
+        first = self.processes[0]
+        assert first.stdin is not None and first.stdout is not None
+        first.stdin.write(f"{steps}\n")
+        first.stdin.flush()
+        answer = first.stdout.readline()
+        if not answer:
+            raise RuntimeError("A process that was measured ended; what it said is above.")
+        if count:
+            self.answers.append(json.loads(answer))
+
+    def of(self, name: str) -> list[float]:
+        return [float(answer[name]) for answer in self.answers]
+
+
+@contextmanager
+def crews(settings: Settings, corpus: Path, sizes: Sequence[int], parallel: Sequence[str], threads: int) -> Iterator[dict[str, Crew]]:
+    """One process, and every number of several in every way; all ended afterwards."""
+    wanted = {"1": (1, "ddp")} | {f"{size} {way}": (size, way) for size in sizes for way in parallel}
+    started: dict[str, Crew] = {}
+    with tempfile.TemporaryDirectory(prefix="cpart-bench-") as folder:
+        try:
+            for name, (size, way) in wanted.items():
+                own = settings.with_values({"threads": max(1, threads // size), "parallel": way})
+                started[name] = Crew(own, corpus, size, Path(folder))
+            yield started
+        finally:
+            processes = [process for crew in started.values() for process in crew.processes]
+            for process in processes:
+                if process.stdin is not None:
+                    process.stdin.close()
+            for process in processes:
+                try:
+                    process.wait(20)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+                if process.stdout is not None:
+                    process.stdout.close()
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--shape", choices=list(SHAPES), help="only this shape (default: all)")
+    parser.add_argument("--processes", default="2", metavar="A,B", help="numbers of processes to compare with one (default 2)")
+    parser.add_argument("--parallel", choices=PARALLEL, help="only copies of the weights (ddp) or parts (fsdp); default both")
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads of all processes together; 0 = all cores")
+    parser.add_argument("--blocks", type=int, default=7, help="blocks of each crew (default 7)")
+    parser.add_argument("--steps", type=int, default=20, help="steps of a block (default 20)")
+    parser.add_argument("--out", type=Path, help="folder of the JSON file (default bench-results)")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m cpart_core bench scale", description=__doc__.splitlines()[0] if __doc__ else None)
+    add_arguments(parser)
+    given = parser.parse_args(argv)
+    if given.blocks < 3 or given.steps < 1:
+        raise ValueError(f"--blocks is {given.blocks} and --steps {given.steps}; give 3 or more and 1 or more, a median needs them.")
+    if not all(word.isdigit() and int(word) > 1 for word in given.processes.split(",")):
+        raise ValueError(f"--processes is {given.processes!r}; give whole numbers above 1, such as 2 or 2,4.")
+    sizes = [int(word) for word in given.processes.split(",")]
+    threads = given.threads or (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    ways = [given.parallel] if given.parallel else PARALLEL
+    results = {}
+    for shape in [given.shape] if given.shape else SHAPES:
+        settings = SHAPES[shape].with_values({**PARTITIONED, **UNWATCHED})
+        results[shape] = measure(shape, settings, sizes, ways, threads, given.blocks, given.steps)
+    save("scale", results, given.out)
+    return 0
+
+
+def measure(
+    shape: str, settings: Settings, sizes: Sequence[int], ways: Sequence[str], threads: int, blocks: int, steps: int
+) -> dict[str, Any]:
+    """All crews of one shape in turns, forwards and backwards."""
+    from cpart_core.corpus.build import build_corpus, gather
+    from cpart_core.corpus.store import save_corpus
+
+    with tempfile.TemporaryDirectory(prefix="cpart-bench-") as folder:
+        corpus = Path(folder)
+        save_corpus(build_corpus(gather(settings.corpus), settings.corpus, settings.training.seed), corpus)
+        with crews(settings, corpus, sizes, ways, threads) as all_crews:
+            for crew in all_crews.values():
+                crew.take(steps, count=False)  # the partition, and the caches warm
+            for block in range(blocks):
+                for name in list(all_crews) if block % 2 == 0 else reversed(list(all_crews)):
+                    all_crews[name].take(steps)
+            return report(shape, settings, all_crews, steps)
+
+
+def report(shape: str, settings: Settings, all_crews: dict[str, Crew], steps: int) -> dict[str, Any]:
+    """Tokens per second of each crew, and ratios paired by block."""
+    tokens = steps * settings.training.batch_size * settings.model.context_length
+    alone = all_crews["1"]
+    print(f"{shape}: {alone.answers[0]['precision']}, {steps} steps a block, {len(alone.answers)} blocks")
+    found = {}
+    for name, crew in all_crews.items():
+        cpu = median_ratio(alone.of("cpu_seconds"), crew.of("cpu_seconds"))
+        found[name] = {
+            "processes": crew.size,
+            "threads_each": crew.answers[0]["threads"],
+            "tokens_per_second": spread([tokens / seconds for seconds in crew.of("seconds")]),
+            "cpu_seconds_per_block": median(crew.of("cpu_seconds")),
+            "speed": spread([a / b for a, b in zip(alone.of("seconds"), crew.of("seconds"), strict=True)]),
+            "cpu": cpu,
+        }
+        speed = found[name]["speed"]
+        print(
+            f"  {name:8} {crew.answers[0]['threads']} threads each {found[name]['tokens_per_second']['median']:9,.0f} tokens/s  "
+            f"speed {speed['median']:.3f} ({speed['low_quartile']:.3f} to {speed['high_quartile']:.3f})  cpu {cpu:.3f}",
+            flush=True,
+        )
+    return {"crews": found, "steps_per_block": steps, "seed": settings.training.seed, "settings": settings.to_json()}
