@@ -152,9 +152,9 @@ class Trainer:
                 sums = self.there_and_back(ids, start, context, counted)
         else:
             sums = self.there_and_back(ids, start, context, counted)
-        total, loss, affinity, balance = sums[:4].tolist()
         clip = self.settings.training.gradient_clip
         norm = self.parallel.whole(torch.nn.utils.clip_grad_norm_(self.model.parameters(), clip or float("inf")))
+        total, loss, affinity, balance = sums[:4].tolist()
         if not np.isfinite(total):
             raise NonFiniteLoss(self.step + 1, "loss")
         if not torch.isfinite(norm):
