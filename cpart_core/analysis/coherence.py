@@ -40,6 +40,10 @@ LONGEST_HEAD, LONGEST_REST = 128, 192
 """Tokens."""
 
 
+class TooFewDocuments(ValueError):
+    """Too little text was held out from everybody. A sentence, as of every ValueError here."""
+
+
 class Question(NamedTuple):
     """What is asked of the writers."""
 
@@ -131,7 +135,7 @@ def held_out_prompts(
     corpus = sources.corpus(candidates[0].run)
     prompts, left_out = choose_prompts(corpus, candidates[0].source.tokenizer, head, rest, question.prompts, question.seed, seen)
     if len(prompts) < FEWEST_PROMPTS:
-        raise ValueError(
+        raise TooFewDocuments(
             f"Only {len(prompts)} held-out documents are long enough ({head + rest} tokens) and were in nobody's training text "
             f"({left_out} were); at least {FEWEST_PROMPTS} are needed. Choose a judge with the same text held out, or a run with more text."
         )

@@ -32,7 +32,11 @@ def add_arguments(parser: argparse.ArgumentParser, show_all: bool) -> None:
     parser.add_argument("--seeds", metavar="A,B", help="seeds instead of the plan's")
     parser.add_argument("--jobs", type=int, default=1, help="runs trained at once (default 1; times are then of a busy machine)")
     parser.add_argument("--publish", action="store_true", help="also store the result where the Claims page of this copy finds it")
-    parser.add_argument("--only", metavar="ARM-SEED", help="train and measure this one run here, in the foreground")
+    parser.add_argument(
+        "--only",
+        metavar="ARM-SEED",
+        help="do here, in the foreground, what is next for this one run: train and measure it, or its coherence",
+    )
 
 
 def execute(arguments: argparse.Namespace) -> int:
@@ -74,13 +78,18 @@ def plan_of(arguments: argparse.Namespace) -> Plan:
 
 def train_one(plan: Plan, folder: Path, name: str) -> int:
     from cpart_core.cli.progress import Progress
-    from cpart_core.study.cell import cell_id, train_cell
+    from cpart_core.study.cell import cell_id, read_outcome, train_cell
+    from cpart_core.study.coherence import add_coherence, lacks_coherence
 
     cells = {cell_id(arm, seed): (arm, seed) for arm, seed in plan.cells()}
     if name not in cells:
         raise ValueError(f"This study has no run {name!r}; it has: {', '.join(cells)}.")
     progress = Progress(plan.settings(*cells[name]).training.steps, sys.stdout)
-    outcome = train_cell(plan, folder, *cells[name], progress.record, progress.say)
+    outcome = read_outcome(folder, *cells[name])
+    if outcome is None:
+        outcome = train_cell(plan, folder, *cells[name], progress.record, progress.say)
+    elif lacks_coherence(plan, folder, *cells[name]):
+        outcome = add_coherence(plan, folder, outcome, progress.say)
     progress.say("stopped; the same command goes on" if outcome is None else f"{name}: loss {outcome.loss:.4f}")
     return 0
 

@@ -51,6 +51,13 @@ def read_outcome(folder: Path, arm: str, seed: int) -> Outcome | None:
     return None
 
 
+def write_outcome(folder: Path, outcome: Outcome) -> None:
+    """Store or replace what was measured of a run, atomically."""
+    path = outcome_file(folder, outcome.arm, outcome.seed)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_file(path, json.dumps(without_nan(asdict(outcome)), indent=1).encode())
+
+
 def prepare_corpus(plan: Plan, folder: Path, seed: int) -> Path:
     """The folder of a seed's text, built now if it is not there. ValueError for text that cannot be used."""
     target = folder / CORPORA / str(seed)
@@ -106,9 +113,7 @@ def train_cell(
 
     say("measuring")
     outcome = measure(run.id, arm)
-    path = outcome_file(folder, arm, seed)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_file(path, json.dumps(without_nan(asdict(outcome)), indent=1).encode())
+    write_outcome(folder, outcome)
     return outcome
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from cpart_core.study.interval import Interval
+from cpart_core.study.interval import Interval, interval
 from cpart_core.study.result import Study
 
 HOLDS, FAILS, OPEN, UNTESTABLE = "holds", "does not hold", "not decided", "cannot be tested"
@@ -112,8 +112,6 @@ def carved_memory(study: Study) -> Judgement:
     claim = "Not in the paper: what a model for one context saves when only a quarter of its segments is kept."
     if not (pairs["weight_bytes"] and pairs["keep_quarter"]):
         return Judgement("Memory, carved", claim, UNTESTABLE, "This study did not measure carved models.", ())
-    from cpart_core.study.interval import interval
-
     saved = interval([pairs["carved_bytes"][seed] / pairs["weight_bytes"][seed] - 1.0 for seed in pairs["weight_bytes"]])
     cost = interval(list(pairs["keep_quarter"].values()))
     by_chance = list(study.values(study.reference, "keep_quarter_random").values())
@@ -143,13 +141,49 @@ def training_time(study: Study) -> Judgement:
 
 
 def coherence(study: Study) -> Judgement:
-    return Judgement(
-        "Contextual coherence",
-        "Coherence scores of 0.79 to 0.85.",
-        UNTESTABLE,
-        "What can be read of the paper does not define the score, nor give it for human or for random text, so no number of ours could be laid beside it.",
-        (),
+    title, claim = "Contextual coherence", "Coherence is better than the baseline's: scores of 0.79 to 0.85; of what is not said."
+    undefined = (
+        "What can be read of the paper does not define the score, nor give it for human or for random text, so no number of ours can be laid beside "
+        "0.79 to 0.85: that cannot be tested."
     )
+    ours = [outcome for outcome in study.outcomes if outcome.arm == study.reference and outcome.coherence_prompts > 0]
+    if not ours:
+        lacks = "Nor has this study measured coherence by a definition of ours: that takes a dense run of another seed as the judge."
+        return Judgement(title, claim, UNTESTABLE, f"{undefined} {lacks}", ())
+    scores = (("coherence_embedding", "embedding score"), ("coherence_order", "order score"))
+    tested = [gain(study, name, f"{label}, ours less the dense twin's") for name, label in scores]
+    beside = [beside_dense(study, name, label) for name, label in scores]
+    rows = {"similarity": f"similarity to the prompt, by {ours[0].coherence_embedder}", "similarity_human": "the same of human text",
+            "similarity_random": "the same of random text"}  # fmt: skip
+    beside += [beside_dense(study, f"coherence_{name}", label) for name, label in rows.items()]
+    unknown = Finding("the paper's scores", float("nan"), float("nan"), "", None, None, UNTESTABLE, None, "0.79 to 0.85")
+    fewest = min(outcome.coherence_prompts for outcome in ours)
+    why = (
+        f"The verdict is of 'better than the baseline' alone. {undefined} Ours: 0 = random text, 1 = human text, on {fewest:.0f} or more held-out documents a "
+        f"run. Embedding: similarity of prompt and continuation. Order: does the judge find the true next sentence likelier than one that the same "
+        "writer wrote elsewhere? The judge is the dense run of another seed."
+    )
+    verdict = combined([found.verdict for found in tested])
+    if verdict == UNTESTABLE:
+        why = f"{why} Here a score is lacking: the judge cannot tell human from random text, or there is no dense twin."
+    elif verdict == OPEN:
+        why = f"{why} An interval has zero in it: these seeds do not decide."
+    return Judgement(title, claim, verdict, why, (*tested, *beside, unknown))
+
+
+def gain(study: Study, measure: str, label: str) -> Finding:
+    """Ours less the dense arm's, paired by seed, in the measure's own unit; more is better."""
+    found = study.difference(study.reference, DENSE, measure) if DENSE in study.arms else None
+    if found is None:
+        return Finding(label, float("nan"), float("nan"), "", None, None, UNTESTABLE, None, "above 0")
+    return Finding(label, found.mean, float("nan"), "", None, None, more_is_better(0.0)(found), found, "above 0")
+
+
+def beside_dense(study: Study, measure: str, label: str) -> Finding:
+    """Ours with its interval over seeds, beside the dense arm's."""
+    values = list(study.values(study.reference, measure).values())
+    value = interval(values) if values else None
+    return Finding(label, study.mean(study.reference, measure), study.mean(DENSE, measure), "", None, None, CONTROL, value)
 
 
 def method(study: Study) -> Judgement:

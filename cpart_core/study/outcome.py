@@ -30,6 +30,7 @@ class Measure:
 
 OF_THE_LOSS = "share of the loss, mean over contexts"
 BITS = "bits, mean over layers"
+SCORE = "0 = random text, 1 = human text"
 MEASURES: tuple[Measure, ...] = (
     Measure("loss", "validation loss", "nats per token, mean over contexts", True, 4),
     Measure("perplexity", "perplexity", "exp of the loss", True, 3),
@@ -66,6 +67,9 @@ MEASURES: tuple[Measure, ...] = (
     Measure("resident_bytes", "resident memory of loading and reading", "bytes, in a fresh process", True, 0),
     Measure("resident_carved_bytes", "the same, carved to 25 %", "bytes, in a fresh process", True, 0),
     Measure("resident_cost", "cost of that carved model on its context", "share of the loss", True, 4),
+    Measure("coherence_embedding", "coherence, embedding score", SCORE, False, 3),
+    Measure("coherence_order", "coherence, order score", SCORE, False, 3),
+    Measure("coherence_similarity", "similarity of continuation and prompt", "cosine", False, 3),
 )  # fmt: skip
 """The visible list of what is measured. Adding one: a field of Outcome, a line here, and where measure.py fills it."""
 
@@ -162,6 +166,23 @@ class Outcome:
     resident_carved_bytes: float = NAN
     resident_cost: float = NAN
     """Rise of the loss on resident_context, as a share."""
+    coherence_embedding: float = NAN
+    """Score of the similarity of prompt and continuation: 0 = as random text, 1 = as human text. NaN also where the two cannot be told apart."""
+    coherence_order: float = NAN
+    """The same of coherence_order_share, whose random text has 1/2."""
+    coherence_similarity: float = NAN
+    """Cosine, mean over prompts."""
+    coherence_similarity_human: float = NAN
+    coherence_similarity_random: float = NAN
+    coherence_order_share: float = NAN
+    """Share of pairs in which the true next sentence is the likelier one to the judge, mean over prompts."""
+    coherence_order_human: float = NAN
+    coherence_prompts: float = NAN
+    """Held-out documents that were continued; 0 where there were too few that the judge had not been trained on."""
+    coherence_judge: str = ""
+    """The run that judged: dense, of another seed. Empty: not measured yet."""
+    coherence_embedder: str = ""
+    """What turned texts into vectors, in words."""
 
     @property
     def keep_quarter_worst(self) -> float:
@@ -170,6 +191,8 @@ class Outcome:
         return max(known, default=NAN)
 
 
+COHERENCE = tuple(item.name for item in fields(Outcome) if item.name.startswith("coherence_"))
+"""Fields that are filled later, when other runs of the study are finished."""
 BY_CONTEXT = ("loss_by_context", "accuracy_by_context", "selectivity_by_context", "keep_by_context")
 """Fields with one value for each context; empty where not measured."""
 
@@ -200,5 +223,6 @@ def outcome_from(data: Any) -> Outcome:
 
 
 def is_complete(data: Any) -> bool:
-    """Whether the JSON object of an outcome has every field there is today."""
-    return isinstance(data, dict) and set(data) == {item.name for item in fields(Outcome)}
+    """Whether the JSON object of an outcome has every field there is today, coherence aside."""
+    names = {item.name for item in fields(Outcome)}
+    return isinstance(data, dict) and names - set(COHERENCE) <= set(data) <= names

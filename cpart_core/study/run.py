@@ -1,6 +1,7 @@
 """Runs a study: each arm and seed in a process of its own, several at once if asked for, with progress, time left, and what was found so far.
 
-A study can be stopped and started again at any moment: finished runs are skipped, interrupted ones go on from their checkpoint.
+A study can be stopped and started again at any moment: finished runs are skipped, interrupted ones go on from their checkpoint. When all
+are finished, a second pass measures coherence, for which another run judges.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from cpart_core.config import Settings
 from cpart_core.runs.create import project_root
 from cpart_core.runs.folder import open_run
 from cpart_core.study.cell import LOGS, cell_id, prepare_corpus, read_outcome
+from cpart_core.study.coherence import lacks_coherence
 from cpart_core.study.machine import machine
 from cpart_core.study.outcome import Outcome
 from cpart_core.study.plan import Plan
@@ -52,6 +54,7 @@ class StudyRunner:
     shown: float = 0.0
     begun_steps: dict[Cell, int] = field(default_factory=dict)
     """Steps that each missing run had made before this session."""
+    second_pass: bool = False
 
     def go(self) -> Study:
         """Train and measure all that is missing; returns the study, complete unless runs failed."""
@@ -60,18 +63,27 @@ class StudyRunner:
         self.say(
             f"study {self.plan.name}: {len(self.plan.cells())} runs ({len(self.plan.arms)} arms x {len(self.plan.seeds)} seeds), {done} done"
         )
-        self.begun_steps = {cell: self.steps_of(cell) for cell in waiting}
+        self.begun_steps = {cell: self.steps_of(cell) for cell in self.plan.cells()}
         try:
-            while waiting or self.children:
-                while waiting and len(self.children) < self.jobs:
-                    self.start(waiting.pop(0))
-                time.sleep(0.2)
-                for cell in [cell for cell, child in self.children.items() if child.poll() is not None]:
-                    self.finish(cell)
-                self.show(len(waiting))
+            self.work(waiting)
+            self.second_pass = True
+            judged = [cell for cell in self.plan.cells() if lacks_coherence(self.plan, self.folder, *cell)]
+            if judged:
+                self.say(f"measuring the coherence of {len(judged)} runs")
+                self.work(judged)
         finally:
             self.stop()
         return self.study()
+
+    def work(self, waiting: list[Cell]) -> None:
+        """A process for each run, `jobs` at once."""
+        while waiting or self.children:
+            while waiting and len(self.children) < self.jobs:
+                self.start(waiting.pop(0))
+            time.sleep(0.2)
+            for cell in [cell for cell, child in self.children.items() if child.poll() is not None]:
+                self.finish(cell)
+            self.show(len(waiting))
 
     def start(self, cell: Cell) -> None:
         """Start the process of one run; its text is built first, once for all arms of the seed."""
@@ -93,12 +105,14 @@ class StudyRunner:
         code = self.children.pop(cell).wait()
         outcome = read_outcome(self.folder, *cell)
         self.trained_steps += self.steps_of(cell) - self.begun_steps[cell]
-        if outcome is None:
+        if outcome is None or (self.second_pass and code):
             self.failed.append(cell)
             log = (self.folder / LOGS / f"{cell_id(*cell)}.txt").read_text("utf-8", "replace").strip().splitlines()
             self.say(f"{cell_id(*cell)} failed (exit code {code}): {log[-1] if log else 'it said nothing'}")
             return
-        self.say(f"{cell_id(*cell)}  loss {outcome.loss:.4f}  accuracy {outcome.accuracy:.4f}  {outcome.seconds:.0f} s")
+        scores = f"embedding score {outcome.coherence_embedding:.3f}  order score {outcome.coherence_order:.3f}"
+        said = f"loss {outcome.loss:.4f}  accuracy {outcome.accuracy:.4f}  {outcome.seconds:.0f} s"
+        self.say(f"{cell_id(*cell)}  {scores if self.second_pass else said}")
         save_study(self.study(), self.folder / f"{self.plan.name}.json")
 
     def stop(self) -> None:
@@ -144,13 +158,19 @@ class StudyRunner:
         if now - self.shown < (1.0 if self.stream.isatty() else QUIET_SECONDS) or not self.children:
             return
         self.shown = now
+        if self.second_pass:
+            self.progress(f"measuring coherence: {', '.join(cell_id(*cell) for cell in self.children)}; {waiting} waiting")
+            return
         steps = {cell: self.steps_of(cell) for cell in self.children}
         made = self.trained_steps + sum(step - self.begun_steps[cell] for cell, step in steps.items())
         left = sum(self.plan.settings(*cell).training.steps - step for cell, step in steps.items())
         left += waiting * self.plan.base.training.steps
         seconds = left * (now - self.began) / made if made >= 20 else float("nan")
         running = ", ".join(f"{cell_id(*cell)} step {step}" for cell, step in steps.items())
-        line = f"{running}; {waiting} waiting; time left {minutes(seconds)}"
+        self.progress(f"{running}; {waiting} waiting; time left {minutes(seconds)}")
+
+    def progress(self, line: str) -> None:
+        """A line that the next one replaces where the output is a terminal."""
         print(f"\r\x1b[2K{line}" if self.stream.isatty() else line, end="" if self.stream.isatty() else "\n", file=self.stream, flush=True)
 
     def say(self, sentence: str) -> None:

@@ -10,7 +10,8 @@ from cpart_core.study.interval import Interval
 from cpart_core.study.outcome import MEASURES
 from cpart_core.study.result import Study
 
-COMPARED = ("loss", "perplexity", "accuracy", "seconds", "peak_memory_bytes", "information_choice", "keep_quarter")
+COMPARED = ("loss", "perplexity", "accuracy", "seconds", "peak_memory_bytes", "information_choice", "keep_quarter", "coherence_embedding",
+            "coherence_order")  # fmt: skip
 """Measures whose differences are printed; the JSON has all values, from which any other follows."""
 
 
