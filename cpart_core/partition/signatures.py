@@ -69,3 +69,8 @@ class ContributionAdder:
             self.total_NG.index_add_(0, neurons, (one_hot @ contribution).T)
 
         hidden.register_hook(add)
+
+    def contribution(self, first_row: int, contribution: Tensor, tokens: Tensor | None) -> None:
+        one_hot = self.one_hot if tokens is None else self.one_hot.index_select(1, tokens)
+        neurons = self.neuron_id[first_row : first_row + contribution.shape[-1]]
+        self.total_NG.index_add_(0, neurons, (one_hot @ contribution.float()).T)
