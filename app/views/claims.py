@@ -97,7 +97,7 @@ def about(study: Study, path: Path) -> None:
         f"{plain(str(machine.get('cores', '?')), 8)} cores",
     ]
     st.markdown(f"**{code_span(study.title, 100)}** \u00b7 " + " \u00b7 ".join(pieces))
-    st.caption(f"Repeat it: {code_span(study.command, 200)}")
+    st.caption(f"Repeat it, or have what is missing measured: {code_span(study.command, 200)}")
     if not study.complete:
         missing = len(study.arms) * len(study.seeds) - len(study.outcomes)
         st.warning(

@@ -22,9 +22,9 @@ NOTHING = "\u2013"
 
 
 def draw(entry: Judgement, by: str = "The paper") -> None:
-    """The claim in words on the left, its numbers on the right."""
+    """The claim in words on the left, its numbers on the right; without numbers the words have the whole width."""
     with st.container(border=True):
-        left, right = st.columns([2, 3], gap="medium")
+        left, right = st.columns([2, 3], gap="medium") if entry.findings else (st.container(), st.container())
         with left:
             st.markdown(f"#### {entry.title}\n{BADGES[entry.verdict]}")
             st.markdown(f"*{by}:* {entry.claim}" if not entry.claim.startswith("Not in the paper") else f"*{entry.claim}*")
@@ -39,13 +39,13 @@ def row(found: Finding) -> dict[str, str]:
     share = "share of the whole" in found.unit
     return {
         "number": found.label,
+        "verdict": found.verdict,
         "ours": shown(found.ours, found.unit),
         "95 % over seeds": span(found),
         "target": found.target or NOTHING,
         "control": NOTHING if share else shown(found.control, found.unit),
         "difference": percent(found.difference),
         "against chance": percent(found.against_chance),
-        "verdict": found.verdict,
     }
 
 
@@ -74,9 +74,11 @@ def shown(value: float, unit: str) -> str:
 
 
 def percent(found: Interval | None) -> str:
-    """'+1.2 % (+0.8 to +1.6)'"""
+    """'+1.2 % (+0.8 to +1.6)', or '+1.2 % (every seed)' where the seeds do not differ."""
     if found is None:
         return NOTHING
     if math.isnan(found.low):
         return f"{100 * found.mean:+.2f} % (one seed)"
+    if found.high - found.low < 1e-9:
+        return f"{100 * found.mean:+.2f} % (every seed)"
     return f"{100 * found.mean:+.2f} % ({100 * found.low:+.2f} to {100 * found.high:+.2f})"

@@ -41,11 +41,11 @@ def relation(judge: Run, writers: Sequence[Run]) -> tuple[bool, str]:
         if tie:
             ties.append(tie)
     same_text = [run for run in writers if run.info.fingerprint == judge.info.fingerprint]
-    text = "the same training text" if same_text else "other training text"
+    text = "the training text of one of them" if same_text else "other training text"
     seed = judge.settings.training.seed
     if ties:
         return False, f"Not independent: {'; '.join(ties)}."
-    return True, f"Independent of all compared: its own first weights and batches (seed {seed}), on {text} as the first of them."
+    return True, f"Independent of all compared: its own first weights and batches (seed {seed}), on {text}."
 
 
 def tied(judge: Run, writer: Run) -> str:

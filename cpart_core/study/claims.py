@@ -141,7 +141,7 @@ def training_time(study: Study) -> Judgement:
 
 
 def coherence(study: Study) -> Judgement:
-    title, claim = "Contextual coherence", "Coherence is better than the baseline's: scores of 0.79 to 0.85; of what is not said."
+    title, claim = "Contextual coherence", "Coherence is better than the baseline's: scores of 0.79 to 0.85 (of what, is not said)."
     undefined = (
         "What can be read of the paper does not define the score, nor give it for human or for random text, so no number of ours can be laid beside "
         "0.79 to 0.85: that cannot be tested."
