@@ -1,21 +1,25 @@
-"""Segments: which neuron lies where, which context uses which segment, and how that came about. One segment's page is in segment.py."""
+"""Segments: which neuron lies where and which context uses which segment; whether that means anything, what it is worth, and how it came
+about are tabs beside it. One segment's page is in segment.py."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import streamlit as st
 
 from app import chrome, state
-from app.charts import segments_change, segments_fusion, segments_map
+from app.charts import segments_fusion, segments_map
 from app.charts.segments_fusion import CONTRIBUTION, MASS, MEASURES
 from app.figure import caption_of, show_figure
 from app.glossary import words
-from app.views import reading, segment, segments_effect, segments_meaning
-from cpart_core.analysis.results import Flow
+from app.views import reading, segment, segments_effect, segments_history, segments_meaning
 from cpart_core.runs.folder import Run
 from cpart_core.training.records import Snapshot
 
 MOST_LAYERS_AT_ONCE = 8
+PARTS = ("Map", "Meaning", "Worth", "History")
 
 
 def page() -> None:
@@ -26,15 +30,27 @@ def page() -> None:
         segment.draw(run, step)
         return
     words("neuron", "segment", "partition", "fusion mass", "churn")
+    reading.say_stage(run, reading.snapshot_or_stop(run, step))
+    for part, draw in zip(part_chooser(), (draw_use, segments_meaning.draw, segments_effect.draw, segments_history.draw), strict=True):
+        if part.open:
+            with part:
+                draw(run, step)
+
+
+def part_chooser() -> Sequence[Any]:
+    """The tabs of the page. Only the open one is drawn: every figure takes the browser its time at each step of the slider."""
+    key = "segments_part"
+    state.set_widget(key, state.get(key) or PARTS[0])
+    return st.tabs(PARTS, key=key, on_change=lambda: state.put(key, state.widget(key)))
+
+
+def draw_use(run: Run, step: int) -> None:
+    """What the segments are at this step."""
     snapshot = reading.snapshot_or_stop(run, step)
-    reading.say_stage(run, snapshot)
     draw_map(run, snapshot)
     if np.nansum(snapshot.fusion_tokens) > 0:
         draw_contexts(run, snapshot)
         draw_list(run, snapshot)
-    segments_meaning.draw(run, step)
-    segments_effect.draw(run, step)
-    draw_change(run, step)
 
 
 def draw_map(run: Run, snapshot: Snapshot) -> None:
@@ -194,58 +210,6 @@ def say_remarkable(dead: np.ndarray, present: np.ndarray, partitioned: bool) -> 
         pairs = [f"layer {layer} segment {number}" for layer, number in np.argwhere(found)]
         shown = "; ".join(pairs[:10]) + (f"; and {len(pairs) - 10} more" if len(pairs) > 10 else "")
         st.markdown(f"- **{verdict.capitalize()}** ({why}): {shown or 'none'}.")
-
-
-def draw_change(run: Run, step: int) -> None:
-    """Churn and flow over training, up to the chosen step."""
-    st.subheader("How the partition came about", anchor=False)
-    snapshots = reading.snapshots_until(run, step)
-    flows = reading.flows_between(snapshots)
-    if not flows:
-        st.info(
-            "There is nothing to compare yet: this needs two snapshots with a partition, up to the chosen step.",
-            icon=":material/hourglass_top:",
-        )
-        return
-    seed, count = run.settings.training.seed, f"{snapshots[0].segment_of.shape[1]:,} neurons a layer, {len(snapshots)} snapshots"
-    last = np.array([flow.churn for flow in flows])
-    show_figure(
-        segments_change.churn_figure(flows, dark=state.dark()),
-        "segments_churn",
-        "Share of each layer's neurons that lie in another segment than at the snapshot before. " + caption_of(run, step, count, seed),
-        f"Churn by layer over {len(flows)} intervals. Greatest: {last.max():.0%} of a layer; in the last one {last[-1].mean():.0%} on average.",
-        lambda: segments_change.churn_table(flows),
-    )
-    draw_flow(run, flows, step, count)
-
-
-def draw_flow(run: Run, flows: list[Flow], step: int, count: str) -> None:
-    """The river of one layer, or a matrix when there are too many segments to follow."""
-    layer = state.chosen_layer(run)
-    moving = [flow for flow in flows if flow.churn[layer] > 0]
-    if not moving:
-        others = [str(other) for other in np.flatnonzero(np.array([flow.churn for flow in flows]).max(axis=0) > 0)]
-        elsewhere = f" In layer {', '.join(others)} some did." if others else ""
-        st.info(
-            f"No neuron of layer {layer} moved between these snapshots.{elsewhere} The layer is chosen further up.",
-            icon=":material/done_all:",
-        )
-        return
-    moved = sum(int(flow.moved[layer].sum() - np.trace(flow.moved[layer])) for flow in moving)
-    if moving[0].moved.shape[1] > segments_change.MOST_BANDS:
-        figure = segments_change.flow_matrix(moving[-1], layer, dark=state.dark())
-        what = "Neurons by segment before and after the last change"
-    else:
-        figure = segments_change.flow_river(segments_change.joined(moving), layer, dark=state.dark())
-        what = "A column is a snapshot, a band the neurons that go together; strong bands have changed their segment"
-    show_figure(
-        figure,
-        "segments_flow",
-        f"{what}. Layer {layer}. "
-        + caption_of(run, step, count, run.settings.training.seed, "intervals in which nothing moved are left out"),
-        f"Flow of neurons between the segments of layer {layer}: {moved:,} moves in {len(moving)} intervals.",
-        lambda: segments_change.flow_table(flows),
-    )
 
 
 page()

@@ -24,6 +24,7 @@ def draw(run: Run, step: int) -> None:
     """Both halves; each is computed when somebody asks for it, and stays."""
     st.subheader("What is each segment worth?", anchor=False)
     st.write(effect_matrix.WHY)
+    chrome.layer_chooser(run)
     checkpoint = state.checkpoint_step(run, step)
     if checkpoint is None:
         reading.no_checkpoint(run, "Taking segments away")

@@ -42,6 +42,7 @@ def draw(run: Run, step: int) -> None:
         "beside what chance would give."
     )
     words("information", "chance", "committee share", "co-activation")
+    chrome.layer_chooser(run)
     draw_meter(run, step)
     draw_saturation(run, step)
     draw_seeds(run)

@@ -15,6 +15,9 @@ from tests.charts import made_effects as made
 
 QUESTION = {"text": FIRST_TEXT, "neurons": [], "max_tokens": 32, "temperature": 0.8, "seed": 0}
 
+WORTH = {"segments_part": "Worth"}
+"""The tab that is open."""
+
 
 @pytest.fixture(autouse=True)
 def quiet_worker(monkeypatch, tmp_path):
@@ -68,7 +71,7 @@ def test_selected_neurons_can_be_ablated_alone(quiet_worker):
 
 
 def test_matrix_and_audit_are_computed_on_demand_with_progress_and_stop(quiet_worker):
-    page = open_page("segments", make_run())
+    page = open_page("segments", make_run(), WORTH)
     assert "What is each segment worth?" in said(page) and not quiet_worker
     page.button(key="ask_ablation_matrix").click().run()
     page.button(key="ask_router_audit").click().run()
@@ -78,11 +81,10 @@ def test_matrix_and_audit_are_computed_on_demand_with_progress_and_stop(quiet_wo
 
 def test_stored_results_are_drawn_at_once(quiet_worker):
     run = make_run()
-    before = figures(open_page("segments", run))
     for name, result in (("ablation_matrix", made.matrix()), ("router_audit", made.audit())):
         run.store_result(name, {"run": run.id, "step": STEPS[-1]}, result)
-    page = open_page("segments", run)
-    assert not page.exception and not page.error and not quiet_worker and figures(page) == before + 4
+    page = open_page("segments", run, WORTH)
+    assert not page.exception and not page.error and not quiet_worker and figures(page) == 4
     words = said(page)
     assert "2 of 2 contexts have a segment" in words and "Better than a random choice in layer 1 of 2" in words
     assert "fewer than 8 validation documents" in words and "a sample: 4,000 tokens of 20 documents" in words
@@ -92,13 +94,13 @@ def test_the_random_twin_stands_beside_as_control():
     run, twin = make_run(), make_run()
     for one in (run, twin):
         one.store_result("ablation_matrix", {"run": one.id, "step": STEPS[-1]}, made.matrix())
-    assert "Control: this run has no random twin" in said(open_page("segments", run))
+    assert "Control: this run has no random twin" in said(open_page("segments", run, WORTH))
     write_info(twin.folder, replace(twin.info, twin_of=run.id, twin_kind="random"))
-    page = open_page("segments", run)
+    page = open_page("segments", run, WORTH)
     assert not page.exception and "Control, the random twin at step 100: 2 of 2 contexts" in said(page)
-    assert "Control" not in said(open_page("segments", folder.open_run(twin.id)))
+    assert "Control" not in said(open_page("segments", folder.open_run(twin.id), WORTH))
 
 
 def test_without_a_checkpoint_it_says_so():
-    page = open_page("segments", make_run(checkpoint=False, results=False))
+    page = open_page("segments", make_run(checkpoint=False, results=False), WORTH)
     assert not page.exception and "Taking segments away needs the model's weights" in said(page)

@@ -27,7 +27,7 @@ def test_without_a_run_it_says_what_to_do():
 def test_a_finished_run_is_drawn_at_once_and_the_worker_is_not_asked(quiet_worker):
     page = open_page("segments", make_run())
     assert not page.exception and not page.error
-    assert figures(page) == 5 and not quiet_worker
+    assert figures(page) == 2 and not quiet_worker
     assert "step 100" in said(page) and "seed 0" in said(page) and "n = " in said(page)
 
 
@@ -39,8 +39,19 @@ def test_running_without_a_snapshot_it_waits():
 
 
 def test_a_crashed_run_still_shows_what_it_has():
-    page = open_page("segments", make_run(ended="", checkpoint=False, results=False))
-    assert not page.exception and figures(page) == 5
+    run = make_run(ended="", checkpoint=False, results=False)
+    for part, count in (("Map", 2), ("Meaning", 1), ("Worth", 0), ("History", 2)):
+        page = open_page("segments", run, {"segments_part": part})
+        assert not page.exception and figures(page) == count
+
+
+def test_a_step_of_the_slider_keeps_the_tab_and_draws_nothing_else():
+    run = make_run()
+    page = open_page("segments", run, {"segments_part": "History"})
+    page.select_slider(key=f"bar_step_{run.id}").set_value(STEPS[0]).run()
+    assert not page.exception and "nothing to compare yet" in said(page) and figures(page) == 0
+    page.select_slider(key=f"bar_step_{run.id}").set_value(STEPS[1]).run()
+    assert not page.exception and "How the partition came about" in said(page) and figures(page) == 2
 
 
 def test_a_damaged_snapshot_is_said_and_the_other_steps_work():
