@@ -25,6 +25,7 @@ PAGES = (
     ("carve", "Carve", ":material/content_cut:"),
     ("coherence", "Coherence", ":material/forum:"),
     ("claims", "Claims", ":material/fact_check:"),
+    ("speed", "Speed", ":material/speed:"),
 )
 """File in views/ and name in the URL, name on the screen, icon."""
 

@@ -1,11 +1,14 @@
-"""`bench train`: training speed at two shapes, and what watching costs.
+"""`bench train`: training speed at several shapes, beside other people's models, and what watching costs.
 
-Five trainers of one shape take turns, a block of steps each, so that a busy machine slows all of them alike; ratios are medians over
-blocks, of wall time and of the CPU time of the process, which other programs disturb less.
+All trainers of one shape take turns, a block of steps each, so that a busy machine slows all of them alike; ratios are of the seconds of a
+step, block by block, of wall time and of the CPU time of the process, which other programs disturb less.
 
-dense: the same model with ordinary feed-forward layers, unwatched. bare: partitioned, unwatched. signatures: also measures gradient
-signatures as often as before the segments freeze. live: also validates, makes snapshots and writes every record to disk, as a run does.
-frozen: as live, after the segments are frozen (signatures a quarter as often).
+Shape `train` (6 layers, width 256, context 256): dense, soft and top-2 of ours, dense in fp32, nanoGPT's architecture eager and compiled,
+and the Llama, Mixtral and OLMoE of `transformers`. All have as many feed-forward weights: nanoGPT's hidden layer is 1.5 times our neurons.
+
+Shapes `quick` and `large`: dense: the same model with ordinary feed-forward layers, unwatched. bare: partitioned, unwatched. signatures: also
+measures gradient signatures as often as before the segments freeze. live: also validates, makes snapshots and writes every record to disk,
+as a run does. frozen: as live, after the segments are frozen (signatures a quarter as often).
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ import os
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -25,6 +28,7 @@ from cpart_core.config import Settings
 from cpart_core.presets import preset
 
 if TYPE_CHECKING:
+    from cpart_core.bench._against import PeerTrainer
     from cpart_core.corpus.document import Corpus
     from cpart_core.runs.records import RecordWriter
     from cpart_core.training.loop import Trainer
@@ -41,40 +45,65 @@ LARGE = {
     "evaluate_every": 20,
     "snapshot_every": 20,
 }
-SHAPES: dict[str, Settings] = {"quick": preset("quick"), "large": Settings().with_values(LARGE)}
+BESIDE_PEERS = {**LARGE, "shared_neurons": 0, "context_length": 256, "batch_size": 8, "evaluate_every": 5, "snapshot_every": 5}
+"""No shared segment, as other people's layers have none. A block is evaluate_every steps."""
+SHAPES: dict[str, Settings] = {
+    "quick": preset("quick"),
+    "large": Settings().with_values(LARGE),
+    "train": Settings().with_values(BESIDE_PEERS),
+}
 
 NEVER = 1_000_000
 PARTITIONED = {"steps": NEVER, "first_step": 2, "fusion_step": 2, "every": 2_000_000, "freeze_step": 5_000_000, "warmup_steps": 0}
 """Partitioned from the third step on and never again within the measurement, but not frozen."""
 UNWATCHED = {"signature_every": 10_000, "evaluate_every": NEVER, "snapshot_every": NEVER}
-VARIANTS: dict[str, dict[str, Any]] = {
+WATCHING: dict[str, dict[str, Any]] = {
     "dense": {**PARTITIONED, **UNWATCHED, "execution": "dense"},
     "bare": {**PARTITIONED, **UNWATCHED},
     "signatures": {**PARTITIONED, **UNWATCHED, "signature_every": None},
     "live": PARTITIONED,
     "frozen": {**PARTITIONED, "every": 0, "freeze_step": 2},
 }
+WITH_PEERS: dict[str, dict[str, Any]] = {
+    "dense": {**PARTITIONED, **UNWATCHED, "execution": "dense"},
+    "soft": {**PARTITIONED, **UNWATCHED, "execution": "soft"},
+    "top-2": {**PARTITIONED, **UNWATCHED},
+    "dense fp32": {**PARTITIONED, **UNWATCHED, "execution": "dense", "precision": "fp32"},
+}
+VARIANTS = {"quick": WATCHING, "large": WATCHING, "train": WITH_PEERS}
 WRITES_RECORDS = ("live", "frozen")
-RATIOS = (("bare", "dense"), ("signatures", "bare"), ("live", "bare"), ("frozen", "bare"))
+RATIOS: dict[str, tuple[tuple[str, str, float | None], ...]] = {
+    "watching": (("bare", "dense", 1.0), ("signatures", "bare", 1.03), ("live", "signatures", 1.01), ("frozen", "bare", None)),
+    "train": (
+        ("dense", "nanoGPT", 1 / 1.2),
+        ("dense", "nanoGPT compiled", 1.0),
+        ("dense", "llama", None),
+        ("top-2", "dense", 1 / 1.15),
+        ("soft", "dense", None),
+        ("dense", "dense fp32", 0.5),
+    ),
+}
+"""(ours, theirs, the share of their time to reach at most); None: no figure was set."""
 
 
 @dataclass
 class Turn:
     """One variant: its trainer, where it writes, and what its blocks took."""
 
-    trainer: Trainer
-    writer: RecordWriter | None
-    seconds: list[float]
-    cpu_seconds: list[float]
+    trainer: Trainer | PeerTrainer
+    writer: RecordWriter | None = None
+    seconds: list[float] = field(default_factory=list)
+    cpu_seconds: list[float] = field(default_factory=list)
 
     def take(self, steps: int, count: bool = True) -> None:
         """A block of steps."""
         from cpart_core.runs.records import Heartbeat
+        from cpart_core.training.records import Record
 
         began, cpu_began = time.perf_counter(), time.process_time()
         for _ in range(steps):
             record = self.trainer.train_step()
-            if self.writer is not None:
+            if self.writer is not None and isinstance(record, Record):
                 self.writer.append(record)
                 self.writer.heartbeat(Heartbeat(step=record.step, phase="training"))
         if count:
@@ -83,9 +112,11 @@ class Turn:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--shape", choices=list(SHAPES), help="only this shape (default: all)")
+    parser.add_argument("--shape", choices=list(SHAPES), nargs="+", default=list(SHAPES), help="only these shapes (default: all)")
     parser.add_argument("--blocks", type=int, default=7, help="blocks of each trainer (default 7)")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 = all cores but one, as in training")
+    parser.add_argument("--no-peers", action="store_true", help="without other people's models")
+    parser.add_argument("--no-compile", action="store_true", help="without torch.compile, which takes a minute before its first step")
     parser.add_argument("--out", type=Path, help="folder of the JSON file (default bench-results)")
 
 
@@ -98,20 +129,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     results = {}
     with tempfile.TemporaryDirectory(prefix="cpart-bench-") as root:
         os.environ["CPART_RUNS"] = root
-        for shape in [arguments.shape] if arguments.shape else SHAPES:
-            settings = SHAPES[shape]
-            results[shape] = measure(shape, settings.with_values({"threads": arguments.threads}), arguments.blocks)
+        for shape in arguments.shape:
+            settings = SHAPES[shape].with_values({"threads": arguments.threads})
+            peers = shape == "train" and not arguments.no_peers
+            results[shape] = measure(shape, settings, arguments.blocks, peers, compiled=not arguments.no_compile)
     save("train", results, arguments.out)
     return 0
 
 
-def measure(shape: str, settings: Settings, blocks: int) -> dict[str, Any]:
-    """All variants of one shape in turns, forwards and backwards."""
+def measure(shape: str, settings: Settings, blocks: int, peers: bool, compiled: bool) -> dict[str, Any]:
+    """All trainers of one shape in turns, forwards and backwards."""
     from cpart_core.corpus.build import build_corpus, gather
 
     corpus = build_corpus(gather(settings.corpus), settings.corpus, settings.training.seed)
     period = settings.training.evaluate_every
-    turns = {name: start(settings, changes, corpus, name in WRITES_RECORDS) for name, changes in VARIANTS.items()}
+    turns = {name: start(settings, changes, corpus, name in WRITES_RECORDS) for name, changes in VARIANTS[shape].items()}
+    more: dict[str, Any] = {}
+    if shape == "train":
+        if precision_of(turns["dense"]) == precision_of(turns["dense fp32"]):
+            del turns["dense fp32"]  # this machine has no fast bf16: both would be the same
+        more = beside(turns, settings, peers, compiled)
     for turn in turns.values():
         turn.take(period, count=False)  # the partition, and the caches warm
     order = list(turns)
@@ -121,7 +158,7 @@ def measure(shape: str, settings: Settings, blocks: int) -> dict[str, Any]:
     for turn in turns.values():
         if turn.writer is not None:
             turn.writer.close()
-    return report(shape, settings, turns, period)
+    return report(shape, settings, turns, period) | more
 
 
 def start(settings: Settings, changes: dict[str, Any], corpus: Corpus, writes: bool) -> Turn:
@@ -131,30 +168,80 @@ def start(settings: Settings, changes: dict[str, Any], corpus: Corpus, writes: b
 
     own = settings.with_values({name: value for name, value in changes.items() if value is not None}).check()
     writer = RecordWriter(create_run(own, None).folder) if writes else None
-    return Turn(Trainer(own, corpus), writer, [], [])
+    return Turn(Trainer(own, corpus), writer)
+
+
+def precision_of(turn: Turn) -> str:
+    return str(turn.trainer.precision)
+
+
+def beside(turns: dict[str, Turn], settings: Settings, wanted: bool, compiled: bool) -> dict[str, Any]:
+    """Adds the peers to the turns; returns who is left out and why, and the bytes that each keeps for its backward pass."""
+    from cpart_core.bench._against import TOO_SLOW, peers_of
+    from cpart_core.bench._memory import kept_by_peer, kept_by_trainer
+    from cpart_core.training.loop import Trainer
+
+    found: dict[str, Any] = {"left_out": {}}
+    for turn in turns.values():
+        turn.take(3, count=False)
+    dense = turns["dense"].trainer
+    assert isinstance(dense, Trainer)
+    if wanted:
+        turns["dense"].take(1)
+        most = TOO_SLOW * turns["dense"].seconds.pop()
+        turns["dense"].cpu_seconds.pop()
+        own = settings.with_values(PARTITIONED)
+        peers = peers_of(own, dense.corpus.vocabulary_size, dense.batches, dense.device, dense.precision, compiled, most)
+        turns |= {name: Turn(trainer) for name, trainer in peers.trainers.items()}
+        found = {"left_out": peers.left_out, "compile_seconds": peers.compile_seconds}
+        for name, why in peers.left_out.items():
+            print(f"  {name} left out: {why}", flush=True)
+    kept = {
+        name: kept_by_trainer(turn.trainer) if isinstance(turn.trainer, Trainer) else kept_by_peer(turn.trainer)
+        for name, turn in turns.items()
+        if not name.endswith("compiled")
+    }
+    return found | {"kept_bytes": kept}
 
 
 def report(shape: str, settings: Settings, turns: dict[str, Turn], period: int) -> dict[str, Any]:
     """Tokens per second of each, and ratios of times paired by block."""
     tokens = period * settings.training.batch_size * settings.model.context_length
     speeds = {name: spread([tokens / seconds for seconds in turn.seconds]) for name, turn in turns.items()}
-    ratios = {f"{a} / {b}": median_ratio(turns[a].seconds, turns[b].seconds) for a, b in RATIOS}
-    cpu_ratios = {f"{a} / {b}": median_ratio(turns[a].cpu_seconds, turns[b].cpu_seconds) for a, b in RATIOS}
-    any_trainer = next(iter(turns.values())).trainer
-    print(f"{shape}: {sum(p.numel() for p in any_trainer.model.parameters()):,} parameters, {any_trainer.threads} threads")
+    parameters = {name: sum(p.numel() for p in turn.trainer.model.parameters()) for name, turn in turns.items()}
+    ratios = {f"{a} / {b}": {**ratio(turns[a], turns[b]), "figure": figure} for a, b, figure in wanted_ratios(shape, turns)}
+    dense = turns["dense"].trainer
+    threads = int(getattr(dense, "threads", 0))
+    print(f"{shape}: {threads} threads, {precision_of(turns['dense'])}, {period} steps a block")
     for name, speed in speeds.items():
-        print(f"  {name:11} {speed['median']:9,.0f} tokens/s  (quartiles {speed['low_quartile']:,.0f} to {speed['high_quartile']:,.0f})")
-    for name, ratio in ratios.items():
-        print(f"  time {name:18} {ratio:.3f}  (CPU time {cpu_ratios[name]:.3f})", flush=True)
+        quartiles = f"(quartiles {speed['low_quartile']:,.0f} to {speed['high_quartile']:,.0f})"
+        print(f"  {name:30} {parameters[name]:11,} parameters {speed['median']:9,.0f} tokens/s  {quartiles}")
+    for name, found in ratios.items():
+        figure = f"  at most {found['figure']:.2f}" if found["figure"] else ""
+        print(f"  time {name:38} {found['wall']['median']:.3f}  (CPU time {found['cpu']['median']:.3f}){figure}", flush=True)
     return {
         "tokens_per_second": speeds,
-        "time_ratios": ratios,
-        "cpu_time_ratios": cpu_ratios,
+        "parameters": parameters,
+        "ratios": ratios,
         "steps_per_block": period,
-        "threads": any_trainer.threads,
-        "precision": str(any_trainer.precision),
+        "threads": threads,
+        "precision": precision_of(turns["dense"]),
         "seed": settings.training.seed,
         "settings": settings.to_json(),
+    }
+
+
+def wanted_ratios(shape: str, turns: dict[str, Turn]) -> list[tuple[str, str, float | None]]:
+    """Those whose two sides were measured; top-2 also against every mixture of other people, the quickest of which has to be beaten."""
+    named = [pair for pair in RATIOS["train" if shape == "train" else "watching"] if pair[0] in turns and pair[1] in turns]
+    mixtures = [name for name in turns if name.startswith(("mixtral", "olmoe"))]
+    return named + [("top-2", name, None) for name in mixtures]
+
+
+def ratio(ours: Turn, theirs: Turn) -> dict[str, Any]:
+    return {
+        "wall": spread([x / y for x, y in zip(ours.seconds, theirs.seconds, strict=True)]),
+        "cpu": spread([x / y for x, y in zip(ours.cpu_seconds, theirs.cpu_seconds, strict=True)]),
     }
 
 

@@ -7,7 +7,7 @@ from axe_playwright_python.sync_playwright import Axe
 
 from tests.browser.trained import train
 
-PAGES = ("", "train", "segments", "gradients", "fusion", "compare", "coherence", "claims")
+PAGES = ("", "train", "segments", "gradients", "fusion", "compare", "coherence", "claims", "speed")
 SERIOUS = ("serious", "critical")
 
 

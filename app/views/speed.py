@@ -1,0 +1,143 @@
+"""Speed: what `bench all` measured beside other people's models, with the figures that were to be reached and the curves of cost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+from app import glossary, state
+from app.charts.speed import curve_figure, curve_says, curve_table, measured_table
+from app.figure import csv_bytes, show_figure
+from app.texts import code_span, plain
+from cpart_core.bench.speed import AT_THE_EDGE, NO_FIGURE, NOT_REACHED, REACHED, RESULTS, Speed, read_speed, speed_files
+
+NUMBERS = ("median", "low quartile", "high quartile", "by CPU time")
+
+
+def draw() -> None:
+    st.title("Speed", anchor=False)
+    st.markdown(
+        "What computing fewer segments saves, and how fast training is beside other people's models of the same size. Everything that is "
+        "compared ran in one process in turns; ratios are medians over repetitions, with quartiles. Below 1 is faster where time is compared."
+    )
+    speeds, troubles = stored()
+    for trouble in troubles:
+        st.warning(code_span(trouble, 300), icon=":material/broken_image:")
+    if not speeds:
+        nothing_stored()
+        return
+    path = choose(speeds)
+    speed = speeds[path]
+    about(speed)
+    numbers(speed)
+    curves(speed)
+    left_out(speed)
+    glossary.words("segment", "context", "partition")
+
+
+def stored() -> tuple[dict[Path, Speed], list[str]]:
+    """Every measurement that can be read, and a sentence for each that cannot."""
+    speeds, troubles = {}, []
+    for path in speed_files():
+        try:
+            speeds[path] = read_speed(path)
+        except (ValueError, OSError) as error:
+            troubles.append(f"The measurement {path.name} cannot be read: {error}")
+    return speeds, troubles
+
+
+def nothing_stored() -> None:
+    with st.container(border=True):
+        st.subheader("No measurement is stored yet", anchor=False)
+        st.write(
+            "This command measures everything on this machine, in about twenty minutes, and stores it for this page. Nothing else should "
+            "run meanwhile. The extra `bench` brings the models it compares with; without it they are left out, and the page says so."
+        )
+        st.code("python -m cpart_core bench all", language=None)
+
+
+def choose(speeds: dict[Path, Speed]) -> Path:
+    """The measurement to look at: those that come with CPart first."""
+    paths = list(speeds)
+    if len(paths) == 1:
+        return paths[0]
+    labels = {
+        path: f"{plain(speed.date, 19)} \u00b7 {plain(processor(speed), 60)} \u00b7 {'with CPart' if path.parent == RESULTS else 'your own'}"
+        for path, speed in speeds.items()
+    }
+    if state.widget("speed") not in paths:
+        state.set_widget("speed", paths[0])
+    return st.selectbox("Measurement", paths, format_func=lambda path: labels[path], key="speed") or paths[0]
+
+
+def processor(speed: Speed) -> str:
+    gpu = speed.machine.get("gpu", "none")
+    return str(speed.machine.get("processor", "an unknown machine") if gpu == "none" else gpu)
+
+
+def about(speed: Speed) -> None:
+    """Where the numbers are from."""
+    packages = speed.machine.get("packages")
+    torch = packages.get("torch", "?") if isinstance(packages, dict) else "?"
+    pieces = [
+        f"measured {plain(speed.date, 10)} on {code_span(processor(speed), 80)}",
+        f"{plain(str(speed.machine.get('cores', '?')), 8)} cores",
+        f"torch {code_span(str(torch), 20)}",
+        f"transformers {code_span(str(speed.machine.get('transformers', '?')), 20)}",
+        f"{sum(speed.seconds.values()) / 60:.0f} minutes",
+    ]
+    st.markdown(" \u00b7 ".join(pieces))
+    st.caption(f"Repeat it: {code_span(speed.command, 200)}")
+    if speed.quick:
+        st.warning("This was a quick run: small shapes and few repetitions. Its numbers decide nothing.", icon=":material/hourglass_top:")
+
+
+def numbers(speed: Speed) -> None:
+    """How many figures are reached, then all numbers."""
+    st.subheader("Figures to reach", anchor=False)
+    if not speed.measured:
+        st.write("This measurement holds no ratios.")
+        return
+    counted = {verdict: sum(item.verdict == verdict for item in speed.measured) for verdict in (REACHED, AT_THE_EDGE, NOT_REACHED)}
+    for column, (verdict, count) in zip(st.columns(3), counted.items(), strict=True):
+        column.metric(verdict.capitalize(), f"{count} of {sum(counted.values())}")
+    everything = st.toggle("Also what has no figure", key="speed_everything")
+    table = measured_table(tuple(item for item in speed.measured if everything or item.verdict != NO_FIGURE))
+    st.dataframe(
+        table, hide_index=True, column_config={name: st.column_config.NumberColumn(format="%.3g") for name in NUMBERS}, key="speed_table"
+    )
+    st.caption(
+        "Reached: median and both quartiles keep to the figure; at the edge: not all three. Time is by the wall clock; on a busy machine "
+        "the column by CPU time is the one to believe. The dense models compared have equally many feed-forward weights."
+    )
+    st.download_button("All numbers as CSV", csv_bytes(measured_table(speed.measured)), "speed.csv", "text/csv", icon=":material/download:")
+
+
+def curves(speed: Speed) -> None:
+    """Each curve beside its ideal line, two in a row where there is room."""
+    if not speed.curves:
+        return
+    st.subheader("Cost against each size", anchor=False)
+    columns = st.columns(2)
+    for number, curve in enumerate(speed.curves):
+        with columns[number % 2]:
+            st.markdown(f"**{code_span(curve.title, 100)}**")
+            caption = f"{plain(speed.date, 10)} \u00b7 medians with quartiles \u00b7 dotted: ideal"
+            show_figure(
+                curve_figure(curve, dark=state.dark()),
+                f"speed_curve_{number}",
+                caption,
+                curve_says(curve),
+                lambda curve=curve: curve_table(curve),
+            )
+
+
+def left_out(speed: Speed) -> None:
+    if not speed.left_out:
+        return
+    with st.expander(f"What could not be measured here ({len(speed.left_out)})"):
+        st.markdown("\n".join(f"- {code_span(item.name, 80)}: {code_span(item.why, 220)}" for item in speed.left_out))
+
+
+draw()

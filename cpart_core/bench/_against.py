@@ -1,0 +1,150 @@
+"""Trains other people's models as ours are trained: the same batches, loss, clipping, optimizer settings and precision.
+
+Weights are in fp32 under autocast, as ours; where bf16 is used, the grouped products of `transformers` run a second time with all weights
+in bf16, which is quicker and what some people do.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from cpart_core.bench._peers import MOST_BYTES
+from cpart_core.bench.peers import public
+from cpart_core.bench.peers.nanogpt import NanoGPT
+from cpart_core.config import Settings
+from cpart_core.training.device import autocast
+from cpart_core.training.optimizer import learning_rate
+
+if TYPE_CHECKING:
+    from cpart_core.corpus.batches import TrainingBatches
+
+TOO_SLOW = 8.0
+"""A peer whose step takes this many times the dense model's is left out, and its one step is told."""
+Make = Callable[[], nn.Module]
+
+
+def copied_bytes(settings: Settings) -> int:
+    """What batched_mm copies in one step: the chosen weights of every token and layer, in fp32."""
+    model = settings.model
+    tokens = settings.training.batch_size * model.context_length
+    return 4 * 3 * tokens * model.top_k * (model.num_neurons // model.num_segments) * model.width * model.num_layers
+
+
+class PeerTrainer:
+    """`train_step()` as our Trainer has it, without records: nothing but the step itself."""
+
+    def __init__(
+        self, model: nn.Module, settings: Settings, batches: TrainingBatches, device: torch.device, precision: torch.dtype
+    ) -> None:
+        self.model = model.to(device).train()
+        self.settings, self.batches, self.device, self.precision = settings, batches, device, precision
+        training = settings.training
+        decayed = [parameter for parameter in model.parameters() if parameter.dim() > 1]
+        plain = [parameter for parameter in model.parameters() if parameter.dim() < 2]
+        groups = [{"params": decayed, "weight_decay": training.weight_decay}, {"params": plain, "weight_decay": 0.0}]
+        betas = (training.beta1, training.beta2)
+        self.optimizer = torch.optim.AdamW(groups, lr=training.learning_rate, betas=betas, fused=True)
+        self.step = 0
+
+    def loss(self) -> Tensor:
+        ids = torch.from_numpy(self.batches.batch(self.step).ids).to(self.device, non_blocking=True)
+        with autocast(self.device, self.precision):
+            logits: Tensor = self.model(ids[:, :-1])
+        return F.cross_entropy(logits.flatten(0, 1).float(), ids[:, 1:].flatten())
+
+    def train_step(self) -> float:
+        """Returns the loss, which makes the host wait for it, as our records do."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.step, self.settings.training)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss = self.loss()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.training.gradient_clip or float("inf"))
+        self.optimizer.step()
+        self.step += 1
+        return loss.item()
+
+
+@dataclass
+class Peers:
+    """Those that can be trained here, and why others cannot."""
+
+    trainers: dict[str, PeerTrainer]
+    left_out: dict[str, str]
+    compile_seconds: float | None = None
+
+
+def peers_of(
+    settings: Settings, vocabulary: int, batches: TrainingBatches, device: torch.device, precision: torch.dtype, compiled: bool, most: float
+) -> Peers:
+    """Every peer has done two steps. most: seconds of a step above which a peer is left out."""
+    found = Peers({}, {})
+    if not public.transformers_there():
+        found.left_out["transformers"] = public.NOT_THERE
+    for name, make in makers(settings, vocabulary, precision, compiled, found.left_out):
+        try:
+            torch.manual_seed(settings.training.seed)
+            trainer = PeerTrainer(make(), settings, batches, device, precision)
+            began = time.perf_counter()
+            trainer.train_step()
+            first = time.perf_counter() - began
+            trainer.train_step()
+            second = time.perf_counter() - began - first
+        except (RuntimeError, ImportError, NotImplementedError, ValueError, KeyError, OSError) as error:
+            said = str(error).splitlines()
+            found.left_out[name] = f"{type(error).__name__}: {said[0][:160] if said else ''}"
+            continue
+        if name.endswith("compiled"):
+            found.compile_seconds = first - second
+        if second > most:
+            found.left_out[name] = f"a step takes {second:.1f} s, {second / most * TOO_SLOW:.0f} times the dense model's"
+            continue
+        found.trainers[name] = trainer
+    return found
+
+
+def makers(
+    settings: Settings, vocabulary: int, precision: torch.dtype, compiled: bool, left_out: dict[str, str]
+) -> Iterator[tuple[str, Make]]:
+    model = settings.model
+
+    def nanogpt() -> nn.Module:
+        return NanoGPT(model, vocabulary)
+
+    def nanogpt_compiled() -> nn.Module:
+        made: nn.Module = torch.compile(NanoGPT(model, vocabulary))  # type: ignore[assignment]
+        return made
+
+    yield "nanoGPT", nanogpt
+    if not compiled:
+        left_out["nanoGPT compiled"] = "not asked for"
+    elif not (shutil.which("c++") or shutil.which("g++") or shutil.which("clang++")):
+        left_out["nanoGPT compiled"] = "no C++ compiler here"
+    else:
+        yield "nanoGPT compiled", nanogpt_compiled
+    if not public.transformers_there():
+        return
+    yield "llama", lambda: public.llama(model, vocabulary)
+    for family in public.FAMILIES:
+        for implementation in public.experts_implementations():
+            copied = copied_bytes(settings)
+            if implementation == "batched_mm" and copied > MOST_BYTES:
+                left_out[f"{family} {implementation}"] = f"copies the weights of every token, {copied / 1e9:.0f} GB in a step"
+                continue
+            mixture = partial(public.mixture, family, implementation, model, vocabulary)
+            yield f"{family} {implementation}", mixture
+            if implementation == "grouped_mm" and precision == torch.bfloat16:
+                yield f"{family} {implementation}, bf16 weights", partial(in_bf16, mixture)
+
+
+def in_bf16(make: Make) -> nn.Module:
+    return make().to(torch.bfloat16)

@@ -1,0 +1,68 @@
+"""`bench table`: the table of README's Speed section, made from a stored `bench all`."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from cpart_core.bench.speed import NO_FIGURE, Measured, Speed, read_speed, speed_files
+
+HOW = "No measurement is stored. Make one: python -m cpart_core bench all --publish"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "file", nargs="?", type=Path, help="JSON file of `bench all` (default: the one that comes with CPart, else the newest)"
+    )
+    parser.add_argument("--everything", action="store_true", help="also the numbers for which no figure was set")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m cpart_core bench table", description=__doc__.splitlines()[0] if __doc__ else None)
+    add_arguments(parser)
+    arguments = parser.parse_args(argv)
+    files = [arguments.file] if arguments.file else speed_files()
+    if not files:
+        raise ValueError(HOW)
+    try:
+        speed = read_speed(files[0])
+    except ValueError as error:
+        raise ValueError(f"{files[0].name} cannot be read: {error}") from None
+    print(as_markdown(speed, arguments.everything))
+    return 0
+
+
+def as_markdown(speed: Speed, everything: bool = True) -> str:
+    """A sentence on where the numbers are from, and one row for each number."""
+    machine = speed.machine
+    packages = machine.get("packages")
+    torch = packages.get("torch", "?") if isinstance(packages, dict) else "?"
+    lines = [
+        f"{machine.get('cores', '?')} cores of {machine.get('processor', '?')}, GPU: {machine.get('gpu', '?')}, torch {torch}, "
+        f"transformers {machine.get('transformers', '?')}; {speed.date[:10]}, `{speed.command}`.",
+        *(["Quick run: its numbers decide nothing."] if speed.quick else []),
+        "",
+        "| where | what | median (quartiles) | by CPU time | figure | |",
+        "|---|---|---|---|---|---|",
+    ]
+    for item in speed.measured:
+        if everything or item.verdict != NO_FIGURE:
+            cells = (item.where, f"{item.what}, {item.unit}", value_text(item), short(item.cpu), figure_text(item), item.verdict)
+            lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def value_text(item: Measured) -> str:
+    spread = f" ({short(item.low)} to {short(item.high)})" if item.n > 1 else ""
+    return f"{short(item.median)}{' s' if item.unit == 's' else ''}{spread}"
+
+
+def figure_text(item: Measured) -> str:
+    return "" if math.isnan(item.figure) else f"{'at most' if item.at_most else 'at least'} {short(item.figure)}"
+
+
+def short(value: float) -> str:
+    """Three digits; nothing for what was not counted."""
+    return "" if math.isnan(value) else f"{value:.3g}"
