@@ -114,7 +114,7 @@ def drift_curves(
         )
     figure.update_xaxes(title="quarter of the continuation", tickvals=quarters.tolist())
     figure.update_yaxes(title="similarity to the prompt")
-    figure.update_layout(height=340)
+    figure.update_layout(height=310 + 18 * len(names), legend={"y": 1.02, "yanchor": "bottom"})
     return style(figure, dark)
 
 

@@ -44,7 +44,7 @@ def difference_bars(found: Sequence[Difference], *, dark: bool) -> go.Figure:
     figure.update_yaxes(
         tickvals=list(range(len(shown))), ticktext=[escaped(one.what, 44) for one in shown], autorange="reversed", showgrid=False
     )
-    figure.update_xaxes(title="size of the difference", tickformat=".0%", rangemode="tozero", nticks=5, tickangle=0)
+    figure.update_xaxes(title="size of the difference", tickformat=".0%", rangemode="tozero", nticks=3, tickangle=0)
     figure.update_layout(height=90 + 26 * len(shown), bargap=0.35, showlegend=False)
     return style(figure, dark)
 
@@ -93,7 +93,7 @@ def loss_dots(losses: LossComparison, *, dark: bool) -> go.Figure:
     figure.update_yaxes(
         tickvals=list(range(len(order))), ticktext=[escaped(names[p], 26) for p in order], range=[len(order) - 0.5, -0.5], showgrid=False
     )
-    figure.update_xaxes(title=f"{losses.unit}, B less A (right of 0: A predicts better)")
+    figure.update_xaxes(title=f"B less A, {losses.unit}")
     figure.update_layout(height=100 + 28 * len(order), showlegend=False)
     return style(figure, dark)
 

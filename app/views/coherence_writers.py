@@ -115,7 +115,7 @@ def changed_writer(run: Run) -> list[Any] | None:
 def choose_judge(run: Run, writers: list[Run], there: dict[str, int], labels: dict[str, str]) -> Run | None:
     """The run that measures. Independent ones stand first; without one it is said, with a way to get one."""
     ties = {other: relation(open_run(other), writers) for other in there}
-    options = sorted(there, key=lambda other: (not ties[other][0], other in {writer.id for writer in writers}))
+    options = sorted(there, key=lambda other: (not ties[other][0], other in {writer.id for writer in writers}, other == run.id))
     if not options:
         return None
     judge = st.selectbox(

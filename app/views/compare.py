@@ -151,8 +151,8 @@ def draw_losses(sides: Sides, losses: LossComparison) -> None:
     show_figure(
         charts.loss_dots(losses, dark=state.dark()),
         "compare_losses",
-        f"Bars: 95 %, the documents of each context drawn anew {losses.resamples} times, the same ones for both. Open points: the interval "
-        f"holds 0. A: {caption_of(sides.first, losses.step)} · B: {caption_of(sides.second, losses.other_step, n, losses.seed)}",
+        f"Right of 0 A predicts better. Bars: 95 %, documents of each context drawn anew {losses.resamples} times, the same for both. Open "
+        f"points: the interval holds 0. A: {caption_of(sides.first, losses.step)} · B: {caption_of(sides.second, losses.other_step, n, losses.seed)}",
         compare_list.headline_words(losses),
         lambda: charts.loss_table(losses),
     )

@@ -13,7 +13,7 @@ from cpart_core.analysis.compare_list import match_words
 from cpart_core.analysis.compare_results import SegmentComparison
 
 METHODS = {
-    "auto": "what fits",
+    "auto": "automatic",
     "neurons": "neurons in common",
     "fusion": "fusion mass by context",
     "signatures": "gradient signatures by context",

@@ -166,6 +166,7 @@ def draw_list(result: TextComparison, layer: int) -> None:
     marks = [compare_tokens.RANKS[place] if place < len(compare_tokens.RANKS) else "" for place in range(len(table))]
     table.insert(0, "rank", marks)
     shown = table[["rank", "text", "b_less_a", "loss_a", "loss_b", "place", "segment_a", "segment_b"]]
+    shown = shown.dropna(axis=1, how="all")  # a dense model has no strongest segments
     st.dataframe(
         shown,
         hide_index=True,
