@@ -2,7 +2,7 @@
 
 First paint: the browser's own first contentful paint, server warm. Heading: from the request until the page's heading is there. First
 figure: until a figure is drawn. Page change: from the click on a page's name until its figure is drawn. Slider: from the key press on the
-step slider until a figure's caption says the new step.
+step slider until a figure's caption says the new step, the page's script has ended, and the browser has painted what it drew.
 """
 
 from __future__ import annotations
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 RUN = "bench-app"
 FIGURE = ".js-plotly-plot .main-svg"
+SETTLED = '[data-testid="stApp"][data-test-script-state="notRunning"]'
+PAINTED = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+"""Resolved after plotly, which draws in one piece, has let go of the browser's main thread."""
 PATIENCE = 120_000
 """Milliseconds; the first neuron map starts the worker and computes a layout."""
 PAGES = ("segments", "gradients")
@@ -138,7 +141,7 @@ def change_page(page: Page, name: str) -> float:
 
 
 def slide(page: Page, name: str, repeats: int) -> list[float]:
-    """Seconds from each key press on the step slider to the first caption with the new step."""
+    """Seconds from each key press on the step slider until the page shows the new step and the browser is free again."""
     change_page(page, name)
     slider = page.get_by_role("slider", name="Step")
     slider.focus()
@@ -149,5 +152,7 @@ def slide(page: Page, name: str, repeats: int) -> list[float]:
         step = slider.get_attribute("aria-valuetext") or ""
         caption = page.get_by_test_id("stCaptionContainer").filter(has_text=re.compile(rf"step {re.escape(step)}\b"))
         caption.first.wait_for()
+        page.locator(SETTLED).wait_for(state="attached")
+        page.evaluate(PAINTED)
         seconds.append(time.perf_counter() - began)
     return seconds

@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 from cpart_core.bench._chromium import chromium, chromium_path
 from cpart_core.bench._server import AppServer
-from tests.browser.visit import Visit
+from tests.browser.visit import PATIENCE, Visit
 
 
 @pytest.fixture(scope="package")
@@ -22,6 +22,7 @@ def browser() -> Iterator[Browser]:
         chromium_path()
     except FileNotFoundError as missing:
         pytest.fail(f"The browser tests are part of the tests. {missing}", pytrace=False)
+    expect.set_options(timeout=PATIENCE)  # its own 5 s are not enough where other work keeps the cores
     with chromium() as running:
         yield running
 
