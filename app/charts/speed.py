@@ -13,12 +13,14 @@ from app.texts import escaped, plain
 from cpart_core.bench.speed import AT_THE_EDGE, NO_FIGURE, NOT_REACHED, REACHED, Curve, Line, Measured
 
 HEIGHT = 340
+NARROW = 2.5
+"""Greatest over smallest value below which an axis is not logarithmic."""
 MARKS = {REACHED: "\u2713 reached", NOT_REACHED: "\u2717 not reached", AT_THE_EDGE: "\u2248 at the edge", NO_FIGURE: ""}
 """A sign beside the word, so that a column can be skimmed."""
 
 
 def curve_figure(curve: Curve, *, dark: bool) -> go.Figure:
-    """Measured lines with quartiles, ideal lines dotted; both axes logarithmic, so that cost in proportion is a straight line."""
+    """Measured lines with quartiles, ideal lines dotted; on logarithmic axes cost in proportion is a straight line."""
     measured = [line for line in curve.lines if not line.ideal]
     data = [measured_trace(line, number, dark) for number, line in enumerate(measured)]
     data += [ideal_trace(line) for line in curve.lines if line.ideal]
@@ -31,11 +33,21 @@ def curve_figure(curve: Curve, *, dark: bool) -> go.Figure:
             "tickvals": sizes,
             "ticktext": [f"{size:,.0f}" for size in sizes],
         },
-        "yaxis": {"type": "log", "title": {"text": escaped(curve.y_title, 60)}, "nticks": 6},
+        "yaxis": {**scale_of(curve), "title": {"text": escaped(curve.y_title, 60)}},
         "legend": {"y": 1.0, "yanchor": "bottom"},
-        "margin": {"t": 60},
+        "margin": {"t": 44},
     }
     return drawn(data, layout, dark)
+
+
+def scale_of(curve: Curve) -> dict[str, object]:
+    """Logarithmic, with ticks at 1, 2 and 5; a narrow range is drawn as it is."""
+    values = [y for line in curve.lines for y in (*line.y, *line.low, *line.high) if math.isfinite(y) and y > 0]
+    if not values or max(values) < NARROW * min(values):
+        return {"type": "linear", "nticks": 6}
+    powers = range(math.floor(math.log10(min(values))), math.ceil(math.log10(max(values))) + 1)
+    ticks = [step * 10.0**power for power in powers for step in (1, 2, 5)]
+    return {"type": "log", "tickvals": ticks, "ticktext": [f"{tick:,.6g}" for tick in ticks]}
 
 
 def measured_trace(line: Line, number: int, dark: bool) -> dict[str, object]:
@@ -108,12 +120,12 @@ def measured_table(measured: tuple[Measured, ...]) -> pd.DataFrame:
             "where": plain(item.where, 80),
             "what": plain(item.what, 80),
             "of": plain(item.unit, 40),
+            "verdict": MARKS[item.verdict],
+            "figure": "" if math.isnan(item.figure) else f"{'at most' if item.at_most else 'at least'} {item.figure:.3g}",
             "median": item.median,
             "low quartile": item.low,
             "high quartile": item.high,
             "by CPU time": item.cpu,
-            "figure": "" if math.isnan(item.figure) else f"{'at most' if item.at_most else 'at least'} {item.figure:.3g}",
-            "verdict": MARKS[item.verdict],
             "n": item.n,
         }
         for item in measured

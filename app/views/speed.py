@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import streamlit as st
@@ -9,7 +10,7 @@ import streamlit as st
 from app import glossary, state
 from app.charts.speed import curve_figure, curve_says, curve_table, measured_table
 from app.figure import csv_bytes, show_figure
-from app.texts import code_span, plain
+from app.texts import code_span, plain, sentence
 from cpart_core.bench.speed import AT_THE_EDGE, NO_FIGURE, NOT_REACHED, REACHED, RESULTS, Speed, read_speed, speed_files
 
 NUMBERS = ("median", "low quartile", "high quartile", "by CPU time")
@@ -63,7 +64,7 @@ def choose(speeds: dict[Path, Speed]) -> Path:
     if len(paths) == 1:
         return paths[0]
     labels = {
-        path: f"{plain(speed.date, 19)} \u00b7 {plain(processor(speed), 60)} \u00b7 {'with CPart' if path.parent == RESULTS else 'your own'}"
+        path: f"{plain(speed.date[:16], 16)} \u00b7 {plain(processor(speed), 60)} \u00b7 {'with CPart' if path.parent == RESULTS else 'your own'}"
         for path, speed in speeds.items()
     }
     if state.widget("speed") not in paths:
@@ -81,7 +82,7 @@ def about(speed: Speed) -> None:
     packages = speed.machine.get("packages")
     torch = packages.get("torch", "?") if isinstance(packages, dict) else "?"
     pieces = [
-        f"measured {plain(speed.date, 10)} on {code_span(processor(speed), 80)}",
+        f"measured {plain(speed.date[:10], 10)} on {code_span(processor(speed), 80)}",
         f"{plain(str(speed.machine.get('cores', '?')), 8)} cores",
         f"torch {code_span(str(torch), 20)}",
         f"transformers {code_span(str(speed.machine.get('transformers', '?')), 20)}",
@@ -109,7 +110,7 @@ def numbers(speed: Speed) -> None:
     )
     st.caption(
         "Reached: median and both quartiles keep to the figure; at the edge: not all three. Time is by the wall clock; on a busy machine "
-        "the column by CPU time is the one to believe. The dense models compared have equally many feed-forward weights."
+        "the column by CPU time is the one to believe. All models compared have equally many feed-forward weights."
     )
     st.download_button("All numbers as CSV", csv_bytes(measured_table(speed.measured)), "speed.csv", "text/csv", icon=":material/download:")
 
@@ -122,15 +123,10 @@ def curves(speed: Speed) -> None:
     columns = st.columns(2)
     for number, curve in enumerate(speed.curves):
         with columns[number % 2]:
-            st.markdown(f"**{code_span(curve.title, 100)}**")
-            caption = f"{plain(speed.date, 10)} \u00b7 medians with quartiles \u00b7 dotted: ideal"
-            show_figure(
-                curve_figure(curve, dark=state.dark()),
-                f"speed_curve_{number}",
-                caption,
-                curve_says(curve),
-                lambda curve=curve: curve_table(curve),
-            )
+            st.markdown(f"**{sentence(curve.title, 100)}**")
+            caption = f"{plain(speed.date[:10], 10)} \u00b7 medians with quartiles \u00b7 dotted: ideal"
+            figure = curve_figure(curve, dark=state.dark())
+            show_figure(figure, f"speed_curve_{number}", caption, curve_says(curve), partial(curve_table, curve))
 
 
 def left_out(speed: Speed) -> None:

@@ -49,6 +49,7 @@ def training(raw: dict[str, Any]) -> list[Measured]:
         where = f"step, shape {shape}, {results['precision'].removeprefix('torch.')}"
         found += [compared("train", where, what, item, item["figure"]) for what, item in results["ratios"].items()]
         found += kept("train", where, results.get("kept_bytes", {}))
+        found += parameters(where, results.get("parameters", {}))
     return found
 
 
@@ -92,6 +93,12 @@ def kept(part: str, where: str, sizes: dict[str, int]) -> list[Measured]:
         Measured(part, where, f"{name} / dense", "bytes kept for backward", share, share, share, 1, math.nan, figure, True)
         for name, (share, figure) in shares.items()
     ]
+
+
+def parameters(where: str, counts: dict[str, int]) -> list[Measured]:
+    """Each model's parameters as a share of the dense one's, so that like is seen to be compared with like."""
+    shares = {name: count / counts["dense"] for name, count in counts.items() if name != "dense"}
+    return [Measured("train", where, f"{name} / dense", "parameters", x, x, x, 1, math.nan, math.nan, True) for name, x in shares.items()]
 
 
 def shapes(raw: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:

@@ -34,7 +34,7 @@ PARTS: dict[str, list[str]] = {
 """Name -> flags; about 20 minutes on two cores that do nothing else."""
 QUICK: dict[str, list[str]] = {
     "kernels": ["--quick"],
-    "train": ["--shape", "train", "--blocks", "3", "--no-compile"],
+    "train": ["--shape", "train", "--blocks", "3", "--steps", "2", "--no-compile"],
     "generate": ["--quick"],
     "maps": ["--repeats", "1", "--neurons", "2000", "--most", "4096"],
     "scale": ["--shape", "quick", "--blocks", "3", "--steps", "5"],

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from cpart_core.bench.speed import NO_FIGURE, Measured, Speed, read_speed, speed_files
 
+BEGIN, END = "<!-- bench table -->", "<!-- end of bench table -->"
 HOW = "No measurement is stored. Make one: python -m cpart_core bench all --publish"
 
 
@@ -16,6 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "file", nargs="?", type=Path, help="JSON file of `bench all` (default: the one that comes with CPart, else the newest)"
     )
+    parser.add_argument("--into", type=Path, metavar="README.md", help="write it between the two marks of this file instead of the screen")
     parser.add_argument("--everything", action="store_true", help="also the numbers for which no figure was set")
 
 
@@ -30,8 +32,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         speed = read_speed(files[0])
     except ValueError as error:
         raise ValueError(f"{files[0].name} cannot be read: {error}") from None
-    print(as_markdown(speed, arguments.everything))
+    table = as_markdown(speed, arguments.everything)
+    if arguments.into is None:
+        print(table)
+        return 0
+    arguments.into.write_text(placed(arguments.into.read_text(encoding="utf-8"), table, arguments.into.name), encoding="utf-8")
+    print(f"written into {arguments.into}")
     return 0
+
+
+def placed(text: str, table: str, name: str) -> str:
+    """The text with the table between its two marks. ValueError when it has none."""
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise ValueError(f"{name} has no place for the table; it needs the lines {BEGIN} and {END}.")
+    return f"{before}{BEGIN}\n{table}\n{END}{after}"
 
 
 def as_markdown(speed: Speed, everything: bool = True) -> str:

@@ -114,6 +114,7 @@ class Turn:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--shape", choices=list(SHAPES), nargs="+", default=list(SHAPES), help="only these shapes (default: all)")
     parser.add_argument("--blocks", type=int, default=7, help="blocks of each trainer (default 7)")
+    parser.add_argument("--steps", type=int, default=0, help="steps of a block; 0 = as often as the shape validates")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 = all cores but one, as in training")
     parser.add_argument("--no-peers", action="store_true", help="without other people's models")
     parser.add_argument("--no-compile", action="store_true", help="without torch.compile, which takes a minute before its first step")
@@ -127,10 +128,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.blocks < 3:
         raise ValueError(f"--blocks is {arguments.blocks}; give 3 or more, a median needs them.")
     results = {}
+    every = {"evaluate_every": arguments.steps, "snapshot_every": arguments.steps} if arguments.steps else {}
     with tempfile.TemporaryDirectory(prefix="cpart-bench-") as root:
         os.environ["CPART_RUNS"] = root
         for shape in arguments.shape:
-            settings = SHAPES[shape].with_values({"threads": arguments.threads})
+            settings = SHAPES[shape].with_values({"threads": arguments.threads, **every}).check()
             peers = shape == "train" and not arguments.no_peers
             results[shape] = measure(shape, settings, arguments.blocks, peers, compiled=not arguments.no_compile)
     save("train", results, arguments.out)
@@ -178,12 +180,13 @@ def precision_of(turn: Turn) -> str:
 def beside(turns: dict[str, Turn], settings: Settings, wanted: bool, compiled: bool) -> dict[str, Any]:
     """Adds the peers to the turns; returns who is left out and why, and the bytes that each keeps for its backward pass."""
     from cpart_core.bench._against import TOO_SLOW, peers_of
-    from cpart_core.bench._memory import kept_by_peer, kept_by_trainer
+    from cpart_core.bench._memory import kept_by_peer
+    from cpart_core.study.measure import kept_for_backward
     from cpart_core.training.loop import Trainer
 
     found: dict[str, Any] = {"left_out": {}}
     for turn in turns.values():
-        turn.take(3, count=False)
+        turn.take(3, count=False)  # the partition
     dense = turns["dense"].trainer
     assert isinstance(dense, Trainer)
     if wanted:
@@ -197,7 +200,7 @@ def beside(turns: dict[str, Turn], settings: Settings, wanted: bool, compiled: b
         for name, why in peers.left_out.items():
             print(f"  {name} left out: {why}", flush=True)
     kept = {
-        name: kept_by_trainer(turn.trainer) if isinstance(turn.trainer, Trainer) else kept_by_peer(turn.trainer)
+        name: kept_for_backward(turn.trainer) if isinstance(turn.trainer, Trainer) else kept_by_peer(turn.trainer)
         for name, turn in turns.items()
         if not name.endswith("compiled")
     }
@@ -210,8 +213,7 @@ def report(shape: str, settings: Settings, turns: dict[str, Turn], period: int) 
     speeds = {name: spread([tokens / seconds for seconds in turn.seconds]) for name, turn in turns.items()}
     parameters = {name: sum(p.numel() for p in turn.trainer.model.parameters()) for name, turn in turns.items()}
     ratios = {f"{a} / {b}": {**ratio(turns[a], turns[b]), "figure": figure} for a, b, figure in wanted_ratios(shape, turns)}
-    dense = turns["dense"].trainer
-    threads = int(getattr(dense, "threads", 0))
+    threads = int(getattr(turns["dense"].trainer, "threads", 0))
     print(f"{shape}: {threads} threads, {precision_of(turns['dense'])}, {period} steps a block")
     for name, speed in speeds.items():
         quartiles = f"(quartiles {speed['low_quartile']:,.0f} to {speed['high_quartile']:,.0f})"
@@ -233,7 +235,7 @@ def report(shape: str, settings: Settings, turns: dict[str, Turn], period: int) 
 
 def wanted_ratios(shape: str, turns: dict[str, Turn]) -> list[tuple[str, str, float | None]]:
     """Those whose two sides were measured; top-2 also against every mixture of other people, the quickest of which has to be beaten."""
-    named = [pair for pair in RATIOS["train" if shape == "train" else "watching"] if pair[0] in turns and pair[1] in turns]
+    named = [pair for pair in RATIOS[shape if shape in RATIOS else "watching"] if pair[0] in turns and pair[1] in turns]
     mixtures = [name for name in turns if name.startswith(("mixtral", "olmoe"))]
     return named + [("top-2", name, None) for name in mixtures]
 

@@ -29,7 +29,12 @@ def made_parts() -> dict[str, Any]:
             },
         },
         "train": {
-            "train": {"precision": "torch.bfloat16", "ratios": {"dense / nanoGPT": both(0.9, 0.83)}, "kept_bytes": {"dense": 8, "top-2": 4}}
+            "train": {
+                "precision": "torch.bfloat16",
+                "ratios": {"dense / nanoGPT": both(0.9, 0.83)},
+                "kept_bytes": {"dense": 8, "top-2": 4},
+                "parameters": {"dense": 10, "nanoGPT": 11},
+            }
         },
         "generate": {"threads": 1, "small": {"1": {"time_ratios": {"carved / dense": both(0.4)}}}},
         "maps": {"PCA, 1 of 8 steps": both(0.3), "neurons": 20_000, "contexts": 20, "faithfulness": {"PCA, 1 of 8 steps": 0.1}},

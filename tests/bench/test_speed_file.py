@@ -36,6 +36,7 @@ def test_every_part_is_collected_with_its_figures():
     found = {(item.part, item.what, item.unit): item for item in speed.measured}
     assert found["kernels", "top-2 / ideal", "time"].figure == 1.25
     assert found["train", "top-2 / dense", "bytes kept for backward"].median == 0.5
+    assert found["train", "nanoGPT / dense", "parameters"].median == 1.1
     assert math.isnan(found["generate", "carved / dense", "time"].figure)
     assert found["maps", "PCA, 1 of 8 steps", "s"].figure == 0.5
     scale = found["scale", "2 ddp / one process", "speed"]
@@ -46,9 +47,10 @@ def test_every_part_is_collected_with_its_figures():
 
 
 def test_a_stored_file_is_read_as_it_was(tmp_path):
-    save_speed(made_speed(), tmp_path / "one.json")
+    speed = made_speed()
+    save_speed(speed, tmp_path / "one.json")
     assert "NaN" not in (tmp_path / "one.json").read_text("utf-8")
-    assert read_speed(tmp_path / "one.json").to_json() == made_speed().to_json()
+    assert read_speed(tmp_path / "one.json").to_json() == speed.to_json()
 
 
 @pytest.mark.parametrize(
@@ -76,6 +78,13 @@ def test_the_table_is_made_of_the_file(tmp_path, capsys):
     said = capsys.readouterr().out
     assert "| layer, width 256, float32 | top-2 / ideal, time | 1.1 (1 to 1.2) | 1.1 | at most 1.25 | reached |" in said
     assert "carved" not in said, "no figure was set for it"
+    readme = tmp_path / "README.md"
+    readme.write_text(f"before\n{table.BEGIN}\nold\n{table.END}\nafter\n")
+    assert table.main([str(tmp_path / "one.json"), "--into", str(readme)]) == 0
+    assert readme.read_text().splitlines()[0] == "before" and "old" not in readme.read_text() and "top-2 / ideal" in readme.read_text()
+    readme.write_text("no marks")
+    with pytest.raises(ValueError, match="has no place for the table"):
+        table.main([str(tmp_path / "one.json"), "--into", str(readme)])
     (tmp_path / "bad.json").write_text("{")
     with pytest.raises(ValueError, match="bad.json cannot be read"):
         table.main([str(tmp_path / "bad.json")])
