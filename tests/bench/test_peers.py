@@ -1,0 +1,72 @@
+"""Other people's models are trained on what ours are trained on, with as many weights, and learn."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from cpart_core.bench import _against
+from cpart_core.bench._against import PeerTrainer, peers_of
+from cpart_core.bench._memory import kept_by_peer
+from cpart_core.bench.peers.nanogpt import NanoGPT
+from cpart_core.bench.train import WITH_PEERS, Turn, wanted_ratios
+from cpart_core.config import Settings
+from cpart_core.corpus.batches import Batch
+from cpart_core.model.decoder import Decoder
+
+TOY = Settings().with_values(
+    {
+        "num_layers": 2,
+        "width": 32,
+        "num_heads": 2,
+        "num_kv_heads": 2,
+        "num_neurons": 128,
+        "shared_neurons": 0,
+        "context_length": 16,
+        "warmup_steps": 0,
+    }
+)
+VOCABULARY = 300
+CPU = torch.device("cpu")
+
+
+class OneBatch:
+    """The same rows at every step."""
+
+    def batch(self, step: int) -> Batch:
+        ids = np.random.default_rng(0).integers(0, VOCABULARY, (4, 17))
+        return Batch(ids, *(np.zeros_like(ids) for _ in range(3)))
+
+
+def trainer() -> PeerTrainer:
+    torch.manual_seed(0)
+    return PeerTrainer(NanoGPT(TOY.model, VOCABULARY), TOY, OneBatch(), CPU, torch.float32)
+
+
+def test_nanogpt_has_as_many_feed_forward_weights_sees_no_later_token_and_learns():
+    made = trainer()
+    block = made.model.blocks[0]
+    layer = Decoder(TOY.model, VOCABULARY).layers[0].feedforward
+    assert block.up.weight.numel() + block.down.weight.numel() == sum(w.numel() for w in (layer.w_gate, layer.w_up, layer.w_down))
+    ids = torch.randint(0, VOCABULARY, (1, 16))
+    other = ids.clone()
+    other[0, 9] += 1
+    other %= VOCABULARY
+    torch.testing.assert_close(made.model(ids)[:, :9], made.model(other)[:, :9])
+    losses = [made.train_step() for _ in range(20)]
+    assert losses[-1] < losses[0] - 0.5 and kept_by_peer(made) > 0
+
+
+def test_who_is_missing_or_too_slow_is_said_and_not_failed(monkeypatch):
+    monkeypatch.setattr(_against.public, "transformers_there", lambda: False)
+    found = peers_of(TOY, VOCABULARY, OneBatch(), CPU, torch.float32, compiled=False, most=60.0)
+    assert list(found.trainers) == ["nanoGPT"] and set(found.left_out) == {"transformers", "nanoGPT compiled"}
+    found = peers_of(TOY, VOCABULARY, OneBatch(), CPU, torch.float32, compiled=False, most=1e-9)
+    assert not found.trainers and "times the dense model's" in found.left_out["nanoGPT"]
+
+
+def test_only_what_was_measured_is_compared():
+    turns = {name: Turn(trainer()) for name in (*WITH_PEERS, "olmoe eager")}
+    assert {pair[:2] for pair in wanted_ratios("train", turns)} == {
+        ("top-2", "dense"), ("soft", "dense"), ("dense", "dense fp32"), ("top-2", "olmoe eager")
+    }  # fmt: skip
