@@ -17,6 +17,8 @@ from cpart_core.analysis.results import NeuronMap
 
 MOST_SVG_POINTS = 2_000
 """More points than this are drawn by WebGL."""
+MOST_LARGE_POINTS = 10_000
+"""More points than this are drawn smaller: they hide one another less, and a third of the pixels is to be painted at each drag."""
 MOST_TRAILS = 60
 LAYER_SYMBOLS = ("circle", "square", "diamond", "cross", "triangle-up", "star", "hexagon", "x")
 COLOURINGS = ("segment", "strongest context", "layer")
@@ -75,6 +77,7 @@ def neuron_map(
     at = result.steps.index(step)
     position, hover = result.position[at], hover_lines(result, at, typical)
     chosen = is_selected(result, selected)
+    size = 4 if len(position) > MOST_LARGE_POINTS else 7
     data: list[dict[str, Any]] = []
     for name, colour, symbol, mask in groups(result, at, colouring, dark):
         points = np.flatnonzero(mask)
@@ -88,7 +91,7 @@ def neuron_map(
                 "marker": {
                     "color": colour,
                     "symbol": symbol,
-                    "size": 7,
+                    "size": size,
                     "opacity": 0.85,
                     "line": {"width": 0.5, "color": ink(dark).background},
                 },
@@ -96,7 +99,7 @@ def neuron_map(
                 "text": hover[points].tolist(),
                 "hovertemplate": "<b>layer %{customdata[0]} · neuron %{customdata[1]}</b><br>%{text}<extra></extra>",
                 "selectedpoints": np.flatnonzero(chosen[points]).tolist() if chosen.any() else None,
-                "selected": {"marker": {"opacity": 1.0, "size": 9}},
+                "selected": {"marker": {"opacity": 1.0, "size": size + 2}},
                 "unselected": {"marker": {"color": MUTED[dark], "opacity": 0.45}},
             }
         )

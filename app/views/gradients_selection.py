@@ -38,7 +38,9 @@ def base_of(run: Run, identity: Any, redraw: bool) -> Base:
     if same and now != base.drawn:  # the lasso itself shows the selection, as long as the chart has not left the screen with its page
         same = not redraw and state.widget(map_key(base.number)) is not None
     if not same:
-        number = base.number + 1 if isinstance(base, Base) else 0
+        # Without a lasso that a changed figure would lose, the browser may keep its chart and only move the points: half the work of a new one.
+        free = isinstance(base, Base) and base.identity is not None and not (base.drawn or base.taken or now)
+        number = base.number + (not free) if isinstance(base, Base) else 0
         base = Base(identity, number, now, None)
         state.put("map_base", base)
     return base
