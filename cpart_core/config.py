@@ -157,7 +157,13 @@ class TrainingSettings:
     )
     seed: int = setting(0, "Seed of weights, batches and clustering", low=0, high=2**31 - 1, advanced=False)
     evaluate_every: int = setting(50, "Steps between two validations", low=1, high=1_000_000, unit="steps")
-    evaluation_rows: int = setting(8, "Validation rows of each context in a validation during training", low=1, high=100_000, unit="rows")
+    evaluation_rows: int = setting(
+        0,
+        "Validation rows of each context in a validation during training; 0 = up to 8, as many as take 2 % of the training time",
+        low=0,
+        high=100_000,
+        unit="rows",
+    )
     snapshot_every: int = setting(50, "Steps between two snapshots for the pages", low=1, high=1_000_000, unit="steps")
     checkpoint_every: int = setting(200, "Steps between two checkpoints", low=1, high=1_000_000, unit="steps")
     keep_checkpoints: int = setting(3, "Newest checkpoints kept", low=1, high=1000)

@@ -50,6 +50,7 @@ FIVE = Settings().with_values({"steps": 900, "checkpoint_every": 150})
 SAMPLE = Settings().with_values(
     {
         "steps": 1200,
+        "evaluation_rows": 8,
         "snapshot_every": 100,
         "checkpoint_every": 300,
         "keep_checkpoints": 1,

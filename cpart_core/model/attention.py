@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from cpart_core.config import ModelSettings
 from cpart_core.model.cache import LayerCache
+from cpart_core.model.rotary_attention import LONGEST, rotary_attention
 
 
 def rotary_angles(length: int, head_width: int, base: float) -> tuple[Tensor, Tensor]:
@@ -36,7 +37,10 @@ class Attention(nn.Module):
 
     def forward(self, x_BTD: Tensor, cos_Td: Tensor, sin_Td: Tensor, cache: LayerCache | None = None) -> Tensor:
         B, T, _ = x_BTD.shape
-        qkv = F.linear(x_BTD, self.w_qkv).view(B, T, -1, self.head_width).transpose(1, 2)
+        qkv_BTE = F.linear(x_BTD, self.w_qkv)
+        if cache is None and self.by_row(qkv_BTE):
+            return F.linear(rotary_attention(qkv_BTE, cos_Td, sin_Td, self.num_heads), self.w_out)
+        qkv = qkv_BTE.view(B, T, -1, self.head_width).transpose(1, 2)
         q, k, v = qkv.split([self.num_heads, self.num_kv_heads, self.num_kv_heads], dim=1)
         cos_Td, sin_Td = cos_Td.to(q.dtype), sin_Td.to(q.dtype)
         q, k = rotate(q, cos_Td, sin_Td), rotate(k, cos_Td, sin_Td)
@@ -49,3 +53,8 @@ class Attention(nn.Module):
         causal = T > 1 and mask is None
         y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal, enable_gqa=self.num_heads != self.num_kv_heads)
         return F.linear(y.transpose(1, 2).reshape(B, T, -1), self.w_out)
+
+    def by_row(self, qkv_BTE: Tensor) -> bool:
+        """Whether backward follows and our own attention is the faster one: bf16 on a CPU."""
+        ours = qkv_BTE.device.type == "cpu" and qkv_BTE.dtype == torch.bfloat16 and qkv_BTE.requires_grad
+        return ours and self.num_heads == self.num_kv_heads and qkv_BTE.shape[1] <= LONGEST

@@ -12,6 +12,8 @@ from cpart_core.config import ModelSettings
 from cpart_core.model.attention import Attention, rotary_angles
 from cpart_core.model.cache import Cache, LayerCache
 from cpart_core.model.feedforward import PartitionedFeedForward
+from cpart_core.model.next_token import next_token_losses
+from cpart_core.model.norm import rms_norm
 
 
 class Layer(nn.Module):
@@ -25,8 +27,21 @@ class Layer(nn.Module):
     def forward(
         self, x_BTD: Tensor, cos_Td: Tensor, sin_Td: Tensor, start_BT: Tensor | None, cache: LayerCache | None, read: int
     ) -> Tensor:
-        x_BTD = x_BTD + self.attention(self.attention_norm(x_BTD), cos_Td, sin_Td, cache)
-        return x_BTD + self.feedforward(self.feedforward_norm(x_BTD), start_BT, cache, read)
+        x_BTD = x_BTD + self.attention(normalised(x_BTD, self.attention_norm), cos_Td, sin_Td, cache)
+        return x_BTD + self.feedforward(normalised(x_BTD, self.feedforward_norm), start_BT, cache, read)
+
+
+def rounds(device: torch.device) -> bool:
+    """Whether products are made in bf16 here."""
+    return torch.is_autocast_enabled(device.type) and torch.get_autocast_dtype(device.type) == torch.bfloat16
+
+
+def normalised(x_BTD: Tensor, norm: nn.RMSNorm) -> Tensor:
+    """In the number format of the products where torch would take many passes: bf16 on a CPU."""
+    if x_BTD.device.type == "cpu" and rounds(x_BTD.device) and norm.eps is not None:
+        return rms_norm(x_BTD, norm.weight, norm.eps, torch.bfloat16)
+    y: Tensor = norm(x_BTD)
+    return y
 
 
 class Decoder(nn.Module):
@@ -46,9 +61,16 @@ class Decoder(nn.Module):
         initialise(self, seed)
 
     def forward(
-        self, ids_BT: Tensor, start_BT: Tensor | None = None, cache: Cache | None = None, context_BT: Tensor | None = None
+        self,
+        ids_BT: Tensor,
+        start_BT: Tensor | None = None,
+        cache: Cache | None = None,
+        context_BT: Tensor | None = None,
+        target_BT: Tensor | None = None,
     ) -> Tensor:
-        """start_BT: position at which each token's document begins (None: one document a row); it bounds document pooling.
+        """Logits; given target_BT, the next token of each, its loss [B, T] in nats instead, for which bf16 keeps no logits.
+
+        start_BT: position at which each token's document begins (None: one document a row); it bounds document pooling.
 
         With a cache the row continues the document read so far; start_BT must then be None. context_BT (-1 unknown) is read by the oracle
         fusion alone, which cannot do without. Raises ValueError past context_length, and for an oracle that is told nothing.
@@ -61,17 +83,33 @@ class Decoder(nn.Module):
         if self.settings.fusion == "oracle":
             for feedforward in self.feedforwards():
                 feedforward.fusion.tell(context_BT)  # type: ignore[operator]
-        return self.read_on(F.embedding(ids_BT, self.embedding), 0, start_BT, cache)
+        x_BTD = self.through_layers(F.embedding(ids_BT, self.embedding), 0, start_BT, cache)
+        return self.logits(x_BTD) if target_BT is None else self.losses(x_BTD, target_BT)
 
     def read_on(self, x_BTD: Tensor, first: int, start_BT: Tensor | None = None, cache: Cache | None = None) -> Tensor:
-        """Logits from the residual stream before layer `first`; forward's second half, and the way to go on from a changed stream."""
+        """Logits from the residual stream before layer `first`: the way to go on from a changed stream."""
+        return self.logits(self.through_layers(x_BTD, first, start_BT, cache))
+
+    def through_layers(self, x_BTD: Tensor, first: int, start_BT: Tensor | None, cache: Cache | None) -> Tensor:
+        """The residual stream after the last layer, from the one before layer `first`."""
         read, T = 0 if cache is None else cache.length, x_BTD.shape[1]
         cos_Td, sin_Td = self.cos[read : read + T], self.sin[read : read + T]
         for number in range(first, len(self.layers)):
             x_BTD = self.layers[number](x_BTD, cos_Td, sin_Td, start_BT, None if cache is None else cache.layers[number], read)
         if cache is not None:
             cache.length += T
-        return F.linear(self.norm(x_BTD), self.embedding)
+        return x_BTD
+
+    def logits(self, x_BTD: Tensor) -> Tensor:
+        """[B, T, V] from the residual stream after the last layer."""
+        return F.linear(normalised(x_BTD, self.norm), self.embedding)
+
+    def losses(self, x_BTD: Tensor, target_BT: Tensor) -> Tensor:
+        """[B, T] nats of each next token."""
+        if rounds(x_BTD.device):
+            return next_token_losses(normalised(x_BTD, self.norm).to(torch.bfloat16), self.embedding, target_BT)
+        logits = self.logits(x_BTD).flatten(0, 1)
+        return F.cross_entropy(logits.float(), target_BT.flatten(), reduction="none").view(target_BT.shape)
 
     def feedforwards(self) -> list[PartitionedFeedForward]:
         """The partitioned layers, first to last."""

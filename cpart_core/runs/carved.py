@@ -24,6 +24,7 @@ from cpart_core.runs.create import machine, versions
 from cpart_core.runs.folder import Run, new_run_id, open_run, runs_root
 from cpart_core.runs.info import Carving, RunInfo, clean_name, write_info
 from cpart_core.runs.records import RecordWriter
+from cpart_core.training.estimate import rows_to_evaluate
 from cpart_core.training.look import Look, look
 from cpart_core.training.records import Record, Snapshot
 
@@ -83,7 +84,7 @@ def look_at(model: Decoder, corpus: Corpus, settings: Settings) -> Look:
     """Validation loss and fusion weights on the very rows that the whole run is validated on."""
     training = settings.training
     count, length = len(corpus.contexts), settings.model.context_length
-    rows = validation_rows(corpus.validation, count, length, training.evaluation_rows, training.seed, not corpus.discovered)
+    rows = validation_rows(corpus.validation, count, length, rows_to_evaluate(training, count), training.seed, not corpus.discovered)
     return look(model, rows, count, torch.device("cpu"))
 
 

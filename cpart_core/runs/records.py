@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -68,6 +69,9 @@ class RecordWriter:
         self._most_waiting = most_waiting
         self._rows: list[Row] = []
         self._snapshots: list[Snapshot] = []
+        self._hand = ThreadPoolExecutor(1, thread_name_prefix="snapshots")
+        self._writing: Future[None] | None = None
+        """Of the first snapshot that waits: compressed and brought to the disk beside the training."""
         self._status: Row | None = None
         self._dropped = 0
         self._last_try = 0.0
@@ -83,7 +87,8 @@ class RecordWriter:
             churn = np.asarray(record.change.churn, "<f8").tobytes()
             self._rows.append((CHANGE_ROW, (record.step, churn, float(record.change.seconds), int(record.change.frozen))))
         if record.snapshot is not None:
-            self._snapshots = [*self._snapshots, record.snapshot][-MOST_WAITING_SNAPSHOTS:]
+            first, later = self._snapshots[:1], [*self._snapshots[1:], record.snapshot]
+            self._snapshots = [*first, *later[1 - MOST_WAITING_SNAPSHOTS :]]
         self._flush_when_due()
         self._drop_what_is_too_much()
 
@@ -103,13 +108,16 @@ class RecordWriter:
         else:
             self._flush_when_due()
 
-    def flush(self) -> bool:
-        """Write all that waits. False when the disk refused (`trouble` says why); it will be tried again."""
-        self._last_try = time.monotonic()
+    def flush(self, wait: bool = True) -> bool:
+        """Write all that waits. False when the disk refused (`trouble` says why); it will be tried again.
+
+        Rows are written after the snapshots that came with them, so that a reader who sees a step finds its snapshot. wait=False: when
+        snapshots are still being written, leave the rows for the next time.
+        """
         try:
-            while self._snapshots:
-                save_snapshot(self.folder, self._snapshots[0])
-                del self._snapshots[0]
+            if not self._snapshots_written(wait):
+                return False
+            self._last_try = time.monotonic()
             while self._rows:
                 self._commit(self._rows[:ROWS_A_COMMIT])
                 del self._rows[:ROWS_A_COMMIT]
@@ -120,9 +128,22 @@ class RecordWriter:
             if self._status is not None:
                 self._commit([self._status])
         except (sqlite3.Error, OSError) as error:
+            self._last_try = time.monotonic()
             self.trouble = f"the records could not be written ({error})"
             return False
         self.trouble = ""
+        return True
+
+    def _snapshots_written(self, wait: bool) -> bool:
+        """Whether all are on the disk; the next one is begun where none is being written. OSError when the disk refused one."""
+        while self._snapshots:
+            if self._writing is None:
+                self._writing = self._hand.submit(save_snapshot, self.folder, self._snapshots[0])
+            if not (wait or self._writing.done()):
+                return False
+            done, self._writing = self._writing, None
+            done.result()
+            del self._snapshots[0]
         return True
 
     def truncate_after(self, step: int) -> None:
@@ -138,6 +159,7 @@ class RecordWriter:
     def close(self) -> None:
         """Flush and close. Rows that the disk still refuses are lost."""
         self.flush()
+        self._hand.shutdown()
         self._connection.close()
 
     def __enter__(self) -> RecordWriter:
@@ -161,7 +183,7 @@ class RecordWriter:
     def _flush_when_due(self) -> None:
         waited = time.monotonic() - self._last_try
         if waited >= RETRY_SECONDS or (not self.trouble and (waited >= self._commit_seconds or len(self._rows) >= ROWS_A_COMMIT)):
-            self.flush()
+            self.flush(wait=False)
 
     def _drop_what_is_too_much(self) -> None:
         """Halve the waiting steps, evenly; what is rare (evaluations, changes, events) is kept."""

@@ -136,7 +136,9 @@ class Session:
         corpus = self.corpus()
         self.phase("starting")
         from cpart_core.runs.drive import Drive
+        from cpart_core.training.device import keep_freed_memory
 
+        keep_freed_memory()
         self.drive = Drive(self.run, corpus, self.writer, self.orders, self.on_record, self.team)
         self.drive.restore(restart)
         parameters = sum(parameter.numel() for parameter in self.drive.trainer.model.parameters())

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cpart_core.config import Settings
+from cpart_core.config import Settings, TrainingSettings
 
 PROCESS_BYTES = 450_000_000
 """Resident memory of Python with torch, measured before any model exists."""
+
+MOST_ROWS = 8
+"""Validation rows of a context where their number is left to be chosen."""
+SHARE = 0.02
+"""Of the training time that looking at validation rows may then take."""
+STEP_OF_LOOK = 3
+"""A trained row costs as much as this many that are only looked at: backward is twice forward."""
 
 
 @dataclass(frozen=True)
@@ -43,3 +50,14 @@ def estimate(settings: Settings) -> Estimate:
     memory = PROCESS_BYTES + 16 * parameters + 4 * tokens * kept
     flops = 6.0 * active * tokens + 12.0 * model.num_layers * model.width * model.context_length * tokens
     return Estimate(parameters, active, memory, flops, tokens, tokens * training.steps)
+
+
+def rows_to_evaluate(training: TrainingSettings, num_contexts: int) -> int:
+    """Validation rows of each context, the same at every step of a run: as set, or as many as SHARE of the training time allows."""
+    if training.evaluation_rows:
+        return training.evaluation_rows
+    looks = 1.0 / training.evaluate_every
+    if training.snapshot_every % training.evaluate_every:
+        looks += 1.0 / training.snapshot_every  # a snapshot looks too, once for both where they meet
+    rows = SHARE * STEP_OF_LOOK * training.batch_size / looks
+    return max(1, min(MOST_ROWS, int(rows / num_contexts)))

@@ -25,11 +25,13 @@ from cpart_core.model.decoder import Decoder
 from cpart_core.partition.partition import Partition, churn
 from cpart_core.partition.permute import apply_partition, partition_of
 from cpart_core.partition.signatures import SignatureSums
+from cpart_core.training.ahead import Ahead
 from cpart_core.training.device import autocast, choose_device, choose_precision, set_threads
 from cpart_core.training.distributed import ALONE, Team
 from cpart_core.training.division import divided, find_contexts
+from cpart_core.training.estimate import rows_to_evaluate
 from cpart_core.training.look import Look, look
-from cpart_core.training.losses import affinity_loss, affinity_targets, balance_loss, sum_by_group, token_losses
+from cpart_core.training.losses import affinity_loss, affinity_targets, balance_loss, sum_by_group
 from cpart_core.training.optimizer import learning_rate, make_optimizer
 from cpart_core.training.parallel import spread
 from cpart_core.training.records import Discovery, Evaluation, PartitionChange, Record, Snapshot
@@ -104,7 +106,9 @@ class Trainer:
         self.corpus = corpus
         balanced, length, seed = not corpus.discovered, model.context_length, training.seed
         self.batches = TrainingBatches(corpus.train, len(corpus.contexts), training.batch_size, length, seed, balanced)
-        self.validation = validation_rows(corpus.validation, len(corpus.contexts), length, training.evaluation_rows, seed, balanced)
+        self.ahead = Ahead(self.batches)
+        rows = rows_to_evaluate(training, len(corpus.contexts))
+        self.validation = validation_rows(corpus.validation, len(corpus.contexts), length, rows, seed, balanced)
 
     def __iter__(self) -> Iterator[Record]:
         while self.step < self.settings.training.steps:
@@ -113,7 +117,7 @@ class Trainer:
     def train_step(self) -> Record:
         """One optimizer step, then whatever is due after it: repartition, validation, snapshot."""
         began = time.perf_counter()
-        batch = self.batches.batch(self.step)
+        batch = self.ahead.batch(self.step, self.step + 1 < self.settings.training.steps)
         rate = learning_rate(self.step, self.settings.training)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
@@ -128,7 +132,7 @@ class Trainer:
             step=self.step,
             tokens=self.tokens,
             loss=done.loss,
-            loss_by_context=(done.total_by_context / done.tokens_by_context).cpu().numpy(),
+            loss_by_context=(done.total_by_context / done.tokens_by_context).numpy(),
             affinity_loss=done.affinity,
             balance_loss=done.balance,
             gradient_norm=done.norm,
@@ -154,14 +158,15 @@ class Trainer:
             sums = self.there_and_back(ids, start, context, counted)
         clip = self.settings.training.gradient_clip
         norm = self.parallel.whole(torch.nn.utils.clip_grad_norm_(self.model.parameters(), clip or float("inf")))
-        total, loss, affinity, balance = sums[:4].tolist()
+        found = torch.cat([sums, norm.double().reshape(1)]).cpu()  # the one time in a step that the host waits for the device
+        total, loss, affinity, balance = found[:4].tolist()
         if not np.isfinite(total):
             raise NonFiniteLoss(self.step + 1, "loss")
-        if not torch.isfinite(norm):
+        if not torch.isfinite(found[-1]):
             raise NonFiniteLoss(self.step + 1, "gradient")
         self.optimizer.step()
-        by_context, count = sums[4:].view(2, -1)
-        return Descent(loss, affinity, balance, float(norm), by_context, count)
+        by_context, count = found[4:-1].view(2, -1)
+        return Descent(loss, affinity, balance, float(found[-1]), by_context, count)
 
     def there_and_back(self, ids: Tensor, start: Tensor, context: Tensor, counted: Counted) -> Tensor:
         """Forward and backward. Float64 sums over all processes: total loss with its pulls, loss, affinity, balance, [C] loss, [C] tokens."""
@@ -182,8 +187,7 @@ class Trainer:
         """
         counted = counted or Counted(context.numel(), int((context >= 0).sum()))
         with autocast(self.device, self.precision):
-            logits = self.parallel.module(ids[:, :-1], start, context_BT=context)
-        losses = token_losses(logits, ids[:, 1:])
+            losses = self.parallel.module(ids[:, :-1], start, context_BT=context, target_BT=ids[:, 1:])
         total = losses.sum() / counted.tokens
         affinity = balance = total.new_zeros(())
         alphas = [layer.last_alpha for layer in self.model.feedforwards() if layer.last_alpha is not None]

@@ -1,0 +1,61 @@
+"""The loss of each next token, from hidden states instead of logits: a few rows of logits at a time, forward and backward.
+
+[T, V] in fp32, its softmax and its gradient would be the largest tensors of a step; kept are one number a token. Logits are multiplied
+again in backward.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
+
+LOGITS = {"cpu": 1 << 19, "cuda": 1 << 26}
+"""At a time: what stays in a CPU's cache, and what keeps a GPU busy."""
+
+
+def next_token_losses(hidden_BTD: Tensor, weight_VD: Tensor, target_BT: Tensor) -> Tensor:
+    """[B, T] nats, float32. hidden in the number format of the product; logits, as everywhere, are rounded to it and summed in fp32."""
+    device = hidden_BTD.device.type
+    with torch.autocast(device, enabled=False):
+        losses: Tensor = NextToken.apply(hidden_BTD.flatten(0, 1), weight_VD, target_BT.flatten())
+    return losses.view(target_BT.shape)
+
+
+class NextToken(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, weight: Tensor, target: Tensor) -> Tensor:
+        matrix = weight.to(hidden.dtype)
+        size = rows_at_once(hidden, weight)
+        total = hidden.new_empty(len(hidden), dtype=torch.float32)
+        losses = torch.empty_like(total)
+        for rows, wanted, part, loss in zip(*(tensor.split(size) for tensor in (hidden, target, total, losses)), strict=True):
+            logits = F.linear(rows, matrix).float()
+            torch.logsumexp(logits, dim=-1, out=part)
+            torch.sub(part, logits.gather(1, wanted[:, None])[:, 0], out=loss)
+        ctx.save_for_backward(hidden, matrix, target, total)
+        ctx.kept_as = weight.dtype
+        return losses
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_losses: Tensor) -> tuple[Tensor | None, ...]:
+        hidden, matrix, target, total = ctx.saved_tensors
+        d_hidden = torch.empty_like(hidden)
+        d_weight = torch.zeros_like(matrix, dtype=ctx.kept_as)
+        size = rows_at_once(hidden, matrix)
+        parts = (hidden, target, total, d_losses, d_hidden)
+        for rows, wanted, part, d_loss, out in zip(*(tensor.split(size) for tensor in parts), strict=True):
+            d_logits = F.linear(rows, matrix).float().sub_(part[:, None]).exp_().mul_(d_loss[:, None])
+            d_logits.scatter_add_(1, wanted[:, None], -d_loss[:, None])
+            rounded = d_logits.to(hidden.dtype)
+            torch.mm(rounded, matrix, out=out)
+            d_weight += torch.mm(rounded.T, rows)
+        return d_hidden, d_weight, None
+
+
+def rows_at_once(hidden: Tensor, weight: Tensor) -> int:
+    return max(64, LOGITS.get(hidden.device.type, LOGITS["cuda"]) // len(weight))
