@@ -13,7 +13,7 @@ from app.texts import escaped, plain
 from cpart_core.bench.speed import AT_THE_EDGE, NO_FIGURE, NOT_REACHED, REACHED, Curve, Line, Measured
 
 HEIGHT = 340
-NARROW = 2.5
+NARROW = 4.0
 """Greatest over smallest value below which an axis is not logarithmic."""
 MARKS = {REACHED: "\u2713 reached", NOT_REACHED: "\u2717 not reached", AT_THE_EDGE: "\u2248 at the edge", NO_FIGURE: ""}
 """A sign beside the word, so that a column can be skimmed."""
