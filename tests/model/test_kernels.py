@@ -10,12 +10,13 @@ import torch
 from torch import Tensor
 
 from cpart_core.model.capture import capture
+from cpart_core.model.kernels import table
 from cpart_core.model.kernels.few import few_tokens
 from cpart_core.model.kernels.grouped import grouped_segments
 from cpart_core.model.kernels.order import sort_by_segment
 from cpart_core.model.kernels.reference import reference
 from cpart_core.model.kernels.sorted import sorted_segments
-from cpart_core.model.kernels.table import KINDS, Entry, Shape, best, entries
+from cpart_core.model.kernels.table import KINDS, Entry, Shape, best, entries, takes
 from cpart_core.model.kernels.weighted import weighted
 from cpart_core.model.kernels.work import Layout, Work
 from cpart_core.partition.signatures import SignatureSums
@@ -148,3 +149,15 @@ def test_the_table_names_what_there_is_and_what_can_go_backward() -> None:
     assert best(replace(shape, device="cuda")) == "weighted" and best(replace(shape, device="cuda", precision="bfloat16")) == "grouped"
     near, far_off = Entry(shape, {}), Entry(replace(shape, tokens=64, gradient=False), {})
     assert near.shape.distance(replace(shape, tokens=2048)) == 1 and far_off.shape.distance(shape) == float("inf")
+
+
+def test_the_grouped_product_is_not_asked_for_rows_that_it_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    shape = Shape("topk", "cpu", "float32", True, TOKENS, WIDTH, SEGMENTS, SIZE, 2)
+    monkeypatch.setattr(table, "entries", lambda: (Entry(shape, {"grouped": 1.0, "sorted": 2.0}),))
+    choose = table.best.__wrapped__  # what is remembered is of the real table
+    assert choose(shape) == "grouped"
+    assert choose(replace(shape, segment_size=10)) == choose(replace(shape, width=30)) == "sorted"
+    assert choose(replace(shape, segment_size=12)) == "grouped" and not takes(
+        "grouped", replace(shape, segment_size=12, precision="bfloat16")
+    )
+    assert choose(replace(shape, device="cuda", precision="bfloat16", segment_size=12)) == "weighted"

@@ -34,6 +34,7 @@ KINDS = {"dense": ("plain", "weighted"), "soft": ("weighted",), "topk": ("weight
 Plain soft fusion is left out: it keeps a quarter more than the dense layer."""
 
 TABLE = Path(__file__).with_name("table.json")
+GROUPED_BYTES = 16
 FEW_TOKENS = 8
 """Without a measurement: up to so many tokens, reading only the chosen rows beats sorting."""
 
@@ -74,16 +75,22 @@ def entries() -> tuple[Entry, ...]:
     return tuple(Entry(Shape(**item["shape"]), item["seconds"]) for item in json.loads(TABLE.read_text("utf-8"))["entries"])
 
 
+def takes(name: str, shape: Shape) -> bool:
+    """Whether an execution can compute this shape at all: torch's grouped product wants every row to begin at a multiple of 16 bytes."""
+    size = 2 if shape.precision == "bfloat16" else 4
+    return name != "grouped" or (shape.width * size % GROUPED_BYTES == 0 and shape.segment_size * size % GROUPED_BYTES == 0)
+
+
 @lru_cache(maxsize=4096)
 def best(shape: Shape) -> str:
     """The execution that was fastest at the nearest measured shape."""
     measured = min(entries(), key=lambda entry: entry.shape.distance(shape), default=None)
     if measured is not None and measured.shape.distance(shape) < math.inf:
-        return min(measured.seconds, key=lambda name: measured.seconds[name])
+        return min((name for name in measured.seconds if takes(name, shape)), key=lambda name: measured.seconds[name])
     if shape.kind != "topk":
         return "plain" if shape.kind == "dense" else "weighted"
-    if shape.device == "cuda":
-        return "grouped" if shape.precision == "bfloat16" else "weighted"  # the grouped product of fp32 waits for the host
+    if shape.device == "cuda":  # the grouped product of fp32 waits for the host, and so does sorting
+        return "grouped" if shape.precision == "bfloat16" and takes("grouped", shape) else "weighted"
     return "few" if shape.tokens <= FEW_TOKENS and not shape.gradient else "sorted"
 
 
