@@ -84,7 +84,9 @@ class Decoder(nn.Module):
             for feedforward in self.feedforwards():
                 feedforward.fusion.tell(context_BT)  # type: ignore[operator]
         x_BTD = self.through_layers(F.embedding(ids_BT, self.embedding), 0, start_BT, cache)
-        return self.logits(x_BTD) if target_BT is None else self.losses(x_BTD, target_BT)
+        if target_BT is None:
+            return self.logits(x_BTD)
+        return self.losses(x_BTD, target_BT).clone()  # one number a token: FSDP2 hooks what comes out and refuses a view
 
     def read_on(self, x_BTD: Tensor, first: int, start_BT: Tensor | None = None, cache: Cache | None = None) -> Tensor:
         """Logits from the residual stream before layer `first`: the way to go on from a changed stream."""

@@ -61,7 +61,7 @@ def requests_of(run) -> dict[str, dict]:
     }
 
 
-ELSEWHERE = {"stability", "keep_k", "carve"}
+ELSEWHERE = {"stability", "keep_k", "carve", "side_by_side", "coherence"}
 """Need more than one made run: their own tests ask for them."""
 
 

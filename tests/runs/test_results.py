@@ -9,7 +9,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from cpart_core.analysis import effects, keep_results, results
+from cpart_core.analysis import coherence_results, compare_results, effects, keep_results, results
 from cpart_core.analysis.results import LossReport
 from cpart_core.runs.folder import MOST_RESULTS
 from cpart_core.runs.results import RESULT_TYPES, load_result, request_key, save_result
@@ -26,9 +26,11 @@ def test_every_result_comes_back_exactly(tmp_path, name):
 
 
 def test_every_result_of_the_analysis_can_be_stored():
-    places = (results, effects, keep_results)
+    places = (results, effects, keep_results, coherence_results, compare_results)
     known = {kind for place in places for kind in vars(place).values() if isinstance(kind, type) and kind.__module__ == place.__name__}
-    assert known - {results.Passage, results.Information, results.SegmentUse, keep_results.Footprint} == set(RESULT_TYPES.values())
+    parts = {results.Passage, results.Information, results.SegmentUse, keep_results.Footprint}
+    parts |= {coherence_results.Writer, coherence_results.Judge, coherence_results.TextMeasures, coherence_results.Anchored}
+    assert known - parts == set(RESULT_TYPES.values())
 
 
 @pytest.mark.parametrize("name", ["profiles", "neuron_map"])
