@@ -45,14 +45,15 @@ def test_a_comparison_that_was_sent_fits_a_telephone(visit, one, two):
     seen.no_harm()
 
 
-def test_continuations_stand_side_by_side_and_a_blind_vote_changes_the_tally(visit, one):
-    seen = visit().open(f"/coherence?run={one}")
+def test_continuations_stand_side_by_side_and_a_blind_vote_changes_the_tally(visit):
+    seen = visit().open("/coherence?run=first-light")  # the runs made for these tests hold out too few documents to score
     seen.page.set_default_timeout(1000 * SLOW)
     seen.shows("an example, not a finding", SLOW)
     text = seen.text()
     assert "dense" in text and "human text" in text and "random text" in text
     seen.shows("No votes yet", SLOW)
-    seen.click(seen.button("Measure on 24 documents"))
+    seen.click(seen.page.get_by_text("8", exact=True).first)
+    seen.click(seen.button("Measure on 8 documents"))
     seen.shows("You see two, drawn by chance", SLOW)
     assert "left was" not in seen.text().lower(), "nobody is named before the vote"
     seen.click(seen.button("Left is better"))
