@@ -15,7 +15,10 @@ from tests.source_files import ROOT, files, imports, module_name, tree
 FORBIDDEN_MODULES = {"pickle", "dill", "cloudpickle", "shelve", "marshal", "joblib", "torch.distributed.checkpoint"}
 FORBIDDEN_CALLS = {"eval", "exec", "torch.load", "torch.save", "torch.jit.load", "yaml.load", "os.system", "np.save", "numpy.save"}
 WORDS = re.compile(r"\b(todo|fixme|xxx|experts?)\b", re.IGNORECASE)
-MENTIONS_OTHERS: set[str] = {"tests/test_rules.py", "cpart_core/bench/_peers.py", "cpart_core/bench/_layers.py", "cpart_core/bench/peers/public.py", "cpart_core/bench/_against.py"}
+MENTIONS_OTHERS = {
+    "tests/test_rules.py",
+    *(f"cpart_core/bench/{name}.py" for name in ("_peers", "_layers", "_against", "peers/public")),
+}
 """Files that may say 'expert', because they speak of other people's mixture-of-experts models."""
 MOST_LINES, USUAL_LINES, SHARE_OF_LONG_FILES = 350, 250, 0.1
 MOST_LINES_OF_A_FUNCTION, USUAL_LINES_OF_A_FUNCTION, SHARE_OF_LONG_FUNCTIONS = 80, 40, 0.05

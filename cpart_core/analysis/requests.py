@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from cpart_core.analysis.compare_results import LossComparison, SegmentComparison, TextComparison
 from cpart_core.analysis.coherence_results import CoherenceReport, SideBySide
+from cpart_core.analysis.compare_results import LossComparison, SegmentComparison, TextComparison
 from cpart_core.analysis.effects import AblationMatrix, InterventionReport, RouterAudit
 from cpart_core.analysis.keep_results import CarveReport, KeepCurve
 from cpart_core.analysis.progress import Progress, silent
@@ -166,6 +166,7 @@ def answer_compare_text(run: Run, values: Values, sources: Sources, progress: Pr
 
 BESIDE: dict[str, type] = {"step": int, "other": str, "other_step": int}
 """A's step (a snapshot's for segments, else a checkpoint's), then B and its step."""
+
 
 def answer_side_by_side(run: Run, values: Values, sources: Sources, progress: Progress) -> SideBySide:
     from cpart_core.analysis.coherence_texts import Prompt
