@@ -103,7 +103,7 @@ def parameters(where: str, counts: dict[str, int]) -> list[Measured]:
 
 def shapes(raw: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     """The results that are objects of their own; beside them stand threads, seeds and the like."""
-    return [(name, value) for name, value in raw.items() if isinstance(value, dict) and name not in ("faithfulness", "left_out")]
+    return [(name, value) for name, value in raw.items() if isinstance(value, dict)]
 
 
 def unique(found: list[Measured]) -> list[Measured]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from cpart_core.bench._peers import PlainSwiGLU, loop_over_segments, peers, working
 from cpart_core.config import ModelSettings
 from cpart_core.model.feedforward import PartitionedFeedForward
+from cpart_core.model.kept import kept_until_backward
 from cpart_core.model.kernels.table import EXECUTIONS
 from cpart_core.model.kernels.work import Work
 
@@ -136,19 +138,4 @@ def kept_bytes(shape: Shape, device: torch.device) -> dict[str, int]:
     dense = PlainSwiGLU(shape.width, shape.neurons).to(device)
     nets: dict[str, nn.Module] = {"dense": dense}
     nets |= {name: layer(shape.settings(execution), None, device) for name, execution in (("soft", "soft"), ("top-2", "topk"))}
-    found = {}
-    for name, net in nets.items():
-        weights = {tensor.untyped_storage().data_ptr() for tensor in (x, *net.parameters())}
-        seen: dict[int, int] = {}
-
-        def keep(tensor: Tensor, weights: set[int] = weights, seen: dict[int, int] = seen) -> Tensor:
-            storage = tensor.untyped_storage()
-            if storage.data_ptr() not in weights:
-                seen[storage.data_ptr()] = storage.nbytes()
-            return tensor
-
-        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-            y = net(x)
-        found[name] = sum(seen.values())
-        del y
-    return found
+    return {name: sum(kept_until_backward(partial(net, x), (x, *net.parameters()))) for name, net in nets.items()}

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.util import find_spec
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cpart_core.bench.peers import public
+
 MOST_BYTES = 2_000_000_000
 """A peer that would copy more weights than this is left out, and the results say so."""
+REFUSALS = (RuntimeError, ImportError, ValueError, KeyError, OSError)
+"""How other people's code says that it does not run here: no such GPU, no package, no memory, no network to fetch a kernel from."""
 
 
 class PlainSwiGLU(nn.Module):
@@ -38,15 +41,16 @@ def loop_over_segments(x_TD: Tensor, weight_Tk: Tensor, chosen_Tk: Tensor, gate_
     return y
 
 
-def transformers_there() -> bool:
-    return find_spec("transformers") is not None
+def copied_bytes(tokens: int, width: int, neurons: int, top_k: int, bytes_each: int) -> int:
+    """What batched_mm writes for one layer: the chosen experts' three matrices anew for every token, and backward as many gradients."""
+    return 2 * 3 * tokens * top_k * neurons * width * bytes_each
 
 
-def experts_implementations() -> tuple[str, ...]:
-    """All that this version of transformers offers; those for special GPUs fail elsewhere, and the results say why."""
-    from transformers.integrations.moe import ALL_EXPERTS_FUNCTIONS
-
-    return ("eager", *sorted(ALL_EXPERTS_FUNCTIONS.valid_keys()))
+def too_much(implementation: str, copied: int) -> str | None:
+    """Why this implementation is not even tried; None: it is."""
+    if implementation != "batched_mm" or copied <= MOST_BYTES:
+        return None
+    return f"copies the weights of every token, {copied / 1e9:.0f} GB with backward"
 
 
 def experts_block(family: str, implementation: str, width: int, neurons: int, experts: int, top_k: int) -> nn.Module:
@@ -76,17 +80,23 @@ def peers(
     """(blocks by name, why the others are left out). Weights are in the precision itself: grouped_mm knows no autocast."""
     blocks: dict[str, nn.Module] = {}
     left_out: dict[str, str] = {}
-    if not transformers_there():
-        return blocks, {"transformers": "not installed (extra: bench)"}
-    copied = 3 * tokens * top_k * neurons * width * precision.itemsize
-    for family in ("mixtral", "olmoe"):
-        for implementation in experts_implementations():
+    if not public.transformers_there():
+        return blocks, {"transformers": public.NOT_THERE}
+    copied = copied_bytes(tokens, width, neurons, top_k, precision.itemsize)
+    for family in public.FAMILIES:
+        for implementation in public.experts_implementations():
             name = f"{family} {implementation}"
-            if implementation == "batched_mm" and 2 * copied > MOST_BYTES:
-                left_out[name] = f"copies the weights of every token, {2 * copied / 1e9:.0f} GB with backward"
+            if reason := too_much(implementation, copied):
+                left_out[name] = reason
                 continue
             blocks[name] = experts_block(family, implementation, width, neurons, experts, top_k).to(precision)
     return blocks, left_out
+
+
+def why(error: Exception) -> str:
+    """One line of what it says."""
+    said = str(error).splitlines()
+    return f"{type(error).__name__}: {said[0][:160] if said else ''}"
 
 
 def working(runs: dict[str, Callable[[], object]]) -> tuple[dict[str, Callable[[], object]], dict[str, str]]:
@@ -96,8 +106,8 @@ def working(runs: dict[str, Callable[[], object]]) -> tuple[dict[str, Callable[[
     for name, run in runs.items():
         try:
             run()
-        except (RuntimeError, ImportError, NotImplementedError, ValueError, KeyError) as error:
-            failed[name] = f"{type(error).__name__}: {str(error).splitlines()[0][:160] if str(error) else ''}"
+        except REFUSALS as error:
+            failed[name] = why(error)
         else:
             good[name] = run
     return good, failed

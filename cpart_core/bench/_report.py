@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
@@ -21,6 +21,18 @@ def spread(values: Sequence[float]) -> dict[str, float | int]:
     ordered = sorted(values)
     quarter = len(ordered) // 4
     return {"median": median(ordered), "low_quartile": ordered[quarter], "high_quartile": ordered[-1 - quarter], "n": len(ordered)}
+
+
+def in_turns(names: Iterable[str], repeats: int) -> Iterator[str]:
+    """Every name `repeats` times: one after the other, then backwards, and so on, so that a busy machine slows all of them alike."""
+    order = list(names)
+    for repeat in range(repeats):
+        yield from order if repeat % 2 == 0 else reversed(order)
+
+
+def paired(ours: Sequence[float], theirs: Sequence[float]) -> dict[str, float | int]:
+    """Ours / theirs, repetition by repetition, with its spread; without those where a coarse clock saw nothing of theirs."""
+    return spread([x / y for x, y in zip(ours, theirs, strict=True) if y > 0])
 
 
 def save(name: str, results: dict[str, Any], folder: Path | None) -> Path:

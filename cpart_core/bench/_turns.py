@@ -10,9 +10,7 @@ from typing import Any
 
 import torch
 
-from cpart_core.bench._report import spread
-
-NOTHING_DONE = 0.0
+from cpart_core.bench._report import in_turns, paired, spread
 
 
 @dataclass
@@ -23,12 +21,9 @@ class Times:
     cpu: list[float] = field(default_factory=list)
 
     def summary(self) -> dict[str, Any]:
-        milliseconds = {"wall": self.wall, "cpu": self.cpu}
-        return {
-            name: {**spread([1e3 * value for value in values]), "least": 1e3 * min(values)}
-            for name, values in milliseconds.items()
-            if values
-        }
+        """Milliseconds."""
+        seconds = {"wall": self.wall, "cpu": self.cpu}
+        return {name: {**spread([1e3 * value for value in values]), "least": 1e3 * min(values)} for name, values in seconds.items()}
 
 
 def take_turns(runs: dict[str, Callable[[], object]], repeats: int, warm: int = 2) -> dict[str, Times]:
@@ -37,15 +32,13 @@ def take_turns(runs: dict[str, Callable[[], object]], repeats: int, warm: int = 
         for _ in range(warm):
             run()
     times = {name: Times() for name in runs}
-    order = list(runs)
-    for repeat in range(repeats):
-        for name in order if repeat % 2 == 0 else reversed(order):
-            settle()
-            began, cpu_began = time.perf_counter(), time.process_time()
-            runs[name]()
-            settle()
-            times[name].wall.append(time.perf_counter() - began)
-            times[name].cpu.append(time.process_time() - cpu_began)
+    for name in in_turns(runs, repeats):
+        settle()
+        began, cpu_began = time.perf_counter(), time.process_time()
+        runs[name]()
+        settle()
+        times[name].wall.append(time.perf_counter() - began)
+        times[name].cpu.append(time.process_time() - cpu_began)
     return times
 
 
@@ -57,10 +50,7 @@ def settle() -> None:
 
 def ratio(ours: Times, theirs: Times) -> dict[str, Any]:
     """Ours / theirs, repetition by repetition, with its spread; `cpu` is the one to believe on a busy machine with one thread."""
-    return {
-        name: spread([x / y for x, y in zip(getattr(ours, name), getattr(theirs, name), strict=True) if y > NOTHING_DONE])
-        for name in ("wall", "cpu")
-    }
+    return {"wall": paired(ours.wall, theirs.wall), "cpu": paired(ours.cpu, theirs.cpu)}
 
 
 def told(value: dict[str, Any]) -> str:

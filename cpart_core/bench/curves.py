@@ -15,18 +15,17 @@ from typing import Any
 
 import torch
 
-from cpart_core.bench._layers import both_ways
+from cpart_core.bench._layers import ROWS, both_ways, layer
 from cpart_core.bench._peers import PlainSwiGLU
 from cpart_core.bench._report import save, spread
 from cpart_core.bench._turns import Times, take_turns
-from cpart_core.bench.kernels import device_of, precisions_of
+from cpart_core.bench.kernels import precisions_of
 from cpart_core.bench.speed import Curve, Line
-from cpart_core.config import ModelSettings
+from cpart_core.config import ModelSettings, TrainingSettings
 from cpart_core.model.decoder import Decoder
-from cpart_core.model.feedforward import PartitionedFeedForward
 from cpart_core.partition.signatures import SignatureSums
+from cpart_core.training.device import choose_device
 
-ROWS = 16
 BASE = ModelSettings(width=256, num_neurons=1024, shared_neurons=0, num_segments=8, top_k=2, context_length=8192)
 TOKENS = 2048
 SIZES = {
@@ -56,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise ValueError(f"--repeats is {arguments.repeats}; give 3 or more, a median needs them.")
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)
-    device = device_of(arguments.device)
+    device = choose_device(TrainingSettings(device=arguments.device))
     precision = list(precisions_of(device).values())[-1]
     repeats: int = arguments.repeats
     sizes: dict[str, Sequence[int]] = dict(SIZES)
@@ -83,7 +82,7 @@ def layer_curve(what: str, sizes: Sequence[int], repeats: int, device: torch.dev
         settings, tokens = changed(what, size)
         shares.append(settings.top_k / settings.num_segments)
         x = torch.randn(ROWS, tokens // ROWS, settings.width, dtype=precision, device=device, requires_grad=True)
-        made, dense = layer(settings, device), PlainSwiGLU(settings.width, settings.num_neurons).to(device)
+        made, dense = layer(settings, None, device), PlainSwiGLU(settings.width, settings.num_neurons).to(device)
         runs[f"top-2 {size}"] = both_ways(made, made, x, precision, True)
         runs[f"dense {size}"] = both_ways(dense, dense, x, precision, True)
     times = take_turns(runs, repeats)
@@ -104,13 +103,6 @@ def changed(what: str, size: int) -> tuple[ModelSettings, int]:
         "width": replace(BASE, width=size, num_neurons=4 * size),
     }
     return changes[what], size if what == "tokens" else TOKENS
-
-
-def layer(settings: ModelSettings, device: torch.device) -> PartitionedFeedForward:
-    made = PartitionedFeedForward(settings)
-    for parameter in made.parameters():
-        torch.nn.init.normal_(parameter, std=parameter.shape[-1] ** -0.5)
-    return made.to(device)
 
 
 def context_curve(contexts: Sequence[int], repeats: int, device: torch.device) -> Curve:

@@ -21,6 +21,7 @@ from cpart_core.config import ModelSettings
 from cpart_core.model.carve import carve
 from cpart_core.model.decoder import Decoder
 from cpart_core.model.generate import generate, generate_batch
+from cpart_core.study.measure import parameter_counts
 
 VOCABULARY, PROMPT, KEPT = 1024, 8, 2
 SHAPES = {
@@ -80,12 +81,8 @@ def variants_of(settings: ModelSettings) -> dict[str, Variant]:
 
 
 def weights_read(model: Decoder) -> int:
-    """Weights that one token's forward must read: all but the segments that are not chosen."""
-    settings = model.settings
-    total = sum(parameter.numel() for parameter in model.parameters())
-    left_out = settings.num_segments - settings.top_k if settings.execution == "topk" else 0
-    size = (settings.num_neurons - settings.shared_neurons) // settings.num_segments
-    return total - settings.num_layers * left_out * size * 3 * settings.width
+    """Weights that one token's forward must read: all but the segments that are not chosen and, in a dense model, the fusion."""
+    return parameter_counts(model.settings, sum(parameter.numel() for parameter in model.parameters()))[1]
 
 
 def measure(name: str, variants: dict[str, Variant], texts: int, tokens: int, repeats: int) -> dict[str, Any]:

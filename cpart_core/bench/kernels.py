@@ -18,9 +18,11 @@ from cpart_core.bench._layers import Bench, Shape, bench_of, kept_bytes
 from cpart_core.bench._report import save
 from cpart_core.bench._sweep import sweep
 from cpart_core.bench._turns import Times, ratio, take_turns, told
+from cpart_core.bench.peers.public import FAMILIES
+from cpart_core.config import TrainingSettings
 from cpart_core.model.kernels.table import write
 from cpart_core.study.machine import machine, version
-from cpart_core.training.device import cpu_has_amx
+from cpart_core.training.device import choose_device, cpu_has_amx
 
 SHAPES = {"256": Shape(256, 1024, 4096), "512": Shape(512, 2048, 4096)}
 GPU_SHAPES = {"1024": Shape(1024, 4096, 16_384), "2048": Shape(2048, 8192, 16_384)}
@@ -55,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     if arguments.repeats < 3:
         raise ValueError(f"--repeats is {arguments.repeats}; give 3 or more, a median needs them.")
-    device = device_of(arguments.device)
+    device = choose_device(TrainingSettings(device=arguments.device))
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)
     repeats = 3 if arguments.quick else arguments.repeats
@@ -69,16 +71,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"{len(measured)} shapes written into the table of executions")
     results: dict[str, Any] = {"threads": arguments.threads, "device": str(device), "transformers": version("transformers")}
     for name, shape in shapes_of(arguments, device).items():
+        memory = kept_bytes(shape, device)
         for precision in precisions:
-            results[f"{name} {str(precision).removeprefix('torch.')}"] = measure(shape, precision, device, repeats, not arguments.no_peers)
+            found = measure(shape, precision, device, repeats, not arguments.no_peers)
+            results[f"{name} {str(precision).removeprefix('torch.')}"] = {**found, "kept_bytes": memory}
+        print("  kept for backward in fp32, MB: " + ", ".join(f"{which} {size / 1e6:.1f}" for which, size in memory.items()), flush=True)
     save("kernels", results, arguments.out)
     return 0
-
-
-def device_of(name: str) -> torch.device:
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ValueError("--device is cuda, but torch sees no GPU here. Choose cpu or auto.")
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 
 def precisions_of(device: torch.device) -> dict[str, torch.dtype]:
@@ -107,11 +106,8 @@ def measure(shape: Shape, precision: torch.dtype, device: torch.device, repeats:
         print(f"  {name:22} {summary['wall']['median']:9.2f}  CPU {summary['cpu']['median']:9.2f}, least {summary['cpu']['least']:9.2f}")
     for name, why in bench.left_out.items():
         print(f"  {name:22} left out: {why}")
-    memory = kept_bytes(shape, device)
-    print("  kept for backward in fp32, MB: " + ", ".join(f"{name} {size / 1e6:.1f}" for name, size in memory.items()))
     return {
         **compare(times, bench),
-        "kept_bytes": memory,
         "shape": vars(shape),
         "milliseconds": {name: item.summary() for name, item in times.items()},
     }
@@ -121,7 +117,7 @@ def compare(times: dict[str, Times], bench: Bench) -> dict[str, Any]:
     """Ratios with the figure to reach, and against the quickest block of other people."""
     ratios: dict[str, Any] = {}
     wanted = {f"{ours} / {theirs}": (ours, theirs, figure) for ours, theirs, figure in RATIOS}
-    others = [name for name in times if name.startswith(("mixtral", "olmoe"))]
+    others = [name for name in times if name.startswith(FAMILIES)]
     if others:
         quickest = min(others, key=lambda name: min(times[name].cpu))
         wanted[f"top-2 / {quickest}"] = ("top-2", quickest, PEER_FIGURE)

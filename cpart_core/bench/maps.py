@@ -7,7 +7,6 @@ turns, and medians are shown; the first UMAP of the process, which compiles, is 
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from cpart_core.bench._report import save, spread
+from cpart_core.bench._turns import take_turns
 
 NEURONS, CONTEXTS, STEPS = 20_000, 20, 8
 CURVE = ((1024, 8), (4096, 16), (16384, 32), (65536, 64))
@@ -64,25 +64,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def in_turns(works: dict[str, Work], repeats: int) -> dict[str, Any]:
     """Every work `repeats` times, forwards and backwards. -> {name: {"wall": spread, "cpu": spread}}, seconds"""
-    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in works}
-    for repeat in range(repeats):
-        for name in list(works) if repeat % 2 == 0 else reversed(works):
-            taken[name].append(timed(works[name]))
-    return {
-        name: {"wall": spread([pair[0] for pair in pairs]), "cpu": spread([pair[1] for pair in pairs])} for name, pairs in taken.items()
-    }
+    return {name: {"wall": spread(times.wall), "cpu": spread(times.cpu)} for name, times in take_turns(works, repeats, warm=0).items()}
 
 
 def once(work: Work) -> dict[str, Any]:
-    wall, cpu = timed(work)
-    return {"wall": spread([wall]), "cpu": spread([cpu])}
-
-
-def timed(work: Work) -> tuple[float, float]:
-    """(wall, CPU) seconds."""
-    began, cpu_began = time.perf_counter(), time.process_time()
-    work()
-    return time.perf_counter() - began, time.process_time() - cpu_began
+    found: dict[str, Any] = in_turns({"once": work}, 1)["once"]
+    return found
 
 
 def made_stages(neurons: int) -> list[np.ndarray]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -19,8 +18,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from cpart_core.bench._report import save, spread
-from cpart_core.bench.train import PARTITIONED, SHAPES, UNWATCHED, median_ratio
+from cpart_core.bench._report import in_turns, paired, save, spread
+from cpart_core.bench._server import free_port
+from cpart_core.bench.train import PARTITIONED, SHAPES, UNWATCHED
 from cpart_core.config import Settings
 
 PARALLEL = ("ddp", "fsdp")
@@ -34,10 +34,7 @@ class Crew:
         self.answers: list[dict[str, Any]] = []
         path = folder / f"{settings.training.parallel}-{size}.json"
         path.write_text(settings.to_json(), encoding="utf-8")
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        where = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(size), "LOCAL_WORLD_SIZE": str(size)}
+        where = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": str(size), "LOCAL_WORLD_SIZE": str(size)}
         self.processes = [
             subprocess.Popen(
                 [sys.executable, "-m", "cpart_core.bench._crew", str(path), str(corpus)],
@@ -110,7 +107,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not all(word.isdigit() and int(word) > 1 for word in given.processes.split(",")):
         raise ValueError(f"--processes is {given.processes!r}; give whole numbers above 1, such as 2 or 2,4.")
     sizes = [int(word) for word in given.processes.split(",")]
-    threads = given.threads or (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    from cpart_core.training.device import cores
+
+    threads = given.threads or cores()
     ways = [given.parallel] if given.parallel else PARALLEL
     results = {}
     for shape in [given.shape] if given.shape else SHAPES:
@@ -133,9 +132,8 @@ def measure(
         with crews(settings, corpus, sizes, ways, threads) as all_crews:
             for crew in all_crews.values():
                 crew.take(steps, count=False)  # the partition, and the caches warm
-            for block in range(blocks):
-                for name in list(all_crews) if block % 2 == 0 else reversed(list(all_crews)):
-                    all_crews[name].take(steps)
+            for name in in_turns(all_crews, blocks):
+                all_crews[name].take(steps)
             return report(shape, settings, all_crews, steps)
 
 
@@ -146,13 +144,13 @@ def report(shape: str, settings: Settings, all_crews: dict[str, Crew], steps: in
     print(f"{shape}: {alone.answers[0]['precision']}, {steps} steps a block, {len(alone.answers)} blocks")
     found = {}
     for name, crew in all_crews.items():
-        cpu = median_ratio(alone.of("cpu_seconds"), crew.of("cpu_seconds"))
+        cpu = paired(alone.of("cpu_seconds"), crew.of("cpu_seconds"))["median"]
         found[name] = {
             "processes": crew.size,
             "threads_each": crew.answers[0]["threads"],
             "tokens_per_second": spread([tokens / seconds for seconds in crew.of("seconds")]),
             "cpu_seconds_per_block": median(crew.of("cpu_seconds")),
-            "speed": spread([a / b for a, b in zip(alone.of("seconds"), crew.of("seconds"), strict=True)]),
+            "speed": paired(alone.of("seconds"), crew.of("seconds")),
             "cpu": cpu,
         }
         speed = found[name]["speed"]

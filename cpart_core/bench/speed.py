@@ -10,8 +10,9 @@ import math
 import types
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin
 
+from cpart_core.config import types_of
 from cpart_core.runs.atomic import read_small, write_file
 
 FORMAT = 1
@@ -135,7 +136,7 @@ def typed(kind: type[T], data: Any, where: str) -> T:
     """A dataclass from its JSON object; every field must be there and of its type."""
     if not isinstance(data, dict):
         raise ValueError(f"{where} must be a JSON object, not {type(data).__name__}")
-    hints = get_type_hints(kind)
+    hints = types_of(kind)
     if missing := sorted(set(hints) - set(data)):
         raise ValueError(f"{where} lacks {', '.join(missing)}")
     return kind(**{name: value_of(hint, data[name], f"{where}, {name}") for name, hint in hints.items()})

@@ -20,10 +20,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from cpart_core.bench._report import save, spread
+from cpart_core.bench._report import in_turns, paired, save, spread
 from cpart_core.config import Settings
 from cpart_core.presets import preset
 
@@ -158,10 +157,8 @@ def measure(shape: str, settings: Settings, blocks: int, peers: bool, compiled: 
         more = beside(turns, settings, peers, compiled)
     for turn in turns.values():
         turn.take(max(period, WARM_STEPS), count=False)  # the partition, and the caches warm
-    order = list(turns)
-    for block in range(blocks):
-        for name in order if block % 2 == 0 else reversed(order):
-            turns[name].take(period)
+    for name in in_turns(turns, blocks):
+        turns[name].take(period)
     for turn in turns.values():
         if turn.writer is not None:
             turn.writer.close()
@@ -195,9 +192,9 @@ def beside(turns: dict[str, Turn], settings: Settings, wanted: bool, compiled: b
     dense = turns["dense"].trainer
     assert isinstance(dense, Trainer)
     if wanted:
-        turns["dense"].take(1)
-        most = TOO_SLOW * turns["dense"].seconds.pop()
-        turns["dense"].cpu_seconds.pop()
+        began = time.perf_counter()
+        dense.train_step()
+        most = TOO_SLOW * (time.perf_counter() - began)
         own = settings.with_values(PARTITIONED)
         peers = peers_of(own, dense.corpus.vocabulary_size, dense.batches, dense.device, dense.precision, compiled, most)
         turns |= {name: Turn(trainer) for name, trainer in peers.trainers.items()}
@@ -240,17 +237,12 @@ def report(shape: str, settings: Settings, turns: dict[str, Turn], period: int) 
 
 def wanted_ratios(shape: str, turns: dict[str, Turn]) -> list[tuple[str, str, float | None]]:
     """Those whose two sides were measured; top-2 also against every mixture of other people, the quickest of which has to be beaten."""
+    from cpart_core.bench.peers.public import FAMILIES
+
     named = [pair for pair in RATIOS[shape if shape in RATIOS else "watching"] if pair[0] in turns and pair[1] in turns]
-    mixtures = [name for name in turns if name.startswith(("mixtral", "olmoe"))]
+    mixtures = [name for name in turns if name.startswith(FAMILIES)]
     return named + [("top-2", name, None) for name in mixtures]
 
 
 def ratio(ours: Turn, theirs: Turn) -> dict[str, Any]:
-    return {
-        "wall": spread([x / y for x, y in zip(ours.seconds, theirs.seconds, strict=True)]),
-        "cpu": spread([x / y for x, y in zip(ours.cpu_seconds, theirs.cpu_seconds, strict=True)]),
-    }
-
-
-def median_ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
-    return median(x / y for x, y in zip(ours, theirs, strict=True))
+    return {"wall": paired(ours.seconds, theirs.seconds), "cpu": paired(ours.cpu_seconds, theirs.cpu_seconds)}

@@ -18,8 +18,6 @@ from cpart_core.runs.folder import Run, open_run
 from cpart_core.study.outcome import NAN, SELECTIVE, Outcome
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from cpart_core.corpus.document import Corpus
     from cpart_core.training.loop import Trainer
 
@@ -217,25 +215,6 @@ def bytes_of_optimizer(trainer: Trainer) -> int:
 
 def kept_for_backward(trainer: Trainer) -> int:
     """Bytes of all tensors that autograd keeps until the backward pass begins, weights not counted, each storage once. Trains a step."""
-    from torch.autograd.graph import saved_tensors_hooks
+    from cpart_core.model.kept import kept_until_backward
 
-    weights = {parameter.untyped_storage().data_ptr() for parameter in trainer.model.parameters()}
-    kept: dict[int, int] = {}
-    held: list[Tensor] = []
-    going_back = False
-
-    def keep(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if not going_back and storage.data_ptr() not in weights:
-            kept[storage.data_ptr()] = storage.nbytes()
-            held.append(tensor)  # so that its address is not given to another one
-        return tensor
-
-    def give(tensor: Tensor) -> Tensor:
-        nonlocal going_back
-        going_back = True
-        return tensor
-
-    with saved_tensors_hooks(keep, give):
-        trainer.train_step()
-    return sum(kept.values())
+    return sum(kept_until_backward(trainer.train_step, trainer.model.parameters()))

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
 from cpart_core.bench import _against
 from cpart_core.bench._against import PeerTrainer, peers_of
+from cpart_core.bench._layers import Shape, bench_of
 from cpart_core.bench._memory import kept_by_peer
 from cpart_core.bench.peers.nanogpt import NanoGPT
+from cpart_core.bench.peers.public import FAMILIES
 from cpart_core.bench.train import WITH_PEERS, Turn, wanted_ratios
 from cpart_core.config import Settings
 from cpart_core.corpus.batches import Batch
@@ -28,6 +31,8 @@ TOY = Settings().with_values(
 )
 VOCABULARY = 300
 CPU = torch.device("cpu")
+MIXTURES = {f"{family} {implementation}" for family in FAMILIES for implementation in ("eager", "batched_mm", "grouped_mm")}
+"""Those of transformers that need no special GPU."""
 
 
 class OneBatch:
@@ -63,6 +68,26 @@ def test_who_is_missing_or_too_slow_is_said_and_not_failed(monkeypatch):
     assert list(found.trainers) == ["nanoGPT"] and set(found.left_out) == {"transformers", "nanoGPT compiled"}
     found = peers_of(TOY, VOCABULARY, OneBatch(), CPU, torch.float32, compiled=False, most=1e-9)
     assert not found.trainers and "times the dense model's" in found.left_out["nanoGPT"]
+
+
+def test_every_public_model_has_as_many_weights_and_learns():
+    pytest.importorskip("transformers")
+    found = peers_of(TOY, VOCABULARY, OneBatch(), CPU, torch.float32, compiled=False, most=60.0)
+    assert {"nanoGPT", "llama"} | MIXTURES <= set(found.trainers), found.left_out
+    weights = 3 * TOY.model.width * TOY.model.num_neurons
+    for name in {"llama"} | MIXTURES:
+        made = found.trainers[name]
+        layers = [part for path, part in made.model.named_modules() if path.endswith(".mlp")]
+        routers = TOY.model.num_segments * TOY.model.width if name in MIXTURES else 0
+        assert [sum(p.numel() for p in layer.parameters()) for layer in layers] == [weights + routers] * TOY.model.num_layers, name
+        losses = [made.train_step() for _ in range(10)]
+        assert losses[-1] < losses[0] - 0.1 and kept_by_peer(made) > 0, name
+
+
+def test_every_public_layer_goes_forward_and_backward():
+    pytest.importorskip("transformers")
+    bench = bench_of(Shape(32, 128, 64), torch.float32, CPU, with_peers=True)
+    assert set(bench.runs) >= MIXTURES, bench.left_out
 
 
 def test_only_what_was_measured_is_compared():

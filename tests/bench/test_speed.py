@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 import torch
 
-from cpart_core.bench import _sweep
+from cpart_core.bench import _against, _sweep
 from cpart_core.bench._layers import Shape, bench_of, kept_bytes, layer, looped
+from cpart_core.bench._peers import copied_bytes, too_much, working
+from cpart_core.bench._report import in_turns, paired
 from cpart_core.bench._turns import ratio, take_turns
 from cpart_core.bench.generate import SHAPES, measure, variants_of
 from cpart_core.bench.kernels import compare
+from cpart_core.bench.train import SHAPES as STEPS
 
 TOY = Shape(32, 128, 64)
 CPU = torch.device("cpu")
@@ -53,3 +57,28 @@ def test_generation_is_measured_for_one_text_and_for_several() -> None:
 def test_a_ratio_is_taken_repetition_by_repetition() -> None:
     times = take_turns({"a": lambda: sum(range(20_000)), "b": lambda: sum(range(100))}, 3, warm=0)
     assert ratio(times["a"], times["b"])["wall"]["median"] > 1
+
+
+def test_turns_go_forwards_and_then_backwards_and_pairs_stay_pairs() -> None:
+    assert list(in_turns("abc", 3)) == list("abccbaabc")
+    assert paired([1.0, 4.0, 9.0, 5.0], [1.0, 2.0, 3.0, 0.0]) == {"median": 2, "low_quartile": 1, "high_quartile": 3, "n": 3}
+
+
+def test_what_others_cannot_do_here_is_left_out_and_a_fault_of_ours_is_not(monkeypatch) -> None:
+    def offline() -> None:
+        raise OSError("no network to fetch a kernel from\nmore")
+
+    good, failed = working({"theirs": offline, "good": lambda: None})
+    assert list(good) == ["good"] and failed == {"theirs": "OSError: no network to fetch a kernel from"}
+
+    def broken(settings: object, vocabulary: int) -> torch.nn.Module:
+        raise RuntimeError("shapes do not match")
+
+    monkeypatch.setattr(_against, "NanoGPT", broken)
+    with pytest.raises(RuntimeError, match="shapes do not match"):
+        _against.peers_of(STEPS["train"], 300, None, CPU, torch.float32, compiled=False, most=60.0)  # type: ignore[arg-type]
+
+
+def test_copying_all_weights_is_left_out_at_full_size_and_tried_at_a_small_one() -> None:
+    assert too_much("batched_mm", copied_bytes(4096, 256, 128, 2, 4)) == "copies the weights of every token, 6 GB with backward"
+    assert too_much("batched_mm", copied_bytes(512, 256, 128, 2, 4)) is None and too_much("eager", 10**12) is None

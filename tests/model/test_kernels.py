@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from cpart_core.model.capture import capture
+from cpart_core.model.kept import kept_until_backward
 from cpart_core.model.kernels import table
 from cpart_core.model.kernels.few import few_tokens
 from cpart_core.model.kernels.grouped import grouped_segments
@@ -101,26 +102,18 @@ def test_every_pair_has_a_slot_of_its_segment(exact: bool) -> None:
 
 
 def kept_bytes(execution: Execution, work: Work) -> int:
-    """What autograd keeps until backward, without the weights and their copies."""
-    seen: dict[int, int] = {}
-
-    def keep(tensor: Tensor) -> Tensor:
-        if tensor.shape[0] >= TOKENS:
-            seen[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
-        return tensor
-
-    weights = {t.untyped_storage().data_ptr() for t in (work.x, work.weight, work.w_gate, work.w_up, work.w_down) if t is not None}
+    """What autograd keeps until backward, without the layer's inputs, and the weights and their copies."""
+    leaves = [tensor for tensor in (work.x, work.weight, work.w_gate, work.w_up, work.w_down) if tensor is not None]
     copies = (2 * work.w_gate.nbytes, work.w_down.nbytes)
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        execution(work)
-    return sum(size for pointer, size in seen.items() if pointer not in weights and size not in copies)
+    return sum(size for size in kept_until_backward(lambda: execution(work), leaves) if size not in copies)
 
 
 def test_topk_keeps_one_hidden_row_for_each_chosen_segment() -> None:
     pairs = TOKENS * 2
     row = 2 * SIZE + 1  # gate, up and the weight
     assert kept_bytes(sorted_segments, some_work(0, 2)) <= pairs * row * 4
-    assert kept_bytes(grouped_segments, some_work(0, 2)) <= (pairs + 7 * SEGMENTS) * row * 4
+    ends = 4 * SEGMENTS  # where each segment's rows end, as int32
+    assert kept_bytes(grouped_segments, some_work(0, 2)) <= (pairs + 7 * SEGMENTS) * row * 4 + ends
 
 
 def test_soft_keeps_less_than_the_plain_dense_layer() -> None:

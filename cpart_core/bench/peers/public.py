@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Any
 
 from torch import Tensor, nn
 
-from cpart_core.bench._peers import experts_implementations, transformers_there
 from cpart_core.config import ModelSettings
 
 FAMILIES = ("mixtral", "olmoe")
-NOT_THERE = "transformers is not installed (extra: bench)"
+NOT_THERE = "not installed (extra: bench)"
+
+
+def transformers_there() -> bool:
+    return find_spec("transformers") is not None
+
+
+def experts_implementations() -> tuple[str, ...]:
+    """All that this version of transformers offers; those for special GPUs fail elsewhere, and the results say why."""
+    from transformers.integrations.moe import ALL_EXPERTS_FUNCTIONS
+
+    return ("eager", *sorted(ALL_EXPERTS_FUNCTIONS.valid_keys()))
 
 
 class Logits(nn.Module):
@@ -64,6 +75,3 @@ def shared(settings: ModelSettings, vocabulary_size: int) -> dict[str, Any]:
         "bos_token_id": None,
         "eos_token_id": None,
     }
-
-
-__all__ = ["FAMILIES", "NOT_THERE", "experts_implementations", "llama", "mixture", "transformers_there"]
