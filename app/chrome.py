@@ -12,6 +12,7 @@ from app import state
 from app.texts import code_span, plain, sentence
 from cpart_core.runs import folder
 from cpart_core.runs.folder import Run, RunSummary
+from cpart_core.runs.results import request_key
 
 STATES = {
     "new": ("waiting to start", "gray", ":material/hourglass_empty:"),
@@ -180,6 +181,37 @@ def result(run: Run, name: str, request: dict[str, Any], doing: str) -> Any | No
 
     wait(run, name, request, key, stop, doing=doing)
     return None
+
+
+def on_demand(
+    run: Run,
+    name: str,
+    request: dict[str, Any],
+    doing: str,
+    label: str,
+    *,
+    key: str,
+    about: str,
+    icon: str = ":material/straighten:",
+    primary: bool = False,
+) -> Any | None:
+    """As `result`, for what takes so long that somebody has to ask for it: a stored result at once, otherwise a button first.
+
+    label, key, about, icon, primary: what the button says, its key, its help, its icon, and whether it is the page's main one.
+    """
+    asked = f"{name}_asked_{request_key(request)}"
+    if state.stored_result(run, name, request) is None and not state.widget(asked):
+        st.button(
+            label,
+            key=key,
+            type="primary" if primary else "secondary",
+            icon=icon,
+            on_click=state.set_widget,
+            args=(asked, True),
+            help=about,
+        )
+        return None
+    return result(run, name, request, doing)
 
 
 def wait(

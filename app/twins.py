@@ -1,4 +1,4 @@
-"""The difference between a run and its twins, drawn under the losses of the Train page."""
+"""The twins of a run, and the difference from them, drawn under the losses of the Train page."""
 
 from __future__ import annotations
 
@@ -9,8 +9,14 @@ import streamlit as st
 from app.charts.twin_difference import difference_board, difference_table, differences
 from app.figure import caption_of, under_figure
 from app.live import show_board
-from cpart_core.runs.folder import Run
+from cpart_core.runs.folder import Run, RunSummary
+from cpart_core.runs.info import RunInfo
 from cpart_core.runs.tables import EvaluationTable
+
+
+def twins_of(run: Run, listed: Sequence[RunSummary]) -> list[RunInfo]:
+    """The twins of a run among those listed; none of a run that is a twin itself."""
+    return [entry.info for entry in listed if entry.info is not None and entry.info.twin_of == run.id]
 
 
 def draw_differences(run: Run, ours: EvaluationTable, twins: Sequence[tuple[str, EvaluationTable]], dark: bool) -> None:

@@ -13,10 +13,12 @@ from app.charts.training import MOST_LAYERS, MOST_NEURONS, fusion_board, loss_bo
 from app.figure import caption_of, under_figure
 from app.live import show_board
 from app.texts import code_span, sentence
-from app.twins import draw_differences
+from app.twins import draw_differences, twins_of
 from cpart_core.runs import folder
 from cpart_core.runs.folder import Run
+from cpart_core.runs.info import RunInfo
 from cpart_core.runs.state import RunState
+from cpart_core.runs.tables import EvaluationTable
 
 TICK_SECONDS = 2.0
 LIVE_POINTS = 128
@@ -157,14 +159,15 @@ def losses(run: Run, said: RunState, dark: bool) -> None:
     records, evaluations = run.records(max_points=LIVE_POINTS), run.evaluations()
     if not len(records.step):
         return
-    twins = [(other.twin_kind, table) for other, table in twins_of(run)]
+    trained = twins_of(run, folder.list_runs())
+    twins = validated(trained)
     st.markdown("#### Loss by context")
     newest = f"validation {evaluations.loss[-1]:.3f} at step {int(evaluations.step[-1])}" if len(evaluations.loss) else "no validation yet"
     alt = f"Loss by context over {said.step} steps: {newest}."
     show_board(loss_board(run.info.contexts, records, evaluations, twins, said.steps, dark), f"loss_{run.id}", alt, f"loss-{run.id}")
     tokens = int(evaluations.tokens_by_context[-1].sum()) if len(evaluations.step) else 0
     thinned = f"every {records.stride} steps" if records.stride > 1 else "every step"
-    more = f"nats per token; training batches {thinned}" + twin_note(run, bool(twins))
+    more = f"nats per token; training batches {thinned}" + twin_note(run, trained, bool(twins))
     if run.info.discovered and not tokens:
         more += f"; contexts are found at step {run.settings.partition.first_step:,}"
     caption = caption_of(run, said.step, f"{tokens:,} validation tokens" if tokens else "", run.settings.training.seed, more)
@@ -172,25 +175,23 @@ def losses(run: Run, said: RunState, dark: bool) -> None:
     draw_differences(run, evaluations, twins, dark)
 
 
-def twin_note(run: Run, drawn: bool) -> str:
+def twin_note(run: Run, twins: list[RunInfo], drawn: bool) -> str:
     """Why there is no twin's curve; nothing where there is one."""
     if drawn or run.info.twin_of:
         return ""
-    waiting = [other.info.twin_kind for other in folder.list_runs() if other.info is not None and other.info.twin_of == run.id]
-    return f"; the {' and the '.join(waiting)} twin follows" if waiting else "; no twin was trained"
+    return f"; the {' and the '.join(twin.twin_kind for twin in twins)} twin follows" if twins else "; no twin was trained"
 
 
-def twins_of(run: Run) -> list[tuple[Any, Any]]:
-    """(info, evaluations) of the control runs on the same batches, also when the run itself is a twin: then of its model."""
+def validated(twins: list[RunInfo]) -> list[tuple[str, EvaluationTable]]:
+    """(kind, evaluations) of the twins that have been validated and can be read."""
     found = []
-    for other in folder.list_runs():
-        if other.info is not None and other.id != run.id and other.info.twin_of == run.id:
-            try:
-                table = folder.open_run(other.id).evaluations()
-            except ValueError:
-                continue
-            if len(table.step):
-                found.append((other.info, table))
+    for twin in twins:
+        try:
+            table = folder.open_run(twin.id).evaluations()
+        except ValueError:
+            continue
+        if len(table.step):
+            found.append((twin.twin_kind, table))
     return found
 
 

@@ -9,9 +9,9 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from app.charts.palette import context_colour, context_dash, context_symbol, discrete_scale
-from app.charts.theme import ink, style
+from app.charts.theme import error_bars, ink, style
 from app.texts import escaped, plain, visible
-from cpart_core.analysis.coherence_results import CoherenceReport, SideBySide, TextMeasures, Writer
+from cpart_core.analysis.coherence_results import CoherenceReport, TextMeasures, Writer
 from cpart_core.analysis.results import Trace
 
 ANCHORS = ("human text", "random text")
@@ -64,8 +64,8 @@ def segment_track(trace: Trace, *, dark: bool) -> go.Figure:
 
 
 def is_dense(trace: Trace) -> bool:
-    """Whether all segments count alike at every token: then no one of them is the strongest."""
-    return bool(np.ptp(trace.weight) == 0.0 and np.allclose(trace.alpha, trace.alpha[..., :1], atol=1e-6))
+    """Whether there are no fusion weights: alpha is the same for all segments at every token. What a person has changed shows in `weight` only."""
+    return bool(np.allclose(trace.alpha, trace.alpha[..., :1], atol=1e-6))
 
 
 def track_table(trace: Trace) -> pd.DataFrame:
@@ -93,13 +93,7 @@ def drift_curves(
         dash = ("solid", "dot")[ANCHORS.index(name)] if anchor else context_dash(number)
         error = None
         if low_RW is not None and high_RW is not None:
-            error = {
-                "type": "data",
-                "symmetric": False,
-                "array": np.nan_to_num(high_RW[number] - drift_RW[number]).clip(min=0),
-                "arrayminus": np.nan_to_num(drift_RW[number] - low_RW[number]).clip(min=0),
-                "thickness": 1,
-            }
+            error = error_bars(drift_RW[number], low_RW[number], high_RW[number], thickness=1)
         figure.add_trace(
             go.Scatter(
                 x=quarters + 0.03 * (number - len(names) / 2),
@@ -139,13 +133,7 @@ def score_chart(report: CoherenceReport, *, dark: bool) -> go.Figure:
                 name=label,
                 mode="markers",
                 marker={"symbol": context_symbol(number), "size": 11, "color": colour},
-                error_x={
-                    "type": "data",
-                    "symmetric": False,
-                    "array": np.nan_to_num(high - score).clip(min=0),
-                    "arrayminus": np.nan_to_num(score - low).clip(min=0),
-                    "color": colour,
-                },
+                error_x=error_bars(score, low, high, colour=colour),
                 customdata=np.stack([low, high, [one.n for one in scores]], axis=1),
                 hovertemplate=f"{label} <b>%{{x:.2f}}</b>, 95 % %{{customdata[0]:.2f}} to %{{customdata[1]:.2f}}<br>"
                 "n = %{customdata[2]:.0f} documents<extra></extra>",
@@ -187,14 +175,17 @@ def score_table(report: CoherenceReport) -> pd.DataFrame:
             ]
     columns["similarity to the prompt"] = np.nanmean(report.similarity, axis=1).tolist()
     columns["true order found"] = [float(np.nanmean(row)) if np.isfinite(row).any() else float("nan") for row in report.order]
-    columns["perplexity, judged"] = [
-        float(np.exp(np.nansum(nats * tokens) / max(1, tokens[np.isfinite(nats)].sum())))
-        for nats, tokens in zip(report.nats, report.tokens, strict=True)
-    ]
+    columns["perplexity, judged"] = [perplexity(nats, tokens) for nats, tokens in zip(report.nats, report.tokens, strict=True)]
     columns["repetition (rep-4)"] = [float(np.nanmean(row)) for row in report.repetition]
     columns["distinct-2"] = [float(np.nanmean(row)) for row in report.distinct]
     columns["n documents"] = [len(report.prompts)] * len(names)
     return pd.DataFrame(columns)
+
+
+def perplexity(nats_P: np.ndarray, tokens_P: np.ndarray) -> float:
+    """Over all tokens that were judged; NaN where none was."""
+    judged = tokens_P[np.isfinite(nats_P)].sum()
+    return float(np.exp(np.nansum(nats_P * tokens_P) / judged)) if judged else float("nan")
 
 
 def finding(report: CoherenceReport) -> list[str]:
@@ -210,8 +201,3 @@ def finding(report: CoherenceReport) -> list[str]:
                 f"The first writer's {label} score is {first.score:.2f} (95 %: {first.low:.2f} to {first.high:.2f}, n = {first.n})."
             )
     return said
-
-
-def shown_side(found: SideBySide) -> list[str]:
-    """Names of the rows of a side-by-side result."""
-    return row_names(found.writers, len(found.measures))

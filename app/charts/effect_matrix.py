@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 
 from app.charts.palette import context_colour, context_symbol, segment_colour, segment_name, segment_symbol
 from app.charts.segments_fusion import MOST_PRINTED, row_place
-from app.charts.theme import colorbar, ink, style
+from app.charts.theme import colorbar, error_bars, ink, style
 from app.texts import escaped
 from cpart_core.analysis.effects import AblationMatrix
 
@@ -107,17 +107,10 @@ def ratio_words(value: float) -> str:
     return f"over {GREATEST:.0f}" if value > GREATEST else f"{value:.1f}"
 
 
-def error_bars(value: np.ndarray, low: np.ndarray, high: np.ndarray, dark: bool) -> dict[str, Any]:
-    """Bars of an interval around clipped values."""
-    low, high = np.clip(low, 1 / GREATEST, GREATEST), np.clip(high, 1 / GREATEST, GREATEST)
-    return {
-        "type": "data",
-        "symmetric": False,
-        "array": np.nan_to_num(high - value).clip(min=0),
-        "arrayminus": np.nan_to_num(value - low).clip(min=0),
-        "color": ink(dark).faint,
-        "thickness": 1.5,
-    }
+def ratio_bars(value: np.ndarray, low: np.ndarray, high: np.ndarray, dark: bool) -> dict[str, Any]:
+    """Bars of an interval around values that are cut off at the scale's ends, as they are."""
+    ends = (1 / GREATEST, GREATEST)
+    return error_bars(value, np.clip(low, *ends), np.clip(high, *ends), colour=ink(dark).faint, thickness=1.5)
 
 
 def ratio_axis(figure: go.Figure, title: str, dark: bool) -> None:
@@ -144,7 +137,7 @@ def selectivity_dots(matrix: AblationMatrix, layer: int, *, dark: bool) -> go.Fi
                 "color": [segment_colour(int(number), dark) for number in matrix.segments],
                 "symbol": ["circle" if number < 0 else segment_symbol(int(number)) for number in matrix.segments],
             },
-            error_x=error_bars(value, matrix.selectivity_low[layer], matrix.selectivity_high[layer], dark),
+            error_x=ratio_bars(value, matrix.selectivity_low[layer], matrix.selectivity_high[layer], dark),
             customdata=[
                 [ratio_words(float(v)), ratio_words(float(low)), ratio_words(float(high))]
                 for v, low, high in zip(
@@ -178,7 +171,7 @@ def strongest_dots(matrix: AblationMatrix, *, dark: bool) -> go.Figure:
                 "color": [context_colour(number, dark) for number in range(len(value))],
                 "symbol": [context_symbol(number) for number in range(len(value))],
             },
-            error_x=error_bars(value, matrix.strongest_low, matrix.strongest_high, dark),
+            error_x=ratio_bars(value, matrix.strongest_low, matrix.strongest_high, dark),
             customdata=[
                 [ratio_words(float(v)), ratio_words(float(low)), ratio_words(float(high))]
                 for v, low, high in zip(matrix.strongest_selectivity, matrix.strongest_low, matrix.strongest_high, strict=True)

@@ -9,7 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from app.charts.palette import context_colour, context_symbol, segment_colour
-from app.charts.theme import ink, style
+from app.charts.theme import error_bars, ink, style
 from app.texts import escaped, plain
 from cpart_core.analysis.effects import InterventionReport
 
@@ -67,14 +67,7 @@ def context_changes(report: InterventionReport, *, dark: bool) -> go.Figure:
                 "color": [context_colour(number, dark) for number in range(len(names))],
                 "symbol": [context_symbol(number) for number in range(len(names))],
             },
-            error_x={
-                "type": "data",
-                "symmetric": False,
-                "array": np.nan_to_num(report.change_high - change).clip(min=0),
-                "arrayminus": np.nan_to_num(change - report.change_low).clip(min=0),
-                "color": ink(dark).faint,
-                "thickness": 1.5,
-            },
+            error_x=error_bars(change, report.change_low, report.change_high, colour=ink(dark).faint, thickness=1.5),
             customdata=np.stack(
                 [
                     report.context_before,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import plotly.graph_objects as go
 
 FONT = '"Source Sans", "Source Sans Pro", system-ui, sans-serif'
@@ -66,15 +67,13 @@ def layout(dark: bool) -> dict[str, Any]:
 
 def style(figure: go.Figure, dark: bool) -> go.Figure:
     """Give the figure CPart's look; what the figure has set itself (titles, ranges, margins) stays. Returns the same figure."""
-    shared = layout(dark)
-    axis = {"xaxis": shared.pop("xaxis"), "yaxis": shared.pop("yaxis")}
     own = figure.to_plotly_json()["layout"]
+    shared, axes = shared_look(own, dark)
     for name in ("margin", "legend", "dragmode"):
         if name in own and own[name] is not None:
             shared[name] = {**shared[name], **own[name]} if isinstance(own[name], dict) else own[name]
-    names = {"xaxis", "yaxis", *(name for name in own if name.startswith(("xaxis", "yaxis")))}
     # One update for all: plotly checks a layout anew at each.
-    figure.update_layout({**shared, **{name: merged(axis[name[:5]], own.get(name) or {}) for name in names}})
+    figure.update_layout({**shared, **axes})
     figure.update_coloraxes(colorbar=colorbar(dark))
     return figure
 
@@ -85,11 +84,16 @@ def drawn(data: list[dict[str, Any]], own: dict[str, Any], dark: bool) -> go.Fig
     Nothing is checked while a page is drawn: plotly's checks took 27 of 28 ms of a figure, and all of them stood between the step slider and
     its picture. The tests check every such figure instead.
     """
+    shared, axes = shared_look(own, dark)
+    return go.Figure({"data": data, "layout": merged(shared, own) | axes}, _validate=False)
+
+
+def shared_look(own: dict[str, Any], dark: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The shared layout without its axes, and every axis of the figure: both shared ones and those that it names itself, as it set them."""
     shared = layout(dark)
     axis = {"xaxis": shared.pop("xaxis"), "yaxis": shared.pop("yaxis")}
     names = {"xaxis", "yaxis", *(name for name in own if name.startswith(("xaxis", "yaxis")))}
-    whole = merged(shared, own) | {name: merged(axis[name[:5]], own.get(name) or {}) for name in names}
-    return go.Figure({"data": data, "layout": whole}, _validate=False)
+    return shared, {name: merged(axis[name[:5]], own.get(name) or {}) for name in names}
 
 
 def merged(base: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
@@ -98,6 +102,18 @@ def merged(base: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
     for name, value in given.items():
         out[name] = merged(base[name], value) if isinstance(value, dict) and isinstance(base.get(name), dict) else value
     return out
+
+
+def error_bars(value: np.ndarray, low: np.ndarray, high: np.ndarray, *, colour: str = "", thickness: float = 2.0) -> dict[str, Any]:
+    """Bars of an interval around values, [N] each; none where a bound is not known. colour: empty = that of the markers."""
+    bars = {
+        "type": "data",
+        "symmetric": False,
+        "array": np.nan_to_num(high - value).clip(min=0),
+        "arrayminus": np.nan_to_num(value - low).clip(min=0),
+        "thickness": thickness,
+    }
+    return {**bars, "color": colour} if colour else bars
 
 
 def colorbar(dark: bool, title: str = "") -> dict[str, Any]:

@@ -123,18 +123,16 @@ def text_box() -> str:
 
 def measured(run: Run, request: dict[str, Any]) -> KeepCurve | None:
     """The curve; it takes some seconds, so it is asked for."""
-    asked = f"carve_asked_{request_key(request)}"
-    if state.stored_result(run, "keep_k", request) is None and not state.widget(asked):
-        st.button(
-            "Measure every number of segments",
-            key="carve_measure",
-            type="primary",
-            icon=":material/straighten:",
-            help="Some seconds for a small model. It is kept with the run.",
-            on_click=lambda: state.set_widget(asked, True),
-        )
-        return None
-    found: KeepCurve | None = chrome.result(run, "keep_k", request, "Measuring every number of segments")
+    found: KeepCurve | None = chrome.on_demand(
+        run,
+        "keep_k",
+        request,
+        "Measuring every number of segments",
+        "Measure every number of segments",
+        key="carve_measure",
+        primary=True,
+        about="Some seconds for a small model. It is kept with the run.",
+    )
     return found
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from app import glossary, state, words
+from app import glossary, state, stored, words
 from app.charts.claims import arm_forest, arm_table, claim_forest, finding_table
 from app.figure import show_figure
 from app.texts import code_span, plain
@@ -27,13 +27,14 @@ def draw() -> None:
         "What *Contextual Partitioning* (arXiv 2501.12901) claims, beside what was measured here: several seeds of each arm on the very same "
         "text and batches. A verdict is computed from the 95 % interval of the paired differences, never written by hand."
     )
-    studies, troubles = stored()
+    readable, troubles = stored.read_all(study_files(), read_study, "study")
+    studies = {path: study for path, study in readable.items() if study.outcomes}
     for trouble in troubles:
         st.warning(code_span(trouble, 300), icon=":material/broken_image:")
     if not studies:
         no_study()
         return
-    path = choose(studies)
+    path = stored.choose(studies, RESULTS, "Study", "study", lambda study: plain(study.title, 60))
     study = studies[path]
     about(study, path)
     evidence(study)
@@ -41,20 +42,6 @@ def draw() -> None:
     arms(study)
     contexts(study)
     glossary.words("context", "segment", "partition", "twin", "validation loss")
-
-
-def stored() -> tuple[dict[Path, Study], list[str]]:
-    """Every study that can be read, and a sentence for each that cannot."""
-    studies, troubles = {}, []
-    for path in study_files():
-        try:
-            study = read_study(path)
-        except (ValueError, OSError) as error:
-            troubles.append(f"The study {path.name} cannot be read: {error}")
-            continue
-        if study.outcomes:
-            studies[path] = study
-    return studies, troubles
 
 
 def no_study() -> None:
@@ -70,18 +57,6 @@ def no_study() -> None:
             "- better accuracy, most of all in translation\n- lower perplexity\n- more than 20 % less memory\n"
             "- shorter training\n- coherence scores of 0.79 to 0.85, which it does not define"
         )
-
-
-def choose(studies: dict[Path, Study]) -> Path:
-    """The study to look at: those that come with CPart first."""
-    paths = list(studies)
-    if len(paths) == 1:
-        return paths[0]
-    labels = {path: f"{plain(studies[path].title, 60)} \u00b7 {'with CPart' if path.parent == RESULTS else 'your own'}" for path in paths}
-    if state.widget("study") not in paths:
-        state.set_widget("study", paths[0])
-    chosen = st.selectbox("Study", paths, format_func=lambda path: labels[path], key="study")
-    return chosen or paths[0]
 
 
 def about(study: Study, path: Path) -> None:

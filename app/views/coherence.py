@@ -44,7 +44,7 @@ def page() -> None:
     coherence_blind.draw(run, report)
 
 
-def side_by_side(run: Run, compared: coherence_writers.Compared) -> None:
+def side_by_side(run: Run, compared: dict[str, Any]) -> None:
     """One prompt, every writer's continuation with its segment track, and what each text is like."""
     st.subheader("Side by side", anchor=False)
     left, right = st.columns([3, 2], gap="medium")
@@ -55,7 +55,7 @@ def side_by_side(run: Run, compared: coherence_writers.Compared) -> None:
     if start is None:
         st.info("Type some text, or take a held-out document.", icon=":material/edit:")
         return
-    found = chrome.result(run, "side_by_side", {**compared.request, **start, **sampling}, "Writing the continuations")
+    found = chrome.result(run, "side_by_side", {**compared, **start, **sampling}, "Writing the continuations")
     if found is not None:
         show(run, found)
 
@@ -73,7 +73,7 @@ def choose_sampling(run: Run) -> dict[str, Any]:
 def show(run: Run, found: SideBySide) -> None:
     """Texts, tracks, measures and drift."""
     layer = chrome.layer_chooser(run)
-    names = charts.shown_side(found)
+    names = charts.row_names(found.writers, len(found.measures))
     st.html(legend(max(trace.alpha.shape[2] for trace in found.traces), state.dark()))
     full = max(float(trace.alpha.max()) for trace in found.traces)
     columns = st.columns(2, gap="medium") if len(found.traces) > 1 else [st.container()]
@@ -106,13 +106,13 @@ def show(run: Run, found: SideBySide) -> None:
 
 
 def draw_writer(trace: Trace, name: str, number: int, layer: int, full: float, seed: int) -> None:
-    """One continuation with its segment track; a dense model's text has no track, since all segments count alike."""
+    """One continuation with its segment track; a dense model's text has no track, since it has no fusion weights."""
     made = len(trace.tokens) - trace.prompt_tokens
     where = f"{code_span(name, 120)} · n = {made} generated tokens · seed {seed}"
     if charts.is_dense(trace):
         T = len(trace.tokens)
         show_tinted(fusion_tint.Tint(trace.tokens, [-1] * T, [0.0] * T, []), trace.prompt_tokens, False)
-        st.caption(f"Dense: every segment counts alike at every token, so there is no track. {where}")
+        st.caption(f"Dense: no fusion weights, so there is no track. {where}")
         return
     show_tinted(fusion_tint.by_segment(trace, layer, full), trace.prompt_tokens, False)
     show_figure(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import streamlit as st
 
@@ -9,10 +11,8 @@ from app import chrome, state
 from app.charts import coherence as charts
 from app.figure import caption_of, show_figure
 from app.texts import code_span, sentence
-from app.views.coherence_writers import Compared
 from cpart_core.analysis.coherence_results import CoherenceReport
 from cpart_core.runs.folder import Run
-from cpart_core.runs.results import request_key
 
 PROMPTS = (8, 16, 24, 48)
 TEMPERATURE = 0.8
@@ -22,7 +22,7 @@ NO_EMBEDDER = (
 )
 
 
-def draw(run: Run, compared: Compared) -> CoherenceReport | None:
+def draw(run: Run, compared: dict[str, Any]) -> CoherenceReport | None:
     """The scores; None until they were asked for and are there."""
     st.subheader("Scores", anchor=False)
     st.write(
@@ -35,20 +35,17 @@ def draw(run: Run, compared: Compared) -> CoherenceReport | None:
             "Documents", PROMPTS, default=24, key="coherence_prompts_count", required=True, persist_state="session"
         )
         seed = st.number_input("Seed", 0, 2**31 - 1, 0, key="coherence_score_seed", width=130, help="Of documents, texts and intervals")
-    request = {**compared.request, "prompts": int(prompts or 24), "temperature": TEMPERATURE, "seed": int(seed)}
-    asked = f"coherence_asked_{request_key(request)}"
-    if state.stored_result(run, "coherence", request) is None and not state.widget(asked):
-        st.button(
-            f"Measure on {request['prompts']} documents",
-            key="coherence_measure",
-            type="primary",
-            icon=":material/straighten:",
-            on_click=state.set_widget,
-            args=(asked, True),
-            help="Some ten seconds for small models. It is kept with the run.",
-        )
-        return None
-    report: CoherenceReport | None = chrome.result(run, "coherence", request, "Measuring coherence")
+    request = {**compared, "prompts": int(prompts or 24), "temperature": TEMPERATURE, "seed": int(seed)}
+    report: CoherenceReport | None = chrome.on_demand(
+        run,
+        "coherence",
+        request,
+        "Measuring coherence",
+        f"Measure on {request['prompts']} documents",
+        key="coherence_measure",
+        primary=True,
+        about="Some ten seconds for small models. It is kept with the run.",
+    )
     if report is not None:
         show(run, report)
     return report
@@ -76,13 +73,13 @@ def show(run: Run, report: CoherenceReport) -> None:
                 lambda: charts.score_table(report),
             )
     with right:
-        low, high = bounds(report)
+        mean, low, high = bounds(report)
         show_figure(
-            charts.drift_curves(names, np.nanmean(report.drift, axis=1), low, high, dark=state.dark()),
+            charts.drift_curves(names, mean, low, high, dark=state.dark()),
             "coherence_drift",
             f"Topic drift, mean and 95 % over documents. {where}",
             "Mean similarity of each quarter of the continuations to their prompts, for every writer, human and random text.",
-            lambda: charts.drift_table(names, np.nanmean(report.drift, axis=1)),
+            lambda: charts.drift_table(names, mean),
         )
     st.dataframe(charts.score_table(report).round(3), hide_index=True, key="coherence_score_table")
     st.caption(
@@ -93,9 +90,9 @@ def show(run: Run, report: CoherenceReport) -> None:
     )
 
 
-def bounds(report: CoherenceReport) -> tuple[np.ndarray, np.ndarray]:
-    """95 % of the mean drift, [K + 2, W] each, by the normal approximation over documents."""
+def bounds(report: CoherenceReport) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean drift and its 95 %, low and high, [K + 2, W] each, by the normal approximation over documents."""
     count = np.isfinite(report.drift).sum(axis=1).clip(min=2)
     half = 1.96 * np.nanstd(report.drift, axis=1, ddof=1) / np.sqrt(count)
     mean = np.nanmean(report.drift, axis=1)
-    return mean - half, mean + half
+    return mean, mean - half, mean + half

@@ -10,7 +10,7 @@ from app import chrome, jobs, state
 from app.texts import plain, sentence
 from cpart_core.analysis.coherence_texts import Prompt, choose_prompts, other_of_each
 from cpart_core.runs import folder
-from cpart_core.runs.folder import Run, open_run
+from cpart_core.runs.folder import Run, RunSummary, open_run
 from cpart_core.runs.judge import create_judge, relation
 from cpart_core.training.records import SHARED
 
@@ -20,37 +20,39 @@ LONGEST_TEXT = 4_000
 KINDS = ("ablate", "scale", "forbid", "force")
 
 
-class Compared(NamedTuple):
-    """The writers' part of a request, and who they are."""
+class Saved(NamedTuple):
+    """A run that has a checkpoint, opened once for all who ask."""
 
-    request: dict[str, Any]
-    runs: list[Run]
+    run: Run
+    step: int
+    """Of its newest checkpoint."""
 
 
-def checkpoints() -> dict[str, int]:
-    """Id -> newest checkpoint step of every run that has one and can be read."""
+def checkpoints(listed: list[RunSummary]) -> dict[str, Saved]:
+    """By id, every run of the list that has a checkpoint and can be read."""
     found = {}
-    for entry in folder.list_runs():
+    for entry in listed:
         if entry.info is not None:
-            steps = open_run(entry.id).checkpoint_steps()
+            run = open_run(entry.id)
+            steps = run.checkpoint_steps()
             if steps:
-                found[entry.id] = steps[-1]
+                found[entry.id] = Saved(run, steps[-1])
     return found
 
 
-def choose(run: Run, checkpoint: int) -> Compared | None:
-    """Writers and judge; None where there is nobody to judge."""
-    there = checkpoints()
-    labels = chrome.run_labels(folder.list_runs())
+def choose(run: Run, checkpoint: int) -> dict[str, Any] | None:
+    """Writers and judge, as the part of a request that names them; None where there is nobody to judge."""
+    listed = folder.list_runs()
+    there, labels = checkpoints(listed), chrome.run_labels(listed)
     options = [f"{run.id}@{step}" for step in run.checkpoint_steps() if step != checkpoint]
-    options += [f"{other}@{step}" for other, step in there.items() if other != run.id]
+    options += [f"{other}@{saved.step}" for other, saved in there.items() if other != run.id]
     with st.container(border=True):
         left, right = st.columns([3, 2], gap="medium")
         key = f"coherence_others_{run.id}_{len(options)}"
         chosen = left.multiselect(
             "Compare with",
             options,
-            default=first_others(run, options),
+            default=first_others(run, options, there),
             format_func=lambda option: f"{labels.get(option.partition('@')[0], '')} · step {int(option.partition('@')[2]):,}",
             key=key,
             max_selections=MOST_OTHERS,
@@ -59,29 +61,30 @@ def choose(run: Run, checkpoint: int) -> Compared | None:
         others: list[list[Any]] = [[option.partition("@")[0], int(option.partition("@")[2]), []] for option in chosen]
         with left:
             change = changed_writer(run)
+            if change is not None and len(others) == MOST_OTHERS:
+                st.caption("Four writers already: the changed one is left out. Take another one away.")
         if change is not None and len(others) < MOST_OTHERS:
             others.append([run.id, checkpoint, [change]])
-        writers = [run, *(open_run(other[0]) for other in others)]
+        writers = [run, *(run if other[0] == run.id else there[other[0]].run for other in others)]
         with right:
             judge = choose_judge(run, writers, there, labels)
     if judge is None:
         return None
-    request = {
+    return {
         "run": run.id,
         "step": checkpoint,
         "interventions": [],
         "others": others,
-        "judge": judge.id,
-        "judge_step": there[judge.id],
+        "judge": judge,
+        "judge_step": there[judge].step,
     }
-    return Compared(request, writers)
 
 
-def first_others(run: Run, options: list[str]) -> list[str]:
+def first_others(run: Run, options: list[str], there: dict[str, Saved]) -> list[str]:
     """The dense twin, or whatever run is the twin's original; nobody where there is none: then a segment can be changed instead."""
     for option in options:
         other = option.partition("@")[0]
-        info = open_run(other).info
+        info = there[other].run.info if other != run.id else run.info
         if (info.twin_of == run.id and info.twin_kind == "dense") or run.info.twin_of == other:
             return [option]
     return []
@@ -112,9 +115,9 @@ def changed_writer(run: Run) -> list[Any] | None:
     return [layer, segment, kind, factor]
 
 
-def choose_judge(run: Run, writers: list[Run], there: dict[str, int], labels: dict[str, str]) -> Run | None:
-    """The run that measures. Independent ones stand first; without one it is said, with a way to get one."""
-    ties = {other: relation(open_run(other), writers) for other in there}
+def choose_judge(run: Run, writers: list[Run], there: dict[str, Saved], labels: dict[str, str]) -> str | None:
+    """The id of the run that measures. Independent ones stand first; without one it is said, with a way to get one."""
+    ties = {other: relation(saved.run, writers) for other, saved in there.items()}
     options = sorted(there, key=lambda other: (not ties[other][0], other in {writer.id for writer in writers}, other == run.id))
     if not options:
         return None
@@ -131,7 +134,7 @@ def choose_judge(run: Run, writers: list[Run], there: dict[str, int], labels: di
     else:
         st.warning(sentence(said, 500), icon=":material/balance:")
         judge_button(run, any(tie for tie, _ in ties.values()))
-    return open_run(judge)
+    return judge
 
 
 def judge_button(run: Run, there_is_one: bool) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pandas as pd
 import streamlit as st
 
@@ -72,10 +70,7 @@ def ask_losses(sides: Sides) -> LossComparison | None:
     """Both checkpoints on the same held-out documents; None while they are measured, and where there is nothing to measure."""
     if not sides.weights:
         return None
-    request = {
-        **{"run": sides.first.id, "step": sides.checkpoint, "other": sides.second.id, "other_step": sides.other_checkpoint},
-        "seed": SEED,
-    }
+    request = {**sides.both_weights, "seed": SEED}
     found: LossComparison | None = chrome.result(sides.first, "compare_losses", request, "Reading the held-out documents with both")
     return found
 
@@ -119,8 +114,8 @@ def meters(sides: Sides) -> tuple[Specialization, Specialization] | None:
         return None
     requests = [{"run": run.id, "step": at, "seed": SEED} for run, at in both]
     asked = "compare_meters_" + "_".join(f"{request['run']}_{request['step']}" for request in requests)
-    found: list[Any] = [state.stored_result(run, "specialization", request) for (run, _), request in zip(both, requests, strict=True)]
-    if None in found and not state.widget(asked):
+    stored = [state.stored_result(run, "specialization", request) for (run, _), request in zip(both, requests, strict=True)]
+    if None in stored and not state.widget(asked):
         st.button(
             "Measure I(S;C) of both",
             key="ask_compare_meters",
@@ -130,11 +125,13 @@ def meters(sides: Sides) -> tuple[Specialization, Specialization] | None:
             help="What the segment of a token says about its context: some seconds for a small model",
         )
         return None
+    found: list[Specialization] = []
     for (run, _), request, name in zip(both, requests, "AB", strict=True):
-        if chrome.result(run, "specialization", request, f"Measuring I(S;C) of {name}") is None:
+        one = chrome.result(run, "specialization", request, f"Measuring I(S;C) of {name}")
+        if one is None:
             return None
-    found = [state.stored_result(run, "specialization", request) for (run, _), request in zip(both, requests, strict=True)]
-    return None if None in found else (found[0], found[1])
+        found.append(one)
+    return found[0], found[1]
 
 
 def draw_losses(sides: Sides, losses: LossComparison) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import streamlit as st
 
 from app import chrome, state
+from app.twins import twins_of
 from cpart_core.runs import folder
-from cpart_core.runs.folder import Run
+from cpart_core.runs.folder import Run, RunSummary
 
 FIRST_TWINS = ("dense", "random")
 """Kinds of twins that are offered before others."""
@@ -16,18 +19,19 @@ FIRST_TWINS = ("dense", "random")
 
 @dataclass(frozen=True)
 class Sides:
-    """What is compared. Steps are of snapshots; the weights are those of the nearest checkpoints, None without any."""
+    """What is compared. Steps are of snapshots; the weights are those of the nearest checkpoints, None without any. Checkpoints are looked up
+    once: a run that goes on must not answer differently within one drawing of the page."""
 
     first: Run
     step: int
     second: Run
     other_step: int
 
-    @property
+    @cached_property
     def checkpoint(self) -> int | None:
         return state.checkpoint_step(self.first, self.step)
 
-    @property
+    @cached_property
     def other_checkpoint(self) -> int | None:
         return state.checkpoint_step(self.second, self.other_step)
 
@@ -44,13 +48,18 @@ class Sides:
         """The weights are of the very steps that were chosen."""
         return self.weights and (self.checkpoint, self.other_checkpoint) == (self.step, self.other_step)
 
+    @property
+    def both_weights(self) -> dict[str, Any]:
+        """The part of a request that names both checkpoints."""
+        return {"run": self.first.id, "step": self.checkpoint, "other": self.second.id, "other_step": self.other_checkpoint}
+
 
 def choose(run: Run, step: int) -> Sides:
     """The row under A's: run and step of B, and the button that swaps both."""
     follow_defaults(run, step)
-    others = {summary.id: summary for summary in folder.list_runs() if summary.info is not None}
-    labels = chrome.run_labels(list(others.values()))
-    second = chosen_other(run)
+    listed = [summary for summary in folder.list_runs() if summary.info is not None]
+    labels = chrome.run_labels(listed)
+    second = chosen_other(run, listed)
     left, right = st.columns([2, 3], gap="medium", vertical_alignment="bottom")
     with left:
         state.set_widget("compare_run", second.id)
@@ -126,7 +135,7 @@ def swap(run: Run, step: int, second: Run, other_step: int) -> None:
     state.put("other_step", step)
 
 
-def chosen_other(run: Run) -> Run:
+def chosen_other(run: Run, listed: list[RunSummary]) -> Run:
     """The run of the address, else the twin (dense, then random, then others; for a twin its own run), else the run itself."""
     wanted = state.get("other")
     if wanted:
@@ -137,9 +146,8 @@ def chosen_other(run: Run) -> Run:
             state.put("other", None)
             state.put("other_step", None)
     kinds = {kind: place for place, kind in enumerate(FIRST_TWINS)}
-    infos = [summary.info for summary in folder.list_runs() if summary.info is not None]
-    twins = sorted((info for info in infos if info.twin_of == run.id), key=lambda info: kinds.get(info.twin_kind, len(kinds)))
-    for candidate in [*(info.id for info in twins), *(info.id for info in infos if info.id == run.info.twin_of)]:
+    twins = sorted(twins_of(run, listed), key=lambda info: kinds.get(info.twin_kind, len(kinds)))
+    for candidate in [*(info.id for info in twins), *(summary.id for summary in listed if summary.id == run.info.twin_of)]:
         other = folder.open_run(candidate)
         if other.snapshot_steps():
             return other

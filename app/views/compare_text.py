@@ -10,7 +10,7 @@ from app.charts import compare_tokens
 from app.figure import caption_of, show_figure
 from app.texts import plain
 from app.views.compare_sides import Sides
-from app.views.fusion_text import LONGEST_TEXT, legend, show_tinted
+from app.views.fusion_text import box, legend, show_tinted
 from cpart_core.analysis.compare_results import LossComparison, SegmentComparison, TextComparison
 from cpart_core.analysis.first_text import FIRST_TEXT
 
@@ -39,10 +39,7 @@ def draw(sides: Sides, segments: SegmentComparison | None, losses: LossCompariso
     if not text.strip():
         st.info("Type some text, or choose a document when the losses above are measured.", icon=":material/edit:")
         return
-    request = {
-        **{"run": sides.first.id, "step": sides.checkpoint, "other": sides.second.id, "other_step": sides.other_checkpoint},
-        "text": text,
-    }
+    request = {**sides.both_weights, "text": text}
     result: TextComparison | None = chrome.result(sides.first, "compare_text", request, "Reading the text with both")
     if result is not None:
         draw_result(sides, segments, result, text)
@@ -68,7 +65,7 @@ def offered(losses: LossComparison) -> list[int]:
 def choose_text(losses: LossComparison | None) -> str:
     """A held-out document, the one where A and B differ most without a choice; or the person's own text, as on the Fusion page."""
     if losses is None:
-        return own_text(state.chosen_text() or "")
+        return own_text()
     order = offered(losses)
     wanted = state.get("document")
     if wanted is None and state.chosen_text() is not None:
@@ -91,7 +88,7 @@ def choose_text(losses: LossComparison | None) -> str:
         on_change=take,
         help="Held-out documents, those first in which A and B differ most (per token, times the root of the length)",
     )
-    return own_text(state.chosen_text() or "") if wanted == OWN else losses.texts[wanted][:EXCERPT]
+    return own_text() if wanted == OWN else losses.texts[wanted][:EXCERPT]
 
 
 def label(losses: LossComparison, number: int) -> str:
@@ -102,18 +99,9 @@ def label(losses: LossComparison, number: int) -> str:
     return f"{difference:+.3f} {losses.unit} · {plain(context, 30)} · {plain(losses.titles[number], 60)}"
 
 
-def own_text(text: str) -> str:
+def own_text() -> str:
     """The text of all pages, in a box."""
-    state.set_widget("compare_text", text[:LONGEST_TEXT])
-    st.text_area(
-        "Text",
-        key="compare_text",
-        height=140,
-        max_chars=LONGEST_TEXT,
-        on_change=lambda: state.choose_text(state.widget("compare_text", "")),
-        help="Ctrl+Enter, or click elsewhere, to read it",
-    )
-    return text[:LONGEST_TEXT]
+    return box("compare_text", "Text", state.chosen_text() or "", [], state.choose_text, height=140)
 
 
 def draw_result(sides: Sides, segments: SegmentComparison | None, result: TextComparison, text: str) -> None:

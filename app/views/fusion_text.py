@@ -66,8 +66,8 @@ def chosen_texts(run: Run) -> list[str]:
         return [text, box("fusion_text_beside", "Second text", other, offered, lambda chosen: state.put("text_beside", chosen))]
 
 
-def box(key: str, label: str, text: str, offered: Sequence[tuple[str, str]], choose: Callable[[str], None]) -> str:
-    """A text box with suggestions above it."""
+def box(key: str, label: str, text: str, offered: Sequence[tuple[str, str]], choose: Callable[[str], None], *, height: int = 190) -> str:
+    """A text box, with suggestions above it where any are offered. height: pixels."""
     if offered:
         pick = f"{key}_offer"
 
@@ -90,7 +90,7 @@ def box(key: str, label: str, text: str, offered: Sequence[tuple[str, str]], cho
     st.text_area(
         label,
         key=key,
-        height=190,
+        height=height,
         max_chars=LONGEST_TEXT,
         on_change=lambda: choose(state.widget(key, "")),
         help="Ctrl+Enter, or click elsewhere, to read it",

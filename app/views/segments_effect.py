@@ -10,6 +10,7 @@ import streamlit as st
 from app import chrome, state
 from app.charts import effect_matrix, effect_router
 from app.figure import caption_of, show_figure
+from app.twins import twins_of
 from app.views import reading
 from cpart_core.analysis.effects import AblationMatrix, RouterAudit
 from cpart_core.runs import folder
@@ -29,13 +30,16 @@ def draw(run: Run, step: int) -> None:
     if checkpoint is None:
         reading.no_checkpoint(run, "Taking segments away")
         return
-    matrix = on_demand(
+    request = {"run": run.id, "step": checkpoint}
+    matrix = chrome.on_demand(
         run,
         "ablation_matrix",
-        checkpoint,
-        "Take every segment away once",
+        request,
         "Taking every segment away",
-        "Reads up to 24,000 tokens of validation text once for every segment: some seconds for a small model.",
+        f"Take every segment away once (step {checkpoint:,})",
+        key="ask_ablation_matrix",
+        icon=":material/science:",
+        about="Reads up to 24,000 tokens of validation text once for every segment: some seconds for a small model.",
     )
     if matrix is not None:
         draw_matrix(run, matrix)
@@ -44,44 +48,25 @@ def draw(run: Run, step: int) -> None:
     if run.settings.model.execution == "dense":
         st.info("In a dense model every neuron counts fully and nothing is chosen: there is no choice to audit.", icon=":material/info:")
         return
-    audit = on_demand(
+    audit = chrome.on_demand(
         run,
         "router_audit",
-        checkpoint,
-        "Audit the choices",
+        request,
         "Trying other choices",
-        "Tries every other choice on about 4,000 tokens of validation text: some seconds for a small model.",
+        f"Audit the choices (step {checkpoint:,})",
+        key="ask_router_audit",
+        icon=":material/science:",
+        about="Tries every other choice on about 4,000 tokens of validation text: some seconds for a small model.",
     )
     if audit is not None:
         draw_audit(run, audit)
-
-
-def on_demand(run: Run, name: str, checkpoint: int, label: str, doing: str, what: str) -> Any | None:
-    """A stored result at once; otherwise a button first, then progress with Stop."""
-    request = {"run": run.id, "step": checkpoint}
-    asked = f"{name}_asked_{run.id}_{checkpoint}"
-    if state.stored_result(run, name, request) is None and not state.widget(asked):
-        st.button(
-            f"{label} (step {checkpoint:,})",
-            key=f"ask_{name}",
-            icon=":material/science:",
-            on_click=state.set_widget,
-            args=(asked, True),
-            help=what,
-        )
-        return None
-    return chrome.result(run, name, request, doing)
 
 
 def say_control(run: Run, name: str, step: int, verdict: Callable[[Any], str]) -> None:
     """The same sentence of the random twin, or what is missing to know it. A twin's own page needs none."""
     if run.info.twin_of:
         return
-    twins = [
-        entry.id
-        for entry in folder.list_runs()
-        if entry.info is not None and (entry.info.twin_of, entry.info.twin_kind) == (run.id, "random")
-    ]
+    twins = [info.id for info in twins_of(run, folder.list_runs()) if info.twin_kind == "random"]
     if not twins:
         st.caption("Control: this run has no random twin, so how much of this a random partition would do as well is not known.")
         return

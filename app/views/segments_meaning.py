@@ -55,17 +55,15 @@ def draw_meter(run: Run, step: int) -> None:
         reading.no_checkpoint(run, "The meter")
         return
     request = {"run": run.id, "step": checkpoint, "seed": SEED}
-    asked = f"meaning_asked_{run.id}_{checkpoint}"
-    if state.stored_result(run, "specialization", request) is None and not state.widget(asked):
-        st.button(
-            f"Measure step {checkpoint:,}",
-            key=f"ask_{asked}",
-            icon=":material/straighten:",
-            on_click=lambda: state.set_widget(asked, True),
-            help="Reads up to 60,000 tokens of validation text, then shuffles contexts 200 times: some ten seconds for a small model.",
-        )
-        return
-    result = chrome.result(run, "specialization", request, "Measuring specialization")
+    result = chrome.on_demand(
+        run,
+        "specialization",
+        request,
+        "Measuring specialization",
+        f"Measure step {checkpoint:,}",
+        key="ask_specialization",
+        about="Reads up to 60,000 tokens of validation text, then shuffles contexts 200 times: some ten seconds for a small model.",
+    )
     if result is None:
         return
     use = use_chooser(result)

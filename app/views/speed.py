@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 
 import streamlit as st
 
-from app import glossary, state
+from app import glossary, state, stored
 from app.charts.speed import curve_figure, curve_says, curve_table, measured_table
 from app.figure import csv_bytes, show_figure
 from app.texts import code_span, plain, sentence
@@ -22,14 +21,13 @@ def draw() -> None:
         "What computing fewer segments saves, and how fast training is beside other people's models of the same size. Everything that is "
         "compared ran in one process in turns; ratios are medians over repetitions, with quartiles. Below 1 is faster where time is compared."
     )
-    speeds, troubles = stored()
+    speeds, troubles = stored.read_all(speed_files(), read_speed, "measurement")
     for trouble in troubles:
         st.warning(code_span(trouble, 300), icon=":material/broken_image:")
     if not speeds:
         nothing_stored()
         return
-    path = choose(speeds)
-    speed = speeds[path]
+    speed = speeds[stored.choose(speeds, RESULTS, "Measurement", "speed", called)]
     about(speed)
     numbers(speed)
     curves(speed)
@@ -37,39 +35,19 @@ def draw() -> None:
     glossary.words("segment", "context", "partition")
 
 
-def stored() -> tuple[dict[Path, Speed], list[str]]:
-    """Every measurement that can be read, and a sentence for each that cannot."""
-    speeds, troubles = {}, []
-    for path in speed_files():
-        try:
-            speeds[path] = read_speed(path)
-        except (ValueError, OSError) as error:
-            troubles.append(f"The measurement {path.name} cannot be read: {error}")
-    return speeds, troubles
-
-
 def nothing_stored() -> None:
     with st.container(border=True):
         st.subheader("No measurement is stored yet", anchor=False)
         st.write(
-            "This command measures everything on this machine, in about twenty minutes, and stores it for this page. Nothing else should "
+            "This command measures everything on this machine, in about a quarter of an hour, and stores it for this page. Nothing else should "
             "run meanwhile. The extra `bench` brings the models it compares with; without it they are left out, and the page says so."
         )
         st.code("python -m cpart_core bench all", language=None)
 
 
-def choose(speeds: dict[Path, Speed]) -> Path:
-    """The measurement to look at: those that come with CPart first."""
-    paths = list(speeds)
-    if len(paths) == 1:
-        return paths[0]
-    labels = {
-        path: f"{plain(speed.date[:16], 16)} \u00b7 {plain(processor(speed), 60)} \u00b7 {'with CPart' if path.parent == RESULTS else 'your own'}"
-        for path, speed in speeds.items()
-    }
-    if state.widget("speed") not in paths:
-        state.set_widget("speed", paths[0])
-    return st.selectbox("Measurement", paths, format_func=lambda path: labels[path], key="speed") or paths[0]
+def called(speed: Speed) -> str:
+    """What a measurement is called among others."""
+    return f"{plain(speed.date[:16], 16)} \u00b7 {plain(processor(speed), 60)}"
 
 
 def processor(speed: Speed) -> str:

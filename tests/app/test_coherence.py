@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -58,7 +59,7 @@ def request(run, twin):
     return {**at, "judge_step": STEPS[-1], "prompts": 24, "temperature": 0.8, "seed": 0}
 
 
-def with_scores(independent_judge_first: str = ""):
+def with_scores():
     run, twin = two_runs()
     page = open_page("coherence", run, {"coherence_text": TYPED})
     wanted = {**request(run, twin), "judge": page.selectbox(key=judge_key(page)).value}
@@ -68,10 +69,6 @@ def with_scores(independent_judge_first: str = ""):
 
 def judge_key(page) -> str:
     return next(box.key for box in page.selectbox if box.label == "Judge")
-
-
-def html(page) -> str:
-    return "".join(element.proto.body for element in page.get("html")) + said(page) + "".join(str(code.value) for code in page.code)
 
 
 def test_writing_is_asked_for_at_once_and_scores_only_on_demand(quiet_worker):
@@ -97,6 +94,36 @@ def test_a_segment_can_be_changed_as_a_writer_of_its_own(quiet_worker):
     assert not page.exception and quiet_worker[-1][1]["others"][1] == [run.id, STEPS[-1], [[1, 0, "ablate", 1.0]]]
 
 
+def test_a_changed_writer_for_whom_there_is_no_room_is_said_to_be_left_out(quiet_worker):
+    run, _ = two_runs()
+    more = [make_run() for _ in range(2)]
+    page = open_page("coherence", run, {"coherence_text": TYPED})
+    writers = page.multiselect[0]
+    writers.set_value([*writers.value, *(f"{other.id}@{STEPS[-1]}" for other in more)]).run()
+    page.toggle(key="coherence_change").set_value(True).run()
+    others = quiet_worker[-1][1]["others"]
+    assert not page.exception and len(others) == 3 and not any(changes for *_, changes in others)
+    assert "the changed one is left out" in said(page)
+
+
+def test_a_dense_writer_has_no_track_also_with_a_segment_changed():
+    trace = made.trace()
+    assert not charts.is_dense(trace)
+    alpha = np.full_like(trace.alpha, 1 / made.SEGMENTS)
+    weight = np.ones_like(alpha)
+    weight[..., 0] = 0
+    assert charts.is_dense(replace(trace, alpha=alpha, weight=weight))
+
+
+def test_without_a_judged_token_there_is_no_perplexity():
+    run, twin = two_runs()
+    found = report(run, twin)
+    nats, tokens = found.nats.copy(), found.tokens.copy()
+    nats[1], tokens[1] = np.nan, 0
+    shown = charts.score_table(replace(found, nats=nats, tokens=tokens))["perplexity, judged"]
+    assert np.isnan(shown[1]) and np.isfinite(shown[[0, 2, 3]]).all()
+
+
 def test_stored_texts_are_shown_beside_each_other(quiet_worker):
     run, twin = two_runs()
     page = open_page("coherence", run, {"coherence_text": TYPED})
@@ -107,7 +134,10 @@ def test_stored_texts_are_shown_beside_each_other(quiet_worker):
     page = page.run()
     assert not page.exception and not page.error and figures(page) == 3
     assert "an example, not a finding" in said(page) and "Not independent: planted words" in said(page)
-    assert "<img" not in html(page).replace("&lt;", "") or made.HOSTILE in html(page)
+    assert "<a href" not in "".join(element.proto.body for element in page.get("html"))
+    quoting = [element.value for element in [*page.markdown, *page.caption] if "http://evil" in element.value]
+    outside = [value for value in quoting if "http://evil" in re.sub("(`{2,}) .*? \\1", "", value)]
+    assert len(quoting) >= 3 and not outside, "a hostile name is shown in a code span only"
 
 
 def test_scores_stand_between_their_anchors():
@@ -139,10 +169,10 @@ def test_votes_are_blind_until_cast_and_then_kept():
 def test_sides_are_drawn_by_chance():
     run, twin, page = with_scores()
     seen = set()
-    for _ in range(12):
+    for _ in range(24):
         seen.add(tuple(page.session_state["cpart_coherence_pair"]["sides"]))
         page.button(key="coherence_vote_tie").click().run()
-    assert seen == {(0, 1), (1, 0)} and ratings.tallies(ratings.votes())[0].ties == 12
+    assert seen == {(0, 1), (1, 0)} and ratings.tallies(ratings.votes())[0].ties == 24
 
 
 def test_empty_states():
