@@ -152,7 +152,7 @@ def test_other_tokenizers_are_compared_in_bits_per_byte_on_what_both_were_not_tr
     assert there.unit == "bits per byte" and there.left_out == 1 and "w0" not in there.titles and "w1" in there.titles
     assert there.titles == back.titles and there.difference == pytest.approx(-back.difference)
     assert compare_losses(first, third, (corpus, other), False, 0).contexts == ("all text",)
-    leaked = replace(other, train=replace(corpus.validation), validation=other.train, tokenizer_json=corpus.tokenizer_json, fingerprint="x")
+    leaked = replace(other, train=corpus.validation, validation=other.train, tokenizer_json=corpus.tokenizer_json, fingerprint="x")
     with pytest.raises(ValueError, match="held out from both"):
         compare_losses(first, first, (replace(corpus, train=leaked.validation), leaked), True, 0)
 

@@ -16,10 +16,10 @@ from cpart_core.analysis.requests import answer, is_current
 from cpart_core.corpus.store import load_corpus
 from cpart_core.model.generate import generate
 from cpart_core.model.intervention import Intervention, intervene
+from cpart_core.model.next_token import token_losses
 from cpart_core.runs.checkpoint import load_model
 from cpart_core.runs.folder import delete_run, open_run
 from cpart_core.runs.session import run_training
-from cpart_core.training.losses import token_losses
 from tests.analysis.made import MODEL, made_corpus, made_run, made_source
 
 PLANTED = np.array([[0.5, 0.5, 0.0, 0.0], [0.0, 0.0, 0.5, 0.5]])

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-PAGES = ("Home", "Train", "Segments", "Gradients", "Fusion", "Compare")
+from tests.browser.pages import NAMES, TITLES, wait_until_drawn
 
 
 def test_the_first_screen_says_what_it_is_and_shows_the_sample(visit):
@@ -25,12 +25,11 @@ def test_the_first_screen_says_what_it_is_and_shows_the_sample(visit):
     seen.no_harm()
 
 
-@pytest.mark.parametrize("title", PAGES)
-def test_every_page_shows_the_sample(visit, title):
+@pytest.mark.parametrize("name", NAMES)
+def test_every_page_shows_the_sample(visit, name):
     seen = visit().open()
-    if title != "Home":
-        seen.go(title)
-    if title in ("Segments", "Gradients", "Fusion", "Compare"):
-        seen.figures().first.wait_for()
-    seen.picture(f"page-{title.lower()}")
+    if name != "home":
+        seen.go(TITLES[name])
+    wait_until_drawn(seen, name)
+    seen.picture(f"page-{name}")
     seen.no_harm()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.browser.pages import NAMES, address, wait_until_drawn
 from tests.browser.trained import train
 
 BEACON = "http://beacon.invalid"
@@ -11,7 +12,6 @@ HOSTILE = (
     f'<img src="{BEACON}/a.png" onerror="window.harmed=1"><script>window.harmed=2</script> '
     f"![]({BEACON}/b.png) [link](javascript:window.harmed=3) :material/delete: $\\href{{{BEACON}}}{{x}}$ :red[red] **bold** `tick`"
 )
-PAGES = ("", "train", "segments", "gradients", "fusion", "compare")
 
 
 @pytest.fixture(scope="module")
@@ -27,12 +27,11 @@ def run_id(server, tmp_path_factory):
     return train(server.runs_root, "hostile", HOSTILE, {"--source": "folder", "--path": str(corpus)})
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", NAMES)
 def test_nothing_comes_alive(visit, run_id, name):
-    seen = visit().open(f"/{name}?run={run_id}")
-    if name in ("segments", "gradients", "fusion"):
-        seen.figures().first.wait_for()
-    seen.picture(f"{name or 'home'}-hostile")
+    seen = visit().open(f"{address(name)}?run={run_id}")
+    wait_until_drawn(seen, name)
+    seen.picture(f"{name}-hostile")
     assert seen.page.evaluate("window.harmed") is None
     assert seen.page.locator('[data-testid="stMain"] a[href^="javascript"], [data-testid="stMain"] img[src*="beacon"]').count() == 0
     seen.no_harm()

@@ -20,18 +20,10 @@ from cpart_core.study.claims import FAILS, HOLDS, OPEN, UNTESTABLE, judge
 from cpart_core.study.coherence import add_coherence, judge_arm, judges_of, lacks_coherence
 from cpart_core.study.outcome import COHERENCE, is_complete, outcome_from, without_nan
 from cpart_core.study.plan import read_plan
-from cpart_core.study.resident import Resident
 from cpart_core.study.run import StudyRunner
 from tests.study.made import made_outcome, made_study, plan_file, text_folder
 
 SEEDS = [0, 1, 2]
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    monkeypatch.setenv("CPART_RUNS", str(tmp_path / "study"))
-    (tmp_path / "study").mkdir()
-    return tmp_path / "study"
 
 
 @pytest.fixture
@@ -104,24 +96,23 @@ def test_where_a_judge_has_seen_too_much_the_next_is_asked_and_the_answer_is_kep
     assert nobody.coherence_prompts == 0 and not lacks_coherence(plan, folder, "gradient", 0), "asked once"
 
 
+@pytest.mark.usefixtures("memory_not_measured")
 def test_the_second_pass_measures_real_runs_in_processes_of_their_own(plan, folder, tmp_path, monkeypatch):
-    monkeypatch.setattr("cpart_core.study.resident.measure_resident", lambda *_: Resident(2, 1))  # processes of their own take seconds
     two = replace(plan, seeds=(0, 1))
     for arm, seed in (("dense", 1), ("gradient", 0)):
         train_cell(two, folder, arm, seed)
     assert relation(open_run("dense-1"), [open_run("gradient-0")])[0], "nothing ties the judge to the run"
     values = json.dumps({"source": "folder", "path": str(tmp_path / "text"), "validation_share": 0.5})
-    only = replace(two, arms={"dense": two.arms["dense"], "gradient": two.arms["gradient"]}, seeds=(0, 1))
-    monkeypatch.setattr(type(only), "cells", lambda self: [("gradient", 0), ("dense", 1)])
+    monkeypatch.setattr(type(two), "cells", lambda self: [("gradient", 0), ("dense", 1)])
     stream = io.StringIO()
-    runner = StudyRunner(only, [str(tmp_path / "tiny.json"), "--set", values, "--seeds", "0,1"], folder, 1, stream, "study tiny.json")
+    runner = StudyRunner(two, [str(tmp_path / "tiny.json"), "--set", values, "--seeds", "0,1"], folder, 1, stream, "study tiny.json")
     study = runner.go()
     assert not runner.failed, stream.getvalue()
     assert "measuring the coherence of 1 runs" in stream.getvalue(), "dense-1 has no judge: dense-0 is not there"
     found = next(outcome for outcome in study.outcomes if outcome.arm == "gradient")
     assert found.coherence_judge == "dense-1" and found.coherence_prompts >= 4 and -1 <= found.coherence_similarity <= 1
     before = outcome_file(folder, "gradient", 0).read_text()
-    assert train_one(only, folder, "gradient-0") == 0 and runner.go() and outcome_file(folder, "gradient", 0).read_text() == before
+    assert train_one(two, folder, "gradient-0") == 0 and runner.go() and outcome_file(folder, "gradient", 0).read_text() == before
 
 
 def scored(gains, **changes):

@@ -14,17 +14,9 @@ from cpart_core.corpus.store import load_corpus
 from cpart_core.runs.folder import open_run
 from cpart_core.study.cell import cell_run, outcome_file, prepare_corpus, read_outcome, train_cell
 from cpart_core.study.plan import read_plan
-from cpart_core.study.resident import Resident
 from cpart_core.study.result import read_study
 from cpart_core.study.run import StudyRunner
 from tests.study.made import plan_file, text_folder
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    monkeypatch.setenv("CPART_RUNS", str(tmp_path / "study"))
-    (tmp_path / "study").mkdir()
-    return tmp_path / "study"
 
 
 @pytest.fixture
@@ -69,8 +61,8 @@ def test_the_command_trains_compares_and_skips_what_is_done(tmp_path, folder, te
     assert read_outcome(folder, "dense", 0).finished == when
 
 
-def test_an_interrupted_run_goes_on_and_ends_as_if_it_had_not(tmp_path, folder, text, monkeypatch):
-    monkeypatch.setattr("cpart_core.study.resident.measure_resident", lambda *_: Resident(2, 1))  # processes of their own take seconds
+@pytest.mark.usefixtures("memory_not_measured")
+def test_an_interrupted_run_goes_on_and_ends_as_if_it_had_not(tmp_path, folder, text):
     plan = read_plan(plan_file(tmp_path / "tiny.json", seeds=[0, 1]), {"source": "folder", "path": str(text)})
 
     def stop_at_13(record):

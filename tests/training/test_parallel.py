@@ -23,11 +23,16 @@ def left(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("pair")
     train("topk", root / "alone-half", until=STOP)
     pair = start_pair(["-W", "error", "-m", "tests.training.pair", str(root)], cwd=ROOT)
-    for case in CASES:
-        train(case, root / "alone" / case)
-    for process in pair:
-        said, _ = process.communicate(timeout=200)
-        assert process.returncode == 0, said
+    try:
+        for case in CASES:
+            train(case, root / "alone" / case)
+        for process in pair:
+            said, _ = process.communicate(timeout=200)
+            assert process.returncode == 0, said
+    finally:
+        for process in pair:
+            process.kill()  # nothing where it has ended; a trainer whose partner failed would wait on for it
+            process.wait()
     return root
 
 
