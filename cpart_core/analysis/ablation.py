@@ -21,7 +21,7 @@ from cpart_core.corpus.batches import Batch
 from cpart_core.corpus.document import Corpus
 from cpart_core.model.capture import capture
 from cpart_core.model.decoder import Decoder
-from cpart_core.training.losses import token_losses
+from cpart_core.model.next_token import token_losses
 
 MOST_TOKENS, FEWEST_TOKENS = 24_000, 4_000
 MOST_WORK = 1_500_000

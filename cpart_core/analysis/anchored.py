@@ -34,13 +34,3 @@ def anchored(model_P: np.ndarray, human_P: np.ndarray, random_P: np.ndarray, see
         score = float((mean[0] - mean[2]) / (mean[1] - mean[2]))
         low, high = (float(edge) for edge in np.quantile((model - random) / np.maximum(human - random, 1e-9), INTERVAL))
     return Anchored(float(mean[0]), float(mean[1]), float(mean[2]), score, low, high, gap_low, gap_high, P)
-
-
-def mean_interval(values: np.ndarray, seed: int) -> tuple[float, float, float]:
-    """(mean, low, high) over documents, NaN ones left out; NaN ends with fewer than 4."""
-    known = values[np.isfinite(values)]
-    if len(known) < FEWEST:
-        return float(known.mean()) if len(known) else float("nan"), float("nan"), float("nan")
-    times = np.random.default_rng([seed, 35]).multinomial(len(known), np.full(len(known), 1.0 / len(known)), size=RESAMPLES)
-    low, high = np.quantile(times @ known / len(known), INTERVAL)
-    return float(known.mean()), float(low), float(high)

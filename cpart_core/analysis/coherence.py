@@ -27,7 +27,7 @@ from cpart_core.analysis.coherence_texts import (
 from cpart_core.analysis.embedder import Embedder, embedder_for
 from cpart_core.analysis.judging import nats_of
 from cpart_core.analysis.progress import Progress, part_of, silent
-from cpart_core.analysis.source import Source, Sources
+from cpart_core.analysis.source import Source, Sources, mean_over
 from cpart_core.analysis.writers import Candidate, judge_of, load_candidates
 from cpart_core.model.generate import generate_rows
 from cpart_core.model.intervention import intervene
@@ -63,16 +63,13 @@ class Coherence(NamedTuple):
     prompts: int
 
 
-def coherence_of(
-    run: Run | str, step: int, judge_run: Run | str, judge_step: int, seed: int, prompts: int = 24, sources: Sources | None = None
-) -> Coherence:
+def coherence_of(run: str, step: int, judge_run: str, judge_step: int, seed: int, prompts: int = 24) -> Coherence:
     """The two scores of a checkpoint, judged by a checkpoint of another run; sampled at temperature 0.8 on held-out documents of its corpus.
 
     The judge's relation to the run is in `judge.independent` and `judge.relation`: say it beside the numbers. ValueError for unknown runs or
     steps, damaged checkpoints, and too few held-out documents.
     """
-    writer, judge = (open_run(given) if isinstance(given, str) else given for given in (run, judge_run))
-    found = Sources() if sources is None else sources
+    writer, judge, found = open_run(run), open_run(judge_run), Sources()
     report = measure_coherence(
         load_candidates([[writer.id, step, []]], found), judge, found.source(judge, judge_step), Question(prompts, seed, 0.8), found
     )
@@ -225,4 +222,4 @@ def order_of(
     won = np.where(np.abs(difference) < 1e-6, 0.5, (difference > 0).astype(float))
     count = np.bincount(np.array(of, dtype=np.int64), minlength=len(texts))
     wins = np.bincount(np.array(of, dtype=np.int64), weights=won, minlength=len(texts))
-    return np.divide(wins, count, out=np.full(len(texts), np.nan), where=count > 0), count
+    return mean_over(wins, count), count

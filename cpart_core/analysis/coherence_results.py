@@ -12,9 +12,6 @@ import numpy as np
 
 from cpart_core.analysis.results import Trace
 
-HUMAN, RANDOM = -2, -1
-"""Rows of the anchors, from the end."""
-
 
 @dataclass(frozen=True)
 class Writer:

@@ -14,7 +14,7 @@ from cpart_core.analysis.by_document import RESAMPLES, DocumentSums, interval
 from cpart_core.analysis.compare_results import LossComparison
 from cpart_core.analysis.held_out import cut_rows, document_losses, fair_share, pack
 from cpart_core.analysis.progress import Progress, part_of, silent
-from cpart_core.analysis.source import Source
+from cpart_core.analysis.source import Source, mean_over
 from cpart_core.corpus.document import Corpus, Split
 from cpart_core.corpus.tokenizer import Tokenizer
 
@@ -86,7 +86,7 @@ def compare_losses(
         other_by_context=by_context[1],
         low=by_context[2],
         high=by_context[3],
-        documents_by_context=np.bincount(documents.context[kept][documents.context[kept] >= 0], minlength=len(documents.contexts)),
+        documents_by_context=by_context[4],
         resamples=RESAMPLES,
     )
 
@@ -144,7 +144,7 @@ def measure(source: Source, documents: Documents, in_bytes: bool, name: str, pro
 
 
 def bootstrap(first: Measured, second: Measured, context_of: np.ndarray, num_contexts: int, seed: int) -> tuple[np.ndarray, ...]:
-    """(A's mean, B's mean, low, high of B - A), each [C + 1]: by context, and last the mean over contexts."""
+    """(A's mean, B's mean, low, high of B - A), each [C + 1]: by context, and last the mean over contexts; documents by context [C]."""
     sums = DocumentSums(context_of, num_contexts, 4)
     sums.sums[:] = np.stack([first.nats, first.length, second.nats, second.length], axis=1)
     sums.tokens[:] = np.minimum(first.length, second.length)
@@ -156,7 +156,7 @@ def bootstrap(first: Measured, second: Measured, context_of: np.ndarray, num_con
     alone = sums.documents_by_context < 2
     # One document drawn again and again is always itself: no interval.
     alone = np.append(alone, bool(alone.all()))
-    return means, others, np.where(alone, np.nan, low), np.where(alone, np.nan, high)
+    return means, others, np.where(alone, np.nan, low), np.where(alone, np.nan, high), sums.documents_by_context
 
 
 def losses(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -165,10 +165,8 @@ def losses(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     found = []
     for column in (0, 2):
         length = sums[..., column + 1]
-        mean = np.divide(sums[..., column], length, out=np.full(length.shape, np.nan), where=length > 0)
+        mean = mean_over(sums[..., column], length)
         known = ~np.isnan(mean)
-        total = np.where(known, mean, 0.0).sum(axis=-1, keepdims=True)
-        count = known.sum(axis=-1, keepdims=True)
-        whole = np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+        whole = mean_over(np.where(known, mean, 0.0).sum(axis=-1, keepdims=True), known.sum(axis=-1, keepdims=True))
         found.append(np.concatenate([mean, whole], axis=-1))
     return found[0], found[1]

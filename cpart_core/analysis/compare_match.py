@@ -10,6 +10,7 @@ from cpart_core.analysis.compare_results import SegmentComparison
 from cpart_core.analysis.nulls import INTERVAL
 from cpart_core.analysis.progress import Progress, silent
 from cpart_core.analysis.stability import unit, with_mean
+from cpart_core.partition.partition import assign
 from cpart_core.runs.folder import Run
 from cpart_core.training.records import SHARED, Snapshot
 
@@ -130,10 +131,15 @@ def start_of(run: Run) -> tuple[int | str, ...]:
     return (run.settings.training.seed, run.info.vocabulary_size, *shape, *drawn)
 
 
+def same_contexts(first: Run, second: Run) -> bool:
+    """Whether contexts of one name mean the same: those of one run, and labels that nobody found by himself."""
+    return first.id == second.id or not (first.info.discovered or second.info.discovered)
+
+
 def shared_contexts(first: Run, second: Run) -> tuple[tuple[str, ...], tuple[np.ndarray, np.ndarray]]:
     """(names, their places in each run). Contexts that a run found by itself have numbers for names and are nobody else's."""
     known, others = first.info.contexts, second.info.contexts
-    if first.id != second.id and (first.info.discovered or second.info.discovered):
+    if not same_contexts(first, second):
         known = ()
     names = tuple(name for name in known if name in others)
     places = [np.array([run.info.contexts.index(name) for name in names], dtype=np.int64) for run in (first, second)]
@@ -163,16 +169,6 @@ def strongest(profile_LCS: np.ndarray, by: str) -> np.ndarray:
     safe = np.where(known[:, :, None], shown, 0.0)
     apart = known & (np.ptp(safe, axis=2) > 1e-6)
     return np.where(apart, safe.argmax(axis=2), -1)
-
-
-def assign(similarity_SxQ: np.ndarray) -> np.ndarray:
-    """[S] the column of each row that makes the sum greatest, -1 for rows left over (Hungarian assignment)."""
-    from scipy.optimize import linear_sum_assignment  # late: half a second that only a match needs
-
-    match = np.full(similarity_SxQ.shape[0], -1, dtype=np.int64)
-    rows, columns = linear_sum_assignment(-similarity_SxQ)
-    match[rows] = columns
-    return match
 
 
 def matched_sum(similarity_SxQ: np.ndarray, match: np.ndarray) -> float:

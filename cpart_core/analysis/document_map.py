@@ -16,9 +16,9 @@ from cpart_core.analysis.results import DocumentMap
 from cpart_core.analysis.source import Source
 from cpart_core.corpus.batches import Batch
 from cpart_core.corpus.document import Corpus, Split
+from cpart_core.model.next_token import token_losses
 from cpart_core.partition.signatures import SignatureSums
 from cpart_core.training.discovery import document_heads
-from cpart_core.training.losses import token_losses
 
 MOST_DOCUMENTS = 600
 ROWS_AT_ONCE = 16

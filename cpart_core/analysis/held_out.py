@@ -13,7 +13,7 @@ import torch
 
 from cpart_core.corpus.document import Split
 from cpart_core.model.decoder import Decoder
-from cpart_core.training.losses import token_losses
+from cpart_core.model.next_token import token_losses
 
 ROWS_AT_ONCE = 16
 FEWEST_TOKENS = 2

@@ -20,7 +20,7 @@ from cpart_core.corpus.document import Corpus
 from cpart_core.model.decoder import Decoder
 from cpart_core.model.generate import generate
 from cpart_core.model.intervention import Intervention, NeuronAblation, intervene
-from cpart_core.training.losses import token_losses
+from cpart_core.model.next_token import token_losses
 
 MOST_TOKENS = 8_000
 """Validation tokens, evenly over the contexts."""

@@ -9,7 +9,7 @@ import torch
 
 from cpart_core.analysis.progress import Progress, silent
 from cpart_core.analysis.source import Source
-from cpart_core.training.losses import token_losses
+from cpart_core.model.next_token import token_losses
 
 ROWS_AT_ONCE = 32
 

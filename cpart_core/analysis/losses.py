@@ -11,7 +11,7 @@ from cpart_core.analysis.progress import Progress, silent
 from cpart_core.analysis.results import LossReport
 from cpart_core.analysis.source import Source, mean_over, validation_batches
 from cpart_core.corpus.document import Corpus
-from cpart_core.training.losses import token_losses
+from cpart_core.model.next_token import token_losses
 
 
 def report_losses(source: Source, corpus: Corpus, seed: int, progress: Progress = silent) -> LossReport:

@@ -44,7 +44,8 @@ class Pass:
         stream = self.before[layer + 1] + change_BTD
         for number in range(layer + 1, len(self.model.layers)):
             stream = one_layer(self.model, number, stream, self.before[number], self.inputs[number], self.start_BT)
-        return losses(self.model, stream, self.target_BT)
+        with torch.no_grad():
+            return self.model.losses(stream, self.target_BT)
 
 
 @torch.no_grad()
@@ -57,12 +58,11 @@ def read(model: Decoder, ids_BT: Tensor, start_BT: Tensor, context_BT: Tensor, t
     hooks.append(model.norm.register_forward_pre_hook(lambda _, given: before.append(given[0])))
     try:
         with capture(model) as captured:
-            logits = model(ids_BT, start_BT, context_BT=context_BT)
+            loss = model(ids_BT, start_BT, context_BT=context_BT, target_BT=target_BT)
             weight = [item.weight for item in captured]
     finally:
         for hook in hooks:
             hook.remove()
-    loss = F.cross_entropy(logits.flatten(0, 1).float(), target_BT.flatten(), reduction="none").view_as(target_BT)
     return Pass(model, start_BT, target_BT, before, inputs, weight, loss)
 
 
@@ -124,10 +124,3 @@ def alpha_of(layer: PartitionedFeedForward, x_BTD: Tensor, given_BTD: Tensor, st
         count = torch.arange(x_BTD.shape[1], device=x_BTD.device) - start_BT + 1
         query = causal_mean(given, start_BT) + (query - given) / count[..., None]
     return fusion.compare(query)
-
-
-@torch.no_grad()
-def losses(model: Decoder, stream_BTD: Tensor, target_BT: Tensor) -> Tensor:
-    """[B, T] nats, from the stream after the last layer."""
-    logits = F.linear(model.norm(stream_BTD), model.embedding)
-    return F.cross_entropy(logits.flatten(0, 1).float(), target_BT.flatten(), reduction="none").view_as(target_BT)

@@ -11,7 +11,7 @@ from cpart_core.analysis.held_out import Rows
 from cpart_core.analysis.profiles import segment_norms
 from cpart_core.model.capture import capture
 from cpart_core.model.decoder import Decoder
-from cpart_core.training.losses import token_losses
+from cpart_core.model.next_token import token_losses
 
 
 def by_contribution(model: Decoder, rows: Rows) -> np.ndarray:
@@ -29,7 +29,13 @@ def by_contribution(model: Decoder, rows: Rows) -> np.ndarray:
 
 def by_effect(model: Decoder, rows: Rows) -> np.ndarray:
     """[L, S] mean over tokens of the sum of |a dL/da| over the segment's neurons: the gradient signature, first-order effect of removing them."""
-    total = np.zeros((model.settings.num_layers, model.settings.num_segments))
+    settings = model.settings
+    return effects_by_row(model, rows)[:, settings.shared_neurons :].reshape(settings.num_layers, settings.num_segments, -1).sum(axis=2)
+
+
+def effects_by_row(model: Decoder, rows: Rows) -> np.ndarray:
+    """[L, N] mean over tokens of |a dL/da|, in row order."""
+    total = np.zeros((model.settings.num_layers, model.settings.num_neurons))
     asked = model.embedding.requires_grad
     model.embedding.requires_grad_(True)  # so that there is a backward pass at all; no gradient of a weight is kept
     try:
@@ -38,8 +44,7 @@ def by_effect(model: Decoder, rows: Rows) -> np.ndarray:
                 losses = token_losses(model(ids[:, :-1], context_BT=context), ids[:, 1:])
                 torch.autograd.grad((losses * real).sum(), [model.embedding])
                 for number, item in enumerate(layers):
-                    divided = item.contribution[real][:, item.layer.num_shared :].sum(dim=0).double()
-                    total[number] += divided.view(item.layer.num_segments, -1).sum(dim=1).numpy()
+                    total[number] += item.contribution[real].sum(dim=0).double().numpy()
     finally:
         model.embedding.requires_grad_(asked)
     return total / max(rows.tokens, 1)

@@ -147,11 +147,12 @@ def answer_compare_segments(run: Run, values: Values, sources: Sources, progress
 
 def answer_compare_losses(run: Run, values: Values, sources: Sources, progress: Progress) -> LossComparison:
     from cpart_core.analysis.compare_losses import compare_losses
+    from cpart_core.analysis.compare_match import same_contexts
 
     progress(0.0, "Loading both models")
     other = open_run(values["other"])
     corpora = (sources.corpus(run), sources.corpus(other))
-    comparable = run.id == other.id or not (run.info.discovered or other.info.discovered)
+    comparable = same_contexts(run, other)
     first, second = sources.source(run, values["step"]), sources.source(other, values["other_step"])
     return compare_losses(first, second, corpora, comparable, values["seed"], progress)
 

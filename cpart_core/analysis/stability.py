@@ -13,6 +13,7 @@ import numpy as np
 from cpart_core.analysis.nulls import INTERVAL
 from cpart_core.analysis.progress import Progress, silent
 from cpart_core.analysis.results import Stability
+from cpart_core.partition.partition import assign
 from cpart_core.runs.folder import Run
 
 FEWEST_RUNS, MOST_RUNS = 3, 8
@@ -104,11 +105,9 @@ def chance_of(profiles_RLCS: np.ndarray, pairs: Sequence[tuple[int, int]], seed:
 
 def agreement(first_CS: np.ndarray, second_CS: np.ndarray) -> tuple[float, np.ndarray]:
     """(mean correlation of matched segments, [S] the second's segment for each of the first's), by Hungarian assignment."""
-    from scipy.optimize import linear_sum_assignment  # late: half a second that only a match needs
-
     similarity = unit(first_CS).T @ unit(second_CS)
-    rows, columns = linear_sum_assignment(-similarity)
-    return float(similarity[rows, columns].mean()), columns
+    match = assign(similarity)
+    return float(similarity[np.arange(len(match)), match].mean()), match
 
 
 def unit(profile_CS: np.ndarray) -> np.ndarray:

@@ -18,6 +18,7 @@ EPOCHS = ((1_000, 500), (4_000, 200), (10_000, 100))
 """(up to so many points, so many epochs)."""
 FEWEST_EPOCHS = 50
 """Above the last of them."""
+FEWEST_GPU_EPOCHS = 200
 MOST_LANDMARKS = 4_000
 """Points of the last stage among which an earlier stage's points look for their neighbours."""
 PLACED_BY = 5
@@ -47,7 +48,9 @@ def umap_positions(
     progress(0.05, f"Laying out {points:,} points with UMAP")
     newest = umap_on_gpu(last, neighbours, epochs, seed) if importlib.util.find_spec("cuml") else None
     parameters["library"] = "umap-learn" if newest is None else "cuml"
-    if newest is None:
+    if newest is not None:
+        parameters["n_epochs"] = max(epochs, FEWEST_GPU_EPOCHS)
+    else:
         newest = umap_on_cpu(last, start_Px2, neighbours, epochs, seed)
     landmarks = np.unique(np.linspace(0, points - 1, min(points, MOST_LANDMARKS)).round().astype(int))
     positions, now = [], place(last, last[landmarks], newest[landmarks]) if len(stages) > 1 else newest
@@ -84,7 +87,9 @@ def umap_on_gpu(features: np.ndarray, neighbours: int, epochs: int, seed: int) -
     try:
         from cuml.manifold import UMAP
 
-        fitted = UMAP(n_neighbors=neighbours, min_dist=MIN_DIST, n_epochs=max(epochs, 200), random_state=seed, output_type="numpy")
+        fitted = UMAP(
+            n_neighbors=neighbours, min_dist=MIN_DIST, n_epochs=max(epochs, FEWEST_GPU_EPOCHS), random_state=seed, output_type="numpy"
+        )
         return np.asarray(fitted.fit_transform(features), dtype=np.float32)
     except (ImportError, RuntimeError, ValueError, MemoryError):
         return None

@@ -41,14 +41,16 @@ def execute(arguments: argparse.Namespace) -> int:
     wanted = requests(run.id, newest_checkpoint(run, arguments.step), arguments)
     from cpart_core.analysis.requests import answer
 
+    answered = []
     for name, request in wanted:
         print(f"{name} {' '.join(f'{key}={value}'.splitlines()[0] for key, value in request.items() if key != 'run')}", flush=True)
         result = answer(name, request, share_line(sys.stderr))
+        answered.append(result)
         print(f"  {compare.run_of(run, request).store_result(name, request, result)}", flush=True)
         if name in ("specialization", "stability"):
             print(in_words(result), flush=True)
-    if "compare" in {name.strip() for name in arguments.what.split(",")}:
-        print(compare.in_words(run, arguments), flush=True)
+    if any(name == "compare_losses" for name, _ in wanted):
+        print(compare.in_words(run, answered), flush=True)
     return 0
 
 
@@ -102,4 +104,4 @@ def requests(run_id: str, step: int, arguments: argparse.Namespace) -> list[tupl
             found += compare.requests(run_id, step, arguments)
         else:
             found.append((name, {"run": run_id, "step": step}))
-    return found
+    return [one for place, one in enumerate(found) if one not in found[:place]]  # compare asks for a meter too

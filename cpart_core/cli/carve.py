@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from cpart_core.cli.progress import share_line
 from cpart_core.cli.roots import add_run_argument, find_run, newest_checkpoint
-from cpart_core.cli.table import table
+from cpart_core.cli.table import plain, table
 
 if TYPE_CHECKING:
     from cpart_core.analysis.keep_results import CarveReport, Footprint, KeepCurve
@@ -131,14 +131,3 @@ def cost_row(name: str, cost: Footprint) -> dict[str, Any]:
 def as_json(result: KeepCurve | CarveReport) -> str:
     """All of the result; what is not a number is null."""
     return json.dumps(plain(asdict(result)), indent=2, allow_nan=False)
-
-
-def plain(value: Any) -> Any:
-    """Arrays as lists, NaN as None."""
-    if hasattr(value, "tolist"):
-        value = value.tolist()
-    if isinstance(value, dict):
-        return {name: plain(entry) for name, entry in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(entry) for entry in value]
-    return None if isinstance(value, float) and value != value else value

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from cpart_core.cli.progress import share_line
 from cpart_core.cli.roots import add_run_argument, find_run, newest_checkpoint
-from cpart_core.cli.table import table
+from cpart_core.cli.table import plain, table
 
 if TYPE_CHECKING:
     from cpart_core.analysis.coherence_results import CoherenceReport
@@ -62,7 +62,7 @@ def execute(arguments: argparse.Namespace) -> int:
     print(f"n = {len(report.prompts)} held-out documents, seed {report.seed}. Judge: {report.judge.name}. {report.judge.relation}")
     print(f"Embedding score by {report.judge.embedder}. Scores: random text 0, human text 1.")
     if arguments.json:
-        arguments.json.write_text(json.dumps(as_data(report), indent=1) + "\n", encoding="utf-8")
+        arguments.json.write_text(json.dumps(plain(as_data(report)), indent=1, allow_nan=False) + "\n", encoding="utf-8")
     return 0
 
 
@@ -92,18 +92,14 @@ def rows(report: CoherenceReport) -> list[dict[str, Any]]:
 
 
 def as_data(report: CoherenceReport) -> dict[str, Any]:
-    """Writers, judge and scores as JSON; NaN as null."""
-
-    def clean(values: dict[str, Any]) -> dict[str, Any]:
-        return {name: None if value != value else value for name, value in values.items()}
-
+    """Writers, judge and scores."""
     return {
         "judge": asdict(report.judge),
         "prompts": len(report.prompts),
         "seed": report.seed,
         "temperature": report.temperature,
         "writers": [
-            {**asdict(writer), "embedding": clean(asdict(embedding)), "order": clean(asdict(order))}
+            {**asdict(writer), "embedding": asdict(embedding), "order": asdict(order)}
             for writer, embedding, order in zip(report.writers, report.embedding_score, report.order_score, strict=True)
         ],
     }

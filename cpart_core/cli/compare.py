@@ -61,16 +61,19 @@ def run_of(run: Run, request: dict[str, Any]) -> Run:
     return run if request["run"] == run.id else open_run(request["run"])
 
 
-def in_words(run: Run, arguments: argparse.Namespace) -> str:
-    """Settings that differ, how segments were matched, and all differences, largest first; from what was stored just now."""
+def in_words(run: Run, answered: list[Any]) -> str:
+    """Settings that differ, how segments were matched, and all differences, largest first; from the results of `requests`."""
     from cpart_core.analysis import compare_list
+    from cpart_core.analysis.compare_results import LossComparison, SegmentComparison
+    from cpart_core.analysis.results import Specialization
+    from cpart_core.runs.folder import open_run
 
-    other, _ = other_of(arguments)
-    asked = requests(run.id, newest_checkpoint(run, arguments.step), arguments)
-    results: list[Any] = [run_of(run, request).result(name, request) for name, request in asked]
-    assert None not in results, "they were stored a moment ago"
-    segments, losses = results[:2]
-    meters = (results[2], results[3]) if len(results) == 4 else None
+    segments = next(result for result in answered if isinstance(result, SegmentComparison))
+    losses = next(result for result in answered if isinstance(result, LossComparison))
+    other = open_run(losses.other)
+    meter_of = {(result.run, result.step): result for result in answered if isinstance(result, Specialization)}
+    sides = ((losses.run, losses.step), (losses.other, losses.other_step))
+    meters = (meter_of[sides[0]], meter_of[sides[1]]) if all(side in meter_of for side in sides) else None
     found = compare_list.differences(run, other, segments, losses, meters)
     changed = compare_list.settings_that_differ(run.settings, other.settings)
     said = [

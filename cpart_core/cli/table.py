@@ -1,4 +1,4 @@
-"""Plain text tables for the terminal."""
+"""Results for the terminal and for JSON: plain text tables, plain data."""
 
 from __future__ import annotations
 
@@ -26,3 +26,14 @@ def cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4f}"
     return "".join(c if c.isprintable() else "?" for c in str(value))
+
+
+def plain(value: Any) -> Any:
+    """Arrays as lists, NaN as None."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, dict):
+        return {name: plain(entry) for name, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(entry) for entry in value]
+    return None if isinstance(value, float) and value != value else value

@@ -45,7 +45,11 @@ class Cache:
     """Memory of all layers for one document read from its beginning. length: tokens read so far."""
 
     layers: list[LayerCache] = field(default_factory=list)
-    length: int = 0
+
+    @property
+    def length(self) -> int:
+        """Positions that every layer has read."""
+        return self.layers[-1].length
 
     def keep_rows(self, rows: Tensor) -> None:
         """Forget all rows of the batch but these."""

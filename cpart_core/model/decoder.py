@@ -12,7 +12,7 @@ from cpart_core.config import ModelSettings
 from cpart_core.model.attention import Attention, rotary_angles
 from cpart_core.model.cache import Cache, LayerCache
 from cpart_core.model.feedforward import PartitionedFeedForward
-from cpart_core.model.next_token import next_token_losses
+from cpart_core.model.next_token import next_token_losses, token_losses
 from cpart_core.model.norm import rms_norm
 
 
@@ -98,8 +98,6 @@ class Decoder(nn.Module):
         cos_Td, sin_Td = self.cos[read : read + T], self.sin[read : read + T]
         for number in range(first, len(self.layers)):
             x_BTD = self.layers[number](x_BTD, cos_Td, sin_Td, start_BT, None if cache is None else cache.layers[number], read)
-        if cache is not None:
-            cache.length += T
         return x_BTD
 
     def logits(self, x_BTD: Tensor) -> Tensor:
@@ -110,8 +108,7 @@ class Decoder(nn.Module):
         """[B, T] nats of each next token."""
         if rounds(x_BTD.device):
             return next_token_losses(normalised(x_BTD, self.norm).to(torch.bfloat16), self.embedding, target_BT)
-        logits = self.logits(x_BTD).flatten(0, 1)
-        return F.cross_entropy(logits.float(), target_BT.flatten(), reduction="none").view(target_BT.shape)
+        return token_losses(self.logits(x_BTD), target_BT)
 
     def feedforwards(self) -> list[PartitionedFeedForward]:
         """The partitioned layers, first to last."""

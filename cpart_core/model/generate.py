@@ -131,7 +131,6 @@ def advance(model: Decoder, rows: list[Row], pick: Callable[[Tensor, Row], int],
         position += 1
 
 
-@torch.no_grad()
 def generate_rows(
     model: Decoder, rows: list[list[int]], *, max_tokens: int, temperature: float, seeds: list[int], never: int | None = None
 ) -> list[list[int]]:
@@ -146,18 +145,20 @@ def generate_rows(
         raise ValueError("Give at least one token to start from.")
     texts = [row[-shortest:] for row in rows]
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-    cache = Cache.empty(model.settings.num_layers)
-    given = torch.tensor(texts)
-    for _ in range(max_tokens):
-        if cache.length + given.shape[1] > room:
-            cache = Cache.empty(model.settings.num_layers)
-            given = torch.tensor([text[-(room // 2) :] for text in texts])
-        logits_BV = model(given.to(model.embedding.device), cache=cache)[:, -1].float().cpu()
+
+    def pick(logits_V: Tensor, row: Row) -> int:
         if never is not None:
-            logits_BV[:, never] = -torch.inf
-        for text, logits_V, generator in zip(texts, logits_BV, generators, strict=True):
-            text.append(choose(logits_V, temperature, 0, 1.0, generator))
-        given = torch.tensor([text[-1:] for text in texts])
+            logits_V[never] = -torch.inf
+        return choose(logits_V, temperature, 0, 1.0, row.generator)
+
+    window, left = shortest, max_tokens
+    while left:
+        count = min(left, room - window + 1)
+        some = [Row(text[-window:], count, generator) for text, generator in zip(texts, generators, strict=True)]
+        advance(model, some, pick, None)
+        for text, row in zip(texts, some, strict=True):
+            text += row.made
+        window, left = room // 2, left - count
     return [text[shortest:] for text in texts]
 
 

@@ -17,6 +17,12 @@ LOGITS = {"cpu": 1 << 19, "cuda": 1 << 26}
 """At a time: what stays in a CPU's cache, and what keeps a GPU busy."""
 
 
+def token_losses(logits_BTV: Tensor, target_BT: Tensor) -> Tensor:
+    """[B, T] nats of each next token, from logits that are there."""
+    B, T, V = logits_BTV.shape
+    return F.cross_entropy(logits_BTV.reshape(B * T, V).float(), target_BT.reshape(-1), reduction="none").view(B, T)
+
+
 def next_token_losses(hidden_BTD: Tensor, weight_VD: Tensor, target_BT: Tensor) -> Tensor:
     """[B, T] nats, float32. hidden in the number format of the product; logits, as everywhere, are rounded to it and summed in fp32."""
     device = hidden_BTD.device.type

@@ -38,15 +38,21 @@ def contiguous_partition(num_layers: int, num_neurons: int, num_segments: int, n
 
 def match_ids(new: np.ndarray, old: np.ndarray, num_segments: int) -> np.ndarray:
     """new [N] with its segments renumbered so that as few neurons as possible change (Hungarian assignment on the overlaps)."""
-    from scipy.optimize import linear_sum_assignment  # late: half a second that only a partition needs
-
     both = (new >= 0) & (old >= 0)
     overlap = np.zeros((num_segments, num_segments), dtype=np.int64)
     np.add.at(overlap, (new[both], old[both]), 1)
-    rows, columns = linear_sum_assignment(-overlap)
-    name = np.empty(num_segments, dtype=np.int16)
-    name[rows] = columns
+    name = assign(overlap)
     return np.where(new >= 0, name[np.maximum(new, 0)], SHARED).astype(np.int16)
+
+
+def assign(similarity_SxQ: np.ndarray) -> np.ndarray:
+    """[S] the column of each row that makes the sum greatest, -1 for rows left over (Hungarian assignment)."""
+    from scipy.optimize import linear_sum_assignment  # late: half a second that only a match needs
+
+    match = np.full(similarity_SxQ.shape[0], -1, dtype=np.int64)
+    rows, columns = linear_sum_assignment(-similarity_SxQ)
+    match[rows] = columns
+    return match
 
 
 def churn(new: np.ndarray, old: np.ndarray) -> np.ndarray:

@@ -60,13 +60,10 @@ class ContributionAdder:
     def hidden(self, first_row: int, hidden: Tensor, tokens: Tensor | None) -> None:
         if not hidden.requires_grad:
             return
-        neurons = self.neuron_id[first_row : first_row + hidden.shape[-1]]
-        one_hot = self.one_hot if tokens is None else self.one_hot.index_select(1, tokens)
         kept = hidden.detach()
 
         def add(gradient: Tensor) -> None:
-            contribution = (kept.float() * gradient.float()).abs_().flatten(0, -2)
-            self.total_NG.index_add_(0, neurons, (one_hot @ contribution).T)
+            self.contribution(first_row, (kept.float() * gradient.float()).abs_().flatten(0, -2), tokens)
 
         hidden.register_hook(add)
 

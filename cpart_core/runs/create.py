@@ -34,11 +34,12 @@ def create_run(
     run_id: str = "",
     twin_of: str = "",
     twin_kind: str = "",
-    command: str = "",
+    command: str | None = None,
 ) -> Run:
     """A new run folder below the root, ready to be trained. ValueError for bad settings or an id that is taken or not allowed.
 
-    gathered: documents that came from a person; None = the trainer gathers what `settings.corpus` names.
+    gathered: documents that came from a person; None = the trainer gathers what `settings.corpus` names. command: what trains the same
+    again, "" where nothing does; None = as the settings say.
     """
     settings = with_whole_path(settings).check()
     check_mirror(settings.training.mirror)
@@ -57,7 +58,7 @@ def create_run(
         machine=machine(),
         twin_of=twin_of,
         twin_kind=twin_kind,
-        command=command_of(settings) if gathered is None else "",
+        command=command if command is not None else command_of(settings) if gathered is None else "",
     )
     with writing_folder(folder) as draft:
         write_info(draft, info)

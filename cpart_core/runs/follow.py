@@ -9,8 +9,6 @@ import json
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +17,7 @@ from cpart_core.config import Settings
 from cpart_core.corpus.document import Corpus
 from cpart_core.corpus.store import load_corpus
 from cpart_core.runs.open_labels import without_found_labels
+from cpart_core.runs.orders import handled_by
 from cpart_core.training.distributed import Team, lost_another
 
 if TYPE_CHECKING:
@@ -79,16 +78,16 @@ def share_state(team: Team, state: State | None = None) -> State:
     return team.share_tensors(weights), team.share_tensors(tensors), json.loads(told)
 
 
-def follow(team: Team, say_lost: bool = True) -> int:
+def follow(team: Team) -> int:
     """All runs of the first process, until it says END. Returns the exit code."""
-    with end_only_by_word():
+    # Signals go to all processes at once, but the first must save before it ends, and needs the others for that.
+    with handled_by(signal.SIG_IGN):
         try:
             obey(team)
-        except (RuntimeError, OSError) as error:
+        except RuntimeError as error:
             if not lost_another(error):
                 raise
-            if say_lost:
-                print(f"Process {team.rank} of {team.size}: another process ended or cannot be reached, so this one ends.", file=sys.stderr)
+            print(f"Process {team.rank} of {team.size}: another process ended or cannot be reached, so this one ends.", file=sys.stderr)
             return LEFT_ALONE
     return 0
 
@@ -115,15 +114,3 @@ def obey(team: Team) -> None:
                     trainer.train_step()
                 except NonFiniteLoss:
                     continue  # the first process met it too, and says so
-
-
-@contextmanager
-def end_only_by_word() -> Iterator[None]:
-    """Signals go to all processes at once, but the first must save before it ends, and needs the others for that."""
-    wanted = [getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name)]
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in wanted}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

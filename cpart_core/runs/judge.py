@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from cpart_core.runs.create import copy_corpus, create_run
-from cpart_core.runs.folder import Run, open_run, run_folders
-from cpart_core.runs.info import write_info
+from cpart_core.runs.folder import Run, run_folders
 
 
 def create_judge(run: Run) -> Run:
@@ -20,10 +18,10 @@ def create_judge(run: Run) -> Run:
         raise ValueError(f"Run {run.id} has no corpus yet; it is built when training starts. Wait for it, then make a judge.")
     seed = run.settings.training.seed + 1
     settings = run.settings.with_values({"execution": "dense", "seed": seed})
-    new = create_run(settings, None, f"{run.info.name} (judge, seed {seed})", run_id=free_id(run.id))
+    # Its command line would hold out other documents, so it has none.
+    new = create_run(settings, None, f"{run.info.name} (judge, seed {seed})", run_id=free_id(run.id), command="")
     copy_corpus(run.folder / "corpus", new.folder / "corpus")
-    write_info(new.folder, replace(new.info, command=""))  # its command line would hold out other documents
-    return open_run(new.id)
+    return new
 
 
 def free_id(run_id: str) -> str:

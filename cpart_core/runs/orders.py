@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
+Handler = Callable[[int, FrameType | None], None] | signal.Handlers
+
 
 class Orders:
     """Paused, stopped, or free to go on. `take` returns the commands given since the last call, oldest first."""
@@ -56,11 +58,18 @@ def stop_on_signals(orders: Orders) -> Iterator[None]:
             raise KeyboardInterrupt
         orders.stopped = True
 
+    with handled_by(stop):
+        yield
+
+
+@contextmanager
+def handled_by(handler: Handler) -> Iterator[None]:
+    """SIGTERM, SIGINT and SIGHUP go to `handler` within the block. For the main thread."""
     wanted = [getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name)]
     # What is ignored stays ignored: `nohup` means to outlive the terminal.
-    before = {number: signal.signal(number, stop) for number in wanted if signal.getsignal(number) != signal.SIG_IGN}
+    before = {number: signal.signal(number, handler) for number in wanted if signal.getsignal(number) != signal.SIG_IGN}
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, old in before.items():
+            signal.signal(number, old)

@@ -209,12 +209,12 @@ def finding(study: Study, measure: str, label: str, unit: str, test: Callable[[I
 
 
 def less_is_better(bound: float) -> Callable[[Interval], str]:
-    """A claim that the relative difference is below `bound`."""
+    """A claim that a number is below `bound`."""
     return lambda found: below(found, bound)
 
 
 def more_is_better(bound: float) -> Callable[[Interval], str]:
-    """A claim that the relative difference is above `bound`."""
+    """A claim that a number is above `bound`."""
     return lambda found: below(Interval(-found.mean, -found.high, -found.low, found.n), -bound)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from cpart_core.runs.session import ignore_words
 from cpart_core.study.cell import read_outcome, write_outcome
-from cpart_core.study.design import same_size
+from cpart_core.study.design import dense_twin
 from cpart_core.study.outcome import Outcome
 from cpart_core.study.plan import Plan
 
@@ -24,9 +24,7 @@ PROMPTS = 60
 
 def judge_arm(plan: Plan) -> str:
     """The arm whose runs judge: dense, as large as the reference; "" where the study has none."""
-    ours = plan.arms[plan.reference]
-    found = [arm for arm, settings in plan.arms.items() if settings.model.execution == "dense" and same_size(settings, ours)]
-    return "dense" if "dense" in found else next(iter(found), "")
+    return dense_twin(plan.arms, plan.arms[plan.reference])
 
 
 def judges_of(plan: Plan, folder: Path, seed: int) -> list[Outcome]:

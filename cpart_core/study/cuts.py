@@ -11,20 +11,18 @@ from copy import deepcopy
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import torch
 
 from cpart_core.analysis.held_out import Rows, document_losses
-from cpart_core.model.capture import capture
+from cpart_core.analysis.ranking import effects_by_row
 from cpart_core.model.carve import carve
 from cpart_core.model.decoder import Decoder
 from cpart_core.partition.methods import METHODS, make_partition
 from cpart_core.partition.partition import Partition
 from cpart_core.partition.permute import apply_partition, partition_of
 from cpart_core.study.keep import ContextText, quarter_of
-from cpart_core.training.discovery import document_heads, sample_documents
-from cpart_core.training.losses import token_losses
+from cpart_core.training.division import measured_for
 from cpart_core.training.records import SHARED
-from cpart_core.training.repartition import as_evidence, measure_activations, measure_documents, weights_by_neuron
+from cpart_core.training.repartition import as_evidence
 
 if TYPE_CHECKING:
     from cpart_core.training.loop import Trainer
@@ -33,8 +31,6 @@ CUT_METHODS = ("gradient", "cocluster", "coactivation", "weights")
 CUT_DRAWS = 3
 """Partitions by chance, of which the mean is said."""
 SAME_SHARED_AS = "cocluster"
-CUT_DOCUMENTS, CUT_TOKENS, ROWS_AT_ONCE = 128, 1024, 16
-"""What training looks at when it partitions: so many documents, or tokens."""
 
 
 class Cut(NamedTuple):
@@ -84,20 +80,6 @@ def made_by(name: str, trainer: Trainer, seed: int) -> Partition:
     return make_partition(method, evidence, partition_of(trainer.model), settings.shared_neurons, True, seed)
 
 
-def measured_for(trainer: Trainer, needs: str) -> list[np.ndarray] | np.ndarray | None:
-    """What a method looks at, one array a layer, of the finished weights and training text."""
-    train, device = trainer.corpus.train, trainer.device
-    if needs == "by_context":
-        return trainer.signatures.mean()
-    if needs == "by_document":
-        documents = sample_documents(train, CUT_DOCUMENTS)
-        rows = document_heads(train, documents, trainer.settings.model.context_length, ROWS_AT_ONCE)
-        return measure_documents(trainer.model, rows, len(documents), device)
-    if needs == "activation":
-        return measure_activations(trainer.model, trainer.batches.batch(trainer.step), CUT_TOKENS, device)
-    return weights_by_neuron(trainer.model) if needs == "weight" else None
-
-
 def shuffled_outside(partition: Partition, seed: int) -> Partition:
     """The same shared segment; all other neurons change places by chance."""
     segment_of = partition.segment_of.copy()
@@ -109,16 +91,11 @@ def shuffled_outside(partition: Partition, seed: int) -> Partition:
 
 def neuron_effects(model: Decoder, rows: Rows) -> np.ndarray:
     """[L, N] mean over tokens of |a dL/da| by neuron number: what analysis/ranking.py's effect sums over a segment."""
-    total = np.zeros((model.settings.num_layers, model.settings.num_neurons))
-    model.embedding.requires_grad_(True)  # so that there is a backward pass at all; no gradient of a weight is kept
-    for ids, real, context, _ in rows.batches():
-        with torch.enable_grad(), capture(model, gradients=True) as layers:
-            losses = token_losses(model(ids[:, :-1], context_BT=context), ids[:, 1:])
-            torch.autograd.grad((losses * real).sum(), [model.embedding])
-            for number, item in enumerate(layers):
-                total[number, item.layer.neuron_id.numpy()] += item.contribution[real].sum(dim=0).double().numpy()
-    model.embedding.requires_grad_(False)
-    return total / max(rows.tokens, 1)
+    by_row = effects_by_row(model, rows)
+    by_neuron = np.empty_like(by_row)
+    for number, layer in enumerate(model.feedforwards()):
+        by_neuron[number, layer.neuron_id.numpy()] = by_row[number]
+    return by_neuron
 
 
 def cut_by(model: Decoder, partition: Partition, texts: list[ContextText], effects: list[np.ndarray]) -> Cut:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cpart_core.config import Settings
@@ -51,8 +52,13 @@ def design_of(study: Study, arm: str) -> Design:
     settings = study.arms[arm]
     by_chance = settings.with_values({"method": "random"})
     random = next((name for name, other in study.arms.items() if other == by_chance and name != arm), "")
-    dense = [name for name, other in study.arms.items() if other.model.execution == "dense" and same_size(other, settings)]
-    return Design(study, arm, random, "dense" if "dense" in dense else next(iter(dense), ""))
+    return Design(study, arm, random, dense_twin(study.arms, settings))
+
+
+def dense_twin(arms: Mapping[str, Settings], ours: Settings) -> str:
+    """The dense arm as large as `ours`, the one named so where there are several; "" where there is none."""
+    found = [name for name, other in arms.items() if other.model.execution == "dense" and same_size(other, ours)]
+    return "dense" if "dense" in found else next(iter(found), "")
 
 
 def same_size(one: Settings, other: Settings) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from cpart_core.study.claims import CONTROL, FAILS, HOLDS, OPEN, UNTESTABLE, Finding, Judgement, below, combined
+from cpart_core.study.claims import CONTROL, FAILS, HOLDS, OPEN, UNTESTABLE, Finding, Judgement, combined, less_is_better, more_is_better
 from cpart_core.study.design import Design, ceiling, design_of
 from cpart_core.study.interval import Interval, interval
 from cpart_core.study.outcome import SELECTIVE
@@ -50,7 +50,9 @@ def untrained(design: Design) -> Judgement:
         ratios = [mine[seed] / chance[seed] for seed in mine if chance.get(seed, 0.0) > 0]
         value = interval(ratios) if ratios else None
         tested = method == "cocluster"
-        found.append(own(label, value, at_most_half if tested else control, f"at most {100 * HALF:.0f} %" if tested else "", PERCENT))
+        found.append(
+            own(label, value, less_is_better(HALF) if tested else control, f"at most {100 * HALF:.0f} %" if tested else "", PERCENT)
+        )
     found.append(own(f"by chance ({arm}): cost as a share of the loss", design.over("cut_random", arm), control, "", PERCENT))
     why = (
         "Each but the last is a share of what random loses. A dense model's weights do not depend on the partition, so one run is cut in many "
@@ -67,9 +69,7 @@ def kept(design: Design) -> Judgement:
     )
     if not design.values("keep_quarter"):
         return untestable(title, goal, "no carved models of this arm")
-    costs = own(
-        "cost of keeping 25 %, mean over contexts", design.over("keep_quarter"), lambda value: below(value, SMALL), "below 1 %", PERCENT
-    )
+    costs = own("cost of keeping 25 %, mean over contexts", design.over("keep_quarter"), less_is_better(SMALL), "below 1 %", PERCENT)
     found = [
         costs,
         own("the same in its worst context", design.over("keep_quarter_worst"), control, "", PERCENT),
@@ -79,7 +79,7 @@ def kept(design: Design) -> Judgement:
         found.append(own("the same of the random twin, chosen as well", design.over("keep_quarter", design.random), control, "", PERCENT))
     study = design.study
     more = study.difference(design.arm, design.dense, "loss", relative=True) if design.dense else None
-    found.append(own("whole model's loss over its dense twin's", more, lambda value: below(value, SMALL), "below 1 %", PERCENT))
+    found.append(own("whole model's loss over its dense twin's", more, less_is_better(SMALL), "below 1 %", PERCENT))
     return weighed(
         title, goal, "Segments are chosen on training documents; losses are of held-out ones.", found, "no dense twin of this arm"
     )
@@ -99,16 +99,14 @@ def told(design: Design) -> Judgement:
         f"Of the {'choice' if kind == 'choice' else 'fusion mass'}, mean over layers: {100 * value.mean / most:.0f} % of the {most:.2f} bits that can be "
         f"reached ({contexts} contexts have {math.log2(contexts):.2f} bits; {rule})."
     )
-    first = own(
-        "I(S;C)", value, lambda known: at_least(known, TOLD), f"at least {TOLD} bits", BITS, design.study.mean(design.arm, f"{name}_null")
-    )
+    first = own("I(S;C)", value, more_is_better(TOLD), f"at least {TOLD} bits", BITS, design.study.mean(design.arm, f"{name}_null"))
     if most < TOLD:
         return Judgement(title, goal, UNTESTABLE, f"{why} So {TOLD} bits are out of reach for any partition in this study.", (first,))
     found = [first, own("with labels shuffled", design.over(f"{name}_null"), control, "", BITS)]
     theirs = design.over(name, design.random) if design.random else None
     found.append(own("I(S;C) of the random twin", theirs, lambda other: disjoint(value, other), "intervals apart", BITS))
     loss = design.study.difference(design.arm, design.random, "loss", relative=True) if design.random else None
-    found.append(own("loss over the random twin's", loss, lambda more: below(more, 0.0), "no higher", PERCENT))
+    found.append(own("loss over the random twin's", loss, less_is_better(0.0), "no higher", PERCENT))
     return weighed(title, goal, why, found, "no random twin of this arm")
 
 
@@ -122,7 +120,7 @@ def beyond_words(design: Design) -> Judgement:
     above = interval([mine[seed] - null[seed] for seed in both])
     found = [
         own("I(S;C|T)", design.over(name), control, "", BITS, design.study.mean(design.arm, f"{name}_null")),
-        own("over what 97.5 % of shuffled labels stay below", above, lambda value: at_least(value, 0.0), "above 0", BITS),
+        own("over what 97.5 % of shuffled labels stay below", above, more_is_better(0.0), "above 0", BITS),
         own("I(S;T)", design.over(f"token_{design.kind}"), control, "", BITS),
     ]
     return weighed(title, goal, "Labels of whole documents are shuffled; over tokens seen often enough.", found)
@@ -135,7 +133,7 @@ def selective(design: Design) -> Judgement:
     if value is None:
         return untestable(title, goal, "no ablations")
     found = [
-        own("selectivity, median over contexts", value, lambda known: at_least(known, SELECTIVE), f"{SELECTIVE:g} or more", RATIO),
+        own("selectivity, median over contexts", value, more_is_better(SELECTIVE), f"{SELECTIVE:g} or more", RATIO),
         own(f"contexts with {SELECTIVE:g} or more", design.over("selective_share"), control, "", PERCENT),
     ]
     if design.random:
@@ -160,8 +158,8 @@ def carved(design: Design) -> Judgement:
     saved = interval([smaller[seed] / whole[seed] - 1.0 for seed in both])
     context = next(outcome.resident_context for outcome in design.study.outcomes if outcome.arm == design.arm)
     found = [
-        own("resident bytes, carved against whole", saved, lambda value: below(value, SAVED), "below -20 %", PERCENT),
-        own(f"cost on {context}, the context", design.over("resident_cost"), lambda value: below(value, SMALL), "below 1 %", PERCENT),
+        own("resident bytes, carved against whole", saved, less_is_better(SAVED), "below -20 %", PERCENT),
+        own(f"cost on {context}, the context", design.over("resident_cost"), less_is_better(SMALL), "below 1 %", PERCENT),
         own("cost of as small a model, mean over all contexts", design.over("keep_quarter"), control, "", PERCENT),
     ]
     why = "What loading the weights and reading one row adds to a fresh process. A quarter of the segments and the shared one are kept."
@@ -170,15 +168,6 @@ def carved(design: Design) -> Judgement:
 
 EVIDENCE: tuple[Callable[[Design], Judgement], ...] = (untrained, kept, told, beyond_words, selective, carved)
 """The visible list of figures. Adding one = one function and its name here."""
-
-
-def at_most_half(found: Interval) -> str:
-    return below(found, HALF)
-
-
-def at_least(found: Interval, bound: float) -> str:
-    """The whole interval is above the bound."""
-    return below(Interval(-found.mean, -found.high, -found.low, found.n), -bound)
 
 
 def disjoint(ours: Interval, theirs: Interval) -> str:

@@ -63,7 +63,7 @@ class StudyRunner:
         self.say(
             f"study {self.plan.name}: {len(self.plan.cells())} runs ({len(self.plan.arms)} arms x {len(self.plan.seeds)} seeds), {done} done"
         )
-        self.begun_steps = {cell: self.steps_of(cell) for cell in self.plan.cells()}
+        self.begun_steps = {cell: self.steps_of(cell) for cell in waiting}
         try:
             self.work(waiting)
             self.second_pass = True
@@ -104,7 +104,8 @@ class StudyRunner:
         """Take in a run that has ended, and store the study as far as it is."""
         code = self.children.pop(cell).wait()
         outcome = read_outcome(self.folder, *cell)
-        self.trained_steps += self.steps_of(cell) - self.begun_steps[cell]
+        if not self.second_pass:
+            self.trained_steps += self.steps_of(cell) - self.begun_steps[cell]
         if outcome is None or (self.second_pass and code):
             self.failed.append(cell)
             log = (self.folder / LOGS / f"{cell_id(*cell)}.txt").read_text("utf-8", "replace").strip().splitlines()

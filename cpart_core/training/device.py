@@ -46,10 +46,14 @@ def cpu_has_amx() -> bool:
     return bool(torch.cpu.get_capabilities().get("amx_bf16", False))
 
 
+def cores() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+
+
 def set_threads(settings: TrainingSettings, team: Team = ALONE) -> int:
     """0 = all cores but one, shared by the processes here: the page and the operating system need the last one. Returns what was set."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
-    threads = settings.threads or max(1, (cores - 1) // team.local_size)
+    threads = settings.threads or max(1, (cores() - 1) // team.local_size)
     torch.set_num_threads(threads)
     return threads
 

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from cpart_core.corpus.batches import Batch
 from cpart_core.model.decoder import Decoder
+from cpart_core.model.next_token import token_losses
 from cpart_core.training.distributed import ALONE, Team
-from cpart_core.training.losses import sum_by_group, token_losses
+from cpart_core.training.losses import sum_by_group
 from cpart_core.training.records import Evaluation
 
 

@@ -176,7 +176,7 @@ class Trainer:
         few = torch.stack([total.detach().double(), losses.mean().double() * share, affinity.double(), balance.double()])
         sums = torch.cat([few, by_context, count.double()])
         pending = self.team.sum_later(sums)
-        (total if self.team.alone else total * self.parallel.loss_scale).backward()
+        (total * self.team.size).backward()  # DDP and FSDP2 divide gradients by the number of processes
         pending.wait()
         return sums
 

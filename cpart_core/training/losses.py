@@ -1,16 +1,9 @@
-"""The terms of the training loss: next token, pull towards the gradient affinity, load balance."""
+"""The terms that are added to the loss of the next token (model/next_token.py): pull towards the gradient affinity, load balance."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
-
-
-def token_losses(logits_BTV: Tensor, target_BT: Tensor) -> Tensor:
-    """[B, T] nats of each next token."""
-    B, T, V = logits_BTV.shape
-    return F.cross_entropy(logits_BTV.reshape(B * T, V).float(), target_BT.reshape(-1), reduction="none").view(B, T)
 
 
 def sum_by_group(value_BT: Tensor, group_BT: Tensor, num_groups: int) -> tuple[Tensor, Tensor]:

@@ -1,7 +1,7 @@
 """Where weights and optimizer state lie when several processes train one model: a copy in each (DDP), or a part in each (FSDP2).
 
 Every process has the same model and its own rows of the batch; each one's loss is its share of the whole batch's, so that gradients add up.
-DDP and FSDP2 divide by the number of processes, hence `loss_scale`.
+DDP and FSDP2 divide by the number of processes, which the training step makes good.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ class Whole:
         self.model, self.team = model, team
         self.module: nn.Module = model
         """What the training step calls; `model` is for looking and measuring."""
-        self.loss_scale = float(team.size)
 
     def use_fusion(self, used: bool) -> None:
         """Say whether the loss depends on the fusion's own weights from now on. All processes must say the same."""

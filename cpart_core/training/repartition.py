@@ -11,10 +11,10 @@ from cpart_core.config import PartitionSettings
 from cpart_core.corpus.batches import Batch
 from cpart_core.model.capture import capture
 from cpart_core.model.decoder import Decoder
+from cpart_core.model.next_token import token_losses
 from cpart_core.partition.evidence import Evidence
 from cpart_core.partition.methods import METHODS
 from cpart_core.partition.signatures import SignatureSums
-from cpart_core.training.losses import token_losses
 
 
 def partition_due(step: int, settings: PartitionSettings) -> bool:

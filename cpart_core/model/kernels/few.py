@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from cpart_core.model.kernels.reference import activate
 from cpart_core.model.kernels.work import Work
 
 
@@ -14,13 +15,11 @@ def few_tokens(work: Work) -> Tensor:
     """[T, D]"""
     assert work.chosen is not None and work.weight is not None
     x, layout, dtype = work.x, work.layout, work.x.dtype
-    w_gate, w_up, w_down = work.w_gate, work.w_up, work.w_down
-    if not layout.num_shared:
-        y = torch.zeros_like(x)
-    else:
+    if layout.num_shared:
         rows = slice(0, layout.num_shared)
-        hidden = F.silu(torch.mm(x, w_gate[rows].to(dtype).T)).mul_(torch.mm(x, w_up[rows].to(dtype).T))
-        y = torch.mm(hidden, w_down[:, rows].to(dtype).T)
+        y = F.linear(activate(work, x, rows), work.w_down[:, rows].to(dtype))
+    else:
+        y = torch.zeros_like(x)
     tokens_of: dict[int, list[int]] = {}
     for token, segments in enumerate(work.chosen.tolist()):
         for segment in segments:
@@ -30,10 +29,10 @@ def few_tokens(work: Work) -> Tensor:
         rows = slice(first, first + layout.segment_size)
         everyone = len(tokens) == len(x)
         given = x if everyone else x[tokens]
-        hidden = F.silu(torch.mm(given, w_gate[rows].to(dtype).T)).mul_(torch.mm(given, w_up[rows].to(dtype).T))
+        hidden = activate(work, given, rows)
         weight = work.weight[:, segment] if everyone else work.weight[tokens, segment]
         hidden.mul_(weight.to(dtype)[:, None])
-        down = w_down[:, rows].to(dtype).T
+        down = work.w_down[:, rows].to(dtype).T
         if everyone:
             y.addmm_(hidden, down)
         else:

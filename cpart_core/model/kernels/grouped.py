@@ -14,7 +14,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from cpart_core.model.kernels.order import sort_by_segment, weight_gradient, weight_of_slots
-from cpart_core.model.kernels.sorted import shared_backward, whole_gradients
+from cpart_core.model.kernels.sorted import add_shared, shared_backward, whole_gradients
 from cpart_core.model.kernels.work import Work, divided_down, gather_sum, hidden_backward, hidden_of, stacked
 
 ALIGNED_ROWS = 8
@@ -38,11 +38,7 @@ class Grouped(torch.autograd.Function):
         gate_up = F.grouped_mm(x.index_select(0, order.tokens), into.transpose(1, 2), offs=ends)
         rows = F.grouped_mm(hidden_of(gate_up).mul_(slot_weight), down.transpose(1, 2), offs=ends)
         y = gather_sum(rows, order.slot)
-        shared = None
-        if work.layout.num_shared:
-            first = slice(0, work.layout.num_shared)
-            shared = torch.mm(x, torch.cat([w_gate[first], w_up[first]]).to(x.dtype).T)
-            y.addmm_(hidden_of(shared), w_down[:, first].to(x.dtype).T)
+        shared = add_shared(work, y)
         ctx.work, ctx.order = work, order
         ctx.save_for_backward(x, slot_weight, into, down, gate_up, ends, shared)
         return y

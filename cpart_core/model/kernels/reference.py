@@ -34,7 +34,8 @@ def reference(work: Work, seen: Seen = unseen) -> Tensor:
     return F.linear(hidden, work.w_down.to(work.x.dtype))
 
 
-def activate(work: Work, x: Tensor, rows: slice, tokens: Tensor | None, seen: Seen) -> Tensor:
+def activate(work: Work, x: Tensor, rows: slice, tokens: Tensor | None = None, seen: Seen = unseen) -> Tensor:
+    """Hidden activations [tokens, rows] of x [tokens, D]."""
     hidden = F.silu(F.linear(x, work.w_gate[rows].to(x.dtype))) * F.linear(x, work.w_up[rows].to(x.dtype))
     return seen(hidden, rows.start or 0, tokens)
 

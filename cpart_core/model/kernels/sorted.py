@@ -40,12 +40,7 @@ class Sorted(torch.autograd.Function):
             torch.mm(x.index_select(0, tokens), into.T, out=both)
             torch.mm(hidden_of(both).mul_(scale), down.T, out=out)
         y = gather_sum(rows, order.slot)
-        shared = None
-        if layout.num_shared:
-            first = slice(0, layout.num_shared)
-            into = torch.cat([w_gate[first], w_up[first]]).to(x.dtype)
-            shared = torch.mm(x, into.T)
-            y.addmm_(hidden_of(shared), w_down[:, first].to(x.dtype).T)
+        shared = add_shared(work, y)
         ctx.work, ctx.order, ctx.sizes = work, order, sizes
         ctx.save_for_backward(x, slot_weight, gate_up_weight, down_weight, gate_up, shared)
         return y
@@ -105,6 +100,16 @@ def whole_gradients(work: Work, d_into_SnD: Tensor, d_down: Tensor) -> tuple[Ten
         whole[:, layout.num_shared :].unflatten(1, (layout.num_segments, layout.segment_size)).copy_(d_down.transpose(0, 1))
         d_down = whole
     return wholes[0], wholes[1], d_down
+
+
+def add_shared(work: Work, y: Tensor) -> Tensor | None:
+    """The shared segment's output, added to y. Returns its gate_up for backward, None where there is no shared segment."""
+    if not work.layout.num_shared:
+        return None
+    first, x = slice(0, work.layout.num_shared), work.x
+    gate_up = torch.mm(x, torch.cat([work.w_gate[first], work.w_up[first]]).to(x.dtype).T)
+    y.addmm_(hidden_of(gate_up), work.w_down[:, first].to(x.dtype).T)
+    return gate_up
 
 
 def shared_backward(work: Work, dy: Tensor, gate_up: Tensor, dx: Tensor, gradients: tuple[Tensor, Tensor, Tensor]) -> None:
