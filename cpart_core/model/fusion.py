@@ -7,9 +7,11 @@ state or its causal mean over the document so far (pooling over the document giv
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from cpart_core.config import ModelSettings
@@ -32,6 +34,33 @@ def causal_mean(x_BTF: Tensor, start_BT: Tensor | None, cache: LayerCache | None
         return total / (position + 1 + read)[:, None]
     before = F.pad(total, (0, 0, 1, 0)).gather(1, start_BT[:, :, None].expand(-1, -1, x_BTF.shape[2]))
     return (total - before) / (position - start_BT + 1)[:, :, None]
+
+
+def query_of(x_BTD: Tensor, w_query: Tensor) -> Tensor:
+    """[B, T, F] in fp32, whatever number format x comes in."""
+    if x_BTD.dtype == torch.float32:
+        return F.linear(x_BTD, w_query)
+    query: Tensor = Query.apply(x_BTD, w_query)
+    return query
+
+
+class Query(torch.autograd.Function):
+    """The fp32 product of an x in fewer bits. Autograd would keep the fp32 copy of x, the greatest thing that fusion keeps; this keeps x as it
+    came, which the feed-forward layer keeps anyway."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, w_query: Tensor) -> Tensor:
+        ctx.save_for_backward(x, w_query)
+        return F.linear(x.float(), w_query)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_query: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        x, w_query = ctx.saved_tensors
+        flat = d_query.flatten(0, -2)
+        dx = (d_query @ w_query).to(x.dtype) if ctx.needs_input_grad[0] else None
+        d_weight = flat.T @ x.flatten(0, -2).float() if ctx.needs_input_grad[1] else None
+        return dx, d_weight
 
 
 class UniformFusion(nn.Module):
@@ -62,7 +91,7 @@ class AttentionFusion(nn.Module):
     def forward(self, x_BTD: Tensor, start_BT: Tensor | None, cache: LayerCache | None = None, read: int = 0) -> Tensor:
         """alpha [B, T, S] float32, rows sum to 1."""
         with torch.autocast(x_BTD.device.type, enabled=False):
-            query = F.linear(x_BTD.float(), self.w_query)
+            query = query_of(x_BTD, self.w_query)
             if self.pooled:
                 query = causal_mean(query, start_BT, cache, read)
             return self.compare(query)

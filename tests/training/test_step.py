@@ -11,6 +11,8 @@ from torch.nn import functional as F
 from cpart_core.config import Settings
 from cpart_core.corpus.batches import TrainingBatches
 from cpart_core.model.attention import rotary_angles, rotate
+from cpart_core.model.fusion import query_of
+from cpart_core.model.kept import kept_until_backward
 from cpart_core.model.next_token import next_token_losses
 from cpart_core.model.norm import rms_norm
 from cpart_core.model.rotary_attention import rotary_attention
@@ -27,6 +29,24 @@ def both(ours: Tensor, theirs: Tensor, leaves: list[Tensor], tolerance: float) -
     pairs = [torch.autograd.grad(result, leaves, weights.to(result.dtype)) for result in (ours, theirs)]
     for mine, wanted in zip(*pairs, strict=True):
         torch.testing.assert_close(mine, wanted, rtol=tolerance, atol=tolerance * float(wanted.abs().max()))
+
+
+def test_the_query_of_a_rounded_state_is_the_fp32_product_and_keeps_no_fp32_copy() -> None:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(2, 40, 16, generator=generator).bfloat16().requires_grad_()
+    w_query = torch.randn(8, 16, generator=generator, requires_grad=True)
+    both(query_of(x, w_query), F.linear(x.float(), w_query), [x, w_query], 1e-6)
+    assert sum(kept_until_backward(lambda: query_of(x, w_query), (w_query,))) == x.nbytes
+
+
+def test_a_step_of_soft_fusion_keeps_a_twentieth_more_than_dense_at_most() -> None:
+    shape = {"precision": "bf16", "width": 128, "num_neurons": 512, "shared_neurons": 0, "first_step": 1, "fusion_step": 1}
+    kept = {}
+    for execution in ("dense", "soft"):
+        trainer = Trainer(made_settings(**shape, execution=execution), made_corpus())
+        trainer.train_step()
+        kept[execution] = sum(kept_until_backward(trainer.train_step, trainer.model.parameters()))
+    assert kept["dense"] < kept["soft"] <= 1.05 * kept["dense"]
 
 
 @pytest.mark.parametrize("dtype, tolerance", [(torch.float32, 1e-4), (torch.bfloat16, 3e-2)])
