@@ -20,7 +20,7 @@ from typing import Any
 
 from cpart_core.bench._report import in_turns, paired, save, spread
 from cpart_core.bench._server import free_port
-from cpart_core.bench.train import PARTITIONED, SHAPES, UNWATCHED
+from cpart_core.bench._variants import PARTITIONED, SHAPES, UNWATCHED
 from cpart_core.config import Settings
 
 PARALLEL = ("ddp", "fsdp")

@@ -6,9 +6,8 @@ step, block by block, of wall time and of the CPU time of the process, which oth
 Shape `train` (6 layers, width 256, context 256): dense, soft and top-2 of ours, dense in fp32, nanoGPT's architecture eager and compiled,
 and the Llama, Mixtral and OLMoE of `transformers`. All have as many feed-forward weights: nanoGPT's hidden layer is 1.5 times our neurons.
 
-Shapes `quick` and `large`: dense: the same model with ordinary feed-forward layers, unwatched. bare: partitioned, unwatched. signatures: also
-measures gradient signatures as often as before the segments freeze. live: also validates, makes snapshots and writes every record to disk,
-as a run does. frozen: as live, after the segments are frozen (signatures a quarter as often).
+Shapes `quick` and `large`: what watching costs, one thing after the other (`_variants` says what each variant does). What telemetry and snapshots
+cost is below the noise of whole steps, so it is also counted by itself: `live as counted` is a block of `validating` and that.
 """
 
 from __future__ import annotations
@@ -23,8 +22,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cpart_core.bench._report import in_turns, paired, save, spread
+from cpart_core.bench._variants import PARTITIONED, RATIOS, SHAPES, VARIANTS, WRITES_RECORDS
 from cpart_core.config import Settings
-from cpart_core.presets import preset
 
 if TYPE_CHECKING:
     from cpart_core.bench._against import PeerTrainer
@@ -32,61 +31,12 @@ if TYPE_CHECKING:
     from cpart_core.runs.records import RecordWriter
     from cpart_core.training.loop import Trainer
 
-LARGE = {
-    "num_layers": 6,
-    "width": 256,
-    "num_heads": 8,
-    "num_kv_heads": 8,
-    "num_neurons": 1024,
-    "shared_neurons": 256,
-    "context_length": 128,
-    "batch_size": 16,
-    "evaluate_every": 20,
-    "snapshot_every": 20,
-}
-BESIDE_PEERS = {**LARGE, "shared_neurons": 0, "context_length": 256, "batch_size": 8, "evaluate_every": 5, "snapshot_every": 5}
-"""No shared segment, as other people's layers have none. A block is evaluate_every steps."""
-SHAPES: dict[str, Settings] = {
-    "quick": preset("quick"),
-    "large": Settings().with_values(LARGE),
-    "train": Settings().with_values(BESIDE_PEERS),
-}
-
 WARM_STEPS = 20
 """Top-k meets new numbers of rows a segment at first, and oneDNN compiles a bf16 product for each: in a run of hundreds of steps that is soon over."""
 KEPT_PRODUCTS = "16384"
 """Compiled products that oneDNN keeps. A run has one model, here a dozen take turns and would push each other's out."""
-NEVER = 1_000_000
-PARTITIONED = {"steps": NEVER, "first_step": 2, "fusion_step": 2, "every": 2_000_000, "freeze_step": 5_000_000, "warmup_steps": 0}
-"""Partitioned from the third step on and never again within the measurement, but not frozen."""
-UNWATCHED = {"signature_every": 10_000, "evaluate_every": NEVER, "snapshot_every": NEVER}
-WATCHING: dict[str, dict[str, Any]] = {
-    "dense": {**PARTITIONED, **UNWATCHED, "execution": "dense"},
-    "bare": {**PARTITIONED, **UNWATCHED},
-    "signatures": {**PARTITIONED, **UNWATCHED, "signature_every": None},
-    "live": PARTITIONED,
-    "frozen": {**PARTITIONED, "every": 0, "freeze_step": 2},
-}
-WITH_PEERS: dict[str, dict[str, Any]] = {
-    "dense": {**PARTITIONED, **UNWATCHED, "execution": "dense"},
-    "soft": {**PARTITIONED, **UNWATCHED, "execution": "soft"},
-    "top-2": {**PARTITIONED, **UNWATCHED},
-    "dense fp32": {**PARTITIONED, **UNWATCHED, "execution": "dense", "precision": "fp32"},
-}
-VARIANTS = {"quick": WATCHING, "large": WATCHING, "train": WITH_PEERS}
-WRITES_RECORDS = ("live", "frozen")
-RATIOS: dict[str, tuple[tuple[str, str, float | None], ...]] = {
-    "watching": (("bare", "dense", 1.0), ("signatures", "bare", 1.03), ("live", "signatures", 1.01), ("frozen", "bare", None)),
-    "train": (
-        ("dense", "nanoGPT", 1 / 1.2),
-        ("dense", "nanoGPT compiled", 1.0),
-        ("dense", "llama", None),
-        ("top-2", "dense", 1 / 1.15),
-        ("soft", "dense", None),
-        ("dense", "dense fp32", 0.5),
-    ),
-}
-"""(ours, theirs, the share of their time to reach at most); None: no figure was set."""
+COUNTED = "live as counted"
+COUNTED_AGAINST, COUNTED_FIGURE = "validating", 1.01
 
 
 @dataclass
@@ -100,15 +50,14 @@ class Turn:
 
     def take(self, steps: int, count: bool = True) -> None:
         """A block of steps."""
-        from cpart_core.runs.records import Heartbeat
+        from cpart_core.bench._telemetry import take_down
         from cpart_core.training.records import Record
 
         began, cpu_began = time.perf_counter(), time.process_time()
         for _ in range(steps):
             record = self.trainer.train_step()
             if self.writer is not None and isinstance(record, Record):
-                self.writer.append(record)
-                self.writer.heartbeat(Heartbeat(step=record.step, phase="training"))
+                take_down(self.writer, record)
         if count:
             self.seconds.append(time.perf_counter() - began)
             self.cpu_seconds.append(time.process_time() - cpu_began)
@@ -159,10 +108,11 @@ def measure(shape: str, settings: Settings, blocks: int, peers: bool, compiled: 
         turn.take(max(period, WARM_STEPS), count=False)  # the partition, and the caches warm
     for name in in_turns(turns, blocks):
         turns[name].take(period)
+    counted = count_telemetry(turns, period)
     for turn in turns.values():
         if turn.writer is not None:
             turn.writer.close()
-    return report(shape, settings, turns, period) | more
+    return report(shape, settings, turns, period, counted) | more
 
 
 def start(settings: Settings, changes: dict[str, Any], corpus: Corpus, writes: bool) -> Turn:
@@ -209,12 +159,26 @@ def beside(turns: dict[str, Turn], settings: Settings, wanted: bool, compiled: b
     return found | {"kept_bytes": kept}
 
 
-def report(shape: str, settings: Settings, turns: dict[str, Turn], period: int) -> dict[str, Any]:
+def count_telemetry(turns: dict[str, Turn], period: int) -> dict[str, Any]:
+    """The ratio that telemetry and snapshots would make by what they cost alone; {} where nothing is watched."""
+    from cpart_core.bench._telemetry import seconds_of_telemetry
+    from cpart_core.training.loop import Trainer
+
+    live, plain = turns.get("live"), turns.get(COUNTED_AGAINST)
+    if live is None or plain is None or live.writer is None or not isinstance(live.trainer, Trainer):
+        return {}
+    more = seconds_of_telemetry(live.trainer, live.writer, period, len(plain.seconds))
+    wall = paired([block + own for block, (own, _) in zip(plain.seconds, more, strict=True)], plain.seconds)
+    cpu = paired([block + own for block, (_, own) in zip(plain.cpu_seconds, more, strict=True)], plain.cpu_seconds)
+    return {f"{COUNTED} / {COUNTED_AGAINST}": {"wall": wall, "cpu": cpu, "figure": COUNTED_FIGURE}}
+
+
+def report(shape: str, settings: Settings, turns: dict[str, Turn], period: int, counted: dict[str, Any]) -> dict[str, Any]:
     """Tokens per second of each, and ratios of times paired by block."""
     tokens = period * settings.training.batch_size * settings.model.context_length
     speeds = {name: spread([tokens / seconds for seconds in turn.seconds]) for name, turn in turns.items()}
     parameters = {name: sum(p.numel() for p in turn.trainer.model.parameters()) for name, turn in turns.items()}
-    ratios = {f"{a} / {b}": {**ratio(turns[a], turns[b]), "figure": figure} for a, b, figure in wanted_ratios(shape, turns)}
+    ratios = {f"{a} / {b}": {**ratio(turns[a], turns[b]), "figure": figure} for a, b, figure in wanted_ratios(shape, turns)} | counted
     threads = int(getattr(turns["dense"].trainer, "threads", 0))
     print(f"{shape}: {threads} threads, {precision_of(turns['dense'])}, {period} steps a block")
     for name, speed in speeds.items():

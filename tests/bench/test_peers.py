@@ -10,9 +10,10 @@ from cpart_core.bench import _against
 from cpart_core.bench._against import PeerTrainer, peers_of
 from cpart_core.bench._layers import Shape, bench_of
 from cpart_core.bench._memory import kept_by_peer
+from cpart_core.bench._variants import WITH_PEERS
 from cpart_core.bench.peers.nanogpt import NanoGPT
 from cpart_core.bench.peers.public import FAMILIES
-from cpart_core.bench.train import WITH_PEERS, Turn, wanted_ratios
+from cpart_core.bench.train import Turn, wanted_ratios
 from cpart_core.config import Settings
 from cpart_core.corpus.batches import Batch
 from cpart_core.model.decoder import Decoder
