@@ -10,7 +10,7 @@ from app import glossary, state, stored
 from app.charts.speed import curve_figure, curve_says, curve_table, measured_table
 from app.figure import csv_bytes, show_figure
 from app.texts import code_span, plain, sentence
-from cpart_core.bench.speed import AT_THE_EDGE, NO_FIGURE, NOT_REACHED, REACHED, RESULTS, Speed, read_speed, speed_files
+from cpart_core.bench.speed import AT_THE_EDGE, NOT_REACHED, REACHED, RESULTS, Speed, read_speed, speed_files
 
 NUMBERS = ("median", "low quartile", "high quartile", "by CPU time")
 
@@ -82,13 +82,14 @@ def numbers(speed: Speed) -> None:
     for column, (verdict, count) in zip(st.columns(3), counted.items(), strict=True):
         column.metric(verdict.capitalize(), f"{count} of {sum(counted.values())}")
     everything = st.toggle("Also what has no figure", key="speed_everything")
-    table = measured_table(tuple(item for item in speed.measured if everything or item.verdict != NO_FIGURE))
+    table = measured_table(tuple(item for item in speed.measured if everything or item.told))
     st.dataframe(
         table, hide_index=True, column_config={name: st.column_config.NumberColumn(format="%.3g") for name in NUMBERS}, key="speed_table"
     )
     st.caption(
         "Reached: median and both quartiles keep to the figure; at the edge: not all three. Time is by the wall clock; on a busy machine "
-        "the column by CPU time is the one to believe. All models compared have equally many feed-forward weights."
+        "the column by CPU time is the one to believe. All models compared have equally many feed-forward weights. Share of the roof: the "
+        "least time that a layer's products and bytes could take at the best rates measured here, over the time it took."
     )
     st.download_button("All numbers as CSV", csv_bytes(measured_table(speed.measured)), "speed.csv", "text/csv", icon=":material/download:")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 from collections.abc import Iterator
@@ -35,6 +36,17 @@ def chromium_path() -> str:
     if found is None:
         raise FileNotFoundError(HOW_TO_INSTALL)
     return found
+
+
+def why_no_browser() -> str | None:
+    """What is missing for `chromium()`, as a sentence; None: nothing."""
+    if importlib.util.find_spec("playwright") is None:
+        return "The package playwright is not installed: pip install -e '.[bench]'."
+    try:
+        chromium_path()
+    except FileNotFoundError as error:
+        return str(error)
+    return None
 
 
 @contextmanager

@@ -5,16 +5,17 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from cpart_core.bench.speed import Curve, LeftOut, Line, Measured, typed
+from cpart_core.bench.speed import BANDWIDTH, OF_ROOF, RATE, Curve, LeftOut, Line, Measured, typed
 
 UMAP_SECONDS, PCA_SECONDS = 3.0, 0.5
 SPEED_OF_TWO = 0.9
+SLIDER_SECONDS = 0.2
 KEPT = (("top-2", 1.0), ("soft", 1.05))
 """Bytes kept for the backward pass, as a share of dense."""
 
 
 def measured_of(parts: dict[str, Any]) -> tuple[Measured, ...]:
-    makers = {"kernels": kernels, "train": training, "generate": generation, "maps": maps, "scale": scale}
+    makers = {"kernels": kernels, "train": training, "generate": generation, "maps": maps, "scale": scale, "app": pages}
     return tuple(item for name, make in makers.items() if name in parts for item in make(parts[name]))
 
 
@@ -39,7 +40,22 @@ def kernels(raw: dict[str, Any]) -> list[Measured]:
         where = f"layer, width {width}, {precision}"
         found += [compared("kernels", where, what, item, item["figure"]) for what, item in results["ratios"].items()]
         found += kept("kernels", f"layer, width {width}, float32", results["kept_bytes"])
+        found += under_roof(where, results["roof"]) if "roof" in results else []
     return unique(found)
+
+
+def under_roof(where: str, roof: dict[str, Any]) -> list[Measured]:
+    """The roof itself, and the share of it that each layer reaches."""
+    rates = {clock: max(by_product.values()) for clock, by_product in roof["gflops"].items()}
+    tops = {RATE: ("best product", rates), BANDWIDTH: ("copy", roof["copy_gb"])}
+    found = [
+        Measured("kernels", where, what, unit, top["wall"], top["wall"], top["wall"], 1, top.get("cpu", math.nan), math.nan, False)
+        for unit, (what, top) in tops.items()
+    ]
+    for name, share in roof["shares"].items():
+        cpu = share["cpu"]["median"] if "cpu" in share else math.nan
+        found.append(number("kernels", where, name, OF_ROOF, share["wall"], cpu, None, at_most=False))
+    return found
 
 
 def training(raw: dict[str, Any]) -> list[Measured]:
@@ -84,6 +100,17 @@ def scale(raw: dict[str, Any]) -> list[Measured]:
                 what = f"{name} / one process"
                 found.append(number("scale", f"step, shape {shape}", what, "speed", crew["speed"], crew["cpu"], figure, at_most=False))
     return found
+
+
+def pages(raw: dict[str, Any]) -> list[Measured]:
+    """Seconds that a person waits in the browser; the clock on the wall alone counts there."""
+    made = raw["made run"]
+    where = f"pages, {made['neurons']:,} neurons, {made['records']:,} records"
+    return [
+        number("app", where, name, "s", item, math.nan, SLIDER_SECONDS if name.startswith("step slider") else None)
+        for name, item in shapes(raw)
+        if "median" in item
+    ]
 
 
 def kept(part: str, where: str, sizes: dict[str, int]) -> list[Measured]:
@@ -132,8 +159,8 @@ def processes(shape: str, results: dict[str, Any]) -> Curve:
     return Curve("scale", f"Processes on the same cores, shape {shape}", "processes", "tokens/s, one process = 1", tuple(lines))
 
 
-def left_out_of(parts: dict[str, Any], failed: dict[str, str]) -> tuple[LeftOut, ...]:
-    found = [LeftOut(part, part, why) for part, why in failed.items()]
+def left_out_of(parts: dict[str, Any], missing: dict[str, str]) -> tuple[LeftOut, ...]:
+    found = [LeftOut(part, part, why) for part, why in missing.items()]
     for part in ("kernels", "train"):
         for shape, results in shapes(parts.get(part, {})):
             found += [LeftOut(part, f"{name}, {shape}", why) for name, why in results.get("left_out", {}).items()]

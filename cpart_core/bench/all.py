@@ -1,4 +1,4 @@
-"""`bench all`: kernels, train, generate, maps, scale and curves, one after the other in fresh processes, into one JSON file.
+"""`bench all`: kernels, train, generate, maps, scale, app and curves, one after the other in fresh processes, into one JSON file.
 
 The machine should do nothing else. `--publish` stores the file where the Speed page and `bench table` of this copy find it.
 """
@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from cpart_core.bench._chromium import why_no_browser
 from cpart_core.bench._collect import curves_of, left_out_of, measured_of
 from cpart_core.bench._report import PROJECT
 from cpart_core.bench.speed import FORMAT, RESULTS, Speed, save_speed
@@ -29,6 +30,7 @@ PARTS: dict[str, list[str]] = {
     "generate": ["--repeats", "5"],
     "maps": ["--repeats", "3"],
     "scale": ["--shape", "train", "--blocks", "7", "--steps", "5"],
+    "app": ["--repeats", "7"],
     "curves": [],
 }
 """Name -> flags; about a quarter of an hour on two cores that do nothing else."""
@@ -38,6 +40,7 @@ QUICK: dict[str, list[str]] = {
     "generate": ["--quick"],
     "maps": ["--repeats", "1", "--neurons", "2000", "--most", "4096"],
     "scale": ["--shape", "quick", "--blocks", "3", "--steps", "5"],
+    "app": ["--repeats", "2", "--records", "2000"],
     "curves": ["--quick"],
 }
 LONGEST = 1800
@@ -57,8 +60,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     parts: dict[str, Any] = {}
     failed: dict[str, str] = {}
+    absent: dict[str, str] = {}
     seconds: dict[str, float] = {}
     for name in arguments.only:
+        if why := why_not(name):
+            absent[name] = why
+            print(f"\n== {name} left out: {why}", flush=True)
+            continue
         began = time.perf_counter()
         try:
             parts[name] = measure(name, (QUICK if arguments.quick else PARTS)[name])
@@ -66,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             failed[name] = str(error)
             print(f"{name}: {error}", file=sys.stderr, flush=True)
         seconds[name] = round(time.perf_counter() - began, 1)
-    speed = joined(parts, failed, seconds, arguments.quick, command_of(arguments))
+    speed = joined(parts, failed | absent, seconds, arguments.quick, command_of(arguments))
     now = datetime.now(UTC)
     paths = [(arguments.out or PROJECT / "bench-results") / f"all-{now:%Y%m%d-%H%M%S}.json"]
     paths += [RESULTS / f"{machine_class(speed.machine)}.json"] if arguments.publish else []
@@ -76,6 +84,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"saved: {path}")
     print(f"{sum(seconds.values()) / 60:.1f} minutes: " + ", ".join(f"{name} {value:.0f} s" for name, value in seconds.items()))
     return 1 if failed else 0
+
+
+def why_not(name: str) -> str | None:
+    """Why a part cannot be measured on this machine; None: it can."""
+    return why_no_browser() if name == "app" else None
 
 
 def measure(name: str, flags: list[str]) -> Any:
@@ -90,8 +103,8 @@ def measure(name: str, flags: list[str]) -> Any:
         return json.loads(files[-1].read_text(encoding="utf-8"))["results"]
 
 
-def joined(parts: dict[str, Any], failed: dict[str, str], seconds: dict[str, float], quick: bool, command: str) -> Speed:
-    """One document of all parts."""
+def joined(parts: dict[str, Any], missing: dict[str, str], seconds: dict[str, float], quick: bool, command: str) -> Speed:
+    """One document of all parts; missing: those that failed or cannot be measured here, and why."""
     return Speed(
         format=FORMAT,
         date=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -101,7 +114,7 @@ def joined(parts: dict[str, Any], failed: dict[str, str], seconds: dict[str, flo
         seconds=seconds,
         measured=measured_of(parts),
         curves=curves_of(parts),
-        left_out=left_out_of(parts, failed),
+        left_out=left_out_of(parts, missing),
         raw=parts,
     )
 

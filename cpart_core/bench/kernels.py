@@ -1,7 +1,8 @@
 """`bench kernels`: the feed-forward layer forward and backward against its ideal, the dense layer, the usual loop and `transformers`.
 
 Everything of one shape and precision takes turns. ideal: a dense layer as large as the active part, and our router. Ours, ideal, dense and
-loop keep fp32 weights under autocast, as in training; other people's blocks have weights in the precision itself, which is quicker.
+loop keep fp32 weights under autocast, as in training; other people's blocks have weights in the precision itself, which is quicker. The
+machine's own limits at that shape take turns with them, and how much of these dense, ideal and top-2 reach is told.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import torch
 
 from cpart_core.bench._layers import Bench, Shape, bench_of, kept_bytes
 from cpart_core.bench._report import save
+from cpart_core.bench._roof import ROOF, roof_runs, under_roof
 from cpart_core.bench._sweep import sweep
 from cpart_core.bench._turns import Times, ratio, take_turns, told
 from cpart_core.bench.peers.public import FAMILIES
@@ -99,15 +101,18 @@ def measure(shape: Shape, precision: torch.dtype, device: torch.device, repeats:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # other people's blocks announce their futures
         bench = bench_of(shape, precision, device, with_peers)
-        times = take_turns(bench.runs, repeats)
+        times = take_turns(bench.runs | roof_runs(shape, precision, device), repeats)
     print(f"\nwidth {shape.width}, {shape.neurons} neurons, {shape.tokens} tokens, {precision}: forward and backward, milliseconds")
     for name, item in times.items():
+        if name.startswith(ROOF):
+            continue  # told as rates
         summary = item.summary()
         print(f"  {name:22} {summary['wall']['median']:9.2f}  CPU {summary['cpu']['median']:9.2f}, least {summary['cpu']['least']:9.2f}")
     for name, why in bench.left_out.items():
         print(f"  {name:22} left out: {why}")
     return {
         **compare(times, bench),
+        "roof": under_roof(times, shape, precision, device),
         "shape": vars(shape),
         "milliseconds": {name: item.summary() for name, item in times.items()},
     }

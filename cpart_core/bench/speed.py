@@ -19,6 +19,8 @@ FORMAT = 1
 RESULTS = Path(__file__).resolve().parent / "results"
 """Measurements that come with CPart: really made, one file for each class of machine."""
 REACHED, NOT_REACHED, AT_THE_EDGE, NO_FIGURE = "reached", "not reached", "at the edge", "no figure set"
+RATE, BANDWIDTH, OF_ROOF = "GFLOP/s", "GB/s", "share of the roof"
+"""Units of numbers for which no figure was set and which are told all the same."""
 MOST_OWN = 8
 """Of a person's own measurements, so many of the newest are offered."""
 LARGEST = 1e30
@@ -57,6 +59,12 @@ class Measured:
             return NO_FIGURE
         good = [value <= self.figure if self.at_most else value >= self.figure for value in (self.median, self.low, self.high)]
         return REACHED if all(good) else AT_THE_EDGE if any(good) else NOT_REACHED
+
+    @property
+    def told(self) -> bool:
+        """Whether it is among what a person sees first: it has a figure, or is the machine's own limit or how near that things come, or is
+        what a person waits for."""
+        return self.verdict != NO_FIGURE or self.unit in (RATE, BANDWIDTH, OF_ROOF) or self.part == "app"
 
 
 @dataclass(frozen=True)

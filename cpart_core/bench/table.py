@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from cpart_core.bench.speed import NO_FIGURE, Measured, Speed, read_speed, speed_files
+from cpart_core.bench.speed import Measured, Speed, read_speed, speed_files
 
 BEGIN, END = "<!-- bench table -->", "<!-- end of bench table -->"
 HOW = "No measurement is stored. Make one: python -m cpart_core bench all --publish"
@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "file", nargs="?", type=Path, help="JSON file of `bench all` (default: the one that comes with CPart, else the newest)"
     )
     parser.add_argument("--into", type=Path, metavar="README.md", help="write it between the two marks of this file instead of the screen")
-    parser.add_argument("--everything", action="store_true", help="also the numbers for which no figure was set")
+    parser.add_argument("--everything", action="store_true", help="also what no figure was set for and is not told in any case")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -64,7 +64,7 @@ def as_markdown(speed: Speed, everything: bool = True) -> str:
         "|---|---|---|---|---|---|",
     ]
     for item in speed.measured:
-        if everything or item.verdict != NO_FIGURE:
+        if everything or item.told:
             cells = (item.where, f"{item.what}, {item.unit}", value_text(item), short(item.cpu), figure_text(item), item.verdict)
             lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)

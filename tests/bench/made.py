@@ -26,6 +26,11 @@ def made_parts() -> dict[str, Any]:
                 "ratios": {"top-2 / ideal": both(1.1, 1.25)},
                 "left_out": {"mixtral sonicmoe": "no GPU"},
                 "kept_bytes": {"dense": 100, "top-2": 50, "soft": 104},
+                "roof": {
+                    "gflops": {"wall": {"x W^T": 90.0, "h W": 100.0}, "cpu": {"x W^T": 95.0, "h W": 102.0}},
+                    "copy_gb": {"wall": 10.0, "cpu": 11.0},
+                    "shares": {"top-2": {"wall": spread_of(0.5), "cpu": spread_of(0.6), "bound_by": "products"}},
+                },
             },
         },
         "train": {
@@ -45,6 +50,12 @@ def made_parts() -> dict[str, Any]:
                     "2 ddp": {"processes": 2, "speed": spread_of(1.01), "cpu": 0.9},
                 }
             }
+        },
+        "app": {
+            "first visit of a fresh server": 1.5,
+            "page change, to gradients": spread_of(0.6),
+            "step slider, gradients": spread_of(0.4),
+            "made run": {"records": 50_000, "neurons": 5_000, "seed": 0},
         },
         "curves": {
             "curves": [{"part": "curves", "title": "Layer against tokens", "x_title": "tokens", "y_title": "ms", "lines": [line, ideal]}]

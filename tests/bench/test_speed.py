@@ -7,14 +7,19 @@ from dataclasses import replace
 import pytest
 import torch
 
-from cpart_core.bench import _against, _sweep
+from cpart_core.bench import _against, _roof, _sweep
 from cpart_core.bench._layers import Shape, bench_of, kept_bytes, layer, looped
 from cpart_core.bench._peers import copied_bytes, too_much, working
 from cpart_core.bench._report import in_turns, paired
 from cpart_core.bench._turns import ratio, take_turns
+from cpart_core.bench._variants import SHAPES as STEPS
+from cpart_core.bench._variants import VARIANTS, WRITES_RECORDS
 from cpart_core.bench.generate import SHAPES, measure, variants_of
 from cpart_core.bench.kernels import compare
-from cpart_core.bench.train import SHAPES as STEPS
+from cpart_core.bench.train import count_telemetry, start
+from cpart_core.corpus.build import build_corpus, gather
+from cpart_core.runs.snapshots import snapshot_steps
+from cpart_core.training.loop import Trainer
 
 TOY = Shape(32, 128, 64)
 CPU = torch.device("cpu")
@@ -25,6 +30,18 @@ def test_every_run_of_the_kernels_bench_finishes_and_is_compared() -> None:
     found = compare(take_turns(bench.runs, 3, warm=0), bench)["ratios"]
     assert set(found) == {"top-2 / ideal", "top-2 / dense", "top-2 / loop", "soft / dense", "before fusion / dense"}
     assert all(item["wall"]["n"] == 3 and item["figure"] > 0 for item in found.values())
+
+
+def test_the_roof_takes_turns_with_the_layers_and_none_is_above_it(monkeypatch) -> None:
+    monkeypatch.setattr(_roof, "COPIED_BYTES", 1 << 20)
+    shape = Shape(64, 512, 1024)
+    times = take_turns(bench_of(shape, torch.float32, CPU, with_peers=False).runs | _roof.roof_runs(shape, torch.float32, CPU), 3)
+    found = _roof.under_roof(times, shape, torch.float32, CPU)
+    assert set(found["gflops"]["wall"]) == {"x W^T", "h W", "h^T x"} and found["copy_gb"]["cpu"] > 0
+    assert set(found["shares"]) == {"dense", "ideal", "top-2"}
+    assert all(0 < item["cpu"]["median"] < 1.2 for item in found["shares"].values()), "1 is the roof; small shapes are timed coarsely"
+    dense, top_2 = (_roof.least_work(shape, torch.float32, _roof.NEURONS_COMPUTED[name]) for name in ("dense", "top-2"))
+    assert top_2[0] == dense[0] / 4 and top_2[1] == dense[1], "every segment's weights are read by somebody"
 
 
 def test_the_loop_computes_what_our_layer_computes() -> None:
@@ -82,3 +99,20 @@ def test_what_others_cannot_do_here_is_left_out_and_a_fault_of_ours_is_not(monke
 def test_copying_all_weights_is_left_out_at_full_size_and_tried_at_a_small_one() -> None:
     assert too_much("batched_mm", copied_bytes(4096, 256, 128, 2, 4)) == "copies the weights of every token, 6 GB with backward"
     assert too_much("batched_mm", copied_bytes(512, 256, 128, 2, 4)) is None and too_much("eager", 10**12) is None
+
+
+def test_telemetry_is_counted_by_itself_and_is_stored(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("CPART_RUNS", str(tmp_path))
+    settings = STEPS["quick"].with_values(
+        {"num_layers": 1, "width": 32, "num_neurons": 64, "shared_neurons": 0, "kilobytes_per_context": 20}
+    )
+    corpus = build_corpus(gather(settings.corpus), settings.corpus, settings.training.seed)
+    turns = {name: start(settings, VARIANTS["quick"][name], corpus, name in WRITES_RECORDS) for name in ("validating", "live")}
+    for turn in turns.values():
+        turn.take(3)
+    (name,) = counted = count_telemetry(turns, 3)
+    live = turns["live"]
+    assert isinstance(live.trainer, Trainer) and live.writer is not None
+    live.writer.close()
+    assert name == "live as counted / validating" and counted[name]["wall"]["median"] > 1
+    assert live.trainer.step in snapshot_steps(live.writer.folder), "what is counted is what a run does: it reaches the disk"

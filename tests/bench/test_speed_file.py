@@ -41,6 +41,9 @@ def test_every_part_is_collected_with_its_figures():
     assert found["maps", "PCA, 1 of 8 steps", "s"].figure == 0.5
     scale = found["scale", "2 ddp / one process", "speed"]
     assert scale.figure == 0.9 and not scale.at_most and scale.verdict == REACHED
+    assert found["kernels", "best product", "GFLOP/s"].median == 100 and found["kernels", "copy", "GB/s"].cpu == 11
+    assert found["kernels", "top-2", "share of the roof"].cpu == 0.6
+    assert found["app", "step slider, gradients", "s"].verdict == NOT_REACHED and ("app", "made run", "s") not in found
     assert {curve.x_title for curve in speed.curves} == {"tokens", "processes"}
     assert all(any(line.ideal for line in curve.lines) for curve in speed.curves)
     assert [(item.part, item.why) for item in speed.left_out] == [("curves", "it failed"), ("kernels", "no GPU")]
@@ -78,6 +81,9 @@ def test_the_table_is_made_of_the_file(tmp_path, capsys):
     said = capsys.readouterr().out
     assert "| layer, width 256, float32 | top-2 / ideal, time | 1.1 (1 to 1.2) | 1.1 | at most 1.25 | reached |" in said
     assert "carved" not in said, "no figure was set for it"
+    assert (
+        "| top-2, share of the roof | 0.5 (0.4 to 0.6) | 0.6 |" in said and "| page change, to gradients, s | 0.6 s (0.5 to 0.7) |" in said
+    )
     readme = tmp_path / "README.md"
     readme.write_text(f"before\n{table.BEGIN}\nold\n{table.END}\nafter\n")
     assert table.main([str(tmp_path / "one.json"), "--into", str(readme)]) == 0
@@ -88,6 +94,14 @@ def test_the_table_is_made_of_the_file(tmp_path, capsys):
     (tmp_path / "bad.json").write_text("{")
     with pytest.raises(ValueError, match="bad.json cannot be read"):
         table.main([str(tmp_path / "bad.json")])
+
+
+def test_without_a_browser_the_pages_are_left_out_and_that_is_no_failure(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("CPART_CHROMIUM", "no-such-browser")
+    assert bench_all.main(["--only", "app", "--quick", "--out", str(tmp_path)]) == 0
+    (stored,) = tmp_path.glob("all-*.json")
+    ((name, why),) = [(item.name, item.why) for item in read_speed(stored).left_out]
+    assert name == "app" and ("Chromium" in why or "playwright" in why)
 
 
 def test_all_goes_on_when_a_part_fails_and_publishes_what_there_is(tmp_path, monkeypatch, capsys):
