@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from app import state
+from app.live import show_in_place
 from app.texts import code_span
 
 Data: TypeAlias = pd.DataFrame | Callable[[], pd.DataFrame]
@@ -36,13 +37,19 @@ def show_figure(
     data: Data,
     on_select: Callable[[], None] | str | None = None,
     selection_mode: tuple[str, ...] = ("points", "box", "lasso"),
+    in_place: bool = False,
 ) -> Any:
     """Draw a figure with its caption and exports; returns the selection state when on_select is given (a callback, or "rerun").
 
     caption: what is seen and where it is from (caption_of). alt: the finding in words, for those who do not see it. data: what the figure shows, or a
-    function that makes it when the table is opened. The figure comes styled from its chart; it must be equal between reruns, or zoom and
+    function that makes it when the table is opened. in_place: for what changes at every step of the slider, without selection: the chart stays and
+    is drawn anew in a third of the time. The figure comes styled from its chart; it must be equal between reruns, or zoom and
     selection are lost.
     """
+    if in_place:
+        show_in_place(figure, key, alt)
+        under_figure(key, caption, data, live=True)
+        return None
     chosen = state.widget(f"{key}_format") or "SVG"
     config = {
         "displaylogo": False,

@@ -1,4 +1,5 @@
-// Draws a board of panels (charts/training.py) with Plotly.react, so that zoom, legend choices and the page's place survive every update.
+// Draws a board of panels (charts/training.py) or a plain figure with Plotly.react, so that zoom, legend choices and the page's place survive
+// every update.
 const SCRIPT = "/api/plotly.min.js";
 
 function plotly() {
@@ -50,21 +51,30 @@ function arrange(board, width, zoom) {
   return { traces, layout };
 }
 
-function settings(Plotly, board) {
+// Made once for each box: new functions count as new settings, and for new settings plotly makes the whole chart anew.
+function settings(Plotly, box) {
+  if (box.cpartSettings) return box.cpartSettings;
   const save = (name, format, scale) => ({ name, title: name, icon: format === "svg" ? Plotly.Icons.camera : Plotly.Icons.disk,
-    click: (drawing) => Plotly.downloadImage(drawing, { format, scale, filename: board.file }) });
-  return { displaylogo: false, responsive: false, modeBarButtonsToRemove: ["toImage", "select2d", "lasso2d", "autoScale2d"],
+    click: (drawing) => Plotly.downloadImage(drawing, { format, scale, filename: box.cpartBoard.file }) });
+  box.cpartSettings = { displaylogo: false, responsive: false, modeBarButtonsToRemove: ["toImage", "select2d", "lasso2d", "autoScale2d"],
     modeBarButtonsToAdd: [save("Save as SVG", "svg", 1), save("Save as PNG", "png", 3)] };
+  return box.cpartSettings;
+}
+
+// Plotly itself keeps what a person zoomed to while uirevision stays the same: until the axes mean something else.
+function plain(board) {
+  const { data, layout } = JSON.parse(board.figure);
+  return { traces: data, layout: { ...layout, uirevision: JSON.stringify([layout.height, layout.xaxis.title]) } };
 }
 
 async function drawOnce(box) {
   const Plotly = await plotly();
   const board = box.cpartBoard, width = box.clientWidth;
   if (!width) return;
-  const { traces, layout } = arrange(board, width, box.cpartZoom);
+  const { traces, layout } = board.figure ? plain(board) : arrange(board, width, box.cpartZoom);
   box.cpartWidth = width;
-  await Plotly.react(box, traces, { ...layout, width }, settings(Plotly, board));
-  if (!box.cpartListens) {
+  await Plotly.react(box, traces, { ...layout, width }, settings(Plotly, box));
+  if (!box.cpartListens && !board.figure) {
     box.cpartListens = true;
     box.on("plotly_relayout", (change) => noteZoom(box, change));
   }
@@ -80,7 +90,7 @@ function noteZoom(box, change) {
   box.cpartZoom = reset ? null : { x: [...xaxis.range], y: [...yaxis.range] };
 }
 
-// One drawing at a time, always of the newest data; on a busy machine drawing takes at most a third of the time, so that the page stays alive.
+// One drawing at a time, always of the newest data. A board, which polls, takes at most a third of a busy machine's time: the page stays alive.
 async function draw(box) {
   box.cpartAsked = true;
   if (box.cpartDrawing) return;
@@ -91,7 +101,7 @@ async function draw(box) {
       const began = performance.now();
       await drawOnce(box);
       const took = performance.now() - began;
-      await new Promise((resolve) => setTimeout(resolve, 2 * took));
+      if (!box.cpartBoard.figure) await new Promise((resolve) => setTimeout(resolve, 2 * took));
     }
   } catch (error) {
     if (!box.querySelector(".plot-container")) box.textContent = "The live panels need plotly.js, which did not load. The numbers are in the table below.";
@@ -106,6 +116,7 @@ export default function (component) {
   const changed = !box.cpartBoard || box.cpartBoard.revision !== data.revision;
   box.cpartBoard = data;
   box.setAttribute("aria-label", data.alt);
+  if (data.figure) box.style.minHeight = data.height + "px"; // what stands below does not jump when the figure comes
   if (changed) draw(box);
   if (!box.cpartObserver) {
     box.cpartObserver = new ResizeObserver(() => {

@@ -1,4 +1,7 @@
-"""The live panels: a board of charts/training.py in the browser, updated in place. st.plotly_chart would lose the zoom at every update."""
+"""Pictures that are updated in place: boards of charts/training.py, and figures that follow the step slider.
+
+st.plotly_chart makes a new chart of every figure that differs from the last one: the zoom is lost, and the browser draws four times instead of once.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ import hashlib
 import json
 from pathlib import Path
 
+import plotly.graph_objects as go
+import plotly.io
 import streamlit as st
 
 from app.charts.training import Board
@@ -23,3 +28,11 @@ def show_board(board: Board, key: str, alt: str, file: str) -> None:
     data = board.to_data()
     revision = hashlib.sha256(json.dumps(data).encode()).hexdigest()[:16]
     draw_board(data={**data, "key": key, "alt": alt, "file": file, "revision": revision}, key=key)
+
+
+def show_in_place(figure: go.Figure, key: str, alt: str) -> None:
+    """Draw or update a figure with its own height, in which nobody selects. key: also the file name of what the exports save."""
+    drawing = plotly.io.to_json(figure, validate=False)
+    revision = hashlib.sha256(drawing.encode()).hexdigest()[:16]
+    height = figure.layout.height or 450
+    draw_board(data={"figure": drawing, "height": height, "key": key, "alt": alt, "file": key, "revision": revision}, key=key)

@@ -95,7 +95,7 @@ def neuron_map(
                     "opacity": 0.85,
                     "line": {"width": 0.5, "color": ink(dark).background},
                 },
-                "customdata": np.column_stack([result.layer[points], result.neuron[points]]).tolist(),  # an array would come back as a dict
+                "customdata": np.column_stack([result.layer[points], result.neuron[points]]),  # lists would be copied item by item, twice
                 "text": hover[points].tolist(),
                 "hovertemplate": "<b>layer %{customdata[0]} · neuron %{customdata[1]}</b><br>%{text}<extra></extra>",
                 "selectedpoints": np.flatnonzero(chosen[points]).tolist() if chosen.any() else None,

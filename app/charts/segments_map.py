@@ -16,7 +16,6 @@ from cpart_core.analysis.neuron_map import relative_signature, strongest
 from cpart_core.training.records import SHARED, Snapshot
 
 MOST_LABELLED_LAYERS = 16
-LABEL = {"showarrow": False, "font": {"size": 12, "color": "white"}, "bgcolor": "rgba(0,0,0,0.45)", "borderpad": 2}
 MOST_NAMED_CELLS = 60_000
 """Above this many neurons the hover leaves out the strongest context, so that the page stays light."""
 
@@ -82,13 +81,14 @@ def segment_map(
     layout = {
         "yaxis": {
             "title": {"text": "layer"},
-            "autorange": "reversed",
+            "range": [rows - 0.5, -0.5],
             "tickvals": list(range(rows)),
             "showgrid": False,
             "zeroline": False,
         },
         "xaxis": {
             "title": {"text": "neuron" if order == "neuron" else "neurons, ordered by segment"},
+            "range": [-0.5, segment.shape[1] - 0.5],
             "showgrid": False,
             "zeroline": False,
             "showticklabels": order == "neuron",
@@ -96,7 +96,9 @@ def segment_map(
         "height": max(240, min(900, 110 + 44 * rows)),
     }
     if order == "segment":
-        layout |= block_labels(segment, colour == "context", dark)
+        labels, strips = blocks(segment, dark)
+        data.append(labels)
+        layout["shapes"] = strips if colour == "context" else []
     return drawn(data, layout, dark)
 
 
@@ -120,12 +122,11 @@ def veil(neurons: np.ndarray, selected: Collection[tuple[int, int]], dark: bool)
     return {"type": "heatmap", "z": covered, **look}
 
 
-def block_labels(segment: np.ndarray, strip: bool, dark: bool) -> dict[str, Any]:
-    """The segment's number in the middle of each block of at least 1/40 of the layer: the second cue beside colour.
-
-    strip: also a line above each block in the segment's colour, for the map whose cells are coloured by context.
+def blocks(segment: np.ndarray, dark: bool) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The segment's number in the middle of each block of at least 1/40 of the layer, the second cue beside colour, as one trace: annotations
+    take the browser four times as long. And lines above the blocks in the segments' colours, for the map whose cells are coloured by context.
     """
-    shapes, labels = [], []
+    strips, middles = [], []
     for layer, row in enumerate(segment[:MOST_LABELLED_LAYERS]):
         edges = np.flatnonzero(np.diff(row)) + 1
         for start, end in zip([0, *edges.tolist()], [*edges.tolist(), len(row)], strict=True):
@@ -133,9 +134,26 @@ def block_labels(segment: np.ndarray, strip: bool, dark: bool) -> dict[str, Any]
                 continue
             number = int(row[start])
             edge = {"x0": start - 0.4, "x1": end - 0.6, "y0": layer - 0.46, "y1": layer - 0.34}
-            shapes.append({"type": "rect", **edge, "fillcolor": segment_colour(number, dark), "line": {"width": 0}})
-            labels.append({"x": (start + end - 1) / 2, "y": layer, "text": short_name(number), **LABEL})
-    return {"annotations": labels, "shapes": shapes if strip else []}
+            strips.append({"type": "rect", **edge, "fillcolor": segment_colour(number, dark), "line": {"width": 0}})
+            middles.append(((start + end - 1) / 2, layer, short_name(number)))
+    x, y, names = zip(*middles, strict=True) if middles else ((), (), ())
+    labels = {
+        "type": "scatter",
+        "x": list(x),
+        "y": list(y),
+        "text": list(names),
+        "mode": "markers+text",
+        # A thick line under each number; it is 1.4 times as long as its size says.
+        "marker": {
+            "symbol": "line-ew",
+            "size": [(7 * len(name) + 5) / 1.4 for name in names],
+            "line": {"width": 19, "color": "rgba(0,0,0,0.45)"},
+        },
+        "textfont": {"size": 12, "color": "white"},
+        "showlegend": False,
+        "hoverinfo": "skip",
+    }
+    return labels, strips
 
 
 def segment_map_table(snapshot: Snapshot, contexts: Sequence[str]) -> pd.DataFrame:

@@ -91,6 +91,7 @@ def draw_map(run: Run, snapshot: Snapshot) -> None:
         ),
         f"Map of {layers} layers by {neurons} neurons at step {snapshot.step}, coloured by {colour}. {map_finding(snapshot, contexts)}",
         lambda: segments_map.segment_map_table(snapshot, contexts),
+        in_place=True,
     )
 
 
@@ -136,6 +137,7 @@ def draw_contexts(run: Run, snapshot: Snapshot) -> None:
         ),
         heat_finding(values, contexts, layers, measure),
         lambda: segments_fusion.context_table(values, tokens, contexts, measure),
+        in_place=True,
     )
 
 

@@ -91,4 +91,5 @@ def said(page: AppTest) -> str:
 
 
 def figures(page: AppTest) -> int:
-    return len(page.get("plotly_chart"))
+    """Those in which one can select, and those that are updated in place."""
+    return len(page.get("plotly_chart")) + len(page.get("bidi_component"))
