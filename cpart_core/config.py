@@ -149,6 +149,12 @@ class TrainingSettings:
     )
     device: str = setting("auto", "auto takes the GPU where there is one", choices=("auto", "cpu", "cuda"))
     threads: int = setting(0, "CPU threads; 0 = all cores but one, so that the page stays alive", low=0, high=1024, unit="threads")
+    compile: str = setting(
+        "off",
+        "layers: torch.compile each layer, which takes up to a minute once (the log says how long; the next run finds most of it cached), "
+        "for faster steps after; needs a C++ compiler on a CPU, and a single process",
+        choices=("off", "layers"),
+    )
     parallel: str = setting(
         "ddp",
         "Where weights lie when torchrun starts several processes: a copy in each (ddp), or a part in each, for models that do not fit one "

@@ -38,7 +38,7 @@ def rounds(device: torch.device) -> bool:
 
 def normalised(x_BTD: Tensor, norm: nn.RMSNorm) -> Tensor:
     """In the number format of the products where torch would take many passes: bf16 on a CPU."""
-    if x_BTD.device.type == "cpu" and rounds(x_BTD.device) and norm.eps is not None:
+    if x_BTD.device.type == "cpu" and rounds(x_BTD.device) and norm.eps is not None and not torch.compiler.is_compiling():
         return rms_norm(x_BTD, norm.weight, norm.eps, torch.bfloat16)
     y: Tensor = norm(x_BTD)
     return y

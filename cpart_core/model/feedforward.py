@@ -111,8 +111,11 @@ class PartitionedFeedForward(nn.Module):
         gradient = torch.is_grad_enabled()
         told = self.listener.contribution if gradient and isinstance(self.listener, ContributionListener) else None
         precision = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else work.w_gate.dtype
+        work = replace(work, x=work.x.to(precision), contribution=told)
         with torch.autocast(device, enabled=False):
-            return self.compute(replace(work, x=work.x.to(precision), contribution=told), gradient)
+            if torch.compiler.is_compiling() and work.chosen is None:
+                return reference(work)  # the compiler makes of it what `weighted` is by hand
+            return self.compute(work, gradient)
 
     def weights(self, alpha_BTS: Tensor) -> tuple[Tensor, Tensor | None]:
         """(w [B, T, S], chosen segments [B, T, k] for top-k): w = S alpha, 0 where a segment is not computed, 1 before fusion is applied."""

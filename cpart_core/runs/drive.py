@@ -82,6 +82,8 @@ class Drive:
 
     def steps(self) -> bool:
         """Train to the last step, or to a stop. True when the last step is done; the last state is in a checkpoint either way."""
+        if self.trainer.to_compile:
+            self.writer.heartbeat(self.beat("compiling", None))
         if self.wait_for_leave():
             for record in self.trainer:
                 self.take(record)
@@ -97,6 +99,8 @@ class Drive:
         if record.discovery is not None:
             save_corpus(self.trainer.corpus, self.run.folder / "corpus")
         self.writer.append(record)
+        if record.seconds_to_compile:
+            self.writer.event("note", f"Compiled the layers: this step took {record.seconds_to_compile:.1f} s.", record.step)
         self.mirror.add(record, self.trainer.contexts)
         if record.step % self.settings.checkpoint_every == 0 and record.step < self.settings.steps:
             self.checkpoint(needed=False)
@@ -169,7 +173,7 @@ class Speed:
     def take(self, record: Record) -> None:
         now = time.monotonic()
         passed, self.last_time = now - self.last_time, now
-        if self.seen:
+        if self.seen and not record.seconds_to_compile:
             self.tokens_per_step = float(record.tokens - self.last_tokens)
             share = max(1.0 / self.seen, 0.02)
             self.step_seconds = passed if self.seen == 1 else self.step_seconds + share * (passed - self.step_seconds)

@@ -26,6 +26,7 @@ from cpart_core.partition.partition import Partition, churn
 from cpart_core.partition.permute import apply_partition, partition_of
 from cpart_core.partition.signatures import SignatureSums
 from cpart_core.training.ahead import Ahead
+from cpart_core.training.compiled import as_written, compile_layers
 from cpart_core.training.device import autocast, choose_device, choose_precision, set_threads
 from cpart_core.training.distributed import ALONE, Team
 from cpart_core.training.division import divided, find_contexts
@@ -84,6 +85,9 @@ class Trainer:
         self.device = choose_device(settings.training, team)
         self.precision = choose_precision(settings.training, settings.model.width, self.device)
         self.model = Decoder(settings.model, corpus.vocabulary_size, settings.training.seed).to(self.device)
+        self.compiled = compile_layers(self.model, settings.training, self.device, team)
+        self.to_compile = self.compiled
+        """Whether the next step that may use compiled layers has to compile them first."""
         self.parallel = spread(self.model, settings, team, self.device)
         self.optimizer = make_optimizer(self.model, settings.training)
         self.step = 0
@@ -121,7 +125,10 @@ class Trainer:
         rate = learning_rate(self.step, self.settings.training)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
+        compiles = self.to_compile and not self.signature_due()
         done = self.descend(batch)
+        seconds_to_compile = time.perf_counter() - began if compiles else 0.0
+        self.to_compile = self.to_compile and not compiles
         self.step += 1
         self.tokens += batch.ids.size - len(batch.ids)
         discovery, change = self.repartition() if partition_due(self.step, self.settings.partition) else (None, None)
@@ -139,6 +146,7 @@ class Trainer:
             learning_rate=rate,
             seconds=time.perf_counter() - began,
             memory_bytes=self.memory_bytes(),
+            seconds_to_compile=seconds_to_compile,
             evaluation=evaluation,
             change=change,
             snapshot=snapshot,
@@ -152,7 +160,7 @@ class Trainer:
         ids, start, context = self.on_device(batch.rows(self.team.share(len(batch.ids))))
         counted = Counted(batch.ids.size - len(batch.ids), int((batch.context[:, :-1] >= 0).sum()))
         if self.signature_due():
-            with self.signatures.measure(self.model, context, counted.tokens / self.team.size):
+            with as_written(), self.signatures.measure(self.model, context, counted.tokens / self.team.size):
                 sums = self.there_and_back(ids, start, context, counted)
         else:
             sums = self.there_and_back(ids, start, context, counted)
@@ -207,6 +215,7 @@ class Trainer:
     def set_fused(self, fused: bool) -> None:
         """Apply fusion weights from now on, or not yet."""
         self.model.set_fused(fused)
+        self.to_compile = self.compiled
         pulled = self.targets is not None and self.settings.partition.affinity_weight > 0
         self.parallel.use_fusion(self.settings.model.execution != "dense" and (fused or pulled))
 
@@ -273,7 +282,7 @@ class Trainer:
 
     def look(self) -> Look:
         """Validation loss and fusion weights on the run's fixed validation rows."""
-        with autocast(self.device, self.precision):
+        with autocast(self.device, self.precision), as_written():
             return look(self.model, self.validation, len(self.contexts), self.device, self.team)
 
     def evaluate(self) -> Evaluation:

@@ -95,6 +95,8 @@ class Record:
     """Wall time of this step. Not part of 'same seed, same records'."""
     memory_bytes: int
     """Resident memory of the process (CPU), or peak allocated memory (GPU)."""
+    seconds_to_compile: float = 0.0
+    """Of this step, which compiled the layers before it used them; 0 in all others."""
     evaluation: Evaluation | None = None
     change: PartitionChange | None = None
     snapshot: Snapshot | None = None

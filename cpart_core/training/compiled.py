@@ -1,0 +1,46 @@
+"""torch.compile by region: a layer is compiled once for all layers, which takes seconds where the whole model takes a minute.
+
+What measures or looks inside (signatures, validation) runs as it is written: hooks and other numbers of rows would only compile anew. So do
+attention in bf16 and the executions of top-k, which are functions with a backward of their own.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from cpart_core.config import TrainingSettings
+from cpart_core.model.decoder import Decoder
+from cpart_core.training.distributed import Team
+
+COMPILERS = ("c++", "g++", "clang++", "cl")
+
+
+def compile_layers(model: Decoder, settings: TrainingSettings, device: torch.device, team: Team) -> bool:
+    """Have the layers compiled at their next use, where the settings ask for it. ValueError where that cannot be."""
+    if settings.compile == "off":
+        return False
+    if not team.alone:
+        raise ValueError(f"training.compile is {settings.compile!r} with {team.size} processes; it can be had with one. Set it to 'off'.")
+    if device.type == "cpu" and not any(map(shutil.which, COMPILERS)):
+        raise ValueError(
+            "training.compile is 'layers', and on a CPU that needs a C++ compiler, which this machine has not: install one "
+            "(Debian: apt install g++; macOS: xcode-select --install) or set it to 'off'."
+        )
+    for layer in model.layers:
+        layer.compile()
+    return True
+
+
+@contextmanager
+def as_written() -> Iterator[None]:
+    """Within it nothing is compiled, and nothing that was compiled is used. Costs nothing where nothing ever was."""
+    if "torch._dynamo" not in sys.modules:  # importing it takes seconds
+        yield
+        return
+    with torch.compiler.set_stance("force_eager"):
+        yield
