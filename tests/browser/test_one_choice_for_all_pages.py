@@ -52,3 +52,16 @@ def test_a_selection_in_the_map_is_seen_on_other_pages(visit, run_id):
     seen.shows(r"\b\d+ neurons? (are )?selected|selected:? \d+")
     seen.picture("selected-elsewhere")
     seen.no_harm()
+
+
+def test_a_step_redraws_the_chart_that_is_there(visit, run_id):
+    """A new chart at each step would take the browser three times as long, and lose what somebody zoomed to."""
+    seen = visit().open(f"/segments?run={run_id}")
+    plot = seen.figures().first
+    plot.wait_for()
+    before = plot.evaluate("chart => { chart.querySelector('.main-svg').known = true; return JSON.stringify(chart.data[0].z); }")
+    seen.page.get_by_role("slider", name="Step").press("ArrowLeft")
+    seen.until(lambda: plot.evaluate("chart => JSON.stringify(chart.data[0].z)") != before, "the map should show another step")
+    assert plot.evaluate("chart => chart.querySelector('.main-svg').known") is True
+    assert seen.address_values()["step"] == "30"
+    seen.no_harm()
