@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from cpart_core.cli.commands import build_parser
+from cpart_core.cli.huge_pages import begin_anew
 
 USER_ERROR = 2
 INTERRUPTED = 130
@@ -41,4 +42,5 @@ def say_error(sentence: str) -> int:
 
 
 if __name__ == "__main__":
+    begin_anew()
     sys.exit(main())

@@ -6,7 +6,6 @@ in bf16, which is quicker and what some people do.
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from cpart_core.bench._peers import REFUSALS, copied_bytes, too_much, why
 from cpart_core.bench.peers import public
 from cpart_core.bench.peers.nanogpt import NanoGPT
 from cpart_core.config import Settings
+from cpart_core.training.compiled import compiler_there
 from cpart_core.training.device import autocast
 from cpart_core.training.optimizer import learning_rate
 
@@ -83,7 +83,7 @@ def peers_of(
 ) -> Peers:
     """Every peer has done two steps. most: seconds of a step above which a peer is left out."""
     found = Peers({}, {})
-    for name, make in makers(settings, vocabulary, precision, compiled, found.left_out):
+    for name, make in makers(settings, vocabulary, device, precision, compiled, found.left_out):
         try:
             torch.manual_seed(settings.training.seed)
             trainer = PeerTrainer(make(), settings, batches, device, precision)
@@ -107,7 +107,7 @@ def peers_of(
 
 
 def makers(
-    settings: Settings, vocabulary: int, precision: torch.dtype, compiled: bool, left_out: dict[str, str]
+    settings: Settings, vocabulary: int, device: torch.device, precision: torch.dtype, compiled: bool, left_out: dict[str, str]
 ) -> Iterator[tuple[str, Make]]:
     model = settings.model
 
@@ -121,7 +121,7 @@ def makers(
     yield NANOGPT, nanogpt
     if not compiled:
         left_out["nanoGPT compiled"] = "not asked for"
-    elif not (shutil.which("c++") or shutil.which("g++") or shutil.which("clang++")):
+    elif not compiler_there(device):
         left_out["nanoGPT compiled"] = "no C++ compiler here"
     else:
         yield "nanoGPT compiled", nanogpt_compiled

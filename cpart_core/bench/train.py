@@ -95,10 +95,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 def measure(shape: str, settings: Settings, blocks: int, peers: bool, compiled: bool) -> dict[str, Any]:
     """All trainers of one shape in turns, forwards and backwards."""
     from cpart_core.corpus.build import build_corpus, gather
+    from cpart_core.training.compiled import compiler_there
+    from cpart_core.training.device import choose_device, keep_freed_memory
 
+    keep_freed_memory()  # as runs do; so do then those of other people
     corpus = build_corpus(gather(settings.corpus), settings.corpus, settings.training.seed)
     period = settings.training.evaluate_every
-    turns = {name: start(settings, changes, corpus, name in WRITES_RECORDS) for name, changes in VARIANTS[shape].items()}
+    compiled = compiled and compiler_there(choose_device(settings.training))
+    variants = {name: changes for name, changes in VARIANTS[shape].items() if compiled or "compile" not in changes}
+    turns = {name: start(settings, changes, corpus, name in WRITES_RECORDS) for name, changes in variants.items()}
     more: dict[str, Any] = {}
     if shape == "train":
         if precision_of(turns["dense"]) == precision_of(turns["dense fp32"]):

@@ -20,13 +20,18 @@ from cpart_core.training.distributed import Team
 COMPILERS = ("c++", "g++", "clang++", "cl")
 
 
+def compiler_there(device: torch.device) -> bool:
+    """Whether torch.compile has what it needs: on a CPU a C++ compiler, on a GPU nothing that torch does not bring."""
+    return device.type != "cpu" or any(map(shutil.which, COMPILERS))
+
+
 def compile_layers(model: Decoder, settings: TrainingSettings, device: torch.device, team: Team) -> bool:
     """Have the layers compiled at their next use, where the settings ask for it. ValueError where that cannot be."""
     if settings.compile == "off":
         return False
     if not team.alone:
         raise ValueError(f"training.compile is {settings.compile!r} with {team.size} processes; it can be had with one. Set it to 'off'.")
-    if device.type == "cpu" and not any(map(shutil.which, COMPILERS)):
+    if not compiler_there(device):
         raise ValueError(
             "training.compile is 'layers', and on a CPU that needs a C++ compiler, which this machine has not: install one "
             "(Debian: apt install g++; macOS: xcode-select --install) or set it to 'off'."
