@@ -16,7 +16,7 @@ from cpart_core.model.kernels.few import few_tokens
 from cpart_core.model.kernels.grouped import grouped_segments
 from cpart_core.model.kernels.order import sort_by_segment
 from cpart_core.model.kernels.reference import reference
-from cpart_core.model.kernels.sorted import sorted_segments
+from cpart_core.model.kernels.sorted import LEAST_ROUNDING, NUMBERS_OF_ROWS, rounding, sorted_segments
 from cpart_core.model.kernels.table import KINDS, Entry, Shape, best, entries, takes
 from cpart_core.model.kernels.weighted import weighted
 from cpart_core.model.kernels.work import Layout, Work
@@ -154,3 +154,10 @@ def test_the_grouped_product_is_not_asked_for_rows_that_it_refuses(monkeypatch: 
         "grouped", replace(shape, segment_size=12, precision="bfloat16")
     )
     assert choose(replace(shape, device="cuda", precision="bfloat16", segment_size=12)) == "weighted"
+
+
+@pytest.mark.parametrize("tokens", [1, 31, 256, 2048, 2049, 6000, 65_536])
+def test_a_segment_has_few_numbers_of_rows_where_each_is_compiled(tokens: int) -> None:
+    multiple = rounding(tokens, torch.bfloat16)
+    assert multiple % LEAST_ROUNDING == 0 and -(-tokens // multiple) <= NUMBERS_OF_ROWS
+    assert rounding(tokens, torch.float32) == 1

@@ -6,6 +6,7 @@ oneDNN compiles a bf16 product for every new number of rows, so there they are r
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -15,7 +16,17 @@ from torch.autograd.function import once_differentiable
 from cpart_core.model.kernels.order import sort_by_segment, weight_gradient, weight_of_slots
 from cpart_core.model.kernels.work import Work, divided_down, gather_sum, hidden_backward, hidden_of, stacked
 
-ROUNDED_ROWS = 128
+LEAST_ROUNDING = 32
+"""Products of rows in other numbers are no quicker for it."""
+NUMBERS_OF_ROWS = 64
+"""So many different ones a segment may have, and none: oneDNN keeps about a thousand compiled products, and a layer has five kinds of them."""
+
+
+def rounding(tokens: int, dtype: torch.dtype) -> int:
+    """The rows of a segment are rounded up to a multiple of this: 1 where nothing is compiled for a new number of rows."""
+    if dtype != torch.bfloat16:
+        return 1
+    return LEAST_ROUNDING * math.ceil(tokens / NUMBERS_OF_ROWS / LEAST_ROUNDING)
 
 
 def sorted_segments(work: Work) -> Tensor:
@@ -29,7 +40,7 @@ class Sorted(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, weight: Tensor, w_gate: Tensor, w_up: Tensor, w_down: Tensor, work: Work) -> Tensor:
         assert work.chosen is not None
         layout = work.layout
-        order = sort_by_segment(work.chosen, layout.num_segments, ROUNDED_ROWS if x.dtype == torch.bfloat16 else 1, exact=True)
+        order = sort_by_segment(work.chosen, layout.num_segments, rounding(len(x), x.dtype), exact=True)
         sizes = order.size.tolist()
         slot_weight = weight_of_slots(weight, work.chosen, order, x.dtype)[:, None]
         gate_up_weight, down_weight = stacked(work), divided_down(work)
