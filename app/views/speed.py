@@ -84,7 +84,7 @@ def numbers(speed: Speed) -> None:
     everything = st.toggle("Also what has no figure", key="speed_everything")
     table = measured_table(tuple(item for item in speed.measured if everything or item.told))
     st.dataframe(
-        table, hide_index=True, column_config={name: st.column_config.NumberColumn(format="%.3g") for name in NUMBERS}, key="speed_table"
+        table, hide_index=True, column_config={name: st.column_config.NumberColumn(format="%.4g") for name in NUMBERS}, key="speed_table"
     )
     st.caption(
         "Reached: median and both quartiles keep to the figure; at the edge: not all three. Time is by the wall clock; on a busy machine "

@@ -80,5 +80,5 @@ def figure_text(item: Measured) -> str:
 
 
 def short(value: float) -> str:
-    """Three digits; nothing for what was not counted."""
-    return "" if math.isnan(value) else f"{value:.3g}"
+    """Three digits, or all before the point; nothing for what was not counted."""
+    return "" if math.isnan(value) else f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
