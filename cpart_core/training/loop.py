@@ -214,8 +214,10 @@ class Trainer:
 
     def set_fused(self, fused: bool) -> None:
         """Apply fusion weights from now on, or not yet."""
+        first = self.model.feedforwards()[0]
+        was = first.fused
         self.model.set_fused(fused)
-        self.to_compile = self.compiled
+        self.to_compile = self.to_compile or (self.compiled and first.fused != was)
         pulled = self.targets is not None and self.settings.partition.affinity_weight > 0
         self.parallel.use_fusion(self.settings.model.execution != "dense" and (fused or pulled))
 
