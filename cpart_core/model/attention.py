@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -34,12 +36,14 @@ class Attention(nn.Module):
         self.head_width = settings.width // settings.num_heads
         self.w_qkv = nn.Parameter(torch.empty((self.num_heads + 2 * self.num_kv_heads) * self.head_width, settings.width))
         self.w_out = nn.Parameter(torch.empty(settings.width, settings.width))
+        self.compute: Callable[[Tensor, Tensor, Tensor, int], Tensor] = rotary_attention
+        """Where `by_row` says so. Compiled layers (training/compiled.py) keep it out of what is compiled."""
 
     def forward(self, x_BTD: Tensor, cos_Td: Tensor, sin_Td: Tensor, cache: LayerCache | None = None) -> Tensor:
         B, T, _ = x_BTD.shape
         qkv_BTE = F.linear(x_BTD, self.w_qkv)
         if cache is None and self.by_row(qkv_BTE):
-            return F.linear(rotary_attention(qkv_BTE, cos_Td, sin_Td, self.num_heads), self.w_out)
+            return F.linear(self.compute(qkv_BTE, cos_Td, sin_Td, self.num_heads), self.w_out)
         qkv = qkv_BTE.view(B, T, -1, self.head_width).transpose(1, 2)
         q, k, v = qkv.split([self.num_heads, self.num_kv_heads, self.num_kv_heads], dim=1)
         cos_Td, sin_Td = cos_Td.to(q.dtype), sin_Td.to(q.dtype)

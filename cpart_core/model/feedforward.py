@@ -68,7 +68,8 @@ class PartitionedFeedForward(nn.Module):
         self.fused = settings.execution != "dense"
         """False until the run's fusion_step: then every neuron counts fully, whatever alpha says."""
         self.compute: Callable[[Work, bool], Tensor] = fastest
-        """(work, is backward to follow?) -> output. A measurement that compares executions sets its own."""
+        """(work, is backward to follow?) -> output. A measurement that compares executions sets its own, and compiled layers keep it
+        out of what is compiled."""
         self.listener: HiddenListener | None = None
         self.intervention: Intervening | None = None
         """Set only within `intervene(...)`; None, as always in training, costs nothing."""

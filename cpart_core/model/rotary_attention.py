@@ -19,7 +19,6 @@ LONGEST = 512
 """Tokens. Beyond it the kept probabilities would outweigh all other activations; torch's own keeps none."""
 
 
-@torch.compiler.disable(reason="made of blocks that stay in the cache, which a compiler would unroll")
 def rotary_attention(qkv_BTE: Tensor, cos_Td: Tensor, sin_Td: Tensor, num_heads: int) -> Tensor:
     """[B, T, D] from bf16 qkv [B, T, 3 D] (as many key and value heads as heads), before the output product."""
     half = qkv_BTE.shape[2] // (6 * num_heads)

@@ -7,9 +7,7 @@ attention in bf16 and the executions of top-k, which are functions with a backwa
 from __future__ import annotations
 
 import shutil
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
@@ -37,15 +35,12 @@ def compile_layers(model: Decoder, settings: TrainingSettings, device: torch.dev
             "(Debian: apt install g++; macOS: xcode-select --install) or set it to 'off'."
         )
     for layer in model.layers:
+        for part in (layer.attention, layer.feedforward):
+            part.compute = torch.compiler.disable(part.compute)  # type: ignore[union-attr]
         layer.compile()
     return True
 
 
-@contextmanager
-def as_written() -> Iterator[None]:
-    """Within it nothing is compiled, and nothing that was compiled is used. Costs nothing where nothing ever was."""
-    if "torch._dynamo" not in sys.modules:  # importing it takes seconds
-        yield
-        return
-    with torch.compiler.set_stance("force_eager"):
-        yield
+def as_written(compiled: bool) -> AbstractContextManager[object]:
+    """Within it, what was compiled runs as it is written, and nothing more is compiled."""
+    return torch.compiler.set_stance("force_eager") if compiled else nullcontext()

@@ -160,7 +160,7 @@ class Trainer:
         ids, start, context = self.on_device(batch.rows(self.team.share(len(batch.ids))))
         counted = Counted(batch.ids.size - len(batch.ids), int((batch.context[:, :-1] >= 0).sum()))
         if self.signature_due():
-            with as_written(), self.signatures.measure(self.model, context, counted.tokens / self.team.size):
+            with as_written(self.compiled), self.signatures.measure(self.model, context, counted.tokens / self.team.size):
                 sums = self.there_and_back(ids, start, context, counted)
         else:
             sums = self.there_and_back(ids, start, context, counted)
@@ -214,10 +214,10 @@ class Trainer:
 
     def set_fused(self, fused: bool) -> None:
         """Apply fusion weights from now on, or not yet."""
-        first = self.model.feedforwards()[0]
-        was = first.fused
+        was = self.model.feedforwards()[0].fused
         self.model.set_fused(fused)
-        self.to_compile = self.to_compile or (self.compiled and first.fused != was)
+        if self.model.feedforwards()[0].fused != was:
+            self.to_compile = self.compiled
         pulled = self.targets is not None and self.settings.partition.affinity_weight > 0
         self.parallel.use_fusion(self.settings.model.execution != "dense" and (fused or pulled))
 
@@ -284,7 +284,7 @@ class Trainer:
 
     def look(self) -> Look:
         """Validation loss and fusion weights on the run's fixed validation rows."""
-        with autocast(self.device, self.precision), as_written():
+        with autocast(self.device, self.precision), as_written(self.compiled):
             return look(self.model, self.validation, len(self.contexts), self.device, self.team)
 
     def evaluate(self) -> Evaluation:

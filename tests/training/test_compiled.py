@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 
 import pytest
 import torch
 
+from cpart_core.bench._report import PROJECT
 from cpart_core.training import compiled
 from cpart_core.training.distributed import Team
 from cpart_core.training.loop import Trainer
@@ -46,3 +49,8 @@ def test_where_it_cannot_be_had_it_is_said(monkeypatch):
     with pytest.raises(ValueError, match=r"needs a C\+\+ compiler"):
         Trainer(settings, made_corpus())
     assert not Trainer(made_settings(), made_corpus()).compiled
+
+
+def test_whoever_does_not_compile_does_not_load_the_compiler():
+    code = "import sys, cpart_core.training.loop; sys.exit('torch._dynamo' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=PROJECT, check=False).returncode == 0, "it takes most of a second"

@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass, replace
 from functools import cache, lru_cache
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from cpart_core.model.kernels.few import few_tokens
@@ -109,7 +108,6 @@ def shape_of(work: Work, gradient: bool) -> Shape:
     return Shape(kind, work.x.device.type, precision, gradient, T, D, layout.num_segments, layout.segment_size, top_k)
 
 
-@torch.compiler.disable(reason="its functions have backward passes of their own")
 def fastest(work: Work, gradient: bool) -> Tensor:
     """[T, D] by the best execution. Where all segments are chosen, choosing is soft fusion."""
     if work.chosen is not None and work.chosen.shape[1] == work.layout.num_segments:
