@@ -13,7 +13,9 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-LOGITS = {"cpu": 1 << 19, "cuda": 1 << 26}
+from cpart_core.model.passes.which import compiled_passes
+
+LOGITS = {"cpu": 1 << 20, "cuda": 1 << 26}
 """At a time: what stays in a CPU's cache, and what keeps a GPU busy."""
 
 
@@ -39,9 +41,7 @@ class NextToken(torch.autograd.Function):
         total = hidden.new_empty(len(hidden), dtype=torch.float32)
         losses = torch.empty_like(total)
         for rows, wanted, part, loss in zip(*(tensor.split(size) for tensor in (hidden, target, total, losses)), strict=True):
-            logits = F.linear(rows, matrix).float()
-            torch.logsumexp(logits, dim=-1, out=part)
-            torch.sub(part, logits.gather(1, wanted[:, None])[:, 0], out=loss)
+            fill_losses(F.linear(rows, matrix), wanted, part, loss)
         ctx.save_for_backward(hidden, matrix, target, total)
         ctx.kept_as = weight.dtype
         return losses
@@ -49,18 +49,40 @@ class NextToken(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, d_losses: Tensor) -> tuple[Tensor | None, ...]:
+        d_losses = d_losses.contiguous()
         hidden, matrix, target, total = ctx.saved_tensors
         d_hidden = torch.empty_like(hidden)
         d_weight = torch.zeros_like(matrix, dtype=ctx.kept_as)
         size = rows_at_once(hidden, matrix)
         parts = (hidden, target, total, d_losses, d_hidden)
         for rows, wanted, part, d_loss, out in zip(*(tensor.split(size) for tensor in parts), strict=True):
-            d_logits = F.linear(rows, matrix).float().sub_(part[:, None]).exp_().mul_(d_loss[:, None])
-            d_logits.scatter_add_(1, wanted[:, None], -d_loss[:, None])
-            rounded = d_logits.to(hidden.dtype)
-            torch.mm(rounded, matrix, out=out)
-            d_weight += torch.mm(rounded.T, rows)
+            d_logits = gradient(F.linear(rows, matrix), wanted, part, d_loss)
+            torch.mm(d_logits, matrix, out=out)
+            d_weight += torch.mm(d_logits.T, rows)
         return d_hidden, d_weight, None
+
+
+def fill_losses(logits: Tensor, target: Tensor, total: Tensor, losses: Tensor) -> None:
+    """total [P], the log of the summed exp of logits [P, V], and losses [P] of target [P], both in fp32."""
+    if compiled_passes(logits):
+        from cpart_core.model.passes import entropy, numbers  # late: numba takes a moment to import
+
+        numbers.run(entropy.forward, logits, target, total, losses)
+        return
+    logits = logits.float()
+    torch.logsumexp(logits, dim=-1, out=total)
+    torch.sub(total, logits.gather(1, target[:, None])[:, 0], out=losses)
+
+
+def gradient(logits: Tensor, target: Tensor, total: Tensor, d_losses: Tensor) -> Tensor:
+    """[P, V] of the logits, which are spent, in their number format."""
+    if compiled_passes(logits):
+        from cpart_core.model.passes import entropy, numbers
+
+        numbers.run(entropy.backward, logits, target, total, d_losses)
+        return logits
+    d_logits = logits.float().sub_(total[:, None]).exp_().mul_(d_losses[:, None])
+    return d_logits.scatter_add_(1, target[:, None], -d_losses[:, None]).to(logits.dtype)
 
 
 def rows_at_once(hidden: Tensor, weight: Tensor) -> int:

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-ROWS = 512
-"""Worked on at once, so that what lies between two operations stays in the cache."""
+ROWS = 256
+"""Whose gradients of the weight are summed together."""
 
 
 def rms_norm(x: Tensor, weight: Tensor, eps: float, dtype: torch.dtype) -> Tensor:
-    """x [..., D] normalised, in `dtype`; computed in fp32."""
+    """x [..., D] normalised, in `dtype`; computed in fp32. On a CPU only."""
     with torch.autocast(x.device.type, enabled=False):
         y: Tensor = RMSNorm.apply(x, weight, eps, dtype)
     return y
@@ -22,26 +22,21 @@ def rms_norm(x: Tensor, weight: Tensor, eps: float, dtype: torch.dtype) -> Tenso
 class RMSNorm(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, eps: float, dtype: torch.dtype) -> Tensor:
-        flat = x.flatten(0, -2)
-        scale = torch.linalg.vector_norm(flat, dim=-1, keepdim=True).square_().div_(flat.shape[1]).add_(eps).rsqrt_()
+        from cpart_core.model.passes import norm, numbers  # late: numba takes a moment to import
+
+        flat = x.flatten(0, -2).contiguous()
+        scale = flat.new_empty(len(flat), dtype=torch.float32)
         y = flat.new_empty(flat.shape, dtype=dtype)
-        for rows, rows_scale, out in zip(flat.split(ROWS), scale.split(ROWS), y.split(ROWS), strict=True):
-            out.copy_((rows * rows_scale).mul_(weight))
+        numbers.run(norm.forward, flat, weight, eps, y, scale)
         ctx.save_for_backward(flat, weight, scale)
         return y.view(x.shape)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        from cpart_core.model.passes import norm, numbers
+
         x, weight, scale = ctx.saved_tensors
-        dx, d_weight = torch.empty_like(x), torch.zeros_like(weight)
-        ones = weight.new_ones(min(ROWS, len(x)))
-        parts = (x, scale, dy.flatten(0, -2), dx)
-        for rows, rows_scale, rows_dy, out in zip(*(part.split(ROWS) for part in parts), strict=True):
-            normal = rows * rows_scale
-            out.copy_(rows_dy)
-            product = out * normal
-            d_weight.addmv_(product.T, ones[: len(rows)])
-            along = torch.mv(product, weight).div_(-x.shape[1])[:, None]
-            out.mul_(weight).addcmul_(normal, along).mul_(rows_scale)
-        return dx.view(dy.shape), d_weight, None, None
+        dx, d_weight = torch.empty_like(x), weight.new_empty(-(-len(x) // ROWS), len(weight))
+        numbers.run(norm.backward, x, weight, scale, dy.flatten(0, -2).contiguous(), dx, d_weight)
+        return dx.view(dy.shape), d_weight.sum(dim=0), None, None

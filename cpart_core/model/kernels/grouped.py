@@ -15,7 +15,8 @@ from torch.nn import functional as F
 
 from cpart_core.model.kernels.order import sort_by_segment, weight_gradient, weight_of_slots
 from cpart_core.model.kernels.sorted import add_shared, shared_backward, whole_gradients
-from cpart_core.model.kernels.work import Work, divided_down, gather_sum, hidden_backward, hidden_of, stacked
+from cpart_core.model.kernels.swiglu import hidden_backward, hidden_of
+from cpart_core.model.kernels.work import Work, divided_down, gather_sum, stacked
 
 ALIGNED_ROWS = 8
 
@@ -36,7 +37,7 @@ class Grouped(torch.autograd.Function):
         slot_weight = weight_of_slots(weight, work.chosen, order, x.dtype)[:, None]
         into, down = stacked(work), divided_down(work).contiguous()
         gate_up = F.grouped_mm(x.index_select(0, order.tokens), into.transpose(1, 2), offs=ends)
-        rows = F.grouped_mm(hidden_of(gate_up).mul_(slot_weight), down.transpose(1, 2), offs=ends)
+        rows = F.grouped_mm(hidden_of(gate_up, slot_weight, work.layout.segment_size), down.transpose(1, 2), offs=ends)
         y = gather_sum(rows, order.slot)
         shared = add_shared(work, y)
         ctx.work, ctx.order = work, order
@@ -50,10 +51,9 @@ class Grouped(torch.autograd.Function):
         work, order = ctx.work, ctx.order
         assert work.chosen is not None and work.weight is not None
         dy_slots = dy.index_select(0, order.tokens)
-        d_gate_up = torch.empty_like(gate_up)
         d_hidden = F.grouped_mm(dy_slots, down, offs=ends)
-        hidden, product = hidden_backward(gate_up, d_hidden, slot_weight, d_gate_up)
-        d_weight = weight_gradient(product.sum(dim=-1), order, work.chosen, work.weight)
+        hidden, d_gate_up, d_slot = hidden_backward(gate_up, d_hidden, slot_weight, work.layout.segment_size)
+        d_weight = weight_gradient(d_slot[:, 0], order, work.chosen, work.weight)
         d_down = F.grouped_mm(dy_slots.T, hidden, offs=ends)
         d_into = F.grouped_mm(d_gate_up.T, x.index_select(0, order.tokens), offs=ends)
         dx = gather_sum(F.grouped_mm(d_gate_up, into, offs=ends), order.slot)

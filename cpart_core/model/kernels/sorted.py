@@ -14,7 +14,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from cpart_core.model.kernels.order import sort_by_segment, weight_gradient, weight_of_slots
-from cpart_core.model.kernels.work import Work, divided_down, gather_sum, hidden_backward, hidden_of, stacked
+from cpart_core.model.kernels.swiglu import contribution_of, hidden_backward, hidden_of
+from cpart_core.model.kernels.work import Work, divided_down, gather_sum, stacked
 
 LEAST_ROUNDING = 32
 """Products of rows in other numbers are no quicker for it."""
@@ -49,7 +50,7 @@ class Sorted(torch.autograd.Function):
         blocks = (order.tokens, slot_weight, gate_up, rows)
         for tokens, scale, both, out, into, down in zip(*(t.split(sizes) for t in blocks), gate_up_weight, down_weight, strict=True):
             torch.mm(x.index_select(0, tokens), into.T, out=both)
-            torch.mm(hidden_of(both).mul_(scale), down.T, out=out)
+            torch.mm(hidden_of(both, scale, layout.segment_size), down.T, out=out)
         y = gather_sum(rows, order.slot)
         shared = add_shared(work, y)
         ctx.work, ctx.order, ctx.sizes = work, order, sizes
@@ -62,24 +63,24 @@ class Sorted(torch.autograd.Function):
         x, slot_weight, gate_up_weight, down_weight, gate_up, shared = ctx.saved_tensors
         work, order, layout = ctx.work, ctx.order, ctx.work.layout
         assert work.chosen is not None and work.weight is not None
-        rows, d_slot = x.new_empty(len(order.tokens), x.shape[1]), torch.empty_like(slot_weight)
-        d_gate_up = x.new_empty(max(ctx.sizes), gate_up.shape[1])
+        rows, d_slot = x.new_empty(len(order.tokens), x.shape[1]), []
         d_into, d_down = torch.empty_like(gate_up_weight), empty_gradient(work, down_weight)
-        blocks = (order.tokens, slot_weight, gate_up, rows, d_slot)
+        blocks = (order.tokens, slot_weight, gate_up, rows)
         weights = (gate_up_weight, down_weight, d_into, divided(work, d_down))
-        for number, (tokens, scale, both, out, d_scale, into, down, d_into_s, d_down_s) in enumerate(
+        for number, (tokens, scale, both, out, into, down, d_into_s, d_down_s) in enumerate(
             zip(*(t.split(ctx.sizes) for t in blocks), *weights, strict=True)
         ):
-            dy_s, d_both = dy.index_select(0, tokens), d_gate_up[: len(tokens)]
-            hidden, product = hidden_backward(both, torch.mm(dy_s, down), scale, d_both)
-            torch.sum(product, -1, keepdim=True, out=d_scale)
+            dy_s = dy.index_select(0, tokens)
+            d_hidden = torch.mm(dy_s, down)
+            hidden, d_both, d_scale = hidden_backward(both, d_hidden, scale, layout.segment_size)
+            d_slot.append(d_scale)
             torch.mm(dy_s.T, hidden, out=d_down_s)
             torch.mm(d_both.T, x.index_select(0, tokens), out=d_into_s)
             torch.mm(d_both, into, out=out)
             if work.contribution is not None:
-                work.contribution(layout.first_row(number), product.mul_(scale).abs_(), tokens)
+                work.contribution(layout.first_row(number), contribution_of(hidden, d_hidden), tokens)
         dx = gather_sum(rows, order.slot)
-        d_weight = weight_gradient(d_slot[:, 0], order, work.chosen, work.weight)
+        d_weight = weight_gradient(torch.cat(d_slot)[:, 0], order, work.chosen, work.weight)
         gradients = whole_gradients(work, d_into, d_down)
         if shared is not None:
             shared_backward(work, dy, shared, dx, gradients)
@@ -119,18 +120,17 @@ def add_shared(work: Work, y: Tensor) -> Tensor | None:
         return None
     first, x = slice(0, work.layout.num_shared), work.x
     gate_up = torch.mm(x, torch.cat([work.w_gate[first], work.w_up[first]]).to(x.dtype).T)
-    y.addmm_(hidden_of(gate_up), work.w_down[:, first].to(x.dtype).T)
+    y.addmm_(hidden_of(gate_up, None, 0), work.w_down[:, first].to(x.dtype).T)
     return gate_up
 
 
 def shared_backward(work: Work, dy: Tensor, gate_up: Tensor, dx: Tensor, gradients: tuple[Tensor, Tensor, Tensor]) -> None:
     """The shared segment's part, added to dx and written into its rows of the gradients."""
     first = slice(0, work.layout.num_shared)
-    d_both = torch.empty_like(gate_up)
     d_hidden = torch.mm(dy, work.w_down[:, first].to(dy.dtype))
-    hidden, product = hidden_backward(gate_up, d_hidden, dy.new_ones(1), d_both)
+    hidden, d_both, _ = hidden_backward(gate_up, d_hidden, None, 0)
     if work.contribution is not None:
-        work.contribution(0, product.abs_(), None)
+        work.contribution(0, contribution_of(hidden, d_hidden), None)
     d_gate, d_up, d_down = gradients
     d_down[:, first] = torch.mm(dy.T, hidden)
     d_gate[first], d_up[first] = torch.mm(d_both.T, work.x).chunk(2)

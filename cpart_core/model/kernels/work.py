@@ -1,4 +1,4 @@
-"""What every execution is given, and the arithmetic of SwiGLU that they share, forward and backward.
+"""What every execution is given, and what they share.
 
 Legend: T tokens, D width, N neurons, S segments, k chosen segments a token, n neurons of a segment, P slots (one for each chosen pair).
 """
@@ -42,30 +42,6 @@ class Work:
     w_down: Tensor
     layout: Layout
     contribution: Contribution | None = None
-
-
-def hidden_of(gate_up: Tensor) -> Tensor:
-    """silu(gate) * up; gate_up [..., 2n] holds the two side by side."""
-    gate, up = gate_up.chunk(2, dim=-1)
-    return F.silu(gate).mul_(up)
-
-
-def hidden_backward(gate_up: Tensor, d_hidden: Tensor, weight: Tensor, out: Tensor) -> tuple[Tensor, Tensor]:
-    """Backward of hidden = weight * silu(gate) * up, with the activations computed again instead of kept.
-
-    d_hidden [rows, n] is its gradient, and is spent; weight [rows, 1]; out [rows, 2n] takes the gradient of gate_up. Returns hidden, and
-    activation times d_hidden: the weight's gradient and, times the weight, the signatures are made of it.
-    """
-    gate, up = gate_up.chunk(2, dim=-1)
-    d_gate, d_up = out.chunk(2, dim=-1)
-    opened = F.silu(gate)
-    hidden = opened * up
-    product = hidden * d_hidden
-    hidden.mul_(weight)
-    d_hidden.mul_(weight)
-    torch.mul(d_hidden, opened, out=d_up)
-    torch.ops.aten.silu_backward.grad_input(d_hidden.mul_(up), gate, grad_input=d_gate)
-    return hidden, product
 
 
 def gather_sum(rows: Tensor, slot_Tk: Tensor) -> Tensor:

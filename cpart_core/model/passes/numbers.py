@@ -1,0 +1,135 @@
+"""How passes read and write numbers: bf16 as its 16 bits, fp32 as it is, and arithmetic in fp32."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+os.environ.setdefault("NUMBA_CACHE_DIR", str(Path.home() / ".cache" / "cpart" / "numba"))  # read when numba is imported
+
+import numba  # noqa: E402
+from numba import njit, prange, types  # noqa: E402
+from numba.extending import overload  # noqa: E402
+
+__all__ = ["compiled", "exponential", "greatest", "inlined", "narrowed", "number", "one", "prange", "put", "run", "sigmoid", "widened"]
+
+REORDERED = {"contract", "reassoc", "nsz", "arcp"}
+"""Sums may be taken in any order; infinities and not-a-number mean what they mean."""
+threads_of_torch = torch.get_num_threads()
+numba.get_num_threads()  # starts numba's threads, which where they are OpenMP's tells torch how many to use
+torch.set_num_threads(threads_of_torch)
+ONE_AT_A_TIME = threading.Lock()
+"""Some of numba's threading layers cannot be entered twice."""
+number, one = np.float32, np.float32(1)
+LOG2_E, HALF, LN2_HIGH, LN2_LOW = np.float32(1.44269504), np.float32(0.5), np.float32(0.693359375), np.float32(2.12194440e-4)
+LEAST, MOST = np.float32(-87), np.float32(88)
+TERMS = tuple(np.float32(term) for term in (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 0.5))
+"""Of exp on [-ln 2 / 2, ln 2 / 2], least error (Cephes, expf)."""
+
+
+def compiled(function: Callable[..., Any]) -> Any:
+    """A pass: its rows are shared among torch's number of threads (`run`), its machine code is kept for the next start."""
+    kept = dict(parallel=True, fastmath=REORDERED, error_model="numpy")
+    try:
+        return njit(cache=True, **kept)(function)
+    except RuntimeError:  # no folder in which it could be kept
+        return njit(**kept)(function)
+
+
+def inlined(function: Callable[..., Any]) -> Any:
+    """A part of passes."""
+    return njit(inline="always", fastmath=REORDERED, error_model="numpy")(function)
+
+
+def run(a_pass: Any, *given: Tensor | int | float) -> None:
+    """The pass on tensors of a CPU, in place: contiguous ones, or it compiles anew."""
+    arrays = [bits(item) if isinstance(item, Tensor) else item for item in given]
+    with ONE_AT_A_TIME:
+        threads = min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS)
+        if numba.get_num_threads() != threads:
+            numba.set_num_threads(threads)
+        a_pass(*arrays)
+
+
+def bits(tensor: Tensor) -> np.ndarray:
+    """What numba sees of it."""
+    tensor = tensor.detach()
+    return (tensor.view(torch.uint16) if tensor.dtype == torch.bfloat16 else tensor).numpy()
+
+
+def widened(kept: Any) -> Any:
+    """fp32 of an array's number."""
+    raise NotImplementedError("numba has it")
+
+
+@overload(widened, inline="always")
+def _widened(kept: Any) -> Any:
+    def shifted(kept: Any) -> Any:
+        return np.uint32(np.uint32(kept) << np.uint32(16)).view(np.float32)
+
+    def plain(kept: Any) -> Any:
+        return kept
+
+    return shifted if kept == types.uint16 else plain
+
+
+def put(array: Any, place: int, value: Any) -> None:
+    """array[place] = value, rounded to the nearest (ties to even) where the array is bf16."""
+    raise NotImplementedError("numba has it")
+
+
+@overload(put, inline="always")
+def _put(array: Any, place: int, value: Any) -> Any:
+    def rounded(array: Any, place: int, value: Any) -> None:
+        whole = np.float32(value).view(np.uint32)
+        array[place] = np.uint16((whole + np.uint32(0x7FFF) + ((whole >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16))
+
+    def plain(array: Any, place: int, value: Any) -> None:
+        array[place] = value
+
+    return rounded if array.dtype == types.uint16 else plain
+
+
+@inlined
+def exponential(x: Any) -> Any:
+    """exp to 2 units in the last place; numba's own is not made for vectors."""
+    x = LEAST if x < LEAST else x  # in this order what is not a number stays none
+    x = MOST if x > MOST else x
+    whole = np.floor(x * LOG2_E + HALF)
+    rest = x - whole * LN2_HIGH + whole * LN2_LOW
+    p = TERMS[0]
+    p = p * rest + TERMS[1]
+    p = p * rest + TERMS[2]
+    p = p * rest + TERMS[3]
+    p = p * rest + TERMS[4]
+    p = p * rest + TERMS[5]
+    p = p * rest * rest + rest + one
+    return p * np.uint32((np.int32(whole) + np.int32(127)) << np.int32(23)).view(np.float32)
+
+
+@inlined
+def greatest(row: Any) -> Any:
+    """Of a row. Compared as whole numbers, for which there are vectors; one that is not a number may be overlooked."""
+    most = np.int32(-(2**31))
+    for i in range(len(row)):
+        whole = in_order(np.float32(widened(row[i])).view(np.int32))
+        most = whole if whole > most else most
+    return in_order(most).view(np.float32)
+
+
+@inlined
+def in_order(whole: Any) -> Any:
+    """A float's bits so that greater is greater, below zero too; its own inverse."""
+    return np.int32(whole ^ (np.int32(whole >> np.int32(31)) & np.int32(0x7FFFFFFF)))
+
+
+@inlined
+def sigmoid(x: Any) -> Any:
+    return one / (one + exponential(-x))
