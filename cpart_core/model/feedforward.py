@@ -21,8 +21,10 @@ from cpart_core.config import ModelSettings
 from cpart_core.model.cache import LayerCache
 from cpart_core.model.fusion import FUSIONS
 from cpart_core.model.kernels.reference import reference
+from cpart_core.model.kernels.route import choose
 from cpart_core.model.kernels.table import fastest
 from cpart_core.model.kernels.work import Layout, Work
+from cpart_core.model.passes.which import compiled_passes
 
 
 class HiddenListener(Protocol):
@@ -124,6 +126,8 @@ class PartitionedFeedForward(nn.Module):
             return torch.ones_like(alpha_BTS), None
         if self.execution == "soft":
             return alpha_BTS * self.weight_scale, None
+        if compiled_passes(alpha_BTS):
+            return choose(alpha_BTS, self.top_k, float(self.weight_scale))
         chosen = alpha_BTS.topk(self.top_k, dim=-1).indices
         mask = torch.zeros_like(alpha_BTS).scatter(-1, chosen, 1.0)
         return alpha_BTS * mask * self.weight_scale, chosen

@@ -16,6 +16,8 @@ from torch.nn import functional as F
 
 from cpart_core.config import ModelSettings
 from cpart_core.model.cache import LayerCache
+from cpart_core.model.kernels.route import compare, mean_so_far
+from cpart_core.model.passes.which import compiled_passes
 
 
 def causal_mean(x_BTF: Tensor, start_BT: Tensor | None, cache: LayerCache | None = None, read: int = 0) -> Tensor:
@@ -24,6 +26,8 @@ def causal_mean(x_BTF: Tensor, start_BT: Tensor | None, cache: LayerCache | None
     start_BT is the position at which each token's document begins; None means one document that began `read` tokens before this input,
     whose sum so far is in the cache.
     """
+    if start_BT is not None and compiled_passes(x_BTF):
+        return mean_so_far(x_BTF.float(), start_BT)
     total = x_BTF.float().cumsum(dim=1)
     position = torch.arange(x_BTF.shape[1], device=x_BTF.device)
     if start_BT is None:
@@ -98,6 +102,8 @@ class AttentionFusion(nn.Module):
 
     def compare(self, query_BTF: Tensor) -> Tensor:
         """Queries (pooled where fusion pools) with the keys: alpha [B, T, S]."""
+        if compiled_passes(query_BTF):
+            return compare(query_BTF, self.keys, self.scale)
         query_BTF = F.rms_norm(query_BTF, query_BTF.shape[-1:])
         return (F.linear(query_BTF, self.keys) * self.scale).softmax(dim=-1)
 

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-QUERIES = 128
-"""In a block."""
+QUERIES = 256
+"""In a block: as many as the products are quick with."""
 LONGEST = 512
 """Tokens. Beyond it the kept probabilities would outweigh all other activations; torch's own keeps none."""
 
@@ -35,14 +35,13 @@ class RotaryAttention(torch.autograd.Function):
         B, T, E = qkv.shape
         H, d = num_heads, E // (3 * num_heads)
         kept = [qkv.new_empty(B, H, part.stop - part.start, seen) for part, seen in blocks(T)]
-        scores = [qkv.new_empty(block.shape[1:], dtype=torch.float32) for block in kept]
         q, k, v = qkv.new_empty(H, T, d, dtype=torch.float32), qkv.new_empty(H, T, d, dtype=torch.float32), qkv.new_empty(H, T, d)
         y = qkv.new_empty(B, T, E // 3)
         for number, (row, out) in enumerate(zip(qkv, y, strict=True)):
             numbers.run(attention.heads, row, cos, sin, d**-0.5, q, k, v)
             out_HTd = out.view(T, H, d).transpose(0, 1)
-            for (part, seen), score, keep in zip(blocks(T), scores, kept, strict=True):
-                torch.bmm(q[:, part], k[:, :seen].transpose(1, 2), out=score)
+            for (part, seen), keep in zip(blocks(T), kept, strict=True):
+                score = torch.bmm(q[:, part], k[:, :seen].transpose(1, 2))
                 numbers.run(attention.softmax, score, keep[number])
                 out_HTd[:, part] = torch.bmm(keep[number], v[:, :seen])
         ctx.num_heads = H
@@ -58,23 +57,28 @@ class RotaryAttention(torch.autograd.Function):
         H, T = ctx.num_heads, qkv.shape[1]
         d = qkv.shape[2] // (3 * H)
         d_qkv = torch.empty_like(qkv)
-        q, k, v = qkv.new_empty(3, H, T, d)
-        queries, keys = [part.stop - part.start for part, _ in blocks(T)], [seen for _, seen in blocks(T)]
-        dq, dk, dv = (qkv.new_empty(sum(lengths) * H * d) for lengths in (queries, keys, keys))
-        dq_blocks = [flat.view(H, -1, d) for flat in dq.split([length * H * d for length in queries])]
-        dk_blocks, dv_blocks = ([flat.view(H, -1, d) for flat in whole.split([length * H * d for length in keys])] for whole in (dk, dv))
+        back = -sin
+        q, k, v, dq, dk, dv = qkv.new_empty(6, H, T, d)
         for number, (row, d_row, dy_row) in enumerate(zip(qkv, d_qkv, dy, strict=True)):
             numbers.run(attention.heads, row, cos, sin, d**-0.5, q, k, v)
             d_out = dy_row.view(T, H, d).transpose(0, 1).contiguous()
-            for (part, seen), keep, *out in zip(blocks(T), kept, dq_blocks, dk_blocks, dv_blocks, strict=True):
+            for (part, seen), keep in reversed(list(zip(blocks(T), kept, strict=True))):  # the last block sees every key
                 p = keep[number]
                 d_p = torch.bmm(d_out[:, part], v[:, :seen].transpose(1, 2))
-                torch.bmm(p.transpose(1, 2), d_out[:, part], out=out[2])
+                into(dv, seen, p.transpose(1, 2), d_out[:, part])
                 numbers.run(attention.softmax_backward, p, d_p)
-                torch.bmm(d_p, k[:, :seen], out=out[0])
-                torch.bmm(d_p.transpose(1, 2), q[:, part], out=out[1])
-            numbers.run(attention.heads_backward, dq, dk, dv, QUERIES, cos, sin, d**-0.5, d_row)
+                into(dk, seen, d_p.transpose(1, 2), q[:, part])
+                dq[:, part] = torch.bmm(d_p, k[:, :seen])
+            numbers.run(attention.heads_backward, dq, dk, dv, cos, back, d**-0.5, d_row)
         return d_qkv, None, None, None
+
+
+def into(sums: Tensor, seen: int, left: Tensor, right: Tensor) -> None:
+    """The product of a block, added to sums [H, T, d] of the keys seen; the block that sees all comes first."""
+    if seen == sums.shape[1]:
+        torch.bmm(left, right, out=sums)
+    else:
+        sums[:, :seen] += torch.bmm(left, right)
 
 
 def blocks(length: int) -> Iterator[tuple[slice, int]]:

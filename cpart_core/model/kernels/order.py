@@ -7,6 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from cpart_core.model.passes.which import compiled_passes
+
 
 class Order(NamedTuple):
     """P slots, segment after segment; those left over by rounding belong to token 0 and no pair, and weigh nothing."""
@@ -46,6 +48,28 @@ def weight_of_slots(weight_TS: Tensor, chosen_Tk: Tensor, order: Order, dtype: t
     return weight
 
 
+def laid_out(chosen_Tk: Tensor, weight_TS: Tensor, multiple: int, dtype: torch.dtype) -> tuple[Order, Tensor]:
+    """The exact order and the weight of its slots [P, 1], as `sort_by_segment` and `weight_of_slots` have them."""
+    T, S = weight_TS.shape
+    if not compiled_passes(weight_TS):
+        order = sort_by_segment(chosen_Tk, S, multiple, exact=True)
+        return order, weight_of_slots(weight_TS, chosen_Tk, order, dtype)[:, None]
+    from cpart_core.model.passes import numbers, order as passes  # late: numba takes a moment to import
+
+    chosen_Tk, size = chosen_Tk.contiguous(), chosen_Tk.new_empty(S)
+    numbers.run(passes.count, chosen_Tk, multiple, size)
+    tokens, slot = size.new_empty(int(size.sum())), torch.empty_like(chosen_Tk)
+    slot_weight = weight_TS.new_empty(len(tokens), 1, dtype=dtype)
+    numbers.run(passes.place, chosen_Tk, weight_TS.contiguous(), size, tokens, slot, slot_weight)
+    return Order(tokens, slot, size), slot_weight
+
+
 def weight_gradient(d_slot: Tensor, order: Order, chosen_Tk: Tensor, weight_TS: Tensor) -> Tensor:
     """[T, S] from the gradients of the slots' weights [P]."""
+    if compiled_passes(weight_TS):
+        from cpart_core.model.passes import numbers, order as passes
+
+        d_weight = torch.empty_like(weight_TS, memory_format=torch.contiguous_format)
+        numbers.run(passes.weight_gradient, d_slot.contiguous(), order.slot, chosen_Tk.contiguous(), d_weight)
+        return d_weight
     return torch.zeros_like(weight_TS).scatter_(1, chosen_Tk, d_slot[order.slot].to(weight_TS.dtype))

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from cpart_core.model.kernels.order import sort_by_segment, weight_gradient, weight_of_slots
+from cpart_core.model.kernels.order import laid_out, weight_gradient
 from cpart_core.model.kernels.swiglu import contribution_of, hidden_backward, hidden_of
 from cpart_core.model.kernels.work import Work, divided_down, gather_sum, stacked
 
@@ -41,9 +41,8 @@ class Sorted(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, weight: Tensor, w_gate: Tensor, w_up: Tensor, w_down: Tensor, work: Work) -> Tensor:
         assert work.chosen is not None
         layout = work.layout
-        order = sort_by_segment(work.chosen, layout.num_segments, rounding(len(x), x.dtype), exact=True)
+        order, slot_weight = laid_out(work.chosen, weight, rounding(len(x), x.dtype), x.dtype)
         sizes = order.size.tolist()
-        slot_weight = weight_of_slots(weight, work.chosen, order, x.dtype)[:, None]
         gate_up_weight, down_weight = stacked(work), divided_down(work)
         gate_up = x.new_empty(len(order.tokens), 2 * layout.segment_size)
         rows = x.new_empty(len(order.tokens), x.shape[1])

@@ -1,8 +1,4 @@
-"""What lies between the products of causal rotary attention, for one row of text: H heads of width d = 2h, T tokens.
-
-Queries come in blocks; block b holds queries [b Q, min(T, (b + 1) Q)) and sees the keys up to its last query. Gradients of blocks lie one block
-behind the other in flat arrays, each [H, its queries or keys, d].
-"""
+"""What lies between the products of causal rotary attention, for one row of text: H heads of width d = 2h, T tokens."""
 
 from __future__ import annotations
 
@@ -35,27 +31,42 @@ def heads(qkv: Any, cos: Any, sin: Any, scale: Any, q: Any, k: Any, v: Any) -> N
             turned(row[(H * d + at) : (H * d + at + d)], cos[t], sin[t], one, k[head, t])
             given, out = row[(2 * H * d + at) : (2 * H * d + at + d)], v[head, t]
             for i in range(d):
-                put(out, i, widened(given[i]))
+                out[i] = given[i]
+
+
+VECTORS = 64
+"""Numbers that a loop takes at a time; what is left over it takes one by one, which for a short row is most of its time."""
+
+
+@inlined
+def whole_vectors(seen: int, K: int) -> int:
+    return min(K, -(-seen // VECTORS) * VECTORS)
 
 
 @compiled
 def softmax(score: Any, p: Any) -> None:
-    """p [H, Q, K] of score [H, Q, K], which is spent; the last Q keys are at the queries' own positions, and nobody looks ahead."""
+    """Fills p [H, Q, K] from score [H, Q, K], which is spent; the last Q keys are at the queries' own positions, and nobody looks ahead."""
     H, Q, K = score.shape
     for pair in prange(H * Q):
         head, query = pair // Q, pair % Q
         seen = K - Q + query + 1
-        given, out = score[head, query, :seen], p[head, query, :seen]
+        wide = whole_vectors(seen, K)
+        ahead = score[head, query, seen:wide]
+        for i in range(len(ahead)):
+            ahead[i] = -np.float32(np.inf)
+        given, out = score[head, query, :wide], p[head, query, :wide]
         most = greatest(given)
         total = np.float32(0)
-        for i in range(seen):
+        for i in range(len(given)):
             e = exponential(given[i] - most)
             given[i] = e
             total += e
+        for i in range(len(ahead)):
+            ahead[i] = np.float32(0)
         total = one / total
-        for i in range(seen):
+        for i in range(len(given)):
             put(out, i, given[i] * total)
-        behind = p[head, query, seen:]
+        behind = p[head, query, wide:]
         for i in range(len(behind)):
             behind[i] = 0
 
@@ -66,46 +77,28 @@ def softmax_backward(p: Any, d_p: Any) -> None:
     H, Q, K = p.shape
     for pair in prange(H * Q):
         head, query = pair // Q, pair % Q
-        seen = K - Q + query + 1
-        share, d = p[head, query, :seen], d_p[head, query, :seen]
+        wide = whole_vectors(K - Q + query + 1, K)
+        share, d = p[head, query, :wide], d_p[head, query, :wide]
         along = np.float32(0)
-        for i in range(seen):
+        for i in range(len(d)):
             along += widened(share[i]) * widened(d[i])
-        for i in range(seen):
+        for i in range(len(d)):
             put(d, i, widened(share[i]) * (widened(d[i]) - along))
-        behind = d_p[head, query, seen:]
+        behind = d_p[head, query, wide:]
         for i in range(len(behind)):
             behind[i] = 0
 
 
 @compiled
-def heads_backward(dq: Any, dk: Any, dv: Any, block: int, cos: Any, sin: Any, scale: Any, d_qkv: Any) -> None:
-    """Fills d_qkv [T, 3 H d] from flat gradients of the blocks."""
-    T, h = cos.shape
-    d = 2 * h
-    H = d_qkv.shape[1] // (3 * d)
+def heads_backward(dq: Any, dk: Any, dv: Any, cos: Any, sin: Any, scale: Any, d_qkv: Any) -> None:
+    """Fills d_qkv [T, 3 H d] from the gradients of what `heads` filled; sin [T, h] with its sign turned, which is the way back."""
+    H, T, d = dq.shape
     for head in prange(H):
         at = head * d
-        of_q, of_k, of_v = np.empty(d, np.float32), np.empty(d, np.float32), np.empty(d, np.float32)
         for t in range(T):
-            row, own = d_qkv[t], t // block
-            place = (H * own * block + head * (min(T, (own + 1) * block) - own * block) + t - own * block) * d
-            given = dq[place : place + d]
+            row = d_qkv[t]
+            turned(dq[head, t], cos[t], sin[t], np.float32(scale), row[at : at + d])
+            turned(dk[head, t], cos[t], sin[t], one, row[(H * d + at) : (H * d + at + d)])
+            given, out = dv[head, t], row[(2 * H * d + at) : (2 * H * d + at + d)]
             for i in range(d):
-                of_q[i] = widened(given[i])
-                of_k[i] = np.float32(0)
-                of_v[i] = np.float32(0)
-            before = H * block * (own * (own + 1) // 2)
-            for b in range(own, -(-T // block)):
-                seen = min(T, (b + 1) * block)
-                place = (before + head * seen + t) * d
-                before += H * seen
-                part_k, part_v = dk[place : place + d], dv[place : place + d]
-                for i in range(d):
-                    of_k[i] += widened(part_k[i])
-                    of_v[i] += widened(part_v[i])
-            turned(of_q, cos[t], -sin[t], np.float32(scale), row[at : at + d])
-            turned(of_k, cos[t], -sin[t], one, row[(H * d + at) : (H * d + at + d)])
-            out = row[(2 * H * d + at) : (2 * H * d + at + d)]
-            for i in range(d):
-                put(out, i, of_v[i])
+                out[i] = given[i]

@@ -18,7 +18,7 @@ import numba  # noqa: E402
 from numba import njit, prange, types  # noqa: E402
 from numba.extending import overload  # noqa: E402
 
-__all__ = ["compiled", "exponential", "greatest", "inlined", "narrowed", "number", "one", "prange", "put", "run", "sigmoid", "widened"]
+__all__ = ["compiled", "exponential", "greatest", "inlined", "kept", "one", "prange", "put", "run", "sigmoid", "widened"]
 
 REORDERED = {"contract", "reassoc", "nsz", "arcp"}
 """Sums may be taken in any order; infinities and not-a-number mean what they mean."""
@@ -27,7 +27,7 @@ numba.get_num_threads()  # starts numba's threads, which where they are OpenMP's
 torch.set_num_threads(threads_of_torch)
 ONE_AT_A_TIME = threading.Lock()
 """Some of numba's threading layers cannot be entered twice."""
-number, one = np.float32, np.float32(1)
+one = np.float32(1)
 LOG2_E, HALF, LN2_HIGH, LN2_LOW = np.float32(1.44269504), np.float32(0.5), np.float32(0.693359375), np.float32(2.12194440e-4)
 LEAST, MOST = np.float32(-87), np.float32(88)
 TERMS = tuple(np.float32(term) for term in (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 0.5))
@@ -36,11 +36,16 @@ TERMS = tuple(np.float32(term) for term in (1.9875691500e-4, 1.3981999507e-3, 8.
 
 def compiled(function: Callable[..., Any]) -> Any:
     """A pass: its rows are shared among torch's number of threads (`run`), its machine code is kept for the next start."""
-    kept = dict(parallel=True, fastmath=REORDERED, error_model="numpy")
+    return kept(function, parallel=True)
+
+
+def kept(function: Callable[..., Any], parallel: bool = False) -> Any:
+    """A pass that is done in its order by one thread, unless parallel."""
+    how = dict(parallel=parallel, fastmath=REORDERED, error_model="numpy")
     try:
-        return njit(cache=True, **kept)(function)
+        return njit(cache=True, **how)(function)
     except RuntimeError:  # no folder in which it could be kept
-        return njit(**kept)(function)
+        return njit(**how)(function)
 
 
 def inlined(function: Callable[..., Any]) -> Any:
