@@ -65,8 +65,9 @@ def run(a_pass: Any, *given: Tensor | int | float) -> None:
 
 def bits(tensor: Tensor) -> np.ndarray:
     """What numba sees of it."""
-    tensor = tensor.detach()
-    return (tensor.view(torch.uint16) if tensor.dtype == torch.bfloat16 else tensor).numpy()
+    if tensor.requires_grad:
+        tensor = tensor.detach()
+    return tensor.view(torch.uint16).numpy() if tensor.dtype == torch.bfloat16 else tensor.numpy()
 
 
 def widened(kept: Any) -> Any:
