@@ -14,6 +14,7 @@ from cpart_core.model.cache import Cache, LayerCache
 from cpart_core.model.feedforward import PartitionedFeedForward
 from cpart_core.model.next_token import next_token_losses, token_losses
 from cpart_core.model.norm import rms_norm
+from cpart_core.model.passes.which import compiled_passes
 
 
 class Layer(nn.Module):
@@ -37,9 +38,9 @@ def rounds(device: torch.device) -> bool:
 
 
 def normalised(x_BTD: Tensor, norm: nn.RMSNorm) -> Tensor:
-    """In the number format of the products where torch would take many passes: bf16 on a CPU."""
-    if x_BTD.device.type == "cpu" and rounds(x_BTD.device) and norm.eps is not None and not torch.compiler.is_compiling():
-        return rms_norm(x_BTD, norm.weight, norm.eps, torch.bfloat16)
+    """In the number format of the products where a compiled pass makes it."""
+    if compiled_passes(x_BTD) and norm.eps is not None:
+        return rms_norm(x_BTD, norm.weight, norm.eps, torch.bfloat16 if rounds(x_BTD.device) else x_BTD.dtype)
     y: Tensor = norm(x_BTD)
     return y
 
