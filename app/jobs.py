@@ -12,13 +12,18 @@ import sys
 import threading
 from collections.abc import Sequence
 
+import psutil
+
 from cpart_core.config import Settings
 from cpart_core.corpus.document import Gathered
+from cpart_core.model.passes.mark import mark
 from cpart_core.runs.control import end_process, note_launch
 from cpart_core.runs.create import create_run, create_twin, project_root
 from cpart_core.runs.folder import Run, runs_root
 from cpart_core.runs.twins import twin_settings
 
+LAST = 19
+"""The nice value of what gives way to everything else."""
 PATIENCE_SECONDS = 10.0
 """How long a trainer that was told to stop may take for its last step and checkpoint."""
 
@@ -48,6 +53,26 @@ def resume_training(run: Run, then: Sequence[str] = ()) -> None:
     if state == "finished":
         raise ValueError(f"Run {run.id} has finished; there is nothing left to do.")
     launch(run, then)
+
+
+def warm_up() -> None:
+    """Have everything compiled that is compiled once on a machine, behind all else, unless it was. A server calls it when it starts."""
+    if mark().exists():
+        return
+    command = [sys.executable, "-m", "cpart_core", "warm"]
+    try:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            cwd=project_root(),
+        )
+        psutil.Process(process.pid).nice(LAST if psutil.POSIX else psutil.IDLE_PRIORITY_CLASS)
+    except (OSError, psutil.Error):
+        return  # the first training compiles what it needs, and says so
+    threading.Thread(target=process.wait, daemon=True, name="reap-warm").start()
 
 
 def stop_training(run: Run) -> None:

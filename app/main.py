@@ -16,7 +16,7 @@ if str(ROOT) not in sys.path:
 import streamlit as st  # noqa: E402
 from streamlit.runtime.scriptrunner import get_script_run_ctx  # noqa: E402
 
-from app import server  # noqa: E402
+from app import jobs, server  # noqa: E402
 
 if get_script_run_ctx(suppress_warning=True) is not None:
     from app import ui
@@ -31,5 +31,6 @@ else:
         middleware=server.middleware(),
         on_script_error=server.show_error,
     )
+    jobs.warm_up()
     if __name__ == "__main__":
         app.run(config=server.flat_settings())

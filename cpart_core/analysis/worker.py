@@ -23,6 +23,7 @@ import numpy as np
 
 from cpart_core.analysis.requests import answer, check, is_current, kind_of
 from cpart_core.analysis.source import Sources
+from cpart_core.model.passes.mark import kept_in
 from cpart_core.runs.folder import open_run
 from cpart_core.runs.results import result_file
 
@@ -157,7 +158,7 @@ def end(*_: object) -> NoReturn:
 
 def main() -> int:
     """Serve stdin until it ends. Half of the cores, so that page and training stay alive."""
-    os.environ.setdefault("NUMBA_CACHE_DIR", str(Path.home() / ".cache" / "cpart" / "numba"))
+    os.environ.setdefault("NUMBA_CACHE_DIR", str(kept_in()))
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
     output = private_stdout()

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from types import ModuleType
 
 from cpart_core import __version__
-from cpart_core.cli import analyze, bench, carve, coherence, evaluate, generate, resume, runs, sample, study, train, worker
+from cpart_core.cli import analyze, bench, carve, coherence, evaluate, generate, resume, runs, sample, study, train, warm, worker
 
-COMMANDS: tuple[ModuleType, ...] = (train, resume, runs, evaluate, analyze, generate, carve, coherence, study, bench, sample, worker)
+COMMANDS: tuple[ModuleType, ...] = (train, resume, runs, evaluate, analyze, generate, carve, coherence, study, bench, sample, warm, worker)
 
 DESCRIPTION = "CPart: train a language model whose neurons lie in segments, and look inside it."
 EPILOG = """\

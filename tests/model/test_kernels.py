@@ -20,6 +20,7 @@ from cpart_core.model.kernels.sorted import LEAST_ROUNDING, NUMBERS_OF_ROWS, rou
 from cpart_core.model.kernels.table import KINDS, Entry, Shape, best, entries, takes
 from cpart_core.model.kernels.weighted import weighted
 from cpart_core.model.kernels.work import Layout, Work
+from cpart_core.model.passes import which
 from cpart_core.partition.signatures import SignatureSums
 from tests.model.test_decoder import some_ids, tiny
 
@@ -28,6 +29,12 @@ CLOSE = {torch.float32: 1e-5, torch.bfloat16: 2e-2}
 """Largest norm of the difference as a share of the norm."""
 PRECISIONS = pytest.mark.parametrize("precision", list(CLOSE), ids=["fp32", "bf16"])
 Execution = Callable[[Work], Tensor]
+
+
+@pytest.fixture(params=[0, 1 << 40], ids=["passes", "torch"])
+def both_ways(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What lies between products, by compiled passes and by torch's operations."""
+    monkeypatch.setattr(which, "LEAST_NUMBERS", request.param)
 
 
 def some_work(shared: int, k: int | None, weighted: bool = True) -> Work:
@@ -57,6 +64,7 @@ def far(a: Tensor, b: Tensor) -> float:
     return float((a - b).detach().norm() / b.detach().norm())
 
 
+@pytest.mark.usefixtures("both_ways")
 @PRECISIONS
 @pytest.mark.parametrize("shared", [0, 8])
 @pytest.mark.parametrize("k", [1, 2, 8])
@@ -69,6 +77,7 @@ def test_topk_equals_the_plain_execution(execution: Execution, k: int, shared: i
     assert max(far(a, b) for a, b in zip(found, wanted, strict=True)) < CLOSE[precision]
 
 
+@pytest.mark.usefixtures("both_ways")
 @PRECISIONS
 @pytest.mark.parametrize("fused", [False, True])
 def test_soft_and_dense_equal_the_plain_execution(fused: bool, precision: torch.dtype) -> None:
@@ -121,6 +130,7 @@ def test_soft_keeps_less_than_the_plain_dense_layer() -> None:
     assert kept_bytes(weighted, some_work(8, None)) <= 0.85 * dense
 
 
+@pytest.mark.usefixtures("both_ways")
 @pytest.mark.parametrize("execution", ["dense", "soft", "topk"])
 def test_signatures_told_in_backward_are_those_of_the_activations(execution: str) -> None:
     model, ids = tiny(execution=execution), some_ids()

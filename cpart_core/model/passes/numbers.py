@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-os.environ.setdefault("NUMBA_CACHE_DIR", str(Path.home() / ".cache" / "cpart" / "numba"))  # read when numba is imported
+from cpart_core.model.passes.mark import kept_in
+
+os.environ.setdefault("NUMBA_CACHE_DIR", str(kept_in()))  # read when numba is imported
 
 import numba  # noqa: E402
 from numba import njit, prange, types  # noqa: E402
+from numba.core import event  # noqa: E402
 from numba.extending import overload  # noqa: E402
 
 __all__ = ["compiled", "exponential", "greatest", "inlined", "kept", "one", "prange", "put", "run", "sigmoid", "widened"]
@@ -25,6 +27,8 @@ REORDERED = {"contract", "reassoc", "nsz", "arcp"}
 threads_of_torch = torch.get_num_threads()
 numba.get_num_threads()  # starts numba's threads, which where they are OpenMP's tells torch how many to use
 torch.set_num_threads(threads_of_torch)
+COMPILING = event.TimingListener()
+event.register("numba:compile", COMPILING)
 ONE_AT_A_TIME = threading.Lock()
 """Some of numba's threading layers cannot be entered twice."""
 one = np.float32(1)
@@ -68,6 +72,11 @@ def bits(tensor: Tensor) -> np.ndarray:
     if tensor.requires_grad:
         tensor = tensor.detach()
     return tensor.view(torch.uint16).numpy() if tensor.dtype == torch.bfloat16 else tensor.numpy()
+
+
+def seconds_compiling() -> float:
+    """Spent on compiling by this process so far."""
+    return float(COMPILING.duration) if COMPILING.done else 0.0
 
 
 def widened(kept: Any) -> Any:

@@ -1,0 +1,32 @@
+"""`warm`: compiles now what is otherwise compiled at its first use; the app does it by itself, behind everything else, when it first starts."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+
+NAME = "warm"
+HELP = "Compile what is compiled once on a machine (training on its CPU, maps) now, instead of when it is first used."
+
+
+def add_arguments(parser: argparse.ArgumentParser, show_all: bool) -> None:
+    return
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    import torch
+
+    from cpart_core.model.passes.mark import kept_in
+
+    os.environ.setdefault("NUMBA_CACHE_DIR", str(kept_in()))  # before either of the two below imports numba
+    from cpart_core.analysis.worker import compile_umap
+    from cpart_core.model.warm import compile_passes
+
+    torch.set_num_threads(1)
+    seconds = compile_passes()
+    print(f"passes over memory, for training on a CPU: {seconds:.1f} s of compiling" if seconds else "passes over memory: compiled before")
+    began = time.perf_counter()
+    compile_umap()
+    print(f"maps by UMAP: ready after {time.perf_counter() - began:.1f} s")
+    return 0

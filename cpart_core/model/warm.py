@@ -1,0 +1,52 @@
+"""Everything that is compiled once on a machine for training on its CPU, compiled now: a tiny model goes there and back in each number format."""
+
+from __future__ import annotations
+
+import torch
+
+from cpart_core.config import ModelSettings
+from cpart_core.model.decoder import Decoder
+from cpart_core.model.passes import which
+from cpart_core.model.passes.mark import mark
+
+VOCABULARY, ROWS, TOKENS = 32, 2, 8
+
+
+def compile_passes() -> float:
+    """Compile every pass that is not yet, and note that it was done. Returns the seconds that compiling took."""
+    began, least = which.seconds_compiling(), which.LEAST_NUMBERS
+    which.LEAST_NUMBERS = 0
+    try:
+        for precision in (torch.bfloat16, torch.float32):
+            for execution in ("soft", "topk"):
+                there_and_back(execution, precision)
+    finally:
+        which.LEAST_NUMBERS = least
+    seconds = which.seconds_compiling() - began
+    done = mark()
+    done.parent.mkdir(parents=True, exist_ok=True)
+    done.touch()
+    return seconds
+
+
+def there_and_back(execution: str, precision: torch.dtype) -> None:
+    """One forward and backward of a model with a shared segment, pooling over documents."""
+    settings = ModelSettings(
+        num_layers=1,
+        width=16,
+        num_heads=2,
+        num_kv_heads=2,
+        num_neurons=24,
+        shared_neurons=8,
+        num_segments=4,
+        top_k=2,
+        context_length=TOKENS,
+        execution=execution,
+        pooling="document",
+    )
+    model = Decoder(settings, VOCABULARY)
+    model.set_fused(True)
+    ids = torch.arange(ROWS * TOKENS).view(ROWS, TOKENS)
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == torch.bfloat16):
+        loss = model(ids, torch.zeros_like(ids), target_BT=ids).sum()
+    loss.backward()
