@@ -1,7 +1,7 @@
 """The models that `bench train` compares at each shape, as settings, and the shares of each other's time that they are to reach.
 
-Shape `train` (6 layers, width 256, context 256): dense, soft and top-2 of ours, each also compiled by layers, dense in fp32; other people's
-models join them.
+Shape `train` (6 layers, width 256, context 256): dense, soft and top-2 of ours, each also compiled by layers, dense and top-2 by torch's
+operations instead of compiled passes, dense in fp32; other people's models join them.
 
 Shapes `quick` and `large`: dense: the same model with ordinary feed-forward layers, unwatched. bare: partitioned, unwatched. signatures: also
 measures gradient signatures as often as before the segments freeze. validating: also reads the validation rows, as any trainer does. live: also
@@ -51,6 +51,8 @@ WITH_PEERS: dict[str, dict[str, Any]] = {
     "dense": {**PARTITIONED, **UNWATCHED, "execution": "dense"},
     "soft": {**PARTITIONED, **UNWATCHED, "execution": "soft"},
     "top-2": {**PARTITIONED, **UNWATCHED},
+    "dense without passes": {**PARTITIONED, **UNWATCHED, "execution": "dense", "passes": False},
+    "top-2 without passes": {**PARTITIONED, **UNWATCHED, "passes": False},
     "dense fp32": {**PARTITIONED, **UNWATCHED, "execution": "dense", "precision": "fp32"},
     "dense compiled": {**PARTITIONED, **UNWATCHED, "execution": "dense", "compile": "layers"},
     "soft compiled": {**PARTITIONED, **UNWATCHED, "execution": "soft", "compile": "layers"},
@@ -72,6 +74,8 @@ RATIOS: dict[str, tuple[tuple[str, str, float | None], ...]] = {
         ("dense", "llama", None),
         ("top-2", "dense", 1 / 1.15),
         ("soft", "dense", None),
+        ("dense", "dense without passes", None),
+        ("top-2", "top-2 without passes", None),
         ("dense", "dense fp32", 0.5),
         ("dense compiled", "nanoGPT compiled", 1.0),
         ("dense compiled", "dense", None),

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -45,19 +46,25 @@ class Turn:
 
     trainer: Trainer | PeerTrainer
     writer: RecordWriter | None = None
+    passes: bool = True
+    """Whether compiled passes may be used; torch's operations otherwise."""
     seconds: list[float] = field(default_factory=list)
     cpu_seconds: list[float] = field(default_factory=list)
 
     def take(self, steps: int, count: bool = True) -> None:
         """A block of steps."""
         from cpart_core.bench._telemetry import take_down
+        from cpart_core.model.passes import which
         from cpart_core.training.records import Record
 
+        least = which.LEAST_NUMBERS
+        which.LEAST_NUMBERS = least if self.passes else sys.maxsize
         began, cpu_began = time.perf_counter(), time.process_time()
         for _ in range(steps):
             record = self.trainer.train_step()
             if self.writer is not None and isinstance(record, Record):
                 take_down(self.writer, record)
+        which.LEAST_NUMBERS = least
         if count:
             self.seconds.append(time.perf_counter() - began)
             self.cpu_seconds.append(time.process_time() - cpu_began)
@@ -125,9 +132,9 @@ def start(settings: Settings, changes: dict[str, Any], corpus: Corpus, writes: b
     from cpart_core.runs.records import RecordWriter
     from cpart_core.training.loop import Trainer
 
-    own = settings.with_values({name: value for name, value in changes.items() if value is not None}).check()
+    own = settings.with_values({name: value for name, value in changes.items() if value is not None and name != "passes"}).check()
     writer = RecordWriter(create_run(own, None).folder) if writes else None
-    return Turn(Trainer(own, corpus), writer)
+    return Turn(Trainer(own, corpus), writer, changes.get("passes", True))
 
 
 def precision_of(turn: Turn) -> str:
@@ -159,7 +166,7 @@ def beside(turns: dict[str, Turn], settings: Settings, wanted: bool, compiled: b
     kept = {
         name: kept_for_backward(turn.trainer) if isinstance(turn.trainer, Trainer) else kept_by_peer(turn.trainer)
         for name, turn in turns.items()
-        if not name.endswith("compiled")
+        if not name.endswith(("compiled", "without passes"))
     }
     return found | {"kept_bytes": kept}
 

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from cpart_core.config import ModelSettings
 from cpart_core.model.cache import LayerCache
+from cpart_core.model.passes.which import pays
 from cpart_core.model.rotary_attention import LONGEST, rotary_attention
 
 
@@ -60,5 +61,5 @@ class Attention(nn.Module):
 
     def by_row(self, qkv_BTE: Tensor) -> bool:
         """Whether backward follows and our own attention is the faster one: bf16 on a CPU."""
-        ours = qkv_BTE.device.type == "cpu" and qkv_BTE.dtype == torch.bfloat16 and qkv_BTE.requires_grad
+        ours = pays(qkv_BTE) and qkv_BTE.dtype == torch.bfloat16 and qkv_BTE.requires_grad
         return ours and self.num_heads == self.num_kv_heads and qkv_BTE.shape[1] <= LONGEST

@@ -13,9 +13,12 @@ PASSES = "cpart_core.model.passes.numbers"
 
 
 def compiled_passes(tensor: Tensor) -> bool:
-    """Whether a compiled pass over this tensor pays."""
-    if torch.compiler.is_compiling():
-        return False
+    """Whether a compiled pass over this tensor is used here: not within compiled layers, whose compiler makes passes of its own."""
+    return not torch.compiler.is_compiling() and pays(tensor)
+
+
+def pays(tensor: Tensor) -> bool:
+    """Whether a compiled pass over this tensor makes up for its call."""
     return tensor.device.type == "cpu" and tensor.dtype in (torch.bfloat16, torch.float32) and tensor.numel() >= LEAST_NUMBERS
 
 
