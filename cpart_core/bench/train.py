@@ -32,8 +32,9 @@ if TYPE_CHECKING:
     from cpart_core.runs.records import RecordWriter
     from cpart_core.training.loop import Trainer
 
-WARM_STEPS = 20
-"""Top-k meets new numbers of rows a segment at first, and oneDNN compiles a bf16 product for each: in a run of hundreds of steps that is soon over."""
+WARM_STEPS, CHOOSING_STEPS = 20, 60
+"""Before anything counts; the latter for models that choose. They meet new numbers of rows at first, and oneDNN compiles a bf16 product for each,
+which in a run of hundreds of steps is soon over."""
 KEPT_PRODUCTS = "16384"
 """Compiled products that oneDNN keeps. A run has one model, here a dozen take turns and would push each other's out."""
 COUNTED = "live as counted"
@@ -101,6 +102,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def measure(shape: str, settings: Settings, blocks: int, peers: bool, compiled: bool) -> dict[str, Any]:
     """All trainers of one shape in turns, forwards and backwards."""
+    from cpart_core.bench.peers.public import FAMILIES
     from cpart_core.corpus.build import build_corpus, gather
     from cpart_core.training.compiled import compiler_there
     from cpart_core.training.device import choose_device, keep_freed_memory
@@ -116,8 +118,9 @@ def measure(shape: str, settings: Settings, blocks: int, peers: bool, compiled: 
         if precision_of(turns["dense"]) == precision_of(turns["dense fp32"]):
             del turns["dense fp32"]  # this machine has no fast bf16: both would be the same
         more = beside(turns, settings, peers, compiled)
-    for turn in turns.values():
-        turn.take(max(period, WARM_STEPS), count=False)  # the partition, and the caches warm
+    for name, turn in turns.items():
+        chooses = name.startswith(("top-2", *FAMILIES))
+        turn.take(max(period, CHOOSING_STEPS if chooses else WARM_STEPS), count=False)  # the partition, and the caches warm
     for name in in_turns(turns, blocks):
         turns[name].take(period)
     counted = count_telemetry(turns, period)

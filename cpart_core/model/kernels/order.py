@@ -54,7 +54,8 @@ def laid_out(chosen_Tk: Tensor, weight_TS: Tensor, multiple: int, dtype: torch.d
     if not compiled_passes(weight_TS):
         order = sort_by_segment(chosen_Tk, S, multiple, exact=True)
         return order, weight_of_slots(weight_TS, chosen_Tk, order, dtype)[:, None]
-    from cpart_core.model.passes import numbers, order as passes  # late: numba takes a moment to import
+    from cpart_core.model.passes import numbers  # late: numba takes a moment to import
+    from cpart_core.model.passes import order as passes
 
     chosen_Tk, size = chosen_Tk.contiguous(), chosen_Tk.new_empty(S)
     numbers.run(passes.count, chosen_Tk, multiple, size)
@@ -67,7 +68,8 @@ def laid_out(chosen_Tk: Tensor, weight_TS: Tensor, multiple: int, dtype: torch.d
 def weight_gradient(d_slot: Tensor, order: Order, chosen_Tk: Tensor, weight_TS: Tensor) -> Tensor:
     """[T, S] from the gradients of the slots' weights [P]."""
     if compiled_passes(weight_TS):
-        from cpart_core.model.passes import numbers, order as passes
+        from cpart_core.model.passes import numbers
+        from cpart_core.model.passes import order as passes
 
         d_weight = torch.empty_like(weight_TS, memory_format=torch.contiguous_format)
         numbers.run(passes.weight_gradient, d_slot.contiguous(), order.slot, chosen_Tk.contiguous(), d_weight)

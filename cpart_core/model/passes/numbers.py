@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,17 +16,17 @@ from cpart_core.model.passes.mark import kept_in
 
 os.environ.setdefault("NUMBA_CACHE_DIR", str(kept_in()))  # read when numba is imported
 
-import numba  # noqa: E402
-from numba import njit, prange, types  # noqa: E402
-from numba.core import event  # noqa: E402
-from numba.extending import overload  # noqa: E402
+import numba
+from numba import njit, prange, types
+from numba.core import event
+from numba.extending import overload
 
 __all__ = ["compiled", "exponential", "greatest", "inlined", "kept", "one", "prange", "put", "run", "sigmoid", "widened"]
 
 REORDERED = {"contract", "reassoc", "nsz", "arcp"}
 """Sums may be taken in any order; infinities and not-a-number mean what they mean."""
 threads_of_torch = torch.get_num_threads()
-numba.get_num_threads()  # starts numba's threads, which where they are OpenMP's tells torch how many to use
+MOST_THREADS = numba.get_num_threads()  # starts numba's threads, which where they are OpenMP's tells torch how many to use
 torch.set_num_threads(threads_of_torch)
 COMPILING = event.TimingListener()
 event.register("numba:compile", COMPILING)
@@ -45,11 +46,11 @@ def compiled(function: Callable[..., Any]) -> Any:
 
 def kept(function: Callable[..., Any], parallel: bool = False) -> Any:
     """A pass that is done in its order by one thread, unless parallel."""
-    how = dict(parallel=parallel, fastmath=REORDERED, error_model="numpy")
+    how = partial(njit, parallel=parallel, fastmath=REORDERED, error_model="numpy")
     try:
-        return njit(cache=True, **how)(function)
+        return how(cache=True)(function)
     except RuntimeError:  # no folder in which it could be kept
-        return njit(**how)(function)
+        return how()(function)
 
 
 def inlined(function: Callable[..., Any]) -> Any:
@@ -61,7 +62,7 @@ def run(a_pass: Any, *given: Tensor | int | float) -> None:
     """The pass on tensors of a CPU, in place: contiguous ones, or it compiles anew."""
     arrays = [bits(item) if isinstance(item, Tensor) else item for item in given]
     with ONE_AT_A_TIME:
-        threads = min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS)
+        threads = min(torch.get_num_threads(), MOST_THREADS)
         if numba.get_num_threads() != threads:
             numba.set_num_threads(threads)
         a_pass(*arrays)

@@ -67,9 +67,7 @@ def backward(gate_up: Any, d_hidden: Any, weight: Any, n: int, hidden: Any, d_ga
             first = shared + segment * n
             last = first + n
             scale = widened(weight[row, segment])
-            d_scale = closed(
-                gate[first:last], up[first:last], d[first:last], scale, out[first:last], d_gate[first:last], d_up[first:last]
-            )
+            d_scale = closed(gate[first:last], up[first:last], d[first:last], scale, out[first:last], d_gate[first:last], d_up[first:last])
             put(d_weight[row], segment, d_scale)
 
 
