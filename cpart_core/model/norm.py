@@ -27,6 +27,7 @@ class RMSNorm(torch.autograd.Function):
         flat = x.flatten(0, -2).contiguous()
         scale = flat.new_empty(len(flat), dtype=torch.float32)
         y = flat.new_empty(flat.shape, dtype=dtype)
+        weight = weight.clone()  # a tensor lent to numpy cannot be freed by FSDP2 any more
         numbers.run(norm.forward, flat, weight, eps, y, scale)
         ctx.save_for_backward(flat, weight, scale)
         return y.view(x.shape)

@@ -121,6 +121,17 @@ def test_what_is_not_a_number_stays_none(bad: float, monkeypatch: pytest.MonkeyP
     assert y[0, :3].isfinite().all() and not y[0, 3, :8].isfinite().any()  # nobody before it sees it
 
 
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("execution", ["dense", "soft", "topk"])
+def test_passes_borrow_no_weight(execution: str, precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """numpy marks what it was lent, and FSDP2 then cannot free a layer's gathered weights."""
+    monkeypatch.setattr(which, "LEAST_NUMBERS", PASSES)
+    trainer = Trainer(made_settings(precision=precision, execution=execution, first_step=1, fusion_step=1), made_corpus())
+    trainer.train_step()
+    trainer.train_step()
+    assert all(weight.untyped_storage().resizable() for weight in trainer.model.parameters())
+
+
 def test_nothing_is_left_to_compile_after_warm(monkeypatch: pytest.MonkeyPatch) -> None:
     compile_passes()
     assert mark().exists() and which.LEAST_NUMBERS > 0

@@ -55,7 +55,7 @@ class Compare(torch.autograd.Function):
     def forward(ctx: Any, query: Tensor, keys: Tensor, scale: float) -> Tensor:
         from cpart_core.model.passes import numbers, route
 
-        query, keys = query.contiguous(), keys.contiguous()
+        query, keys = query.contiguous(), keys.clone()  # a tensor lent to numpy cannot be freed by FSDP2 any more
         alpha, length = query.new_empty(len(query), len(keys)), query.new_empty(len(query))
         numbers.run(route.compare, query, keys, scale, alpha, length)
         ctx.scale = scale

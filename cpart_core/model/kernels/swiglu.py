@@ -61,7 +61,7 @@ def contribution_of(hidden: Tensor, d_hidden: Tensor) -> Tensor:
 
 
 def given(weight: Tensor | None, gate_up: Tensor) -> Tensor:
-    return gate_up.new_empty(len(gate_up), 0) if weight is None else weight
+    return gate_up.new_empty(len(gate_up), 0) if weight is None else weight.contiguous()
 
 
 def segments(hidden: Tensor, weight: Tensor, n: int) -> Tensor:

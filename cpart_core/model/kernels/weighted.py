@@ -22,23 +22,32 @@ def weighted(work: Work) -> Tensor:
     return y
 
 
+def into_hidden(work: Work) -> list[Tensor]:
+    """Weights of gate and up in the number format of the products: one tensor [2N, D] where they are cast anyway, else the two as they are."""
+    if work.x.dtype == work.w_gate.dtype:
+        return [work.w_gate, work.w_up]
+    both = work.x.new_empty(2 * len(work.w_gate), work.x.shape[1])
+    for half, weight in zip(both.chunk(2), (work.w_gate, work.w_up), strict=True):
+        half.copy_(weight)
+    return [both]
+
+
 class Weighted(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor | None, w_gate: Tensor, w_up: Tensor, w_down: Tensor, work: Work) -> Tensor:
-        into = x.new_empty(2 * len(w_gate), x.shape[1])
-        for half, part in zip(into.chunk(2), (w_gate, w_up), strict=True):
-            half.copy_(part)
-        down = w_down.to(x.dtype)
+        into, down = into_hidden(work), w_down.to(x.dtype)
         scale = None if weight is None else weight.to(x.dtype)
-        gate_up = torch.mm(x, into.T)
+        gate_up = x.new_empty(len(x), 2 * len(w_gate))
+        for part, out in zip(into, gate_up.chunk(len(into), dim=1), strict=True):
+            torch.mm(x, part.T, out=out)
         ctx.work = work
-        ctx.save_for_backward(x, scale, into, down, gate_up)
+        ctx.save_for_backward(x, scale, down, gate_up, *into)
         return torch.mm(hidden_of(gate_up, scale, work.layout.segment_size), down.T)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-        x, scale, into, down, gate_up = ctx.saved_tensors
+        x, scale, down, gate_up, *into = ctx.saved_tensors
         work = ctx.work
         d_hidden = torch.mm(dy, down)
         hidden, d_gate_up, d_scale = hidden_backward(gate_up, d_hidden, scale, work.layout.segment_size)
@@ -47,4 +56,8 @@ class Weighted(torch.autograd.Function):
         d_gate, d_up = torch.mm(d_gate_up.T, x).to(work.w_gate.dtype).chunk(2)
         d_down = torch.mm(dy.T, hidden).to(work.w_down.dtype)
         d_weight = None if work.weight is None else d_scale.to(work.weight.dtype)
-        return torch.mm(d_gate_up, into), d_weight, d_gate, d_up, d_down, None
+        d_parts = d_gate_up.chunk(len(into), dim=1)
+        dx = torch.mm(d_parts[0], into[0])
+        for part, d_part in zip(into[1:], d_parts[1:], strict=True):
+            dx.addmm_(d_part, part)
+        return dx, d_weight, d_gate, d_up, d_down, None

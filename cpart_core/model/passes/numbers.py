@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cpart_core.model.passes.mark import kept_in
+from cpart_core.model.passes.mark import folder, kept_in
 
 os.environ.setdefault("NUMBA_CACHE_DIR", str(kept_in()))  # read when numba is imported
 
@@ -47,10 +47,13 @@ def compiled(function: Callable[..., Any]) -> Any:
 def kept(function: Callable[..., Any], parallel: bool = False) -> Any:
     """A pass that is done in its order by one thread, unless parallel."""
     how = partial(njit, parallel=parallel, fastmath=REORDERED, error_model="numpy")
+    others, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(folder())
     try:
         return how(cache=True)(function)
     except RuntimeError:  # no folder in which it could be kept
         return how()(function)
+    finally:
+        numba.config.CACHE_DIR = others
 
 
 def inlined(function: Callable[..., Any]) -> Any:
