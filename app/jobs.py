@@ -1,4 +1,4 @@
-"""Training processes: start, resume, stop, kill. No streamlit and no torch here.
+"""Training processes: start, resume, stop, kill; and the one that compiles beforehand. No streamlit and no torch here.
 
 A training is a process of its own session: closing the tab or killing the server leaves it running. What is known of it is in its run
 folder, so this file keeps no state.
@@ -6,6 +6,7 @@ folder, so this file keeps no state.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import psutil
 
 from cpart_core.config import Settings
 from cpart_core.corpus.document import Gathered
-from cpart_core.model.passes.mark import mark
+from cpart_core.model.passes.mark import all_compiled
 from cpart_core.runs.control import end_process, note_launch
 from cpart_core.runs.create import create_run, create_twin, project_root
 from cpart_core.runs.folder import Run, runs_root
@@ -57,7 +58,7 @@ def resume_training(run: Run, then: Sequence[str] = ()) -> None:
 
 def warm_up() -> None:
     """Have everything compiled that is compiled once on a machine, behind all else, unless it was. A server calls it when it starts."""
-    if mark().exists():
+    if all_compiled():
         return
     command = [sys.executable, "-m", "cpart_core", "warm"]
     try:
@@ -69,10 +70,11 @@ def warm_up() -> None:
             start_new_session=True,
             cwd=project_root(),
         )
-        psutil.Process(process.pid).nice(LAST if psutil.POSIX else psutil.IDLE_PRIORITY_CLASS)
-    except (OSError, psutil.Error):
-        return  # the first training compiles what it needs, and says so
+    except OSError:
+        return  # the first training compiles, and says so
     threading.Thread(target=process.wait, daemon=True, name="reap-warm").start()
+    with contextlib.suppress(psutil.Error):
+        psutil.Process(process.pid).nice(LAST if psutil.POSIX else psutil.IDLE_PRIORITY_CLASS)
 
 
 def stop_training(run: Run) -> None:

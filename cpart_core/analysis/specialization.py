@@ -16,6 +16,7 @@ from cpart_core.analysis.results import SegmentUse, Specialization
 from cpart_core.analysis.source import Source, mean_over, validation_batches
 from cpart_core.corpus.batches import Batch
 from cpart_core.corpus.document import Corpus
+from cpart_core.model.kernels.route import first_greatest
 
 MOST_TOKENS = 60_000
 """Validation tokens read, evenly over the contexts."""
@@ -85,7 +86,7 @@ def read(source: Source, batches: list[Batch], progress: Progress = silent) -> R
             start, told = (torch.from_numpy(part[:, :-1]).long() for part in (batch.start, batch.context))
             source.model(torch.from_numpy(batch.ids[:, :-1]), start, context_BT=told)
         alpha = torch.stack([layer.last_alpha.flatten(0, 1) for layer in layers if layer.last_alpha is not None], dim=1).float()[known]
-        choice = torch.zeros_like(alpha).scatter(-1, alpha.topk(settings.top_k, dim=-1).indices, 1 / settings.top_k)
+        choice = torch.zeros_like(alpha).scatter(-1, first_greatest(alpha, settings.top_k), 1 / settings.top_k)
         shares.append(torch.cat([alpha, choice], dim=1).numpy())
         contexts.append(context[known])
         documents.append(batch.document[:, :-1].reshape(-1)[known].astype(np.int64))

@@ -115,9 +115,11 @@ class Worker:
 def compile_umap() -> None:
     """Lay out a few points twice, so that everything UMAP needs is imported and compiled (about 10 s of one core)."""
     from cpart_core.analysis.plane import lay_out
+    from cpart_core.model.passes.numbers import alone
 
     points = np.random.default_rng(0).normal(size=(40, 4)).astype(np.float32)
-    lay_out([points + 0.1, points], "umap", 0)
+    with alone():
+        lay_out([points + 0.1, points], "umap", 0)
 
 
 def parse(line: str) -> tuple[Any, str, Any]:

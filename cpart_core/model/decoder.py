@@ -13,36 +13,22 @@ from cpart_core.model.attention import Attention, rotary_angles
 from cpart_core.model.cache import Cache, LayerCache
 from cpart_core.model.feedforward import PartitionedFeedForward
 from cpart_core.model.next_token import next_token_losses, token_losses
-from cpart_core.model.norm import rms_norm
-from cpart_core.model.passes.which import compiled_passes
+from cpart_core.model.norm import Norm, rounds
 
 
 class Layer(nn.Module):
     def __init__(self, settings: ModelSettings) -> None:
         super().__init__()
-        self.attention_norm = nn.RMSNorm(settings.width, eps=1e-5)
+        self.attention_norm = Norm(settings.width, eps=1e-5)
         self.attention = Attention(settings)
-        self.feedforward_norm = nn.RMSNorm(settings.width, eps=1e-5)
+        self.feedforward_norm = Norm(settings.width, eps=1e-5)
         self.feedforward = PartitionedFeedForward(settings)
 
     def forward(
         self, x_BTD: Tensor, cos_Td: Tensor, sin_Td: Tensor, start_BT: Tensor | None, cache: LayerCache | None, read: int
     ) -> Tensor:
-        x_BTD = x_BTD + self.attention(normalised(x_BTD, self.attention_norm), cos_Td, sin_Td, cache)
-        return x_BTD + self.feedforward(normalised(x_BTD, self.feedforward_norm), start_BT, cache, read)
-
-
-def rounds(device: torch.device) -> bool:
-    """Whether products are made in bf16 here."""
-    return torch.is_autocast_enabled(device.type) and torch.get_autocast_dtype(device.type) == torch.bfloat16
-
-
-def normalised(x_BTD: Tensor, norm: nn.RMSNorm) -> Tensor:
-    """In the number format of the products where a compiled pass makes it."""
-    if compiled_passes(x_BTD) and norm.eps is not None:
-        return rms_norm(x_BTD, norm.weight, norm.eps, torch.bfloat16 if rounds(x_BTD.device) else x_BTD.dtype)
-    y: Tensor = norm(x_BTD)
-    return y
+        x_BTD = x_BTD + self.attention(self.attention_norm(x_BTD), cos_Td, sin_Td, cache)
+        return x_BTD + self.feedforward(self.feedforward_norm(x_BTD), start_BT, cache, read)
 
 
 class Decoder(nn.Module):
@@ -53,7 +39,7 @@ class Decoder(nn.Module):
         self.settings, self.vocabulary_size = settings, vocabulary_size
         self.embedding = nn.Parameter(torch.empty(vocabulary_size, settings.width))
         self.layers = nn.ModuleList([Layer(settings) for _ in range(settings.num_layers)])
-        self.norm = nn.RMSNorm(settings.width, eps=1e-5)
+        self.norm = Norm(settings.width, eps=1e-5)
         cos, sin = rotary_angles(settings.context_length, settings.width // settings.num_heads, settings.rope_base)
         self.register_buffer("cos", cos, persistent=False)
         self.register_buffer("sin", sin, persistent=False)
@@ -103,12 +89,12 @@ class Decoder(nn.Module):
 
     def logits(self, x_BTD: Tensor) -> Tensor:
         """[B, T, V] from the residual stream after the last layer."""
-        return F.linear(normalised(x_BTD, self.norm), self.embedding)
+        return F.linear(self.norm(x_BTD), self.embedding)
 
     def losses(self, x_BTD: Tensor, target_BT: Tensor) -> Tensor:
         """[B, T] nats of each next token."""
         if rounds(x_BTD.device):
-            return next_token_losses(normalised(x_BTD, self.norm).to(torch.bfloat16), self.embedding, target_BT)
+            return next_token_losses(self.norm(x_BTD).to(torch.bfloat16), self.embedding, target_BT)
         return token_losses(self.logits(x_BTD), target_BT)
 
     def feedforwards(self) -> list[PartitionedFeedForward]:

@@ -21,7 +21,7 @@ from cpart_core.config import ModelSettings
 from cpart_core.model.cache import LayerCache
 from cpart_core.model.fusion import FUSIONS
 from cpart_core.model.kernels.reference import reference
-from cpart_core.model.kernels.route import choose
+from cpart_core.model.kernels.route import choose, first_greatest
 from cpart_core.model.kernels.table import fastest
 from cpart_core.model.kernels.work import Layout, Work
 from cpart_core.model.passes.which import compiled_passes
@@ -128,7 +128,7 @@ class PartitionedFeedForward(nn.Module):
             return alpha_BTS * self.weight_scale, None
         if compiled_passes(alpha_BTS):
             return choose(alpha_BTS, self.top_k, float(self.weight_scale))
-        chosen = alpha_BTS.topk(self.top_k, dim=-1).indices
+        chosen = first_greatest(alpha_BTS, self.top_k)
         mask = torch.zeros_like(alpha_BTS).scatter(-1, chosen, 1.0)
         return alpha_BTS * mask * self.weight_scale, chosen
 

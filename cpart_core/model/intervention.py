@@ -16,6 +16,7 @@ from torch import Tensor
 
 from cpart_core.model.decoder import Decoder
 from cpart_core.model.feedforward import Intervening, PartitionedFeedForward
+from cpart_core.model.kernels.route import first_greatest
 
 KINDS = ("ablate", "force", "forbid", "scale")
 SHARED = -1
@@ -131,7 +132,7 @@ class LayerIntervention:
         if layer.execution == "soft":
             return alpha, weight * self.factor_S, None
         rank = alpha.masked_fill(self.forced, torch.inf).masked_fill(self.forbidden, -torch.inf)
-        chosen = rank.topk(min(layer.top_k, int((~self.forbidden).sum())), dim=-1).indices
+        chosen = first_greatest(rank, min(layer.top_k, int((~self.forbidden).sum())))
         mask = torch.zeros_like(alpha).scatter(-1, chosen, 1.0)
         return alpha, weight * mask * self.factor_S, chosen
 

@@ -37,6 +37,7 @@ class NextToken(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, weight: Tensor, target: Tensor) -> Tensor:
         matrix = weight.to(hidden.dtype)
+        refuse_others(target, len(matrix))
         size = rows_at_once(hidden, weight)
         total = hidden.new_empty(len(hidden), dtype=torch.float32)
         losses = torch.empty_like(total)
@@ -60,6 +61,12 @@ class NextToken(torch.autograd.Function):
             torch.mm(d_logits, matrix, out=out)
             d_weight += torch.mm(d_logits.T, rows)
         return d_hidden, d_weight, None
+
+
+def refuse_others(target: Tensor, vocabulary: int) -> None:
+    """IndexError for a token that is none: a pass would read and write beside its row. A GPU checks by itself."""
+    if target.device.type == "cpu" and len(target) and not 0 <= int(target.amin()) <= int(target.amax()) < vocabulary:
+        raise IndexError(f"Tokens are {int(target.amin())} to {int(target.amax())}; this model's vocabulary has 0 to {vocabulary - 1}.")
 
 
 def fill_losses(logits: Tensor, target: Tensor, total: Tensor, losses: Tensor) -> None:

@@ -3,30 +3,32 @@
 from __future__ import annotations
 
 import torch
+from filelock import FileLock
 
 from cpart_core.config import ModelSettings
 from cpart_core.model.decoder import Decoder
 from cpart_core.model.passes import which
-from cpart_core.model.passes.mark import mark
+from cpart_core.model.passes.mark import folder, mark
 
 VOCABULARY, ROWS, TOKENS = 32, 2, 8
 
 
 def compile_passes() -> float:
-    """Compile every pass that is not yet, and note that it was done. Returns the seconds that compiling took."""
+    """Compile every pass that is not yet, and note that it was done. Returns the seconds that compiling took.
+
+    One process at a time: numba's index of what it keeps is not made for two that write. Others wait, and find everything there.
+    """
     began, least = which.seconds_compiling(), which.LEAST_NUMBERS
-    which.LEAST_NUMBERS = 0
-    try:
-        for precision in (torch.bfloat16, torch.float32):
-            for execution in ("soft", "topk"):
-                there_and_back(execution, precision)
-    finally:
-        which.LEAST_NUMBERS = least
-    seconds = which.seconds_compiling() - began
-    done = mark()
-    done.parent.mkdir(parents=True, exist_ok=True)
-    done.touch()
-    return seconds
+    with FileLock(folder() / "lock"):
+        which.LEAST_NUMBERS = 0
+        try:
+            for precision in (torch.bfloat16, torch.float32):
+                for execution in ("soft", "topk"):
+                    there_and_back(execution, precision)
+        finally:
+            which.LEAST_NUMBERS = least
+        mark().touch()
+    return which.seconds_compiling() - began
 
 
 def there_and_back(execution: str, precision: torch.dtype) -> None:

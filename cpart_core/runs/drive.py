@@ -12,8 +12,8 @@ from safetensors import SafetensorError
 
 from cpart_core.corpus.document import Corpus
 from cpart_core.corpus.store import save_corpus
-from cpart_core.model.passes.mark import mark
-from cpart_core.model.passes.which import seconds_compiling
+from cpart_core.model.passes.mark import all_compiled
+from cpart_core.model.warm import compile_passes
 from cpart_core.runs.checkpoint import Checkpoint, CheckpointConfig, load_latest, save_checkpoint, steps_in
 from cpart_core.runs.database import reading
 from cpart_core.runs.folder import Run
@@ -56,7 +56,6 @@ class Drive:
         self.checkpoints = run.folder / "checkpoints"
         self.saved_step = -1
         self.speed = Speed(self.settings.steps)
-        self.compiling = seconds_compiling()
 
     def restore(self, restart: bool = False) -> None:
         """Go back to the last good checkpoint, or to step 0 without one, and forget all records after it.
@@ -85,8 +84,16 @@ class Drive:
 
     def steps(self) -> bool:
         """Train to the last step, or to a stop. True when the last step is done; the last state is in a checkpoint either way."""
-        if self.trainer.to_compile or (self.trainer.device.type == "cpu" and not mark().exists()):
+        if self.trainer.to_compile:
             self.writer.heartbeat(self.beat("compiling", None))
+        if self.trainer.uses_passes and not all_compiled():
+            self.writer.heartbeat(self.beat("compiling", None))
+            if seconds := compile_passes():
+                self.writer.event(
+                    "note",
+                    f"Compiled passes over memory for {seconds:.1f} s; this machine keeps them for its next runs.",
+                    self.trainer.step,
+                )
         if self.wait_for_leave():
             for record in self.trainer:
                 self.take(record)
@@ -104,14 +111,10 @@ class Drive:
         self.writer.append(record)
         if record.seconds_to_compile:
             self.writer.event("note", f"Compiled the layers: this step took {record.seconds_to_compile:.1f} s.", record.step)
-        passes, self.compiling = seconds_compiling() - self.compiling, seconds_compiling()
-        if passes:
-            said = f"Compiled passes over memory for {passes:.1f} s; this machine keeps them for its next runs."
-            self.writer.event("note", said, record.step)
         self.mirror.add(record, self.trainer.contexts)
         if record.step % self.settings.checkpoint_every == 0 and record.step < self.settings.steps:
             self.checkpoint(needed=False)
-        self.speed.take(record, compiled=bool(record.seconds_to_compile or passes))
+        self.speed.take(record)
         self.writer.heartbeat(self.beat("training", record))
         self.on_record(record)
 
@@ -177,10 +180,10 @@ class Speed:
         self.last_tokens = 0
         self.last_time = time.monotonic()
 
-    def take(self, record: Record, compiled: bool) -> None:
+    def take(self, record: Record) -> None:
         now = time.monotonic()
         passed, self.last_time = now - self.last_time, now
-        if self.seen and not compiled:
+        if self.seen and not record.seconds_to_compile:
             self.tokens_per_step = float(record.tokens - self.last_tokens)
             share = max(1.0 / self.seen, 0.02)
             self.step_seconds = passed if self.seen == 1 else self.step_seconds + share * (passed - self.step_seconds)

@@ -22,6 +22,7 @@ from cpart_core.config import Settings
 from cpart_core.corpus.batches import Batch, TrainingBatches, validation_rows
 from cpart_core.corpus.document import Corpus
 from cpart_core.model.decoder import Decoder
+from cpart_core.model.passes.which import LEAST_NUMBERS
 from cpart_core.partition.partition import Partition, churn
 from cpart_core.partition.permute import apply_partition, partition_of
 from cpart_core.partition.signatures import SignatureSums
@@ -207,6 +208,13 @@ class Trainer:
             balance = balance_loss(alphas, self.measured_load(losses.numel() / counted.tokens), counted.tokens)
             total = total + settings.balance_weight * balance
         return losses.detach(), total, affinity.detach(), balance.detach()
+
+    @property
+    def uses_passes(self) -> bool:
+        """Whether steps are large enough for compiled passes."""
+        settings = self.settings
+        numbers = settings.training.batch_size // self.team.size * settings.model.context_length * settings.model.width
+        return self.device.type == "cpu" and numbers >= LEAST_NUMBERS
 
     @property
     def learns_fusion(self) -> bool:

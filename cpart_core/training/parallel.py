@@ -19,9 +19,6 @@ from cpart_core.training.distributed import Team
 SMALLEST_BUCKET, LARGEST_BUCKET, BUCKETS = 0.5, 25.0, 8
 """Megabytes of gradients summed at once, and into how many such sums a small model is cut: the first ones travel while backward goes on."""
 
-KEPT_WHOLE = 1 << 30
-"""Bytes of weights up to which FSDP2 keeps a layer's gathered weights from forward to backward, instead of gathering them twice a step."""
-
 
 class Whole:
     """One process: everything is where it seems to be."""
@@ -88,10 +85,9 @@ class Sharded(Whole):
         from torch.distributed.fsdp import fully_shard
 
         mesh = init_device_mesh(device.type, (team.size,))
-        again = sum(p.numel() * p.element_size() for p in model.parameters()) > KEPT_WHOLE
         for layer in model.layers:
-            fully_shard(layer, mesh=mesh, reshard_after_forward=again)
-        fully_shard(model, mesh=mesh, reshard_after_forward=again)
+            fully_shard(layer, mesh=mesh)
+        fully_shard(model, mesh=mesh)
 
     def whole(self, tensor: Tensor) -> Tensor:
         part: Any = tensor

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor
 
 from cpart_core.config import ModelSettings
+from cpart_core.model.decoder import Decoder
 from cpart_core.model.feedforward import PartitionedFeedForward
 from cpart_core.model.kernels.order import laid_out
+from cpart_core.model.kernels.route import choose, first_greatest
 from cpart_core.model.next_token import next_token_losses
 from cpart_core.model.norm import rms_norm
 from cpart_core.model.passes import which
@@ -18,7 +25,8 @@ from cpart_core.model.warm import compile_passes
 from cpart_core.training.loop import Trainer
 from tests.training.made import made_corpus, made_settings
 
-ROWS, TOKENS, WIDTH = 3, 50, 16
+PROJECT = Path(__file__).resolve().parents[2]
+ROWS, TOKENS, WIDTH = 6, 50, 16
 PASSES, TORCH = 0, 1 << 40
 
 
@@ -47,7 +55,7 @@ def routed(pooling: str) -> tuple[list[Tensor], Tensor]:
             parameter.copy_(0.5 * some(*parameter.shape))
     layer.fused = True
     start = torch.zeros(ROWS, TOKENS, dtype=torch.long)
-    start[0, 20:], start[1, 7:], start[1, 8:], start[2, -1:] = 20, 7, 8, TOKENS - 1
+    start[0, 20:], start[1, 7:], start[1, 8:], start[2, -1:] = 20, 7, 8, TOKENS - 1  # the other rows are one document each
     x = some(ROWS, TOKENS, WIDTH).requires_grad_()
     y = layer(x, start)
     assert layer.last_alpha is not None and layer.last_weight is not None
@@ -81,7 +89,7 @@ def test_tokens_lie_as_sorting_lays_them(multiple: int, monkeypatch: pytest.Monk
         assert torch.equal(a, b)
 
 
-def trained_a_little() -> list[Tensor]:
+def made() -> list[Tensor]:
     """Of each pass that sums over rows, something it made."""
     x, weight = some(700, 24).requires_grad_(), some(24).requires_grad_()
     qkv = some(2, 40, 48).bfloat16().requires_grad_()
@@ -92,18 +100,51 @@ def trained_a_little() -> list[Tensor]:
     return [losses, *torch.autograd.grad(y, [x, weight, qkv]), *routed("document")[0]]
 
 
-def test_the_number_of_threads_changes_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+THREADS = """
+import torch
+from cpart_core.model.passes import which
+from tests.model.test_passes import made
+which.LEAST_NUMBERS, found = 0, []
+for threads in (1, 2):
+    torch.set_num_threads(threads)
+    found.append(made())
+    assert torch.get_num_threads() == threads, "numba told OpenMP another number when it began"
+from cpart_core.model.passes.numbers import MOST_THREADS
+assert MOST_THREADS == 2
+assert all(torch.equal(one, two) for one, two in zip(*found, strict=True)), "bits differ"
+"""
+
+
+def test_the_number_of_threads_changes_no_bit() -> None:
+    environment = {**os.environ, "NUMBA_NUM_THREADS": "2", "OMP_NUM_THREADS": "2"}
+    done = subprocess.run([sys.executable, "-c", THREADS], cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_of_equals_the_first_are_chosen_everywhere() -> None:
+    alpha = torch.tensor([[0.25] * 4, [0.1, 0.4, 0.1, 0.4], [0.4, 0.2, 0.2, 0.2]])
+    weight, chosen = choose(alpha, 2, 4.0)
+    assert torch.equal(chosen, first_greatest(alpha, 2)) and chosen.tolist() == [[0, 1], [1, 3], [0, 1]]
+    assert torch.equal(weight, torch.zeros_like(alpha).scatter(1, chosen, 1.0) * alpha * 4.0)
+
+
+def test_a_token_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(which, "LEAST_NUMBERS", PASSES)
-    before, found = torch.get_num_threads(), []
-    try:
-        for threads in (1, 2):
-            torch.set_num_threads(threads)
-            found.append(trained_a_little())
-            assert torch.get_num_threads() == threads  # numba tells OpenMP another number when it begins
-    finally:
-        torch.set_num_threads(before)
-    for one, two in zip(*found, strict=True):
-        assert torch.equal(one, two)
+    for token in (-1, 100):
+        with pytest.raises(IndexError, match="vocabulary has 0 to 99"):
+            next_token_losses(some(1, 4, 8).bfloat16(), some(100, 8), torch.full((1, 4), token))
+
+
+def test_whoever_listens_to_a_norm_hears_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Analyses read the stream by hooks on norms: a pass must not go past them."""
+    monkeypatch.setattr(which, "LEAST_NUMBERS", PASSES)
+    model = Decoder(made_settings().model, 50)
+    heard: list[str] = []
+    for name, module in model.named_modules():
+        if "norm" in name:
+            module.register_forward_hook(lambda *_, name=name: heard.append(name))
+    model(torch.zeros(1, 4, dtype=torch.long))
+    assert sorted(heard) == sorted(name for name, _ in model.named_modules() if "norm" in name) and len(heard) >= 3
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])

@@ -1,4 +1,4 @@
-"""The steps from queries to chosen segments as autograd functions over compiled passes: for a CPU, where `compiled_passes` says so."""
+"""The steps from queries to chosen segments as autograd functions over compiled passes, all in fp32: for a CPU, where `compiled_passes` says so."""
 
 from __future__ import annotations
 
@@ -30,12 +30,18 @@ def choose(alpha: Tensor, top_k: int, scale: float) -> tuple[Tensor, Tensor]:
     return weight.view(alpha.shape), chosen.unflatten(0, alpha.shape[:-1])
 
 
+def first_greatest(alpha: Tensor, top_k: int) -> Tensor:
+    """[..., k] the segments with the greatest alpha, of equals the first ones: as `choose` has them, so that everybody chooses alike."""
+    return alpha.sort(dim=-1, descending=True, stable=True).indices[..., :top_k]
+
+
 class MeanSoFar(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, start: Tensor) -> Tensor:
         from cpart_core.model.passes import numbers, route  # late: numba takes a moment to import
 
-        x, start, y = x.contiguous(), start.contiguous(), torch.empty_like(x)
+        x, start = x.contiguous(), start.contiguous()
+        y = torch.empty_like(x)
         numbers.run(route.mean, x, start, y)
         ctx.save_for_backward(start)
         return y
@@ -45,7 +51,8 @@ class MeanSoFar(torch.autograd.Function):
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         from cpart_core.model.passes import numbers, route
 
-        dy, dx = dy.contiguous(), torch.empty_like(dy)
+        dy = dy.contiguous()
+        dx = torch.empty_like(dy)
         numbers.run(route.mean_backward, dy, *ctx.saved_tensors, dx)
         return dx, None
 
@@ -92,6 +99,7 @@ class Choose(torch.autograd.Function):
         from cpart_core.model.passes import numbers, route
 
         (chosen,) = ctx.saved_tensors
-        d_weight, d_alpha = d_weight.contiguous(), torch.empty_like(d_weight)
+        d_weight = d_weight.contiguous()
+        d_alpha = torch.empty_like(d_weight)
         numbers.run(route.choose_backward, d_weight, ctx.scale, chosen, d_alpha)
         return d_alpha, None, None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -47,13 +48,14 @@ def compiled(function: Callable[..., Any]) -> Any:
 def kept(function: Callable[..., Any], parallel: bool = False) -> Any:
     """A pass that is done in its order by one thread, unless parallel."""
     how = partial(njit, parallel=parallel, fastmath=REORDERED, error_model="numpy")
-    others, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(folder())
+    settings: Any = numba.config
+    others, settings.CACHE_DIR = settings.CACHE_DIR, str(folder())
     try:
         return how(cache=True)(function)
     except RuntimeError:  # no folder in which it could be kept
         return how()(function)
     finally:
-        numba.config.CACHE_DIR = others
+        settings.CACHE_DIR = others
 
 
 def inlined(function: Callable[..., Any]) -> Any:
@@ -69,6 +71,11 @@ def run(a_pass: Any, *given: Tensor | int | float) -> None:
         if numba.get_num_threads() != threads:
             numba.set_num_threads(threads)
         a_pass(*arrays)
+
+
+def alone() -> AbstractContextManager[object]:
+    """Within it other numba code may run on a thread of its own: passes wait where numba's threads cannot serve both."""
+    return ONE_AT_A_TIME if numba.threading_layer() == "workqueue" else nullcontext()
 
 
 def bits(tensor: Tensor) -> np.ndarray:

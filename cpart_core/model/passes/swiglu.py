@@ -69,12 +69,3 @@ def backward(gate_up: Any, d_hidden: Any, weight: Any, n: int, hidden: Any, d_ga
             scale = widened(weight[row, segment])
             d_scale = closed(gate[first:last], up[first:last], d[first:last], scale, out[first:last], d_gate[first:last], d_up[first:last])
             put(d_weight[row], segment, d_scale)
-
-
-@compiled
-def contributions(hidden: Any, d_hidden: Any, told: Any) -> None:
-    """told [P, N] = |a dL/da|, from the scaled activations and their gradient: the scale is in one of the two either way."""
-    P, N = hidden.shape
-    for row in prange(P):
-        for i in range(N):
-            put(told[row], i, abs(widened(hidden[row, i]) * widened(d_hidden[row, i])))
