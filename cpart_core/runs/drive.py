@@ -12,8 +12,6 @@ from safetensors import SafetensorError
 
 from cpart_core.corpus.document import Corpus
 from cpart_core.corpus.store import save_corpus
-from cpart_core.model.passes.mark import all_compiled
-from cpart_core.model.warm import compile_passes
 from cpart_core.runs.checkpoint import Checkpoint, CheckpointConfig, load_latest, save_checkpoint, steps_in
 from cpart_core.runs.database import reading
 from cpart_core.runs.folder import Run
@@ -86,14 +84,6 @@ class Drive:
         """Train to the last step, or to a stop. True when the last step is done; the last state is in a checkpoint either way."""
         if self.trainer.to_compile:
             self.writer.heartbeat(self.beat("compiling", None))
-        if self.trainer.uses_passes and not all_compiled():
-            self.writer.heartbeat(self.beat("compiling", None))
-            if seconds := compile_passes():
-                self.writer.event(
-                    "note",
-                    f"Compiled passes over memory for {seconds:.1f} s; this machine keeps them for its next runs.",
-                    self.trainer.step,
-                )
         if self.wait_for_leave():
             for record in self.trainer:
                 self.take(record)

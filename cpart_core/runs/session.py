@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from cpart_core.corpus.build import build_corpus, gather
 from cpart_core.corpus.document import Corpus
 from cpart_core.corpus.store import load_corpus, save_corpus
+from cpart_core.model.passes.mark import all_compiled
 from cpart_core.runs.atomic import clear_leftovers
 from cpart_core.runs.control import Commands, RunLock
 from cpart_core.runs.create import copy_corpus, read_gathered
@@ -141,11 +142,24 @@ class Session:
         keep_freed_memory()
         self.drive = Drive(self.run, corpus, self.writer, self.orders, self.on_record, self.team)
         self.drive.restore(restart)
+        self.compile_passes()
         parameters = sum(parameter.numel() for parameter in self.drive.trainer.model.parameters())
         self.write_info(corpus, parameters)
         if self.drive.trainer.step:
             self.say(f"going on from the checkpoint of step {self.drive.trainer.step}")
         return self.drive.steps()
+
+    def compile_passes(self) -> None:
+        """Those of a machine's first training; others find them."""
+        from cpart_core.model.warm import compile_passes
+
+        assert self.drive is not None
+        if not self.drive.trainer.uses_passes or all_compiled():
+            return
+        self.phase("compiling for this machine, once")
+        if seconds := compile_passes():
+            said = f"Compiled passes over memory for {seconds:.1f} s; this machine keeps them for its next runs."
+            self.writer.event("note", said, self.drive.trainer.step)
 
     def corpus(self) -> Corpus:
         """The run's text in tokens: stored, copied from the run whose twin this is, or built now."""
