@@ -152,7 +152,7 @@ class TrainingSettings:
     compile: str = setting(
         "off",
         "layers: torch.compile each layer, which takes up to a minute once (the log says how long; the next run finds most of it cached), "
-        "for faster steps after; needs a C++ compiler on a CPU, and a single process",
+        "for other kernels than our passes, which on a CPU are as quick; needs a C++ compiler on a CPU, and a single process",
         choices=("off", "layers"),
     )
     parallel: str = setting(

@@ -60,6 +60,6 @@ class Attention(nn.Module):
         return F.linear(y.transpose(1, 2).reshape(B, T, -1), self.w_out)
 
     def by_row(self, qkv_BTE: Tensor) -> bool:
-        """Whether backward follows and our own attention is the faster one: bf16 on a CPU."""
+        """Whether backward follows and our own attention is the faster one: bf16 on a CPU, and not too small."""
         ours = pays(qkv_BTE) and qkv_BTE.dtype == torch.bfloat16 and qkv_BTE.requires_grad
         return ours and self.num_heads == self.num_kv_heads and qkv_BTE.shape[1] <= LONGEST
