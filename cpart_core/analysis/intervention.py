@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -19,7 +18,7 @@ from cpart_core.corpus.batches import Batch
 from cpart_core.corpus.document import Corpus
 from cpart_core.model.decoder import Decoder
 from cpart_core.model.generate import generate
-from cpart_core.model.intervention import Intervention, NeuronAblation, intervene
+from cpart_core.model.intervention import Intervention, NeuronAblation, intervene, unchanged
 from cpart_core.model.next_token import token_losses
 
 MOST_TOKENS = 8_000
@@ -96,7 +95,8 @@ def report_intervention(
         progress(0.05, "Reading the text with the change")
         after = hear(source, ids, question)
     progress(0.2, "Reading the text without it")
-    before = hear(source, ids, question)
+    with intervene(model, unchanged(question.changes)):
+        before = hear(source, ids, question)
     shown = sorted({*top(before.probability), *top(after.probability)}, key=lambda token: -before.probability[token])
     measured = by_context(model, corpus, question.changes, rows_seed, part_of(progress, 0.3, 1.0))
     return InterventionReport(
@@ -160,7 +160,7 @@ def by_context(model: Decoder, corpus: Corpus, changes: Sequence[Change], seed: 
         document = batch.document[:, :-1]
         sums.count(document)
         for column in range(2):
-            with intervene(model, changes) if column else nullcontext():
+            with intervene(model, changes if column else unchanged(changes)):
                 sums.add(column, document, losses_of(model, batch))
     fold = np.zeros(len(sums.tokens), dtype=np.int64)
     mean = sums.means(fold)[0]

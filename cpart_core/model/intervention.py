@@ -46,6 +46,11 @@ class NeuronAblation:
     neurons: tuple[int, ...]
 
 
+def unchanged(changes: Sequence[Intervention | NeuronAblation]) -> list[Intervention]:
+    """Changes of the same layers that change nothing. A changed layer is computed plainly; so is then what it is compared with, to the last bit."""
+    return [Intervention(layer, 0, "scale", 1.0) for layer in sorted({change.layer for change in changes})]
+
+
 @contextmanager
 def intervene(model: Decoder, changes: Sequence[Intervention | NeuronAblation]) -> Iterator[None]:
     """Within the block every forward of the model, generation included, obeys the changes. Blocks can be nested: the changes add up.
