@@ -81,7 +81,7 @@ def numbers(speed: Speed) -> None:
     counted = {verdict: sum(item.verdict == verdict for item in speed.measured) for verdict in (REACHED, AT_THE_EDGE, NOT_REACHED)}
     for column, (verdict, count) in zip(st.columns(3), counted.items(), strict=True):
         column.metric(verdict.capitalize(), f"{count} of {sum(counted.values())}")
-    everything = st.toggle("Also what has no figure", key="speed_everything")
+    everything = st.toggle("All numbers", key="speed_everything")
     table = measured_table(tuple(item for item in speed.measured if everything or item.told))
     st.dataframe(
         table, hide_index=True, column_config={name: st.column_config.NumberColumn(format="%.4g") for name in NUMBERS}, key="speed_table"
