@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,17 +56,15 @@ class Turn:
     def take(self, steps: int, count: bool = True) -> None:
         """A block of steps."""
         from cpart_core.bench._telemetry import take_down
-        from cpart_core.model.passes import which
+        from cpart_core.model.passes.which import passes_from
         from cpart_core.training.records import Record
 
-        least = which.LEAST_NUMBERS
-        which.LEAST_NUMBERS = least if self.passes else sys.maxsize
-        began, cpu_began = time.perf_counter(), time.process_time()
-        for _ in range(steps):
-            record = self.trainer.train_step()
-            if self.writer is not None and isinstance(record, Record):
-                take_down(self.writer, record)
-        which.LEAST_NUMBERS = least
+        with nullcontext() if self.passes else passes_from(sys.maxsize):
+            began, cpu_began = time.perf_counter(), time.process_time()
+            for _ in range(steps):
+                record = self.trainer.train_step()
+                if self.writer is not None and isinstance(record, Record):
+                    take_down(self.writer, record)
         if count:
             self.seconds.append(time.perf_counter() - began)
             self.cpu_seconds.append(time.process_time() - cpu_began)

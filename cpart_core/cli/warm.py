@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import time
 
 NAME = "warm"
@@ -17,9 +16,6 @@ def add_arguments(parser: argparse.ArgumentParser, show_all: bool) -> None:
 def execute(arguments: argparse.Namespace) -> int:
     import torch
 
-    from cpart_core.model.passes.mark import kept_in
-
-    os.environ.setdefault("NUMBA_CACHE_DIR", str(kept_in()))  # before either of the two below imports numba
     from cpart_core.analysis.worker import compile_umap
     from cpart_core.model.warm import compile_passes
 

@@ -21,10 +21,9 @@ from cpart_core.config import ModelSettings
 from cpart_core.model.cache import LayerCache
 from cpart_core.model.fusion import FUSIONS
 from cpart_core.model.kernels.reference import reference
-from cpart_core.model.kernels.route import choose, first_greatest
+from cpart_core.model.kernels.route import choose
 from cpart_core.model.kernels.table import fastest
 from cpart_core.model.kernels.work import Layout, Work
-from cpart_core.model.passes.which import compiled_passes
 
 
 class HiddenListener(Protocol):
@@ -126,11 +125,7 @@ class PartitionedFeedForward(nn.Module):
             return torch.ones_like(alpha_BTS), None
         if self.execution == "soft":
             return alpha_BTS * self.weight_scale, None
-        if compiled_passes(alpha_BTS):
-            return choose(alpha_BTS, self.top_k, float(self.weight_scale))
-        chosen = first_greatest(alpha_BTS, self.top_k)
-        mask = torch.zeros_like(alpha_BTS).scatter(-1, chosen, 1.0)
-        return alpha_BTS * mask * self.weight_scale, chosen
+        return choose(alpha_BTS, self.top_k, float(self.weight_scale))
 
     def seen(self, hidden: Tensor, first_row: int, tokens: Tensor | None) -> Tensor:
         """Hidden activations [tokens, rows first_row..] as they count; whoever listens is told."""

@@ -102,10 +102,7 @@ class AttentionFusion(nn.Module):
 
     def compare(self, query_BTF: Tensor) -> Tensor:
         """Queries (pooled where fusion pools) with the keys: alpha [B, T, S]."""
-        if compiled_passes(query_BTF):
-            return compare(query_BTF, self.keys, self.scale)
-        query_BTF = F.rms_norm(query_BTF, query_BTF.shape[-1:])
-        return (F.linear(query_BTF, self.keys) * self.scale).softmax(dim=-1)
+        return compare(query_BTF, self.keys, self.scale)
 
 
 class RandomFusion(AttentionFusion):

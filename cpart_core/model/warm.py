@@ -7,8 +7,8 @@ from filelock import FileLock
 
 from cpart_core.config import ModelSettings
 from cpart_core.model.decoder import Decoder
-from cpart_core.model.passes import which
 from cpart_core.model.passes.mark import folder, mark
+from cpart_core.model.passes.which import passes_from
 
 VOCABULARY, ROWS, TOKENS = 32, 2, 8
 
@@ -18,17 +18,16 @@ def compile_passes() -> float:
 
     One process at a time: numba's index of what it keeps is not made for two that write. Others wait, and find everything there.
     """
-    began, least = which.seconds_compiling(), which.LEAST_NUMBERS
+    from cpart_core.model.passes import numbers  # late: numba takes a moment to import
+
+    began = numbers.seconds_compiling()
     with FileLock(folder() / "lock"):
-        which.LEAST_NUMBERS = 0
-        try:
+        with passes_from(0):
             for precision in (torch.bfloat16, torch.float32):
                 for execution in ("soft", "topk"):
                     there_and_back(execution, precision)
-        finally:
-            which.LEAST_NUMBERS = least
         mark().touch()
-    return which.seconds_compiling() - began
+    return numbers.seconds_compiling() - began
 
 
 def there_and_back(execution: str, precision: torch.dtype) -> None:

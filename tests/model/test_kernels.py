@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import replace
 
 import pytest
@@ -34,7 +35,7 @@ Execution = Callable[[Work], Tensor]
 @pytest.fixture(params=[0, 1 << 40], ids=["passes", "torch"])
 def both_ways(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """What lies between products, by compiled passes and by torch's operations."""
-    monkeypatch.setattr(which, "LEAST_NUMBERS", request.param)
+    monkeypatch.setattr(which, "FROM", ContextVar("from", default=request.param))
 
 
 def some_work(shared: int, k: int | None, weighted: bool = True) -> Work:

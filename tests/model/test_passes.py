@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from contextvars import ContextVar
 from pathlib import Path
 
 import pytest
@@ -67,7 +68,7 @@ def routed(pooling: str) -> tuple[list[Tensor], Tensor]:
 def test_fusion_by_passes_is_fusion(pooling: str, monkeypatch: pytest.MonkeyPatch) -> None:
     found = []
     for least in (PASSES, TORCH):
-        monkeypatch.setattr(which, "LEAST_NUMBERS", least)
+        monkeypatch.setattr(which, "FROM", ContextVar("from", default=least))
         found.append(routed(pooling))
     (ours, chosen), (theirs, wanted) = found
     assert torch.equal(chosen, wanted)
@@ -82,7 +83,7 @@ def test_tokens_lie_as_sorting_lays_them(multiple: int, monkeypatch: pytest.Monk
     chosen = weight.topk(2).indices
     found = []
     for least in (PASSES, TORCH):
-        monkeypatch.setattr(which, "LEAST_NUMBERS", least)
+        monkeypatch.setattr(which, "FROM", ContextVar("from", default=least))
         order, slot_weight = laid_out(chosen, weight, multiple, torch.float32)
         found.append([*order, slot_weight])
     for a, b in zip(*found, strict=True):
@@ -104,7 +105,8 @@ THREADS = """
 import torch
 from cpart_core.model.passes import which
 from tests.model.test_passes import made
-which.LEAST_NUMBERS, found = 0, []
+which.FROM.set(0)
+found = []
 for threads in (1, 2):
     torch.set_num_threads(threads)
     found.append(made())
@@ -121,7 +123,9 @@ def test_the_number_of_threads_changes_no_bit() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_of_equals_the_first_are_chosen_everywhere() -> None:
+@pytest.mark.parametrize("least", [PASSES, TORCH])
+def test_of_equals_the_first_are_chosen_everywhere(least: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(which, "FROM", ContextVar("from", default=least))
     alpha = torch.tensor([[0.25] * 4, [0.1, 0.4, 0.1, 0.4], [0.4, 0.2, 0.2, 0.2]])
     weight, chosen = choose(alpha, 2, 4.0)
     assert torch.equal(chosen, first_greatest(alpha, 2)) and chosen.tolist() == [[0, 1], [1, 3], [0, 1]]
@@ -129,7 +133,7 @@ def test_of_equals_the_first_are_chosen_everywhere() -> None:
 
 
 def test_a_token_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(which, "LEAST_NUMBERS", PASSES)
+    monkeypatch.setattr(which, "FROM", ContextVar("from", default=PASSES))
     for token in (-1, 100):
         with pytest.raises(IndexError, match="vocabulary has 0 to 99"):
             next_token_losses(some(1, 4, 8).bfloat16(), some(100, 8), torch.full((1, 4), token))
@@ -137,7 +141,7 @@ def test_a_token_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_whoever_listens_to_a_norm_hears_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """Analyses read the stream by hooks on norms: a pass must not go past them."""
-    monkeypatch.setattr(which, "LEAST_NUMBERS", PASSES)
+    monkeypatch.setattr(which, "FROM", ContextVar("from", default=PASSES))
     model = Decoder(made_settings().model, 50)
     heard: list[str] = []
     for name, module in model.named_modules():
@@ -150,7 +154,7 @@ def test_whoever_listens_to_a_norm_hears_it(monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_what_is_not_a_number_stays_none(bad: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """A step that went wrong is found by its loss: a pass must not make numbers of what is none."""
-    monkeypatch.setattr(which, "LEAST_NUMBERS", PASSES)
+    monkeypatch.setattr(which, "FROM", ContextVar("from", default=PASSES))
     hidden = some(1, 4, 8).bfloat16()
     hidden[0, 1, 2] = bad
     lost = next_token_losses(hidden, some(100, 8), torch.arange(4)[None])
@@ -166,7 +170,7 @@ def test_what_is_not_a_number_stays_none(bad: float, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize("execution", ["dense", "soft", "topk"])
 def test_passes_borrow_no_weight(execution: str, precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """numpy marks what it was lent, and FSDP2 then cannot free a layer's gathered weights."""
-    monkeypatch.setattr(which, "LEAST_NUMBERS", PASSES)
+    monkeypatch.setattr(which, "FROM", ContextVar("from", default=PASSES))
     trainer = Trainer(made_settings(precision=precision, execution=execution, first_step=1, fusion_step=1), made_corpus())
     trainer.train_step()
     trainer.train_step()
@@ -175,12 +179,14 @@ def test_passes_borrow_no_weight(execution: str, precision: str, monkeypatch: py
 
 def test_nothing_is_left_to_compile_after_warm(monkeypatch: pytest.MonkeyPatch) -> None:
     compile_passes()
-    assert mark().exists() and which.LEAST_NUMBERS > 0
-    monkeypatch.setattr(which, "LEAST_NUMBERS", PASSES)
-    before = which.seconds_compiling()
+    assert mark().exists() and which.FROM.get() == which.LEAST_NUMBERS
+    monkeypatch.setattr(which, "FROM", ContextVar("from", default=PASSES))
+    from cpart_core.model.passes.numbers import seconds_compiling
+
+    before = seconds_compiling()
     for precision in ("bf16", "fp32"):
         for execution in ("dense", "soft", "topk"):
             trainer = Trainer(made_settings(precision=precision, execution=execution, first_step=1, fusion_step=1), made_corpus())
             trainer.train_step()
             trainer.train_step()
-    assert which.seconds_compiling() == before
+    assert seconds_compiling() == before

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from cpart_core.config import Settings
-from cpart_core.model.passes import which
+from cpart_core.model.passes.which import passes_from
 from cpart_core.training.distributed import ALONE, Team, joined, team_of_environment
 from cpart_core.training.loop import Trainer
 from tests.training.made import made_corpus, made_settings
@@ -36,14 +36,11 @@ def settings_of(case: str, **changes: object) -> Settings:
 
 def train(case: str, folder: Path, team: Team = ALONE, parallel: str = "ddp", begin: Path | None = None, until: int = STEPS) -> None:
     """Train to step `until` (from the state in `begin`), and keep records, weights and state in `folder`."""
-    least, which.LEAST_NUMBERS = which.LEAST_NUMBERS, 0  # small as it is, it shall train as large models do
-    try:
+    with passes_from(0):  # small as it is, it shall train as large models do
         trainer = Trainer(settings_of(case, parallel=parallel), made_corpus(labelled=case != "discovered"), team)
         if begin is not None:
             trainer.restore(*read(begin))
         keep(trainer, [trainer.train_step() for _ in range(trainer.step, until)], folder)
-    finally:
-        which.LEAST_NUMBERS = least
 
 
 def keep(trainer: Trainer, records: Iterable[Any], folder: Path) -> None:

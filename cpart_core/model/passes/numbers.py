@@ -18,11 +18,10 @@ from cpart_core.model.passes.mark import folder, kept_in
 os.environ.setdefault("NUMBA_CACHE_DIR", str(kept_in()))  # read when numba is imported
 
 import numba
-from numba import njit, prange, types
+from numba import njit, types
+from numba import prange as prange  # for passes: whoever imports numba before this file has it keep its code elsewhere
 from numba.core import event
 from numba.extending import overload
-
-__all__ = ["compiled", "exponential", "greatest", "inlined", "kept", "one", "prange", "put", "run", "sigmoid", "widened"]
 
 REORDERED = {"contract", "reassoc", "nsz", "arcp"}
 """Sums may be taken in any order; infinities and not-a-number mean what they mean."""
@@ -91,8 +90,8 @@ def seconds_compiling() -> float:
 
 
 def widened(kept: Any) -> Any:
-    """fp32 of an array's number."""
-    raise NotImplementedError("numba has it")
+    """fp32 of an array's number. A name for passes alone: numba puts the code below in its place."""
+    raise NotImplementedError("Only compiled passes can widen a number.")
 
 
 @overload(widened, inline="always")
@@ -107,8 +106,8 @@ def _widened(kept: Any) -> Any:
 
 
 def put(array: Any, place: int, value: Any) -> None:
-    """array[place] = value, rounded to the nearest (ties to even) where the array is bf16."""
-    raise NotImplementedError("numba has it")
+    """array[place] = value, rounded to the nearest (ties to even) where the array is bf16. For passes alone, too."""
+    raise NotImplementedError("Only compiled passes can put a number.")
 
 
 @overload(put, inline="always")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import torch
 from torch import Tensor
 
 LEAST_NUMBERS = 1 << 12
 """Below it torch's operations take some ten microseconds too."""
-PASSES = "cpart_core.model.passes.numbers"
+
+FROM = ContextVar("from so many numbers on", default=LEAST_NUMBERS)
 
 
 def compiled_passes(tensor: Tensor) -> bool:
@@ -19,10 +22,14 @@ def compiled_passes(tensor: Tensor) -> bool:
 
 def pays(tensor: Tensor) -> bool:
     """Whether a compiled pass over this tensor makes up for its call."""
-    return tensor.device.type == "cpu" and tensor.dtype in (torch.bfloat16, torch.float32) and tensor.numel() >= LEAST_NUMBERS
+    return tensor.device.type == "cpu" and tensor.dtype in (torch.bfloat16, torch.float32) and tensor.numel() >= FROM.get()
 
 
-def seconds_compiling() -> float:
-    """Spent on compiling passes by this process so far; loading what was compiled before does not count."""
-    numbers = sys.modules.get(PASSES)
-    return 0.0 if numbers is None else float(numbers.seconds_compiling())
+@contextmanager
+def passes_from(least: int) -> Iterator[None]:
+    """Within it passes are used from so many numbers on: 0 = always, sys.maxsize = never."""
+    before = FROM.set(least)
+    try:
+        yield
+    finally:
+        FROM.reset(before)
