@@ -7,20 +7,20 @@ in bf16, which is quicker and what some people do.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cpart_core.bench._peers import REFUSALS, copied_bytes, too_much, why
+from cpart_core.bench._variants import MIXTURES, NANOGPT
 from cpart_core.bench.peers import public
 from cpart_core.bench.peers.nanogpt import NanoGPT
 from cpart_core.config import Settings
-from cpart_core.training.compiled import compiler_there
 from cpart_core.training.device import autocast
 from cpart_core.training.optimizer import learning_rate
 
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 TOO_SLOW = 8.0
 """A peer whose step takes this many times the dense model's is left out, and its one step is told."""
-NANOGPT = "nanoGPT"
-"""Our own writing, trained before all others: where it fails, model or trainer has a fault, and the measurement ends with it."""
 Make = Callable[[], nn.Module]
 
 
@@ -79,11 +77,17 @@ class Peers:
 
 
 def peers_of(
-    settings: Settings, vocabulary: int, batches: TrainingBatches, device: torch.device, precision: torch.dtype, compiled: bool, most: float
+    settings: Settings,
+    vocabulary: int,
+    batches: TrainingBatches,
+    device: torch.device,
+    precision: torch.dtype,
+    names: Sequence[str],
+    most: float,
 ) -> Peers:
-    """Every peer has done two steps. most: seconds of a step above which a peer is left out."""
+    """The peers among these names, each after two steps. most: seconds of a step above which one is left out."""
     found = Peers({}, {})
-    for name, make in makers(settings, vocabulary, device, precision, compiled, found.left_out):
+    for name, make in makers(settings, vocabulary, precision, names, found.left_out):
         try:
             torch.manual_seed(settings.training.seed)
             trainer = PeerTrainer(make(), settings, batches, device, precision)
@@ -93,7 +97,7 @@ def peers_of(
             trainer.train_step()
             second = time.perf_counter() - began - first
         except REFUSALS as error:
-            if name == NANOGPT:
+            if name == NANOGPT:  # our own writing: model or trainer has a fault
                 raise
             found.left_out[name] = why(error)
             continue
@@ -107,31 +111,18 @@ def peers_of(
 
 
 def makers(
-    settings: Settings, vocabulary: int, device: torch.device, precision: torch.dtype, compiled: bool, left_out: dict[str, str]
+    settings: Settings, vocabulary: int, precision: torch.dtype, names: Sequence[str], left_out: dict[str, str]
 ) -> Iterator[tuple[str, Make]]:
     model = settings.model
-
-    def nanogpt() -> nn.Module:
-        return NanoGPT(model, vocabulary)
-
-    def nanogpt_compiled() -> nn.Module:
-        made: nn.Module = torch.compile(NanoGPT(model, vocabulary))  # type: ignore[assignment]
-        return made
-
-    yield NANOGPT, nanogpt
-    if not compiled:
-        left_out["nanoGPT compiled"] = "not asked for"
-    elif not compiler_there(device):
-        left_out["nanoGPT compiled"] = "no C++ compiler here"
-    else:
-        yield "nanoGPT compiled", nanogpt_compiled
-    if not public.transformers_there():
-        left_out["transformers"] = public.NOT_THERE
-        return
-    yield "llama", lambda: public.llama(model, vocabulary)
+    plain: dict[str, Make] = {
+        NANOGPT: lambda: NanoGPT(model, vocabulary),
+        f"{NANOGPT} compiled": lambda: cast(nn.Module, torch.compile(NanoGPT(model, vocabulary))),
+        "llama": lambda: public.llama(model, vocabulary),
+    }
+    yield from ((name, make) for name, make in plain.items() if name in names)
     tokens, neurons = settings.training.batch_size * model.context_length, model.num_neurons // model.num_segments
     copied = model.num_layers * copied_bytes(tokens, model.width, neurons, model.top_k, torch.float32.itemsize)
-    for family in public.FAMILIES:
+    for family in (family for family in MIXTURES if family in names):
         for implementation in public.experts_implementations():
             if reason := too_much(implementation, copied):
                 left_out[f"{family} {implementation}"] = reason

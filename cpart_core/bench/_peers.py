@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cpart_core.bench._variants import MIXTURES
 from cpart_core.bench.peers import public
 
 MOST_BYTES = 2_000_000_000
@@ -83,7 +84,7 @@ def peers(
     if not public.transformers_there():
         return blocks, {"transformers": public.NOT_THERE}
     copied = copied_bytes(tokens, width, neurons, top_k, precision.itemsize)
-    for family in public.FAMILIES:
+    for family in MIXTURES:
         for implementation in public.experts_implementations():
             name = f"{family} {implementation}"
             if reason := too_much(implementation, copied):

@@ -10,6 +10,7 @@ makes snapshots and writes every record to disk, as a run does. frozen: as live,
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from cpart_core.config import Settings
@@ -60,6 +61,21 @@ WITH_PEERS: dict[str, dict[str, Any]] = {
 }
 VARIANTS = {"quick": WATCHING, "large": WATCHING, "train": WITH_PEERS}
 WRITES_RECORDS = ("live", "frozen")
+NANOGPT = "nanoGPT"
+MIXTURES = ("mixtral", "olmoe")
+PUBLIC = ("llama", *MIXTURES)
+"""Of `transformers`."""
+GROUPS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "quick": (("dense", "bare"), ("bare", "signatures", "validating", "live", "frozen")),
+    "large": (("dense", "bare"), ("bare", "signatures", "validating", "live", "frozen")),
+    "train": (
+        ("dense", "soft", "top-2", "dense fp32", "dense without passes", "top-2 without passes"),
+        ("dense", "nanoGPT", "llama"),
+        ("dense", "dense compiled", "nanoGPT compiled", "soft", "soft compiled", "top-2", "top-2 compiled"),
+        ("dense", "top-2", *MIXTURES),
+    ),
+}
+"""Those that take turns in one process; a family of mixtures stands for all its implementations."""
 RATIOS: dict[str, tuple[tuple[str, str, float | None], ...]] = {
     "watching": (
         ("bare", "dense", 1.0),
@@ -84,3 +100,9 @@ RATIOS: dict[str, tuple[tuple[str, str, float | None], ...]] = {
     ),
 }
 """(ours, theirs, the share of their time to reach at most); None: no figure was set."""
+
+
+def wanted_ratios(shape: str, measured: Collection[str]) -> list[tuple[str, str, float | None]]:
+    """Those whose two sides were measured; top-2 also against every mixture of other people, the quickest of which has to be beaten."""
+    named = [pair for pair in RATIOS[shape if shape in RATIOS else "watching"] if pair[0] in measured and pair[1] in measured]
+    return named + [("top-2", name, None) for name in measured if name.startswith(MIXTURES)]

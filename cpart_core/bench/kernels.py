@@ -20,7 +20,7 @@ from cpart_core.bench._report import save
 from cpart_core.bench._roof import ROOF, roof_runs, under_roof
 from cpart_core.bench._sweep import sweep
 from cpart_core.bench._turns import Times, ratio, take_turns, told
-from cpart_core.bench.peers.public import FAMILIES
+from cpart_core.bench._variants import MIXTURES
 from cpart_core.config import TrainingSettings
 from cpart_core.model.kernels.table import write
 from cpart_core.study.machine import machine, version
@@ -122,7 +122,7 @@ def compare(times: dict[str, Times], bench: Bench) -> dict[str, Any]:
     """Ratios with the figure to reach, and against the quickest block of other people."""
     ratios: dict[str, Any] = {}
     wanted = {f"{ours} / {theirs}": (ours, theirs, figure) for ours, theirs, figure in RATIOS}
-    others = [name for name in times if name.startswith(FAMILIES)]
+    others = [name for name in times if name.startswith(MIXTURES)]
     if others:
         quickest = min(others, key=lambda name: min(times[name].cpu))
         wanted[f"top-2 / {quickest}"] = ("top-2", quickest, PEER_FIGURE)

@@ -20,6 +20,7 @@ from typing import Any
 
 from cpart_core.bench._report import in_turns, paired, save, spread
 from cpart_core.bench._server import free_port
+from cpart_core.bench._steps import CHOOSING_STEPS
 from cpart_core.bench._variants import PARTITIONED, SHAPES, UNWATCHED
 from cpart_core.config import Settings
 
@@ -131,7 +132,7 @@ def measure(
         save_corpus(build_corpus(gather(settings.corpus), settings.corpus, settings.training.seed), corpus)
         with crews(settings, corpus, sizes, ways, threads) as all_crews:
             for crew in all_crews.values():
-                crew.take(steps, count=False)  # the partition, and the caches warm
+                crew.take(max(steps, CHOOSING_STEPS), count=False)  # the partition, and the caches warm
             for name in in_turns(all_crews, blocks):
                 all_crews[name].take(steps)
             return report(shape, settings, all_crews, steps)

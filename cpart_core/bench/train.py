@@ -1,7 +1,8 @@
 """`bench train`: training speed at several shapes, beside other people's models, and what watching costs.
 
-All trainers of one shape take turns, a block of steps each, so that a busy machine slows all of them alike; ratios are of the seconds of a
-step, block by block, of wall time and of the CPU time of the process, which other programs disturb less.
+What is compared takes turns in one process, a block of steps each, so that a busy machine slows all of it alike; ratios are of the seconds of a
+step, block by block, of wall time and of the CPU time of the process, which other programs disturb less. Each group of models (`_variants`)
+has a process of its own: a run has one model in its process, and beside a dozen others each step takes longer, some models' more than others'.
 
 Shape `train` (6 layers, width 256, context 256): dense, soft and top-2 of ours, dense in fp32, nanoGPT's architecture eager and compiled,
 and the Llama, Mixtral and OLMoE of `transformers`. All have as many feed-forward weights: nanoGPT's hidden layer is 1.5 times our neurons.
@@ -13,61 +14,23 @@ cost is below the noise of whole steps, so it is also counted by itself: `live a
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import os
-import sys
 import tempfile
-import time
 from collections.abc import Sequence
-from contextlib import nullcontext
-from dataclasses import dataclass, field
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from cpart_core.bench._report import in_turns, paired, save, spread
-from cpart_core.bench._variants import PARTITIONED, RATIOS, SHAPES, VARIANTS, WRITES_RECORDS
+from cpart_core.bench._report import save
+from cpart_core.bench._steps import measure
+from cpart_core.bench._variants import GROUPS, NANOGPT, PUBLIC, SHAPES
 from cpart_core.config import Settings
 
-if TYPE_CHECKING:
-    from cpart_core.bench._against import PeerTrainer
-    from cpart_core.corpus.document import Corpus
-    from cpart_core.runs.records import RecordWriter
-    from cpart_core.training.loop import Trainer
-
-WARM_STEPS, CHOOSING_STEPS = 20, 60
-"""Before anything counts; the latter for models that choose. They meet new numbers of rows at first, and oneDNN compiles a bf16 product for each,
-which in a run of hundreds of steps is soon over."""
 KEPT_PRODUCTS = "16384"
-"""Compiled products that oneDNN keeps. A run has one model, here a dozen take turns and would push each other's out."""
-COUNTED = "live as counted"
-COUNTED_AGAINST, COUNTED_FIGURE = "validating", 1.01
+"""Compiled products that oneDNN keeps. A run has one model, here several take turns and would push each other's out."""
 
-
-@dataclass
-class Turn:
-    """One variant: its trainer, where it writes, and what its blocks took."""
-
-    trainer: Trainer | PeerTrainer
-    writer: RecordWriter | None = None
-    passes: bool = True
-    """Whether compiled passes may be used; torch's operations otherwise."""
-    seconds: list[float] = field(default_factory=list)
-    cpu_seconds: list[float] = field(default_factory=list)
-
-    def take(self, steps: int, count: bool = True) -> None:
-        """A block of steps."""
-        from cpart_core.bench._telemetry import take_down
-        from cpart_core.model.passes.which import passes_from
-        from cpart_core.training.records import Record
-
-        with nullcontext() if self.passes else passes_from(sys.maxsize):
-            began, cpu_began = time.perf_counter(), time.process_time()
-            for _ in range(steps):
-                record = self.trainer.train_step()
-                if self.writer is not None and isinstance(record, Record):
-                    take_down(self.writer, record)
-        if count:
-            self.seconds.append(time.perf_counter() - began)
-            self.cpu_seconds.append(time.process_time() - cpu_began)
+NOT_ASKED = "not asked for"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -93,134 +56,47 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.environ["CPART_RUNS"] = root
         for shape in arguments.shape:
             settings = SHAPES[shape].with_values({"threads": arguments.threads, **every}).check()
-            peers = shape == "train" and not arguments.no_peers
-            results[shape] = measure(shape, settings, arguments.blocks, peers, compiled=not arguments.no_compile)
+            results[shape] = in_groups(shape, settings, arguments.blocks, not_measured(shape, arguments.no_peers, arguments.no_compile))
     save("train", results, arguments.out)
     return 0
 
 
-def measure(shape: str, settings: Settings, blocks: int, peers: bool, compiled: bool) -> dict[str, Any]:
-    """All trainers of one shape in turns, forwards and backwards."""
-    from cpart_core.bench.peers.public import FAMILIES
-    from cpart_core.corpus.build import build_corpus, gather
+def not_measured(shape: str, no_peers: bool, no_compile: bool) -> dict[str, str]:
+    """Models of this shape's groups that are not even tried, and why."""
+    from cpart_core.bench.peers.public import NOT_THERE, transformers_there
     from cpart_core.training.compiled import compiler_there
-    from cpart_core.training.device import choose_device, keep_freed_memory
+    from cpart_core.training.device import choose_device
 
-    keep_freed_memory()  # as runs do; so do then those of other people
-    corpus = build_corpus(gather(settings.corpus), settings.corpus, settings.training.seed)
-    period = settings.training.evaluate_every
-    compiled = compiled and compiler_there(choose_device(settings.training))
-    variants = {name: changes for name, changes in VARIANTS[shape].items() if compiled or "compile" not in changes}
-    turns = {name: start(settings, changes, corpus, name in WRITES_RECORDS) for name, changes in variants.items()}
-    more: dict[str, Any] = {}
-    if shape == "train":
-        if precision_of(turns["dense"]) == precision_of(turns["dense fp32"]):
-            del turns["dense fp32"]  # this machine has no fast bf16: both would be the same
-        more = beside(turns, settings, peers, compiled)
-    for name, turn in turns.items():
-        chooses = name.startswith(("top-2", *FAMILIES))
-        turn.take(max(period, CHOOSING_STEPS if chooses else WARM_STEPS), count=False)  # the partition, and the caches warm
-    for name in in_turns(turns, blocks):
-        turns[name].take(period)
-    counted = count_telemetry(turns, period)
-    for turn in turns.values():
-        if turn.writer is not None:
-            turn.writer.close()
-    return report(shape, settings, turns, period, counted) | more
+    why_no_compiled, why_no_peer, why_not_public = (NOT_ASKED if no else "" for no in (no_compile, no_peers, no_peers))
+    if not compiler_there(choose_device(SHAPES[shape].training)):
+        why_no_compiled = "no C++ compiler here"
+    if not transformers_there():
+        why_not_public = NOT_THERE
+    reasons = {}
+    for name in (name for group in GROUPS[shape] for name in group):
+        why = (why_no_compiled if name.endswith("compiled") else "") or (why_no_peer if name.startswith(NANOGPT) else "")
+        if why := why or (why_not_public if name in PUBLIC else ""):
+            reasons[name] = why
+    return reasons
 
 
-def start(settings: Settings, changes: dict[str, Any], corpus: Corpus, writes: bool) -> Turn:
-    from cpart_core.runs.create import create_run
-    from cpart_core.runs.records import RecordWriter
-    from cpart_core.training.loop import Trainer
-
-    own = settings.with_values({name: value for name, value in changes.items() if value is not None and name != "passes"}).check()
-    writer = RecordWriter(create_run(own, None).folder) if writes else None
-    return Turn(Trainer(own, corpus), writer, changes.get("passes", True))
-
-
-def precision_of(turn: Turn) -> str:
-    return str(turn.trainer.precision)
-
-
-def beside(turns: dict[str, Turn], settings: Settings, wanted: bool, compiled: bool) -> dict[str, Any]:
-    """Adds the peers to the turns; returns who is left out and why, and the bytes that each keeps for its backward pass."""
-    from cpart_core.bench._against import TOO_SLOW, peers_of
-    from cpart_core.bench._memory import kept_by_peer
-    from cpart_core.study.measure import kept_for_backward
-    from cpart_core.training.loop import Trainer
-
-    found: dict[str, Any] = {"left_out": {}}
-    for turn in turns.values():
-        turn.take(3, count=False)  # the partition
-    dense = turns["dense"].trainer
-    assert isinstance(dense, Trainer)
-    if wanted:
-        began = time.perf_counter()
-        dense.train_step()
-        most = TOO_SLOW * (time.perf_counter() - began)
-        own = settings.with_values(PARTITIONED)
-        peers = peers_of(own, dense.corpus.vocabulary_size, dense.batches, dense.device, dense.precision, compiled, most)
-        turns |= {name: Turn(trainer) for name, trainer in peers.trainers.items()}
-        found = {"left_out": peers.left_out, "compile_seconds": peers.compile_seconds}
-        for name, why in peers.left_out.items():
-            print(f"  {name} left out: {why}", flush=True)
-    kept = {
-        name: kept_for_backward(turn.trainer) if isinstance(turn.trainer, Trainer) else kept_by_peer(turn.trainer)
-        for name, turn in turns.items()
-        if not name.endswith(("compiled", "without passes"))
-    }
-    return found | {"kept_bytes": kept}
+def in_groups(shape: str, settings: Settings, blocks: int, left_out: dict[str, str]) -> dict[str, Any]:
+    """The results of all groups of a shape; what two groups measured is the first one's."""
+    whole: dict[str, Any] = {}
+    met: set[str] = set()
+    for group in GROUPS[shape]:
+        names = [name for name in group if name not in left_out]
+        if set(names) <= met:
+            continue  # those that it is there for are left out
+        met |= set(names)
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
+            found = process.submit(measure, shape, settings, names, blocks).result()
+        whole = {key: joined(whole.get(key), found[key]) for key in found}
+    return whole | {"left_out": left_out | whole["left_out"]}
 
 
-def count_telemetry(turns: dict[str, Turn], period: int) -> dict[str, Any]:
-    """The ratio that telemetry and snapshots would make by what they cost alone; {} where nothing is watched."""
-    from cpart_core.bench._telemetry import seconds_of_telemetry
-    from cpart_core.training.loop import Trainer
-
-    live, plain = turns.get("live"), turns.get(COUNTED_AGAINST)
-    if live is None or plain is None or live.writer is None or not isinstance(live.trainer, Trainer):
-        return {}
-    more = seconds_of_telemetry(live.trainer, live.writer, period, len(plain.seconds))
-    wall = paired([block + own for block, (own, _) in zip(plain.seconds, more, strict=True)], plain.seconds)
-    cpu = paired([block + own for block, (_, own) in zip(plain.cpu_seconds, more, strict=True)], plain.cpu_seconds)
-    return {f"{COUNTED} / {COUNTED_AGAINST}": {"wall": wall, "cpu": cpu, "figure": COUNTED_FIGURE}}
-
-
-def report(shape: str, settings: Settings, turns: dict[str, Turn], period: int, counted: dict[str, Any]) -> dict[str, Any]:
-    """Tokens per second of each, and ratios of times paired by block."""
-    tokens = period * settings.training.batch_size * settings.model.context_length
-    speeds = {name: spread([tokens / seconds for seconds in turn.seconds]) for name, turn in turns.items()}
-    parameters = {name: sum(p.numel() for p in turn.trainer.model.parameters()) for name, turn in turns.items()}
-    ratios = {f"{a} / {b}": {**ratio(turns[a], turns[b]), "figure": figure} for a, b, figure in wanted_ratios(shape, turns)} | counted
-    threads = int(getattr(turns["dense"].trainer, "threads", 0))
-    print(f"{shape}: {threads} threads, {precision_of(turns['dense'])}, {period} steps a block")
-    for name, speed in speeds.items():
-        quartiles = f"(quartiles {speed['low_quartile']:,.0f} to {speed['high_quartile']:,.0f})"
-        print(f"  {name:30} {parameters[name]:11,} parameters {speed['median']:9,.0f} tokens/s  {quartiles}")
-    for name, found in ratios.items():
-        figure = f"  at most {found['figure']:.2f}" if found["figure"] else ""
-        print(f"  time {name:38} {found['wall']['median']:.3f}  (CPU time {found['cpu']['median']:.3f}){figure}", flush=True)
-    return {
-        "tokens_per_second": speeds,
-        "parameters": parameters,
-        "ratios": ratios,
-        "steps_per_block": period,
-        "threads": threads,
-        "precision": precision_of(turns["dense"]),
-        "seed": settings.training.seed,
-        "settings": settings.to_json(),
-    }
-
-
-def wanted_ratios(shape: str, turns: dict[str, Turn]) -> list[tuple[str, str, float | None]]:
-    """Those whose two sides were measured; top-2 also against every mixture of other people, the quickest of which has to be beaten."""
-    from cpart_core.bench.peers.public import FAMILIES
-
-    named = [pair for pair in RATIOS[shape if shape in RATIOS else "watching"] if pair[0] in turns and pair[1] in turns]
-    mixtures = [name for name in turns if name.startswith(FAMILIES)]
-    return named + [("top-2", name, None) for name in mixtures]
-
-
-def ratio(ours: Turn, theirs: Turn) -> dict[str, Any]:
-    return {"wall": paired(ours.seconds, theirs.seconds), "cpu": paired(ours.cpu_seconds, theirs.cpu_seconds)}
+def joined(earlier: Any, later: Any) -> Any:
+    """What two groups found under one name."""
+    if isinstance(earlier, dict) and isinstance(later, dict):
+        return later | earlier
+    return later if earlier is None else earlier

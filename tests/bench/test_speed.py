@@ -11,12 +11,12 @@ from cpart_core.bench import _against, _roof, _sweep
 from cpart_core.bench._layers import Shape, bench_of, kept_bytes, layer, looped
 from cpart_core.bench._peers import copied_bytes, too_much, working
 from cpart_core.bench._report import in_turns, paired
+from cpart_core.bench._steps import count_telemetry, start
 from cpart_core.bench._turns import ratio, take_turns
+from cpart_core.bench._variants import NANOGPT, VARIANTS, WRITES_RECORDS
 from cpart_core.bench._variants import SHAPES as STEPS
-from cpart_core.bench._variants import VARIANTS, WRITES_RECORDS
 from cpart_core.bench.generate import SHAPES, measure, variants_of
 from cpart_core.bench.kernels import compare
-from cpart_core.bench.train import count_telemetry, start
 from cpart_core.corpus.build import build_corpus, gather
 from cpart_core.runs.snapshots import snapshot_steps
 from cpart_core.training.loop import Trainer
@@ -93,7 +93,7 @@ def test_what_others_cannot_do_here_is_left_out_and_a_fault_of_ours_is_not(monke
 
     monkeypatch.setattr(_against, "NanoGPT", broken)
     with pytest.raises(RuntimeError, match="shapes do not match"):
-        _against.peers_of(STEPS["train"], 300, None, CPU, torch.float32, compiled=False, most=60.0)  # type: ignore[arg-type]
+        _against.peers_of(STEPS["train"], 300, None, CPU, torch.float32, [NANOGPT], most=60.0)  # type: ignore[arg-type]
 
 
 def test_copying_all_weights_is_left_out_at_full_size_and_tried_at_a_small_one() -> None:

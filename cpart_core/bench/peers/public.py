@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from cpart_core.config import ModelSettings
 
-FAMILIES = ("mixtral", "olmoe")
 NOT_THERE = "not installed (extra: bench)"
 
 
