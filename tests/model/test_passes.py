@@ -15,8 +15,10 @@ from torch import Tensor
 from cpart_core.config import ModelSettings
 from cpart_core.model.decoder import Decoder
 from cpart_core.model.feedforward import PartitionedFeedForward
+from cpart_core.model.kernels.gradient import turned, weight_gradients
 from cpart_core.model.kernels.order import laid_out
 from cpart_core.model.kernels.route import choose, first_greatest
+from cpart_core.model.kernels.work import Layout, Work
 from cpart_core.model.next_token import next_token_losses
 from cpart_core.model.norm import rms_norm
 from cpart_core.model.passes import which
@@ -190,3 +192,20 @@ def test_nothing_is_left_to_compile_after_warm(monkeypatch: pytest.MonkeyPatch) 
             trainer.train_step()
             trainer.train_step()
     assert seconds_compiling() == before
+
+
+@pytest.mark.parametrize("size", [(1, 1), (32, 64), (33, 31), (70, 40)])
+def test_what_is_turned_for_weight_gradients_is_the_transpose_at_every_size(size: tuple[int, int]) -> None:
+    neurons, width = size
+    x, dy = some(TOKENS, width).bfloat16(), some(TOKENS, width + 1)[:, 1:].bfloat16()
+    assert torch.equal(turned(dy), dy.T), "a view, too"
+    d_gate_up, hidden = some(TOKENS, 2 * neurons).bfloat16(), some(TOKENS, neurons).bfloat16()
+    w_gate = some(neurons, width)
+    work = Work(x, None, None, w_gate, w_gate + 1, w_gate.T.contiguous(), Layout(0, 1, neurons))
+    found = {}
+    for least in (PASSES, TORCH):
+        with which.passes_from(least):
+            found[least] = weight_gradients(work, x, d_gate_up, dy, hidden)
+    for ours, theirs, weight in zip(found[PASSES], found[TORCH], (work.w_gate, work.w_up, work.w_down), strict=True):
+        assert ours.shape == weight.shape and ours.dtype == weight.dtype
+        torch.testing.assert_close(ours, theirs, rtol=2e-2, atol=1e-3 * float(theirs.abs().max()))

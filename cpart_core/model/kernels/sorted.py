@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from cpart_core.model.kernels.order import laid_out, weight_gradient
-from cpart_core.model.kernels.swiglu import contribution_of, hidden_backward, hidden_of
+from cpart_core.model.kernels.swiglu import Backward, contribution_of, hidden_backward, hidden_of
 from cpart_core.model.kernels.work import Work, divided_down, gather_sum, stacked
 
 LEAST_ROUNDING = 32
@@ -46,10 +46,12 @@ class Sorted(torch.autograd.Function):
         gate_up_weight, down_weight = stacked(work), divided_down(work)
         gate_up = x.new_empty(len(order.tokens), 2 * layout.segment_size)
         rows = x.new_empty(len(order.tokens), x.shape[1])
+        x_s, hidden = x.new_empty(max(sizes), x.shape[1]), x.new_empty(max(sizes), layout.segment_size)  # of one segment after the other
         blocks = (order.tokens, slot_weight, gate_up, rows)
         for tokens, scale, both, out, into, down in zip(*(t.split(sizes) for t in blocks), gate_up_weight, down_weight, strict=True):
-            torch.mm(x.index_select(0, tokens), into.T, out=both)
-            torch.mm(hidden_of(both, scale, layout.segment_size), down.T, out=out)
+            size = len(tokens)
+            torch.mm(torch.index_select(x, 0, tokens, out=x_s[:size]), into.T, out=both)
+            torch.mm(hidden_of(both, scale, layout.segment_size, hidden[:size]), down.T, out=out)
         y = gather_sum(rows, order.slot)
         shared = add_shared(work, y)
         ctx.work, ctx.order, ctx.sizes = work, order, sizes
@@ -62,24 +64,27 @@ class Sorted(torch.autograd.Function):
         x, slot_weight, gate_up_weight, down_weight, gate_up, shared = ctx.saved_tensors
         work, order, layout = ctx.work, ctx.order, ctx.work.layout
         assert work.chosen is not None and work.weight is not None
-        rows, d_slot = x.new_empty(len(order.tokens), x.shape[1]), []
+        n, most = layout.segment_size, max(ctx.sizes)
+        rows, d_slot = x.new_empty(len(order.tokens), x.shape[1]), torch.empty_like(slot_weight)
+        one, d_hidden, hidden, d_both = (x.new_empty(most, width) for width in (x.shape[1], n, n, 2 * n))  # of one segment after the other
         d_into, d_down = torch.empty_like(gate_up_weight), empty_gradient(work, down_weight)
-        blocks = (order.tokens, slot_weight, gate_up, rows)
+        blocks = (order.tokens, slot_weight, gate_up, rows, d_slot)
         weights = (gate_up_weight, down_weight, d_into, divided(work, d_down))
-        for number, (tokens, scale, both, out, into, down, d_into_s, d_down_s) in enumerate(
+        for number, (tokens, scale, both, out, d_scale, into, down, d_into_s, d_down_s) in enumerate(
             zip(*(t.split(ctx.sizes) for t in blocks), *weights, strict=True)
         ):
-            dy_s = dy.index_select(0, tokens)
-            d_hidden = torch.mm(dy_s, down)
-            hidden, d_both, d_scale = hidden_backward(both, d_hidden, scale, layout.segment_size)
-            d_slot.append(d_scale)
-            torch.mm(dy_s.T, hidden, out=d_down_s)
-            torch.mm(d_both.T, x.index_select(0, tokens), out=d_into_s)
-            torch.mm(d_both, into, out=out)
+            part = slice(len(tokens))
+            dy_s = torch.index_select(dy, 0, tokens, out=one[part])
+            torch.mm(dy_s, down, out=d_hidden[part])
+            found = hidden_backward(both, d_hidden[part], scale, n, Backward(hidden[part], d_both[part], d_scale))
+            torch.mm(dy_s.T, found.hidden, out=d_down_s)
+            x_s = torch.index_select(x, 0, tokens, out=one[part])
+            torch.mm(found.d_gate_up.T, x_s, out=d_into_s)
+            torch.mm(found.d_gate_up, into, out=out)
             if work.contribution is not None:
-                work.contribution(layout.first_row(number), contribution_of(hidden, d_hidden), tokens)
+                work.contribution(layout.first_row(number), contribution_of(found.hidden, d_hidden[part]), tokens)
         dx = gather_sum(rows, order.slot)
-        d_weight = weight_gradient(torch.cat(d_slot)[:, 0], order, work.chosen, work.weight)
+        d_weight = weight_gradient(d_slot[:, 0], order, work.chosen, work.weight)
         gradients = whole_gradients(work, d_into, d_down)
         if shared is not None:
             shared_backward(work, dy, shared, dx, gradients)

@@ -22,37 +22,37 @@ class Backward(NamedTuple):
     d_weight: Tensor
 
 
-def hidden_of(gate_up: Tensor, weight: Tensor | None, n: int) -> Tensor:
-    """[P, N] hidden activations as they count."""
+def hidden_of(gate_up: Tensor, weight: Tensor | None, n: int, into: Tensor | None = None) -> Tensor:
+    """[P, N] hidden activations as they count; into: where they are written."""
     if compiled_passes(gate_up):
         from cpart_core.model.passes import numbers, swiglu  # late: numba takes a moment to import
 
-        hidden = gate_up.new_empty(len(gate_up), gate_up.shape[1] // 2)
+        hidden = gate_up.new_empty(len(gate_up), gate_up.shape[1] // 2) if into is None else into
         numbers.run(swiglu.forward, gate_up, given(weight, gate_up), n, hidden)
         return hidden
     gate, up = gate_up.chunk(2, dim=-1)
-    return scaled(F.silu(gate).mul_(up), weight, n)
+    return scaled(torch.mul(F.silu(gate), up, out=into), weight, n)
 
 
-def hidden_backward(gate_up: Tensor, d_hidden: Tensor, weight: Tensor | None, n: int) -> Backward:
-    """From d_hidden [P, N], the gradient of what `hidden_of` returned."""
+def hidden_backward(gate_up: Tensor, d_hidden: Tensor, weight: Tensor | None, n: int, into: Backward | None = None) -> Backward:
+    """From d_hidden [P, N], the gradient of what `hidden_of` returned; into: where all is written."""
     weight = given(weight, gate_up)
+    found = into or Backward(torch.empty_like(d_hidden), torch.empty_like(gate_up), torch.empty_like(weight))
     if compiled_passes(gate_up):
         from cpart_core.model.passes import numbers, swiglu
 
-        found = Backward(torch.empty_like(d_hidden), torch.empty_like(gate_up), torch.empty_like(weight))
         numbers.run(swiglu.backward, gate_up, d_hidden, weight, n, *found)
         return found
     gate, up = gate_up.chunk(2, dim=-1)
-    opened, d_gate_up = F.silu(gate), torch.empty_like(gate_up)
-    d_gate, d_up = d_gate_up.chunk(2, dim=-1)
-    hidden = opened * up
-    d_weight = segments(hidden * d_hidden, weight, n).sum(dim=-1)
+    opened = F.silu(gate)
+    d_gate, d_up = found.d_gate_up.chunk(2, dim=-1)
+    hidden = torch.mul(opened, up, out=found.hidden)
+    torch.sum(segments(hidden * d_hidden, weight, n), dim=-1, out=found.d_weight)
     scaled(hidden, weight, n)
     d_hidden = scaled(d_hidden.clone(), weight, n)
     torch.mul(d_hidden, opened, out=d_up)
     torch.ops.aten.silu_backward.grad_input(d_hidden.mul_(up), gate, grad_input=d_gate)
-    return Backward(hidden, d_gate_up, d_weight)
+    return found
 
 
 def contribution_of(hidden: Tensor, d_hidden: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from cpart_core.model.kernels.gradient import weight_gradients
 from cpart_core.model.kernels.swiglu import contribution_of, hidden_backward, hidden_of
 from cpart_core.model.kernels.work import Work
 
@@ -53,11 +54,9 @@ class Weighted(torch.autograd.Function):
         hidden, d_gate_up, d_scale = hidden_backward(gate_up, d_hidden, scale, work.layout.segment_size)
         if work.contribution is not None:
             work.contribution(0, contribution_of(hidden, d_hidden), None)
-        d_gate, d_up = torch.mm(d_gate_up.T, x).to(work.w_gate.dtype).chunk(2)
-        d_down = torch.mm(dy.T, hidden).to(work.w_down.dtype)
         d_weight = None if work.weight is None else d_scale.to(work.weight.dtype)
         d_parts = d_gate_up.chunk(len(into), dim=1)
         dx = torch.mm(d_parts[0], into[0])
         for part, d_part in zip(into[1:], d_parts[1:], strict=True):
             dx.addmm_(d_part, part)
-        return dx, d_weight, d_gate, d_up, d_down, None
+        return dx, d_weight, *weight_gradients(work, x, d_gate_up, dy, hidden), None
