@@ -24,7 +24,7 @@ from cpart_core.bench._variants import MIXTURES
 from cpart_core.config import TrainingSettings
 from cpart_core.model.kernels.table import write
 from cpart_core.study.machine import machine, version
-from cpart_core.training.device import choose_device, cpu_has_amx
+from cpart_core.training.device import choose_device, cpu_has_amx, keep_freed_memory
 
 SHAPES = {"256": Shape(256, 1024, 4096), "512": Shape(512, 2048, 4096)}
 GPU_SHAPES = {"1024": Shape(1024, 4096, 16_384), "2048": Shape(2048, 8192, 16_384)}
@@ -62,6 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     device = choose_device(TrainingSettings(device=arguments.device))
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)
+    keep_freed_memory()  # as runs do; so do then those of other people
     repeats = 3 if arguments.quick else arguments.repeats
     precisions = [dtype for name, dtype in precisions_of(device).items() if arguments.precision in (None, name)]
     if arguments.write:

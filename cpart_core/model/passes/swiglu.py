@@ -14,11 +14,12 @@ from cpart_core.model.passes.numbers import compiled, inlined, one, prange, put,
 
 
 @inlined
-def opened(gate: Any, up: Any, scale: Any, hidden: Any) -> None:
-    """Of one segment of one row."""
-    for i in range(len(hidden)):  # from 0, so that the compiler need not think of places counted from the end
-        g = widened(gate[i])
-        put(hidden, i, g * sigmoid(g) * widened(up[i]) * scale)
+def opened(gate: Any, up: Any, first: int, n: int, scale: Any, hidden: Any) -> None:
+    """Of n neurons of one row from first on. Places are unsigned, so that the compiler need not think of those counted from the end."""
+    for i in range(n):
+        at = np.uint64(first) + np.uint64(i)
+        g = widened(gate[at])
+        put(hidden, at, g * sigmoid(g) * widened(up[at]) * scale)
 
 
 @compiled
@@ -29,27 +30,26 @@ def forward(gate_up: Any, weight: Any, n: int, hidden: Any) -> None:
     shared = N - S * n
     for row in prange(P):
         gate, up, out = gate_up[row, :N], gate_up[row, N:], hidden[row]
-        opened(gate[:shared], up[:shared], one, out[:shared])
+        opened(gate, up, 0, shared, one, out)
         for segment in range(S):
-            first = shared + segment * n
-            last = first + n
-            opened(gate[first:last], up[first:last], widened(weight[row, segment]), out[first:last])
+            opened(gate, up, shared + segment * n, n, widened(weight[row, segment]), out)
 
 
 @inlined
-def closed(gate: Any, up: Any, d_hidden: Any, scale: Any, hidden: Any, d_gate: Any, d_up: Any) -> Any:
-    """Of one segment of one row; returns the gradient of its scale."""
+def closed(gate: Any, up: Any, d_hidden: Any, first: int, n: int, scale: Any, hidden: Any, d_gate: Any, d_up: Any) -> Any:
+    """Of n neurons of one row from first on; returns the gradient of their scale."""
     d_scale = np.float32(0)
-    for i in range(len(hidden)):
-        g, u, d = widened(gate[i]), widened(up[i]), widened(d_hidden[i])
+    for i in range(n):
+        at = np.uint64(first) + np.uint64(i)
+        g, u, d = widened(gate[at]), widened(up[at]), widened(d_hidden[at])
         gated = sigmoid(g)
         silu = g * gated
         activation = silu * u
         d_scale += activation * d
-        put(hidden, i, activation * scale)
+        put(hidden, at, activation * scale)
         d *= scale
-        put(d_up, i, d * silu)
-        put(d_gate, i, d * u * gated * (one + g - silu))
+        put(d_up, at, d * silu)
+        put(d_gate, at, d * u * gated * (one + g - silu))
     return d_scale
 
 
@@ -61,11 +61,8 @@ def backward(gate_up: Any, d_hidden: Any, weight: Any, n: int, hidden: Any, d_ga
     shared = N - S * n
     for row in prange(P):
         gate, up, d, out = gate_up[row, :N], gate_up[row, N:], d_hidden[row], hidden[row]
-        d_gate, d_up = d_gate_up[row, :N], d_gate_up[row, N:]
-        closed(gate[:shared], up[:shared], d[:shared], one, out[:shared], d_gate[:shared], d_up[:shared])
+        d_gate, d_up, d_scales = d_gate_up[row, :N], d_gate_up[row, N:], d_weight[row]
+        closed(gate, up, d, 0, shared, one, out, d_gate, d_up)
         for segment in range(S):
-            first = shared + segment * n
-            last = first + n
             scale = widened(weight[row, segment])
-            d_scale = closed(gate[first:last], up[first:last], d[first:last], scale, out[first:last], d_gate[first:last], d_up[first:last])
-            put(d_weight[row], segment, d_scale)
+            put(d_scales, segment, closed(gate, up, d, shared + segment * n, n, scale, out, d_gate, d_up))
