@@ -59,21 +59,22 @@ def segment_map(
     else:
         first, names = -1, ["not measured", *(escaped(name, 24) for name in contexts)]
         colours = [context_colour(c, dark) for c in range(-1, len(contexts))]
-    if not (segment if colour == "segment" else context).min() < 0:
+    shown = segment if colour == "segment" else context
+    if not shown.min() < 0:
         first, names, colours = 0, names[1:], colours[1:]
-    rows = len(segment)
+    rows, last = len(segment), first + len(names) - 1
     data: list[dict[str, Any]] = [
         {
             "type": "heatmap",
-            "z": segment if colour == "segment" else context,
+            "z": first + last - shown,  # a colour bar begins at the bottom, people at the top
             "customdata": np.dstack([neurons, segment]).astype(np.int32),
             "text": context_text(context, contexts),
-            "colorscale": bands(colours),
+            "colorscale": bands(colours[::-1]),
             "zmin": first - 0.5,
-            "zmax": first + len(names) - 0.5,
+            "zmax": last + 0.5,
             "ygap": 3,
             "hovertemplate": "layer %{y} · neuron %{customdata[0]}<br>segment %{customdata[1]}%{text}<extra></extra>",
-            "colorbar": {**colorbar(dark), "tickvals": list(range(first, first + len(names))), "ticktext": names},
+            "colorbar": {**colorbar(dark), "tickvals": list(range(last, first - 1, -1)), "ticktext": names},
         }
     ]
     if selected:
@@ -106,8 +107,8 @@ def context_text(context: np.ndarray, contexts: Sequence[str]) -> np.ndarray | N
     """[L, N] the line of the hover that names the strongest context, or None for very large models."""
     if context.size > MOST_NAMED_CELLS:
         return None
-    lines = np.array([f"<br>strongest in {escaped(name, 40)}" for name in contexts] + ["<br>no signature measured yet"], dtype=object)
-    return lines[context]
+    lines = np.array([f"<br>strongest in {escaped(name, 40)}" for name in contexts] + ["<br>no signature measured yet"])
+    return lines[context]  # not of objects: plotly copies every one of those by itself
 
 
 def veil(neurons: np.ndarray, selected: Collection[tuple[int, int]], dark: bool) -> dict[str, Any]:

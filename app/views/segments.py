@@ -19,6 +19,7 @@ from cpart_core.runs.folder import Run
 from cpart_core.training.records import Snapshot
 
 MOST_LAYERS_AT_ONCE = 8
+OPENED = "segments_opened"
 PARTS = ("Map", "Meaning", "Worth", "History")
 
 
@@ -188,17 +189,22 @@ def draw_list(run: Run, snapshot: Snapshot) -> None:
             "segment": st.column_config.NumberColumn(width="small"),
         },
     )
-    with st.container(horizontal=True, gap="small"):
-        for number in range(min(16, snapshot.fusion_mass.shape[2])):
-            st.button(
-                f"Segment {number}",
-                key=f"open_{number}",
-                on_click=segment.open_page,
-                args=(layer, number),
-                help="Open the page of this segment",
-            )
+    st.pills(
+        "Open the page of segment",
+        range(snapshot.fusion_mass.shape[2]),
+        key=OPENED,
+        on_change=open_chosen,
+        args=(layer,),
+    )
     if profiles is None:
         st.caption("Typical tokens are added once somebody has opened a segment's page.")
+
+
+def open_chosen(layer: int) -> None:
+    """The page of the segment that was clicked."""
+    number = state.widget(OPENED)
+    if number is not None:
+        segment.open_page(layer, number)
 
 
 def say_remarkable(dead: np.ndarray, present: np.ndarray, partitioned: bool) -> None:

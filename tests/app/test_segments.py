@@ -65,7 +65,7 @@ def test_a_damaged_snapshot_is_said_and_the_other_steps_work():
 
 def test_opening_a_segment_and_going_back():
     page = open_page("segments", make_run())
-    page.button(key="open_2").click().run()
+    page.pills(key="segments_opened").set_value(2).run()
     assert not page.exception and "Its contexts" in said(page) and "All segments" in said(page)
     page.button(key="all_segments").click().run()
     assert not page.exception and "Where every neuron lies" in said(page)

@@ -22,12 +22,24 @@ def drawn_segments(figure):
     return out
 
 
+def named_by_colour(figure):
+    """[L, N] what the colour bar calls each cell's colour; the bar's names lie from the last below to the first above."""
+    heat = figure.data[0]
+    names = list(heat.colorbar.ticktext)
+    assert [heat.colorbar.tickvals[names.index(name)] for name in names] == sorted(heat.colorbar.tickvals, reverse=True)
+    return np.vectorize(dict(zip(heat.colorbar.tickvals, names, strict=True)).get)(np.asarray(heat.z))
+
+
 @pytest.mark.parametrize("order", ["neuron", "segment"])
 def test_every_neuron_is_drawn_once_with_its_own_segment(order):
     snapshot = made.snapshot()
     figure = segments_map.segment_map(snapshot, made.CONTEXTS, order=order, colour="segment", **FLAT)
     assert (drawn_segments(figure) == snapshot.segment_of).all()
-    assert (np.asarray(figure.data[0].z) == np.asarray(figure.data[0].customdata)[..., 1]).all()
+    assert (named_by_colour(figure) == np.asarray(figure.data[0].customdata)[..., 1].astype(str)).all()
+    by_context = segments_map.segment_map(snapshot, made.CONTEXTS, order=order, colour="context", **FLAT)
+    context = np.vectorize(list(by_context.data[0].colorbar.ticktext).index)(named_by_colour(by_context))
+    neurons = np.asarray(by_context.data[0].customdata)[..., 0]
+    assert (context == np.take_along_axis(segments_map.strongest_context(snapshot), neurons, axis=1)).all()
 
 
 def test_permuting_segments_changes_the_colours_and_nothing_else():
@@ -35,7 +47,7 @@ def test_permuting_segments_changes_the_colours_and_nothing_else():
     new_number = np.array([2, 0, 3, 1], dtype=np.int16)
     other = replace(snapshot, segment_of=new_number[snapshot.segment_of])
     one, two = (segments_map.segment_map(s, made.CONTEXTS, order="neuron", colour="segment", **FLAT) for s in (snapshot, other))
-    assert (new_number[np.asarray(one.data[0].z)] == np.asarray(two.data[0].z)).all()
+    assert (new_number[named_by_colour(one).astype(int)] == named_by_colour(two).astype(int)).all()
     assert one.data[0].colorscale == two.data[0].colorscale and (one.data[0].text == two.data[0].text).all()
     by_context = [segments_map.segment_map(s, made.CONTEXTS, order="neuron", colour="context", **FLAT) for s in (snapshot, other)]
     assert (np.asarray(by_context[0].data[0].z) == np.asarray(by_context[1].data[0].z)).all()

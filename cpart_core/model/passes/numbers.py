@@ -105,18 +105,18 @@ def _widened(kept: Any) -> Any:
     return shifted if kept == types.uint16 else plain
 
 
-def put(array: Any, place: int, value: Any) -> None:
+def put(array: Any, place: Any, value: Any) -> None:
     """array[place] = value, rounded to the nearest (ties to even) where the array is bf16. For passes alone, too."""
     raise NotImplementedError("Only compiled passes can put a number.")
 
 
 @overload(put, inline="always")
-def _put(array: Any, place: int, value: Any) -> Any:
-    def rounded(array: Any, place: int, value: Any) -> None:
+def _put(array: Any, place: Any, value: Any) -> Any:
+    def rounded(array: Any, place: Any, value: Any) -> None:
         whole = np.float32(value).view(np.uint32)
         array[place] = np.uint16((whole + np.uint32(0x7FFF) + ((whole >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16))
 
-    def plain(array: Any, place: int, value: Any) -> None:
+    def plain(array: Any, place: Any, value: Any) -> None:
         array[place] = value
 
     return rounded if array.dtype == types.uint16 else plain
