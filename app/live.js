@@ -110,6 +110,28 @@ async function draw(box) {
   }
 }
 
+// A picture that is out of sight is drawn anew when it comes near: the step slider waits for those that are seen alone.
+function drawIfSeen(box) {
+  box.cpartStale = box.cpartHidden === true;
+  if (!box.cpartStale) draw(box);
+}
+
+function observe(box) {
+  const catchUp = () => { if (box.cpartStale) { box.cpartStale = false; draw(box); } };
+  const resized = new ResizeObserver(() => {
+    const width = box.clientWidth;
+    if (width && box.cpartWidth && Math.abs(width - box.cpartWidth) > 2) draw(box);
+  });
+  const seen = new IntersectionObserver((changes) => {
+    box.cpartHidden = !changes[changes.length - 1].isIntersecting;
+    if (!box.cpartHidden) catchUp();
+  }, { rootMargin: "300px", scrollMargin: "300px" }); // the page scrolls within a box of its own
+  box.cpartObservers = [resized, seen];
+  box.cpartObservers.forEach((observer) => observer.observe(box));
+  box.cpartPrinted = catchUp;
+  window.addEventListener("beforeprint", catchUp);
+}
+
 export default function (component) {
   const { data, parentElement } = component;
   const box = parentElement.querySelector(".cpart-live");
@@ -117,17 +139,12 @@ export default function (component) {
   box.cpartBoard = data;
   box.setAttribute("aria-label", data.alt);
   if (data.figure) box.style.minHeight = data.height + "px"; // what stands below does not jump when the figure comes
-  if (changed) draw(box);
-  if (!box.cpartObserver) {
-    box.cpartObserver = new ResizeObserver(() => {
-      const width = box.clientWidth;
-      if (width && box.cpartWidth && Math.abs(width - box.cpartWidth) > 2) draw(box);
-    });
-    box.cpartObserver.observe(box);
-  }
+  if (!box.cpartObservers) observe(box);
+  if (changed) drawIfSeen(box);
   return () => {
     if (box.isConnected) return;
-    if (box.cpartObserver) box.cpartObserver.disconnect();
+    box.cpartObservers.forEach((observer) => observer.disconnect());
+    window.removeEventListener("beforeprint", box.cpartPrinted);
     if (window.Plotly) window.Plotly.purge(box);
   };
 }

@@ -204,6 +204,7 @@ def open_chosen(layer: int) -> None:
     """The page of the segment that was clicked."""
     number = state.widget(OPENED)
     if number is not None:
+        state.set_widget(OPENED, None)  # not lit when one comes back: a second click would put it out instead of opening
         segment.open_page(layer, number)
 
 

@@ -113,6 +113,7 @@ def peers_of(
 def makers(
     settings: Settings, vocabulary: int, precision: torch.dtype, names: Sequence[str], left_out: dict[str, str]
 ) -> Iterator[tuple[str, Make]]:
+    """Those among these names, and all implementations of a family of mixtures; left_out is told who is not even made."""
     model = settings.model
     plain: dict[str, Make] = {
         NANOGPT: lambda: NanoGPT(model, vocabulary),

@@ -134,7 +134,7 @@ def count_telemetry(turns: dict[str, Turn], period: int) -> dict[str, Any]:
 
 
 def report(shape: str, settings: Settings, turns: dict[str, Turn], period: int, counted: dict[str, Any]) -> dict[str, Any]:
-    """Tokens per second of each, and ratios of times paired by block."""
+    """Ratios of times paired by block, which are what to compare by; and tokens per second of each, in this process."""
     tokens = period * settings.training.batch_size * settings.model.context_length
     speeds = {name: spread([tokens / seconds for seconds in turn.seconds]) for name, turn in turns.items()}
     parameters = {name: sum(p.numel() for p in turn.trainer.model.parameters()) for name, turn in turns.items()}

@@ -33,7 +33,7 @@ PARTS: dict[str, list[str]] = {
     "app": ["--repeats", "7"],
     "curves": [],
 }
-"""Name -> flags; about a quarter of an hour on two cores that do nothing else."""
+"""Name -> flags; about twenty minutes on two cores that do nothing else."""
 QUICK: dict[str, list[str]] = {
     "kernels": ["--quick"],
     "train": ["--shape", "train", "--blocks", "3", "--steps", "2", "--no-compile"],
@@ -49,7 +49,7 @@ LONGEST = 1800
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--only", nargs="+", choices=list(PARTS), default=list(PARTS), help="only these parts (default: all)")
-    parser.add_argument("--quick", action="store_true", help="a few minutes instead of about fifteen; its numbers decide nothing")
+    parser.add_argument("--quick", action="store_true", help="a few minutes instead of about twenty; its numbers decide nothing")
     parser.add_argument("--publish", action="store_true", help="also store it where the Speed page of this copy finds it")
     parser.add_argument("--out", type=Path, help="folder of the JSON file (default bench-results)")
 

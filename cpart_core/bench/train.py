@@ -17,6 +17,7 @@ import argparse
 import multiprocessing
 import os
 import tempfile
+import threading
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -29,7 +30,6 @@ from cpart_core.config import Settings
 
 KEPT_PRODUCTS = "16384"
 """Compiled products that oneDNN keeps. A run has one model, here several take turns and would push each other's out."""
-
 NOT_ASKED = "not asked for"
 
 
@@ -68,9 +68,9 @@ def not_measured(shape: str, no_peers: bool, no_compile: bool) -> dict[str, str]
     from cpart_core.training.device import choose_device
 
     why_no_compiled, why_no_peer, why_not_public = (NOT_ASKED if no else "" for no in (no_compile, no_peers, no_peers))
-    if not compiler_there(choose_device(SHAPES[shape].training)):
+    if not no_compile and not compiler_there(choose_device(SHAPES[shape].training)):
         why_no_compiled = "no C++ compiler here"
-    if not transformers_there():
+    if not no_peers and not transformers_there():
         why_not_public = NOT_THERE
     reasons = {}
     for name in (name for group in GROUPS[shape] for name in group):
@@ -89,14 +89,26 @@ def in_groups(shape: str, settings: Settings, blocks: int, left_out: dict[str, s
         if set(names) <= met:
             continue  # those that it is there for are left out
         met |= set(names)
-        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=end_with_parent) as process:
             found = process.submit(measure, shape, settings, names, blocks).result()
         whole = {key: joined(whole.get(key), found[key]) for key in found}
     return whole | {"left_out": left_out | whole["left_out"]}
 
 
+def end_with_parent() -> None:
+    """A measurement that nobody waits for any more would disturb the next one."""
+    parent = multiprocessing.parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def joined(earlier: Any, later: Any) -> Any:
-    """What two groups found under one name."""
+    """What two groups found under one name: the first one's values, in its order, and then the other's."""
     if isinstance(earlier, dict) and isinstance(later, dict):
-        return later | earlier
+        return earlier | later | earlier
     return later if earlier is None else earlier

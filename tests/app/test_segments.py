@@ -68,7 +68,9 @@ def test_opening_a_segment_and_going_back():
     page.pills(key="segments_opened").set_value(2).run()
     assert not page.exception and "Its contexts" in said(page) and "All segments" in said(page)
     page.button(key="all_segments").click().run()
-    assert not page.exception and "Where every neuron lies" in said(page)
+    assert not page.exception and "Where every neuron lies" in said(page) and page.pills(key="segments_opened").value is None
+    page.pills(key="segments_opened").set_value(2).run()
+    assert not page.exception and "Its contexts" in said(page), "the same one again"
 
 
 def test_a_segments_page_shows_words_passages_and_life():

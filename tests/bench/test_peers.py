@@ -12,13 +12,14 @@ from cpart_core.bench import train
 from cpart_core.bench._against import PeerTrainer, peers_of
 from cpart_core.bench._layers import Shape, bench_of
 from cpart_core.bench._memory import kept_by_peer
-from cpart_core.bench._variants import GROUPS, MIXTURES, NANOGPT, PUBLIC, RATIOS, wanted_ratios
+from cpart_core.bench._variants import GROUPS, MIXTURES, NANOGPT, PUBLIC, RATIOS, SHAPES, wanted_ratios
 from cpart_core.bench.peers import public
 from cpart_core.bench.peers.nanogpt import NanoGPT
 from cpart_core.bench.train import in_groups, not_measured
 from cpart_core.config import Settings
 from cpart_core.corpus.batches import Batch
 from cpart_core.model.decoder import Decoder
+from cpart_core.training import compiled
 
 TOY = Settings().with_values(
     {
@@ -67,6 +68,7 @@ def test_nanogpt_has_as_many_feed_forward_weights_sees_no_later_token_and_learns
 
 def test_who_is_missing_or_too_slow_is_said_and_not_failed(monkeypatch):
     monkeypatch.setattr(public, "transformers_there", lambda: False)
+    monkeypatch.setattr(compiled, "compiler_there", lambda device: True)
     left_out = not_measured("train", no_peers=False, no_compile=True)
     assert left_out == {
         "llama": public.NOT_THERE, "mixtral": public.NOT_THERE, "olmoe": public.NOT_THERE, "dense compiled": "not asked for",
@@ -139,3 +141,12 @@ def test_groups_are_joined_the_first_one_counts_and_one_without_news_is_not_meas
     assert asked == [list(GROUPS["train"][0])] and whole["left_out"] == left_out
     whole = in_groups("quick", TOY, 3, {})
     assert whole["ratios"] == {"dense": 2, "bare": 2, "signatures": 3, "validating": 3, "live": 3, "frozen": 3} and whole["threads"] == 2
+
+
+def test_a_group_is_measured_in_a_process_of_its_own(monkeypatch, tmp_path):
+    monkeypatch.setenv("CPART_RUNS", str(tmp_path))
+    small = {"num_layers": 1, "width": 32, "num_neurons": 64, "shared_neurons": 0, "kilobytes_per_context": 20, "evaluate_every": 2}
+    monkeypatch.setitem(GROUPS, "quick", (("dense", "bare"),))
+    whole = in_groups("quick", SHAPES["quick"].with_values(small), 3, {})
+    assert set(whole["ratios"]) == {"bare / dense"} and whole["ratios"]["bare / dense"]["wall"]["n"] == 3
+    assert set(whole["tokens_per_second"]) == {"dense", "bare"} and whole["left_out"] == {}

@@ -65,3 +65,19 @@ def test_a_step_redraws_the_chart_that_is_there(visit, run_id):
     assert plot.evaluate("chart => chart.querySelector('.main-svg').known") is True
     assert seen.address_values()["step"] == "30"
     seen.no_harm()
+
+
+def test_a_picture_out_of_sight_catches_up_when_it_is_seen(visit, run_id):
+    seen = visit(height=420).open(f"/segments?run={run_id}")
+    map_of_neurons, contexts = seen.page.locator(".cpart-live").nth(0), seen.page.locator(".cpart-live").nth(1)
+    values = "chart => JSON.stringify(chart.data[0].z)"
+    for chart in (map_of_neurons, contexts):
+        chart.locator(".main-svg").first.wait_for()
+    above, below = map_of_neurons.evaluate(values), contexts.evaluate(values)
+    seen.page.get_by_role("slider", name="Step").press("ArrowLeft")
+    seen.until(lambda: map_of_neurons.evaluate(values) != above, "the map, just below the slider, should show another step")
+    assert contexts.evaluate(values) == below, "nobody sees this one"
+    contexts.scroll_into_view_if_needed()
+    seen.until(lambda: contexts.evaluate(values) != below, "what comes into sight should show the chosen step")
+    seen.page.get_by_role("slider", name="Step").scroll_into_view_if_needed()
+    seen.no_harm()

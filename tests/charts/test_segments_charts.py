@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from app.charts import segments_change, segments_fusion, segments_life, segments_map
+from app.charts.palette import context_colour, segment_colour
 from cpart_core.analysis.results import Flow
 from tests.charts import made
 
@@ -22,12 +23,18 @@ def drawn_segments(figure):
     return out
 
 
-def named_by_colour(figure):
-    """[L, N] what the colour bar calls each cell's colour; the bar's names lie from the last below to the first above."""
+def painted(figure):
+    """[L, N] the colour of each cell."""
     heat = figure.data[0]
-    names = list(heat.colorbar.ticktext)
-    assert [heat.colorbar.tickvals[names.index(name)] for name in names] == sorted(heat.colorbar.tickvals, reverse=True)
-    return np.vectorize(dict(zip(heat.colorbar.tickvals, names, strict=True)).get)(np.asarray(heat.z))
+    bands = np.array([colour for _, colour in heat.colorscale[::2]])
+    return bands[(np.asarray(heat.z) - heat.zmin).astype(int)]
+
+
+def named(figure):
+    """[L, N] what the colour bar calls each cell's colour; the bar's names lie from the last below to the first above."""
+    bar = figure.data[0].colorbar
+    assert list(bar.tickvals) == sorted(bar.tickvals, reverse=True)
+    return np.vectorize(dict(zip(bar.tickvals, bar.ticktext, strict=True)).get)(np.asarray(figure.data[0].z))
 
 
 @pytest.mark.parametrize("order", ["neuron", "segment"])
@@ -35,11 +42,12 @@ def test_every_neuron_is_drawn_once_with_its_own_segment(order):
     snapshot = made.snapshot()
     figure = segments_map.segment_map(snapshot, made.CONTEXTS, order=order, colour="segment", **FLAT)
     assert (drawn_segments(figure) == snapshot.segment_of).all()
-    assert (named_by_colour(figure) == np.asarray(figure.data[0].customdata)[..., 1].astype(str)).all()
+    neurons, segment = np.moveaxis(np.asarray(figure.data[0].customdata), 2, 0)
+    assert (named(figure) == segment.astype(str)).all() and (painted(figure) == np.vectorize(segment_colour)(segment)).all()
     by_context = segments_map.segment_map(snapshot, made.CONTEXTS, order=order, colour="context", **FLAT)
-    context = np.vectorize(list(by_context.data[0].colorbar.ticktext).index)(named_by_colour(by_context))
-    neurons = np.asarray(by_context.data[0].customdata)[..., 0]
-    assert (context == np.take_along_axis(segments_map.strongest_context(snapshot), neurons, axis=1)).all()
+    context = np.take_along_axis(segments_map.strongest_context(snapshot), neurons, axis=1)
+    names = np.array(by_context.data[0].colorbar.ticktext)
+    assert (named(by_context) == names[context]).all() and (painted(by_context) == np.vectorize(context_colour)(context)).all()
 
 
 def test_permuting_segments_changes_the_colours_and_nothing_else():
@@ -47,7 +55,7 @@ def test_permuting_segments_changes_the_colours_and_nothing_else():
     new_number = np.array([2, 0, 3, 1], dtype=np.int16)
     other = replace(snapshot, segment_of=new_number[snapshot.segment_of])
     one, two = (segments_map.segment_map(s, made.CONTEXTS, order="neuron", colour="segment", **FLAT) for s in (snapshot, other))
-    assert (new_number[named_by_colour(one).astype(int)] == named_by_colour(two).astype(int)).all()
+    assert (new_number[named(one).astype(int)] == named(two).astype(int)).all()
     assert one.data[0].colorscale == two.data[0].colorscale and (one.data[0].text == two.data[0].text).all()
     by_context = [segments_map.segment_map(s, made.CONTEXTS, order="neuron", colour="context", **FLAT) for s in (snapshot, other)]
     assert (np.asarray(by_context[0].data[0].z) == np.asarray(by_context[1].data[0].z)).all()

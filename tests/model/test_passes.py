@@ -197,7 +197,7 @@ def test_nothing_is_left_to_compile_after_warm(monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize("size", [(1, 1), (32, 64), (33, 31), (70, 40)])
 def test_what_is_turned_for_weight_gradients_is_the_transpose_at_every_size(size: tuple[int, int]) -> None:
     neurons, width = size
-    x, dy = some(TOKENS, width).bfloat16(), some(TOKENS, width + 1)[:, 1:].bfloat16()
+    x, dy = some(TOKENS, width).bfloat16(), some(TOKENS, width + 1).bfloat16()[:, 1:]
     assert torch.equal(turned(dy), dy.T), "a view, too"
     d_gate_up, hidden = some(TOKENS, 2 * neurons).bfloat16(), some(TOKENS, neurons).bfloat16()
     w_gate = some(neurons, width)

@@ -22,22 +22,23 @@ class Backward(NamedTuple):
     d_weight: Tensor
 
 
-def hidden_of(gate_up: Tensor, weight: Tensor | None, n: int, into: Tensor | None = None) -> Tensor:
-    """[P, N] hidden activations as they count; into: where they are written."""
+def hidden_of(gate_up: Tensor, weight: Tensor | None, n: int, out: Tensor | None = None) -> Tensor:
+    """[P, N] hidden activations as they count; out: where they are written."""
     if compiled_passes(gate_up):
         from cpart_core.model.passes import numbers, swiglu  # late: numba takes a moment to import
 
-        hidden = gate_up.new_empty(len(gate_up), gate_up.shape[1] // 2) if into is None else into
+        hidden = gate_up.new_empty(len(gate_up), gate_up.shape[1] // 2) if out is None else out
         numbers.run(swiglu.forward, gate_up, given(weight, gate_up), n, hidden)
         return hidden
     gate, up = gate_up.chunk(2, dim=-1)
-    return scaled(torch.mul(F.silu(gate), up, out=into), weight, n)
+    opened = F.silu(gate)
+    return scaled(torch.mul(opened, up, out=opened if out is None else out), weight, n)
 
 
-def hidden_backward(gate_up: Tensor, d_hidden: Tensor, weight: Tensor | None, n: int, into: Backward | None = None) -> Backward:
-    """From d_hidden [P, N], the gradient of what `hidden_of` returned; into: where all is written."""
+def hidden_backward(gate_up: Tensor, d_hidden: Tensor, weight: Tensor | None, n: int, out: Backward | None = None) -> Backward:
+    """From d_hidden [P, N], the gradient of what `hidden_of` returned; out: where all is written."""
     weight = given(weight, gate_up)
-    found = into or Backward(torch.empty_like(d_hidden), torch.empty_like(gate_up), torch.empty_like(weight))
+    found = out or Backward(torch.empty_like(d_hidden), torch.empty_like(gate_up), torch.empty_like(weight))
     if compiled_passes(gate_up):
         from cpart_core.model.passes import numbers, swiglu
 
