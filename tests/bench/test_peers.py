@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from concurrent.futures import Future
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -120,7 +122,7 @@ def test_groups_are_joined_the_first_one_counts_and_one_without_news_is_not_meas
     asked = []
 
     class Process:
-        def __init__(self, *_):
+        def __init__(self, *_, initializer):
             pass
 
         def __enter__(self):
@@ -145,6 +147,9 @@ def test_groups_are_joined_the_first_one_counts_and_one_without_news_is_not_meas
 
 def test_a_group_is_measured_in_a_process_of_its_own(monkeypatch, tmp_path):
     monkeypatch.setenv("CPART_RUNS", str(tmp_path))
+    monkeypatch.setitem(
+        sys.modules, "__main__", ModuleType("__main__")
+    )  # tests of pages leave the app's there, which a new process would start
     small = {"num_layers": 1, "width": 32, "num_neurons": 64, "shared_neurons": 0, "kilobytes_per_context": 20, "evaluate_every": 2}
     monkeypatch.setitem(GROUPS, "quick", (("dense", "bare"),))
     whole = in_groups("quick", SHAPES["quick"].with_values(small), 3, {})
