@@ -93,6 +93,7 @@ function noteZoom(box, change) {
 // One drawing at a time, always of the newest data. A board, which polls, takes at most a third of a busy machine's time: the page stays alive.
 async function draw(box) {
   box.cpartAsked = true;
+  box.cpartStale = false;
   if (box.cpartDrawing) return;
   box.cpartDrawing = true;
   try {
@@ -112,12 +113,12 @@ async function draw(box) {
 
 // A picture that is out of sight is drawn anew when it comes near: the step slider waits for those that are seen alone.
 function drawIfSeen(box) {
-  box.cpartStale = box.cpartHidden === true;
-  if (!box.cpartStale) draw(box);
+  if (box.cpartHidden) box.cpartStale = true;
+  else draw(box);
 }
 
 function observe(box) {
-  const catchUp = () => { if (box.cpartStale) { box.cpartStale = false; draw(box); } };
+  const catchUp = () => { if (box.cpartStale) draw(box); };
   const resized = new ResizeObserver(() => {
     const width = box.clientWidth;
     if (width && box.cpartWidth && Math.abs(width - box.cpartWidth) > 2) draw(box);

@@ -65,9 +65,10 @@ NANOGPT = "nanoGPT"
 MIXTURES = ("mixtral", "olmoe")
 PUBLIC = ("llama", *MIXTURES)
 """Of `transformers`."""
+WATCHED_GROUPS = (("dense", "bare"), ("bare", "signatures", "validating", "live", "frozen"))
 GROUPS: dict[str, tuple[tuple[str, ...], ...]] = {
-    "quick": (("dense", "bare"), ("bare", "signatures", "validating", "live", "frozen")),
-    "large": (("dense", "bare"), ("bare", "signatures", "validating", "live", "frozen")),
+    "quick": WATCHED_GROUPS,
+    "large": WATCHED_GROUPS,
     "train": (
         ("dense", "soft", "top-2", "dense fp32", "dense without passes", "top-2 without passes"),
         ("dense", "nanoGPT", "llama"),

@@ -67,16 +67,16 @@ def not_measured(shape: str, no_peers: bool, no_compile: bool) -> dict[str, str]
     from cpart_core.training.compiled import compiler_there
     from cpart_core.training.device import choose_device
 
-    why_no_compiled, why_no_peer, why_not_public = (NOT_ASKED if no else "" for no in (no_compile, no_peers, no_peers))
-    if not no_compile and not compiler_there(choose_device(SHAPES[shape].training)):
-        why_no_compiled = "no C++ compiler here"
-    if not no_peers and not transformers_there():
-        why_not_public = NOT_THERE
+    compiler, transformers = compiler_there(choose_device(SHAPES[shape].training)), transformers_there()
     reasons = {}
     for name in (name for group in GROUPS[shape] for name in group):
-        why = (why_no_compiled if name.endswith("compiled") else "") or (why_no_peer if name.startswith(NANOGPT) else "")
-        if why := why or (why_not_public if name in PUBLIC else ""):
-            reasons[name] = why
+        compiled, public = name.endswith("compiled"), name in PUBLIC
+        if (compiled and no_compile) or ((public or name.startswith(NANOGPT)) and no_peers):
+            reasons[name] = NOT_ASKED
+        elif compiled and not compiler:
+            reasons[name] = "no C++ compiler here"
+        elif public and not transformers:
+            reasons[name] = NOT_THERE
     return reasons
 
 

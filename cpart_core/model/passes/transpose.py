@@ -10,20 +10,8 @@ TILE = 32
 
 
 @inlined
-def copied(tile: Any, out: Any) -> None:
+def turned(tile: Any, out: Any) -> None:
     if tile.shape[0] == TILE and tile.shape[1] == TILE:  # constant bounds are what the compiler makes vectors of
-        for column in range(TILE):
-            for row in range(TILE):
-                out[column, row] = tile[row, column]
-    else:
-        for column in range(tile.shape[1]):
-            for row in range(tile.shape[0]):
-                out[column, row] = tile[row, column]
-
-
-@inlined
-def converted(tile: Any, out: Any) -> None:
-    if tile.shape[0] == TILE and tile.shape[1] == TILE:
         for column in range(TILE):
             for row in range(TILE):
                 put(out[column], row, widened(tile[row, column]))
@@ -35,22 +23,22 @@ def converted(tile: Any, out: Any) -> None:
 
 @compiled
 def transpose(matrix: Any, out: Any) -> None:
-    """Fills out [C, R] from matrix [R, C] of the same number format."""
+    """Fills out [C, R] from matrix [R, C]."""
     R, C = matrix.shape
     for block in prange(-(-R // TILE)):
         row = block * TILE
         for column in range(0, C, TILE):
-            copied(matrix[row : row + TILE, column : column + TILE], out[column : column + TILE, row : row + TILE])
+            turned(matrix[row : row + TILE, column : column + TILE], out[column : column + TILE, row : row + TILE])
 
 
 @compiled
-def gate_and_up(turned: Any, d_gate: Any, d_up: Any) -> None:
+def gate_and_up(d_into: Any, d_gate: Any, d_up: Any) -> None:
     """Fills d_gate and d_up [N, D] from their gradients turned and side by side, [D, 2N]."""
     N, D = d_gate.shape
     for block in prange(-(-N // TILE)):
         first = block * TILE
         last = min(first + TILE, N)
         for column in range(0, D, TILE):
-            rows = turned[column : column + TILE]
-            converted(rows[:, first:last], d_gate[first:last, column : column + TILE])
-            converted(rows[:, N + first : N + last], d_up[first:last, column : column + TILE])
+            rows = d_into[column : column + TILE]
+            turned(rows[:, first:last], d_gate[first:last, column : column + TILE])
+            turned(rows[:, N + first : N + last], d_up[first:last, column : column + TILE])
