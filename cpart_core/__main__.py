@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from cpart_core.cli.commands import build_parser
 from cpart_core.cli.huge_pages import begin_anew
+from cpart_core.training.distributed import leave
 
 USER_ERROR = 2
 INTERRUPTED = 130
@@ -43,4 +44,4 @@ def say_error(sentence: str) -> int:
 
 if __name__ == "__main__":
     begin_anew()
-    sys.exit(main())
+    leave(main())

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from cpart_core.config import Settings
 from cpart_core.corpus.store import load_corpus
-from cpart_core.training.distributed import joined, team_of_environment
+from cpart_core.training.distributed import joined, leave, team_of_environment
 
 
 def work(settings: Settings, corpus: Path) -> None:
@@ -37,3 +37,4 @@ def work(settings: Settings, corpus: Path) -> None:
 
 if __name__ == "__main__":
     work(Settings.from_json(Path(sys.argv[1]).read_text(encoding="utf-8")), Path(sys.argv[2]))
+    leave(0)

@@ -6,11 +6,12 @@ Only bytes, JSON and safetensors go between them: nothing is pickled. Torch is i
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -103,12 +104,17 @@ class Pending:
 ALONE = Team()
 
 
+def one_of_several() -> bool:
+    """Whether torchrun started this process together with others."""
+    return os.environ.get("WORLD_SIZE", "") not in ("", "1")
+
+
 def team_of_environment() -> Team:
     """Who this process is, from what torchrun sets (RANK, WORLD_SIZE, ...). ValueError when these are no sensible numbers."""
+    if not one_of_several():
+        return ALONE
     names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
     given = {name: os.environ.get(name, "") for name in names}
-    if given["WORLD_SIZE"] in ("", "1"):
-        return ALONE
     try:
         rank, size = int(given["RANK"]), int(given["WORLD_SIZE"])
         team = Team(rank, size, int(given["LOCAL_RANK"] or rank), int(given["LOCAL_WORLD_SIZE"] or size))
@@ -137,6 +143,18 @@ def joined(team: Team) -> Iterator[Team]:
         yield team
     finally:
         dist.destroy_process_group()
+
+
+def leave(code: int) -> NoReturn:
+    """Ends this process with the exit code `code`; one of several without taking the interpreter apart.
+
+    Some modules of torch that DDP and FSDP2 import keep the process group after `destroy_process_group`, and with it gloo's threads. One of
+    those that still holds a tensor wants the interpreter to let go of it, and when that is being taken apart the process aborts instead.
+    """
+    if one_of_several():
+        sys.stdout.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 LOST = ("gloo", "nccl", "connection closed", "connection reset", "broken pipe", "timed out", "socket")

@@ -47,8 +47,9 @@ def resume_and_pause(run: Run, steps: int, pairs: list[Pair], *flags: str) -> Pa
     return pair
 
 
-def ends(pair: Pair) -> list[int]:
-    return [process.wait(60) for process in pair]
+def assert_ends(pair: Pair, *codes: int) -> None:
+    said = [process.communicate(timeout=60)[0] for process in pair]
+    assert [process.returncode for process in pair] == list(codes), "\n\n".join(said)
 
 
 def test_two_processes_killed_and_stopped_and_one_to_the_end(pairs):
@@ -56,18 +57,18 @@ def test_two_processes_killed_and_stopped_and_one_to_the_end(pairs):
 
     pair = resume_and_pause(run, 13, pairs)
     pair[1].kill()
-    assert ends(pair) == [ExitCode.FAILED, -signal.SIGKILL]
+    assert_ends(pair, ExitCode.FAILED, -signal.SIGKILL)
     assert run.state().state == "failed" and "resume" in run.state().last_words and run.checkpoint_steps() == [10]
 
     pair = resume_and_pause(run, 7, pairs, "--parallel", "fsdp")
     for process in pair:  # as a scheduler or torchrun does it
         process.send_signal(signal.SIGTERM)
-    assert ends(pair) == [ExitCode.DONE, 0]
+    assert_ends(pair, ExitCode.DONE, 0)
     assert run.state().state == "stopped" and run.checkpoint_steps() == [10, 17]
 
     pair = resume_and_pause(run, 6, pairs)
     pair[0].kill()
-    assert ends(pair) == [-signal.SIGKILL, LEFT_ALONE]
+    assert_ends(pair, -signal.SIGKILL, LEFT_ALONE)
     assert run.state().state == "crashed" and run.checkpoint_steps() == [10, 17, 20]
 
     assert run_training(whole) == run_training(run) == ExitCode.DONE

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from cpart_core.config import Settings
 from cpart_core.model.passes.which import passes_from
-from cpart_core.training.distributed import ALONE, Team, joined, team_of_environment
+from cpart_core.training.distributed import ALONE, Team, joined, leave, team_of_environment
 from cpart_core.training.loop import Trainer
 from tests.training.made import made_corpus, made_settings
 
@@ -105,3 +105,4 @@ def main(root: Path) -> None:
 
 if __name__ == "__main__":
     main(Path(sys.argv[1]))
+    leave(0)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -98,3 +100,13 @@ def test_processes_of_one_machine_share_its_cores(monkeypatch: pytest.MonkeyPatc
     chosen: list[int] = []
     monkeypatch.setattr(torch, "set_num_threads", chosen.append)
     assert [set_threads(made_settings(threads=0).training, Team(0, size, 0, size)) for size in (1, 2, 16)] == [8, 4, 1] == chosen
+
+
+@pytest.mark.parametrize(("size", "said"), [("1", "said\ntaken apart\n"), ("2", "said\n")])
+def test_one_of_several_ends_with_its_code_and_is_not_taken_apart(monkeypatch: pytest.MonkeyPatch, size: str, said: str) -> None:
+    monkeypatch.setenv("WORLD_SIZE", size)
+    program = (
+        "import atexit; from cpart_core.training.distributed import leave; atexit.register(print, 'taken apart'); print('said'); leave(3)"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (3, said, "")
