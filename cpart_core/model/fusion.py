@@ -49,8 +49,10 @@ def query_of(x_BTD: Tensor, w_query: Tensor) -> Tensor:
 
 
 class Query(torch.autograd.Function):
-    """The fp32 product of an x in fewer bits. Autograd would keep the fp32 copy of x, the greatest thing that fusion keeps; this keeps x as it
-    came, which the feed-forward layer keeps anyway."""
+    """The fp32 product of an x in fewer bits, which decides what is chosen; its gradients are products in the number format of x, as all others.
+
+    Autograd would keep the fp32 copy of x, the greatest thing that fusion keeps; this keeps x as it came, which the feed-forward layer keeps anyway.
+    """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, w_query: Tensor) -> Tensor:
@@ -61,9 +63,9 @@ class Query(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, d_query: Tensor) -> tuple[Tensor | None, Tensor | None]:
         x, w_query = ctx.saved_tensors
-        flat = d_query.flatten(0, -2)
-        dx = (d_query @ w_query).to(x.dtype) if ctx.needs_input_grad[0] else None
-        d_weight = flat.T @ x.flatten(0, -2).float() if ctx.needs_input_grad[1] else None
+        d_query = d_query.to(x.dtype)
+        dx = d_query @ w_query.to(x.dtype) if ctx.needs_input_grad[0] else None
+        d_weight = (d_query.flatten(0, -2).T @ x.flatten(0, -2)).to(w_query.dtype) if ctx.needs_input_grad[1] else None
         return dx, d_weight
 
 
