@@ -90,7 +90,7 @@ def crews(settings: Settings, corpus: Path, sizes: Sequence[int], parallel: Sequ
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--shape", choices=list(SHAPES), help="only this shape (default: all)")
+    parser.add_argument("--shape", choices=list(SHAPES), nargs="+", default=list(SHAPES), help="only these shapes (default: all)")
     parser.add_argument("--processes", default="2", metavar="A,B", help="numbers of processes to compare with one (default 2)")
     parser.add_argument("--parallel", choices=PARALLEL, help="only copies of the weights (ddp) or parts (fsdp); default both")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads of all processes together; 0 = all cores")
@@ -113,7 +113,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     threads = given.threads or cores()
     ways = [given.parallel] if given.parallel else PARALLEL
     results = {}
-    for shape in [given.shape] if given.shape else SHAPES:
+    for shape in given.shape:
         settings = SHAPES[shape].with_values({**PARTITIONED, **UNWATCHED})
         results[shape] = measure(shape, settings, sizes, ways, threads, given.blocks, given.steps)
     save("scale", results, given.out)

@@ -6,6 +6,7 @@ has a process of its own: a run has one model in its process, and beside a dozen
 
 Shape `train` (6 layers, width 256, context 256): dense, soft and top-2 of ours, dense in fp32, nanoGPT's architecture eager and compiled,
 and the Llama, Mixtral and OLMoE of `transformers`. All have as many feed-forward weights: nanoGPT's hidden layer is 1.5 times our neurons.
+Shape `batch-32`: dense, soft and top-2 with four times as many tokens a step.
 
 Shapes `quick` and `large`: what watching costs, one thing after the other (`_variants` says what each variant does). What telemetry and snapshots
 cost is below the noise of whole steps, so it is also counted by itself: `live as counted` is a block of `validating` and that.

@@ -113,9 +113,7 @@ def test_only_what_was_measured_is_compared():
 def test_both_sides_of_every_comparison_take_turns_in_one_group():
     for shape, groups in GROUPS.items():
         compared = {pair[:2] for group in groups for pair in wanted_ratios(shape, group)}
-        assert compared == {pair[:2] for pair in RATIOS.get(shape, RATIOS["watching"])} | {
-            ("top-2", name) for name in MIXTURES if shape == "train"
-        }
+        assert compared == {pair[:2] for pair in RATIOS[shape]} | {("top-2", name) for name in MIXTURES if shape == "train"}
 
 
 def test_groups_are_joined_the_first_one_counts_and_one_without_news_is_not_measured(monkeypatch):
