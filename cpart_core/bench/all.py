@@ -33,7 +33,7 @@ PARTS: dict[str, list[str]] = {
     "app": ["--repeats", "7"],
     "curves": [],
 }
-"""Name -> flags; about twenty-five minutes on two cores that do nothing else."""
+"""Name -> flags; about half an hour on two cores that do nothing else."""
 QUICK: dict[str, list[str]] = {
     "kernels": ["--quick"],
     "train": ["--shape", "train", "--blocks", "3", "--steps", "2", "--no-compile"],
