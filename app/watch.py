@@ -220,7 +220,7 @@ def structure(run: Run, dark: bool) -> None:
     stride = math.ceil(neurons / MOST_NEURONS)
     alt = f"Segment of each of {neurons} neurons in {model.num_layers} layers at step {step}."
     show_board(segment_board(shown, model.num_segments, dark), f"map_{run.id}", alt, f"segments-{run.id}-{step}")
-    more = f"every {stride}th neuron is drawn" if stride > 1 else ""
+    more = f"one neuron in {stride} is drawn" if stride > 1 else ""
     caption = caption_of(run, step, f"{model.num_layers} \u00d7 {neurons} neurons", run.settings.training.seed, more)
     under_figure(f"map_{run.id}", caption, lambda: segment_table(shown), live=True)
     if not shown.fusion_tokens.sum() > 0:

@@ -44,13 +44,14 @@ def life_line(steps: Sequence[int], share: np.ndarray, segment: int, *, dark: bo
             hovertemplate="step %{x}<br>%{y:.0%} of its final neurons<extra></extra>",
         )
     )
+    formed = formed_step(steps, share)
+    late = formed is not None and formed > (steps[0] + steps[-1]) / 2
     figure.add_hline(
         y=FORMED_SHARE,
         line={"dash": "dot", "width": 1, "color": ink(dark).faint},
         annotation_text=f"formed: {FORMED_SHARE:.0%}",
-        annotation_position="bottom right",
+        annotation_position="bottom left" if late else "bottom right",  # away from the line of that step
     )
-    formed = formed_step(steps, share)
     if formed is not None:
         figure.add_vline(x=formed, line={"dash": "dot", "width": 1, "color": ink(dark).faint})
     figure.update_xaxes(title="step")

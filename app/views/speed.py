@@ -83,9 +83,8 @@ def numbers(speed: Speed) -> None:
         column.metric(verdict.capitalize(), f"{count} of {sum(counted.values())}")
     everything = st.toggle("All numbers", key="speed_everything")
     table = measured_table(tuple(item for item in speed.measured if everything or item.told))
-    st.dataframe(
-        table, hide_index=True, column_config={name: st.column_config.NumberColumn(format="%.4g") for name in NUMBERS}, key="speed_table"
-    )
+    shown = {name: st.column_config.NumberColumn(format="%.4g") for name in NUMBERS}
+    st.dataframe(table, hide_index=True, column_config=shown, key="speed_table", placeholder="")
     st.caption(
         "Reached: median and both quartiles keep to the figure; at the edge: not all three. Time is by the wall clock; on a busy machine "
         "the column by CPU time is the one to believe. All models compared have equally many feed-forward weights. Share of the roof: the "
