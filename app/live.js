@@ -70,7 +70,7 @@ function plain(board) {
 async function drawOnce(box) {
   const Plotly = await plotly();
   const board = box.cpartBoard, width = box.clientWidth;
-  if (!width) return;
+  if (!width) { box.cpartStale = true; return; } // in a closed tab: once it is seen
   const { traces, layout } = board.figure ? plain(board) : arrange(board, width, box.cpartZoom);
   box.cpartWidth = width;
   await Plotly.react(box, traces, { ...layout, width }, settings(Plotly, box));

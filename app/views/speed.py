@@ -39,7 +39,7 @@ def nothing_stored() -> None:
     with st.container(border=True):
         st.subheader("No measurement is stored yet", anchor=False)
         st.write(
-            "This command measures everything on this machine, in about twenty minutes, and stores it for this page. Nothing else should "
+            "This command measures everything on this machine, in about half an hour, and stores it for this page. Nothing else should "
             "run meanwhile. The extra `bench` brings the models it compares with; without it they are left out, and the page says so."
         )
         st.code("python -m cpart_core bench all", language=None)

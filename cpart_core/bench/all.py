@@ -43,13 +43,13 @@ QUICK: dict[str, list[str]] = {
     "app": ["--repeats", "2", "--records", "2000"],
     "curves": ["--quick"],
 }
-LONGEST = 1800
+LONGEST = 3600
 """Seconds after which a part is given up."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--only", nargs="+", choices=list(PARTS), default=list(PARTS), help="only these parts (default: all)")
-    parser.add_argument("--quick", action="store_true", help="a few minutes instead of about twenty; its numbers decide nothing")
+    parser.add_argument("--quick", action="store_true", help="a few minutes instead of half an hour; its numbers decide nothing")
     parser.add_argument("--publish", action="store_true", help="also store it where the Speed page of this copy finds it")
     parser.add_argument("--out", type=Path, help="folder of the JSON file (default bench-results)")
 

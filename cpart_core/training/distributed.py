@@ -152,8 +152,10 @@ def leave(code: int) -> NoReturn:
     those that still holds a tensor wants the interpreter to let go of it, and when that is being taken apart the process aborts instead.
     """
     if one_of_several():
-        sys.stdout.flush()
-        os._exit(code)
+        try:
+            sys.stdout.flush()
+        finally:  # whatever became of who reads it
+            os._exit(code)
     sys.exit(code)
 
 

@@ -103,10 +103,13 @@ def test_processes_of_one_machine_share_its_cores(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize(("size", "said"), [("1", "said\ntaken apart\n"), ("2", "said\n")])
-def test_one_of_several_ends_with_its_code_and_is_not_taken_apart(monkeypatch: pytest.MonkeyPatch, size: str, said: str) -> None:
+def test_a_command_of_one_of_several_ends_with_its_code_and_is_not_taken_apart(
+    monkeypatch: pytest.MonkeyPatch, size: str, said: str
+) -> None:
     monkeypatch.setenv("WORLD_SIZE", size)
     program = (
-        "import atexit; from cpart_core.training.distributed import leave; atexit.register(print, 'taken apart'); print('said'); leave(3)"
+        "import atexit, runpy; atexit.register(print, 'taken apart'); print('said'); runpy.run_module('cpart_core', run_name='__main__')"
     )
-    ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60)
-    assert (ended.returncode, ended.stdout, ended.stderr) == (3, said, "")
+    command = [sys.executable, "-c", program, "evaluate", "not-there"]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stdout) == (2, said) and ended.stderr.startswith("error: There is no run not-there")
