@@ -99,11 +99,11 @@ def in_groups(shape: str, settings: Settings, blocks: int, left_out: dict[str, s
 def end_with_parent() -> None:
     """A measurement that nobody waits for any more would disturb the next one."""
     parent = multiprocessing.parent_process()
+    assert parent is not None, "called in a process that another one started"
 
     def watch() -> None:
-        if parent is not None:
-            parent.join()
-            os._exit(1)
+        parent.join()
+        os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from cpart_core.config import ModelSettings
 from cpart_core.model.decoder import Decoder
 from cpart_core.model.feedforward import PartitionedFeedForward
-from cpart_core.model.kernels.gradient import turned, weight_gradients
+from cpart_core.model.kernels.gradient import transposed, weight_gradients
 from cpart_core.model.kernels.order import laid_out
 from cpart_core.model.kernels.route import choose, first_greatest
 from cpart_core.model.kernels.work import Layout, Work
@@ -195,10 +195,10 @@ def test_nothing_is_left_to_compile_after_warm(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize("size", [(1, 1), (32, 64), (33, 31), (70, 40)])
-def test_what_is_turned_for_weight_gradients_is_the_transpose_at_every_size(size: tuple[int, int]) -> None:
+def test_what_is_transposed_for_weight_gradients_is_the_transpose_at_every_size(size: tuple[int, int]) -> None:
     neurons, width = size
     x, dy = some(TOKENS, width).bfloat16(), some(TOKENS, width + 1).bfloat16()[:, 1:]
-    assert torch.equal(turned(dy), dy.T), "a view, too"
+    assert torch.equal(transposed(dy), dy.T), "a view, too"
     d_gate_up, hidden = some(TOKENS, 2 * neurons).bfloat16(), some(TOKENS, neurons).bfloat16()
     w_gate = some(neurons, width)
     work = Work(x, None, None, w_gate, w_gate + 1, w_gate.T.contiguous(), Layout(0, 1, neurons))

@@ -32,11 +32,16 @@ def both(ours: Tensor, theirs: Tensor, leaves: list[Tensor], tolerance: float, o
         torch.testing.assert_close(mine, wanted, rtol=tolerance, atol=tolerance * float(wanted.abs().max()))
 
 
-def test_the_query_of_a_rounded_state_is_the_fp32_product_and_keeps_no_fp32_copy() -> None:
+def test_the_query_of_a_rounded_state_is_the_fp32_product_its_gradients_are_not_and_no_fp32_copy_is_kept() -> None:
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(2, 40, 16, generator=generator).bfloat16().requires_grad_()
     w_query = torch.randn(8, 16, generator=generator, requires_grad=True)
-    both(query_of(x, w_query), F.linear(x.float(), w_query), [x, w_query], 1e-6, of_gradients=2**-7)
+    query = query_of(x, w_query)
+    both(query, F.linear(x.float(), w_query), [x, w_query], 1e-6, of_gradients=2**-7)
+    d_query = torch.randn(query.shape, generator=generator)
+    products = (query_of(x, w_query), F.linear(x, w_query.bfloat16()).float())
+    for mine, rounded in zip(*(torch.autograd.grad(product, [x, w_query], d_query) for product in products), strict=True):
+        assert torch.equal(mine, rounded), "its gradients are those of the product in the format of x"
     assert sum(kept_until_backward(lambda: query_of(x, w_query), (w_query,))) == x.nbytes
 
 

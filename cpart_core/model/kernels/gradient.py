@@ -1,7 +1,7 @@
 """Gradients of the weights of a layer whose neurons are all computed: products over tokens, whose left side lies the wrong way round.
 
-oneDNN's bf16 products take up to twice as long with such a left side. Where compiled passes are used, what has the layer's width is turned first,
-and for gate and up multiplied from the left, so that their gradients are turned while they are cast.
+oneDNN's bf16 products take up to twice as long with such a left side. Where compiled passes are used, what has the layer's width is transposed first,
+and for gate and up multiplied from the left, so that their gradients are transposed while they are cast.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ def weight_gradients(work: Work, x: Tensor, d_gate_up: Tensor, dy: Tensor, hidde
     from cpart_core.model.passes import numbers, transpose  # late: numba takes a moment to import
 
     d_gate, d_up = (torch.empty_like(weight, memory_format=torch.contiguous_format) for weight in (work.w_gate, work.w_up))
-    numbers.run(transpose.gate_and_up, torch.mm(turned(x), d_gate_up), d_gate, d_up)
-    return d_gate, d_up, torch.mm(turned(dy), hidden).to(kept_as)
+    numbers.run(transpose.gate_and_up, torch.mm(transposed(x), d_gate_up), d_gate, d_up)
+    return d_gate, d_up, torch.mm(transposed(dy), hidden).to(kept_as)
 
 
-def turned(matrix: Tensor) -> Tensor:
+def transposed(matrix: Tensor) -> Tensor:
     """[C, R], contiguous, of matrix [R, C]."""
     from cpart_core.model.passes import numbers, transpose
 
