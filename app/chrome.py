@@ -17,16 +17,18 @@ from cpart_core.runs.results import request_key
 STATES = {
     "new": ("waiting to start", "gray", ":material/hourglass_empty:"),
     "running": ("running", "green", ":material/play_arrow:"),
+    "queued": ("waiting for its turn", "orange", ":material/hourglass_top:"),
     "paused": ("paused", "orange", ":material/pause:"),
     "finished": ("finished", "blue", ":material/check:"),
     "stopped": ("stopped", "gray", ":material/stop:"),
     "crashed": ("trainer is dead", "red", ":material/error:"),
     "failed": ("failed", "red", ":material/error:"),
     "damaged": ("damaged", "red", ":material/broken_image:"),
+    "busy": ("records in use", "orange", ":material/lock:"),
 }
 """State of a run -> what a person reads, colour, icon."""
 
-ALIVE = ("new", "running", "paused")
+ALIVE = ("new", "queued", "running", "paused", "busy")
 
 
 def state_badge(name: str) -> None:

@@ -18,7 +18,8 @@ import psutil
 from cpart_core.config import Settings
 from cpart_core.corpus.document import Gathered
 from cpart_core.model.passes.mark import all_compiled
-from cpart_core.runs.control import end_process, note_launch
+from cpart_core.runs.commands import note_launch
+from cpart_core.runs.control import end_process, is_training, trainer_pid
 from cpart_core.runs.create import create_run, create_twin, project_root
 from cpart_core.runs.folder import Run, runs_root
 from cpart_core.runs.twins import twin_settings
@@ -49,7 +50,7 @@ def resume_training(run: Run, then: Sequence[str] = ()) -> None:
     state = now.state
     if now.phase == "starting":
         raise ValueError(f"Run {run.id} is being started already.")
-    if state in ("running", "paused"):
+    if now.alive:
         raise ValueError(f"Run {run.id} is {state} already.")
     if state == "finished":
         raise ValueError(f"Run {run.id} has finished; there is nothing left to do.")
@@ -83,7 +84,15 @@ def stop_training(run: Run) -> None:
 
 
 def kill_training(run: Run, patience_seconds: float = PATIENCE_SECONDS) -> None:
-    """End the trainer even if it hangs: SIGTERM, and SIGKILL when it has not gone after `patience_seconds`. Returns at once."""
+    """End the trainer even if it hangs: SIGTERM, and SIGKILL when it has not gone after `patience_seconds`. Returns at once.
+
+    ValueError when there is a trainer but no process that could be ended.
+    """
+    if is_training(run.folder) and trainer_pid(run.folder) is None:
+        raise ValueError(
+            f"The trainer of run {run.id} cannot be ended from here: its process is not found on this machine. "
+            f"It may run on another machine or in another container that shares this folder; end it there."
+        )
     threading.Thread(target=end_process, args=(run.folder, patience_seconds), daemon=True, name=f"kill-{run.id}").start()
 
 

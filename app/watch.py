@@ -17,7 +17,7 @@ from app.twins import draw_differences, twins_of
 from cpart_core.runs import folder
 from cpart_core.runs.folder import Run
 from cpart_core.runs.info import RunInfo
-from cpart_core.runs.state import RunState
+from cpart_core.runs.state import IN_USE, RunState
 from cpart_core.runs.tables import EvaluationTable
 
 TICK_SECONDS = 2.0
@@ -40,8 +40,8 @@ def live_view(run_id: str, known_state: str) -> None:
         return
     if said.state != known_state:
         st.rerun()  # the rest of the page says the new state too, and polling begins or ends
-    if said.state == "damaged":
-        chrome.state_badge(said.state)
+    if said.state in ("damaged", "busy") or said.phase == IN_USE:
+        chrome.state_badge("busy" if said.phase == IN_USE else said.state)
         trouble(run, said)
         return
     header(run, said)
@@ -94,6 +94,8 @@ def controls(run: Run, said: RunState) -> None:
             command(run, "Resume", "resume", ":material/play_arrow:")
         if said.state == "new" and said.phase != "starting":
             act("Start now", ":material/play_arrow:", lambda: jobs.resume_training(run), f"begin_{run.id}", primary=True)
+        elif said.state == "queued":
+            command(run, "Leave the queue", "stop", ":material/close:", "Ends its waiting; nothing is lost, and Resume queues it again.")
         elif said.state in chrome.ALIVE:
             command(run, "Stop", "stop", ":material/stop:", "Finishes the step, writes a checkpoint and ends. Resume goes on from there.")
         if said.state in ("stopped", "crashed", "failed") and said.step < said.steps:
@@ -132,6 +134,10 @@ def trouble(run: Run, said: RunState) -> None:
         st.error(f"The trainer of this run died at step {said.step:,} without saying why. {kept}", icon=":material/error:")
     elif said.state == "failed":
         st.error(f"Training ended itself at step {said.step:,}.", icon=":material/error:")
+    elif said.state == "busy" or said.phase == IN_USE:
+        st.info("Another program has the records of this run in use. This page shows them as soon as it lets go.", icon=":material/lock:")
+    elif said.state == "stopped" and said.last_words:
+        st.info(sentence(said.last_words, 400), icon=":material/info:")
     elif said.state == "damaged":
         st.error("This run cannot be read in full. Other runs are not touched by it.", icon=":material/broken_image:")
     if said.state in ("crashed", "failed", "damaged"):

@@ -1,4 +1,4 @@
-"""Between a run's trainer and the pages: the lock that says who trains, the commands that pages give, the signal when commands do not help.
+"""Who trains a run: the lock that says so, with the last words of its holder, and the signals for when commands do not help.
 
 Liveness is the lock, not a process number: the system lets go of it whenever and however the trainer dies.
 """
@@ -8,16 +8,17 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sqlite3
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
-from cpart_core.runs.database import open_for_writing
-from cpart_core.runs.records import EVENT_ROW, LIFE
+from cpart_core.runs.clock import boot, process_started
+from cpart_core.runs.database import LIFE, Busy, reading
 
 if sys.platform == "win32":
     import msvcrt
@@ -25,11 +26,38 @@ else:
     import fcntl
 
 LOCK = "lock"
+LOCK_BYTES = 4096
+"""Always as long, so that last words fit into it when the disk holds nothing more."""
+LONGEST_MESSAGE = 600
 TRIES = 10
 SECONDS_BETWEEN_TRIES = 0.05
 """A page that asks whether the trainer lives holds the lock for a moment; a starting trainer must outlast that."""
+EVERYTHING = sys.maxsize
+"""Larger than the number of any row."""
 
-COMMANDS = ("pause", "resume", "step", "stop")
+
+@dataclass(frozen=True)
+class Holder:
+    """What the lock file says of the process that took the lock last."""
+
+    pid: int = 0
+    began: int = 0
+    """`process_started` of it."""
+    boot: str = ""
+    after: int = -1
+    """Number of the last event of LIFE when it took the lock; -1 when nobody ever took it."""
+    others: tuple[tuple[int, int], ...] = ()
+    """(pid, began) of the processes of this machine that train with it."""
+    ended: str = ""
+    """The event with which it ended; empty while it lives, and when it died without a word."""
+    message: str = ""
+    """What it said then."""
+
+    def processes(self) -> list[int]:
+        """Numbers of those that still live, itself first."""
+        if self.boot != boot():
+            return []
+        return [pid for pid, began in ((self.pid, self.began), *self.others) if pid > 0 and began and process_started(pid) == began]
 
 
 class RunLock:
@@ -38,12 +66,13 @@ class RunLock:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._file: BinaryIO | None = None
+        self._holder = Holder()
 
     def acquire(self) -> None:
         """Take the lock and write down who has it."""
         # Asked before the lock is taken: whoever sees the lock held must find its holder, though that be killed at once.
-        started = process_started(os.getpid())
-        file = open(self.folder / LOCK, "a+b")
+        holder = Holder(os.getpid(), process_started(os.getpid()), boot(), last_life(self.folder))
+        file = open_lock(self.folder / LOCK)
         for attempt in range(TRIES):
             if attempt:
                 time.sleep(SECONDS_BETWEEN_TRIES)
@@ -53,10 +82,30 @@ class RunLock:
             file.close()
             raise ValueError(f"Run {self.folder.name} is already being trained by another process. Stop that one first, or wait for it.")
         self._file = file
-        file.truncate(0)
-        holder = {"pid": os.getpid(), "started": started, "taken": time.time()}
-        file.write(json.dumps(holder).encode())
-        file.flush()
+        end_others(self.folder)  # of a session that is over: they would train beside this one
+        self._write(holder)
+
+    def join(self, others: Sequence[tuple[int, int]]) -> None:
+        """Note the other processes that train with this one: (pid, process_started) of each."""
+        self._write(replace(self._holder, others=tuple(others)))
+
+    def begin_anew(self) -> None:
+        """The numbers of events were begun anew."""
+        self._write(replace(self._holder, after=last_life(self.folder)))
+
+    def end(self, kind: str, message: str = "") -> None:
+        """Leave last words, which need no space on the disk. Never raises."""
+        with suppress(OSError, ValueError):
+            self._write(replace(self._holder, ended=kind, message=message[:LONGEST_MESSAGE]))
+
+    def _write(self, holder: Holder) -> None:
+        """In place and at once: no moment at which the file is empty, and no new place on the disk is needed."""
+        assert self._file is not None
+        data = json.dumps(asdict(holder)).encode().ljust(LOCK_BYTES)
+        self._file.seek(0)
+        self._file.write(data)
+        self._file.flush()
+        self._holder = holder
 
     def release(self) -> None:
         """Let go; again does nothing."""
@@ -71,6 +120,22 @@ class RunLock:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         self.release()
+
+
+def open_lock(path: Path) -> BinaryIO:
+    """The lock file, made if it is not there, for reading and writing in place."""
+    return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600), "rb+", buffering=0)
+
+
+def last_life(folder: Path) -> int:
+    """Number of the last event of LIFE; 0 when there is none, or none can be read. ValueError when the records are in use."""
+    try:
+        with reading(folder) as connection:
+            return int(connection.execute(f"SELECT coalesce(max(id), 0) FROM events WHERE kind IN {LIFE}").fetchone()[0])
+    except Busy:
+        raise
+    except ValueError:
+        return 0
 
 
 def is_training(folder: Path) -> bool:
@@ -113,113 +178,69 @@ def trainer_pid(folder: Path) -> int | None:
     if not is_training(folder):
         return None
     holder = last_holder(folder)
-    pid = int(holder.get("pid", 0))
-    return pid if pid > 0 and process_started(pid) == holder.get("started") else None
+    living = holder.processes()
+    return holder.pid if holder.pid in living else None
 
 
-def last_holder(folder: Path) -> dict[str, float]:
-    """Who took the lock last: `pid`, when that process `started` and when it had `taken` the lock (seconds since 1970); {} when nobody did.
+def last_holder(folder: Path) -> Holder:
+    """Who took the lock last. A file that its holder was killed before filling says that much: taken, and no word since."""
+    try:
+        with open(folder / LOCK, "rb") as file:
+            written = file.read(LOCK_BYTES)
+        if not written.strip():
+            return Holder(after=EVERYTHING)
+        return holder_from(json.loads(written))
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, OverflowError):
+        return Holder()
 
-    Written in the file, since the times of a file change when a folder is copied. Only where its holder was killed between taking the lock
-    and writing this is the file empty: then `taken` alone, from the file's time.
+
+def holder_from(data: dict[str, object]) -> Holder:
+    """What RunLock wrote; ValueError, KeyError or TypeError for anything else."""
+    numbers = {name: data[name] for name in ("pid", "began", "after")}
+    words = {name: data[name] for name in ("boot", "ended", "message")}
+    others = data["others"]
+    if not (isinstance(others, list) and all(type(number) is int for number in [*numbers.values(), *sum(others, [])])):
+        raise ValueError("not a lock of ours")
+    if words["ended"] not in ("", "finish", "stop", "fail") or not all(isinstance(word, str) for word in words.values()):
+        raise ValueError("not a lock of ours")
+    return Holder(**numbers, **words, others=tuple((pid, began) for pid, began in others))  # type: ignore[arg-type]
+
+
+def signal_trainer(folder: Path, number: int, others: bool = False) -> bool:
+    """Send a signal (signal.SIGTERM: finish the step, save, end) to the living trainer, and to those that train with it if `others`.
+
+    False when there is none to send it to.
     """
-    try:
-        written = (folder / LOCK).read_bytes()[:1000]
-        if not written:
-            return {"taken": (folder / LOCK).stat().st_mtime}
-        holder = json.loads(written)
-        return {name: float(holder[name]) for name in ("pid", "started", "taken")}
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
-
-
-def signal_trainer(folder: Path, number: int) -> bool:
-    """Send a signal (signal.SIGTERM: finish the step, save, end) to the living trainer. False when there is none to send it to."""
-    pid = trainer_pid(folder)
-    if pid is None:
+    if trainer_pid(folder) is None:
         return False
-    try:
-        os.kill(pid, number)
-    except OSError:
-        return False
-    return True
+    holder = last_holder(folder)
+    sent = False
+    for pid in holder.processes() if others else [holder.pid]:
+        with suppress(OSError):
+            os.kill(pid, number)
+            sent = True
+    return sent
 
 
 def end_process(folder: Path, patience_seconds: float) -> bool:
-    """SIGTERM to the trainer, and SIGKILL when it still lives after `patience_seconds`. True when no trainer is left. Waits."""
+    """SIGTERM to the trainer, and SIGKILL to all its processes when it still lives after that. True when no trainer is left. Waits."""
+    others = last_holder(folder).others
     signal_trainer(folder, signal.SIGTERM)
     deadline = time.monotonic() + patience_seconds
     while is_training(folder) and time.monotonic() < deadline:
         time.sleep(SECONDS_BETWEEN_TRIES)
     if is_training(folder):
-        signal_trainer(folder, signal.SIGTERM if sys.platform == "win32" else signal.SIGKILL)
+        signal_trainer(folder, signal.SIGTERM if sys.platform == "win32" else signal.SIGKILL, others=True)
         time.sleep(SECONDS_BETWEEN_TRIES * 4)
+    elif others:
+        end_others(folder)
     return not is_training(folder)
 
 
-def process_started(pid: int) -> float:
-    """When a process started, in seconds since 1970 (steps of 10 ms); 0.0 where the system has no /proc or no such process.
-
-    Together with the number it names a process for good: numbers are used again.
-    """
-    with suppress(OSError, ValueError, IndexError, AttributeError):
-        # the name in brackets may hold spaces and brackets: count fields behind the last one
-        ticks = int(Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[19])
-        boot = next(line for line in Path("/proc/stat").read_text().splitlines() if line.startswith("btime "))
-        return int(boot.split()[1]) + ticks / os.sysconf("SC_CLK_TCK")
-    return 0.0
-
-
-def send_command(folder: Path, name: str) -> None:
-    """Give the trainer a command; it is obeyed after the step in hand. ValueError for an unknown one, or when it cannot be written."""
-    if name not in COMMANDS:
-        raise ValueError(f"Unknown command {name!r}; allowed: {', '.join(COMMANDS)}.")
-    insert(folder, "INSERT INTO commands (time, name) VALUES (?, ?)", (time.time(), name))
-
-
-def note_launch(folder: Path) -> None:
-    """Note that a trainer for this run is being started, so that its first seconds do not look like death. Call it before Popen."""
-    insert(folder, EVENT_ROW, (time.time(), 0, "launch", ""))
-
-
-def insert(folder: Path, statement: str, values: tuple[object, ...]) -> None:
-    """One row from a page."""
-    connection = open_for_writing(folder)
-    try:
-        connection.execute(statement, values)
-    except sqlite3.Error as error:
-        raise ValueError(f"Run {folder.name} could not be told: {error}.") from None
-    finally:
-        connection.close()
-
-
-class Commands:
-    """The trainer's side of `send_command`. Make it once the lock is held and before the event `start` is written.
-
-    Commands that an earlier trainer did not live to obey are not for this one: it takes those given since the page launched it, or, when no
-    page did, since now.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._connection = open_for_writing(folder)
-        self._version = -1
-        life = self._connection.execute(f"SELECT time, kind FROM events WHERE kind IN {LIFE} ORDER BY id DESC LIMIT 1").fetchone()
-        since = float(life[0]) if life is not None and life[1] == "launch" else time.time()
-        self._last = self._connection.execute("SELECT coalesce(max(id), 0) FROM commands WHERE time < ?", (since,)).fetchone()[0]
-
-    def take(self) -> list[str]:
-        """The commands given since the last call, oldest first, each once. Some microseconds when there is none; never raises."""
-        try:
-            version = self._connection.execute("PRAGMA data_version").fetchone()[0]
-            if version == self._version:  # nobody has written anything
-                return []
-            rows = self._connection.execute("SELECT id, name FROM commands WHERE id > ? ORDER BY id", (self._last,)).fetchall()
-        except sqlite3.Error:  # a busy or failing disk: the command waits, training does not
-            return []
-        self._version = version
-        if rows:
-            self._last = rows[-1][0]
-        return [name for _, name in rows if name in COMMANDS]
-
-    def close(self) -> None:
-        self._connection.close()
+def end_others(folder: Path) -> None:
+    """SIGKILL to those that trained with a trainer that is gone, where they did not notice: a hung process ends by nothing else."""
+    holder = last_holder(folder)
+    for pid in holder.processes():
+        if pid != holder.pid:
+            with suppress(OSError):
+                os.kill(pid, signal.SIGTERM if sys.platform == "win32" else signal.SIGKILL)

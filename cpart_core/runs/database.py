@@ -11,6 +11,14 @@ from pathlib import Path
 DATABASE = "records.sqlite"
 WAIT_SECONDS = 10.0
 """How long one connection waits for another's write to end."""
+READ_SECONDS = 2.0
+"""How long a reader waits: a page must not stand still for it."""
+BUSY, LOCKED, FULL, DAMAGED, NO_DATABASE = 5, 6, 13, 11, 26
+"""SQLite's primary codes: in use; the same within one process; no space; a file that is no whole database; or none at all."""
+
+LIFE = ("launch", "start", "finish", "stop", "fail")
+"""Events that say where a run is in its life: a page started a trainer; it began; it reached its last step; was told to stop; failed."""
+EVENT_ROW = "INSERT INTO events (time, step, kind, message) VALUES (?, ?, ?, ?)"
 
 NETWORK_FILESYSTEMS = ("nfs", "cifs", "smb", "lustre", "ceph", "afs", "gpfs", "beegfs", "9p", "drvfs", "fuse.")
 """How the names of filesystems begin on which SQLite's WAL may corrupt, since it needs memory shared on one machine."""
@@ -22,32 +30,57 @@ CREATE TABLE IF NOT EXISTS evaluations (step INTEGER PRIMARY KEY, loss REAL, los
 CREATE TABLE IF NOT EXISTS changes (step INTEGER PRIMARY KEY, churn BLOB, seconds REAL, frozen INTEGER);
 CREATE TABLE IF NOT EXISTS events (id INTEGER PRIMARY KEY, time REAL, step INTEGER, kind TEXT, message TEXT);
 CREATE TABLE IF NOT EXISTS status (id INTEGER PRIMARY KEY CHECK (id = 1), time REAL, step INTEGER, phase TEXT,
-    tokens_per_second REAL, eta_seconds REAL, memory_bytes INTEGER);
+    tokens_per_second REAL, eta_seconds REAL, memory_bytes INTEGER, boot TEXT, clock REAL);
 CREATE TABLE IF NOT EXISTS commands (id INTEGER PRIMARY KEY, time REAL, name TEXT);
 """
 
 
+LATER_COLUMNS = {"boot": "TEXT", "clock": "REAL"}
+"""Of `status`, which the first release did not have: the heartbeat's `clock.Instant`."""
+
+
+class Busy(ValueError):
+    """The records are whole, but another program has them locked. Ask again."""
+
+
+def code(error: sqlite3.Error) -> int:
+    """SQLite's primary code of an error; 0 where it has none."""
+    return int(getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
+
+
+def refusal(error: sqlite3.Error, what: str) -> ValueError:
+    """The ValueError to raise for it: `what` is the beginning of the sentence. Busy is told from damaged."""
+    if code(error) in (BUSY, LOCKED):
+        return Busy(f"{what}: another program has the records in use ({error}). Try again in a moment.")
+    return ValueError(f"{what}: {error}.")
+
+
 def open_for_writing(folder: Path) -> sqlite3.Connection:
-    """Open the run's database, making it if it is not there. ValueError when it is damaged or cannot be written."""
+    """Open the run's database, making it if it is not there. ValueError when it is damaged or cannot be written; Busy when it is in use."""
     try:
         connection = sqlite3.connect(folder / DATABASE, timeout=WAIT_SECONDS, isolation_level=None)
     except sqlite3.Error as error:
-        raise ValueError(f"{DATABASE} of run {folder.name} cannot be opened: {error}.") from None
+        raise refusal(error, f"{DATABASE} of run {folder.name} cannot be opened") from None
     try:
         connection.execute(f"PRAGMA journal_mode = {'DELETE' if on_network(folder) else 'WAL'}")
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA trusted_schema = OFF")
-        connection.executescript(f"BEGIN IMMEDIATE; {TABLES} COMMIT;")  # all or none, whenever the process is killed
+        connection.executescript(f"BEGIN IMMEDIATE; {TABLES}")
+        there = {row[1] for row in connection.execute("PRAGMA table_info(status)")}
+        for name, kind in LATER_COLUMNS.items():
+            if name not in there:
+                connection.execute(f"ALTER TABLE status ADD COLUMN {name} {kind}")
+        connection.execute("COMMIT")  # all or none, whenever the process is killed
     except sqlite3.Error as error:
         connection.close()
-        raise ValueError(f"{DATABASE} of run {folder.name} cannot be written: {error}.") from None
+        raise refusal(error, f"{DATABASE} of run {folder.name} cannot be written") from None
     return connection
 
 
 @contextmanager
 def reading(folder: Path, read_only: bool = False) -> Iterator[sqlite3.Connection]:
     """Open for reading, and close. A missing database, or one without tables yet, reads as an empty one; a damaged one raises
-    ValueError, also from inside the block.
+    ValueError, also from inside the block, and one that is in use Busy.
 
     `read_only` says that nobody writes to this run, so that its folder may be one in which not even SQLite's helper files can be made.
     """
@@ -59,7 +92,7 @@ def reading(folder: Path, read_only: bool = False) -> Iterator[sqlite3.Connectio
         if path.exists():
             still = (read_only or not os.access(folder, os.W_OK)) and not has_wal(path)
             uri = f"{path.absolute().as_uri()}?mode=ro{'&immutable=1' if still else ''}"
-            connection = sqlite3.connect(uri, uri=True, timeout=WAIT_SECONDS, isolation_level=None)
+            connection = sqlite3.connect(uri, uri=True, timeout=READ_SECONDS, isolation_level=None)
             connection.execute("PRAGMA trusted_schema = OFF")
             if connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is None:
                 connection.close()  # its maker was killed before the tables were there
@@ -69,7 +102,7 @@ def reading(folder: Path, read_only: bool = False) -> Iterator[sqlite3.Connectio
             connection.executescript(TABLES)
         yield connection
     except sqlite3.Error as error:
-        raise ValueError(f"{DATABASE} of run {folder.name} cannot be read: {error}.") from None
+        raise refusal(error, f"{DATABASE} of run {folder.name} cannot be read") from None
     finally:
         if connection is not None:
             connection.close()

@@ -17,7 +17,8 @@ from typing import Any
 
 from cpart_core.config import Settings
 from cpart_core.runs.atomic import clear_leftovers, remove_folder
-from cpart_core.runs.control import RunLock, send_command
+from cpart_core.runs.commands import send_command
+from cpart_core.runs.control import RunLock
 from cpart_core.runs.database import reading
 from cpart_core.runs.info import NAME_PATTERN, RunInfo, clean_name, read_info, write_info
 from cpart_core.runs.results import load_result, result_file, save_result

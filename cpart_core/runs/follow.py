@@ -19,6 +19,7 @@ from cpart_core.corpus.store import load_corpus
 from cpart_core.runs.open_labels import without_found_labels
 from cpart_core.runs.orders import handled_by
 from cpart_core.training.distributed import Team, lost_another
+from cpart_core.training.failure import NonFiniteLoss
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -94,7 +95,7 @@ def follow(team: Team) -> int:
 
 def obey(team: Team) -> None:
     """Hear and do."""
-    from cpart_core.training.loop import NonFiniteLoss, Trainer
+    from cpart_core.training.loop import Trainer
 
     trainer: Trainer | None = None
     while (word := Word(team.share_number())) is not Word.END:

@@ -16,7 +16,8 @@ from types import TracebackType
 
 import numpy as np
 
-from cpart_core.runs.database import open_for_writing
+from cpart_core.runs.clock import Instant
+from cpart_core.runs.database import EVENT_ROW, LIFE, open_for_writing
 from cpart_core.runs.snapshots import save_snapshot, truncate_snapshots
 from cpart_core.training.records import Record, Snapshot
 
@@ -28,15 +29,15 @@ ROWS_A_COMMIT = 500
 MOST_WAITING_ROWS = 20_000
 MOST_WAITING_SNAPSHOTS = 8
 
-LIFE = ("launch", "start", "finish", "stop", "fail")
-"""Events that say where a run is in its life: a page started a trainer; it began; it reached its last step; was told to stop; failed."""
 EVENT_KINDS = (*LIFE, "pause", "continue", "note")
 
 STEP_ROW = "INSERT OR REPLACE INTO steps VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 EVALUATION_ROW = "INSERT OR REPLACE INTO evaluations VALUES (?, ?, ?, ?)"
 CHANGE_ROW = "INSERT OR REPLACE INTO changes VALUES (?, ?, ?, ?)"
-EVENT_ROW = "INSERT INTO events (time, step, kind, message) VALUES (?, ?, ?, ?)"
-STATUS_ROW = "INSERT OR REPLACE INTO status VALUES (1, ?, ?, ?, ?, ?, ?)"
+STATUS_ROW = (
+    "INSERT OR REPLACE INTO status (id, time, step, phase, tokens_per_second, eta_seconds, memory_bytes, boot, clock) "
+    "VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
 
 Row = tuple[str, tuple[object, ...]]
 
@@ -100,7 +101,9 @@ class RecordWriter:
 
     def heartbeat(self, beat: Heartbeat) -> None:
         """Say that the trainer is alive; cheap enough for every step. A new phase is written at once."""
-        row = (time.time(), int(beat.step), beat.phase, float(beat.tokens_per_second), float(beat.eta_seconds), int(beat.memory_bytes))
+        numbers = (float(beat.tokens_per_second), float(beat.eta_seconds), int(beat.memory_bytes))
+        now = Instant.now()
+        row = (time.time(), int(beat.step), beat.phase, *numbers, now.boot, now.seconds)
         changed = self._status is None or self._status[1][2] != beat.phase
         self._status = (STATUS_ROW, row)
         if changed:

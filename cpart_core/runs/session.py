@@ -16,7 +16,8 @@ from cpart_core.corpus.document import Corpus
 from cpart_core.corpus.store import load_corpus, save_corpus
 from cpart_core.model.passes.mark import all_compiled
 from cpart_core.runs.atomic import clear_leftovers
-from cpart_core.runs.control import Commands, RunLock
+from cpart_core.runs.commands import Commands
+from cpart_core.runs.control import RunLock
 from cpart_core.runs.create import copy_corpus, read_gathered
 from cpart_core.runs.folder import Run, open_run
 from cpart_core.runs.info import read_info, write_info

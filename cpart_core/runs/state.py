@@ -8,11 +8,15 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from cpart_core.runs.control import is_training, last_holder
-from cpart_core.runs.database import reading
-from cpart_core.runs.records import LIFE
+from cpart_core.runs.clock import Instant
+from cpart_core.runs.control import Holder, is_training, last_holder
+from cpart_core.runs.database import LIFE, Busy, reading
 
-STATES = ("new", "running", "paused", "finished", "stopped", "crashed", "failed", "damaged")
+STATES = ("new", "queued", "running", "paused", "finished", "stopped", "crashed", "failed", "damaged", "busy")
+QUEUED = "waiting for its turn"
+"""How the phase begins of a trainer that waits until others have ended."""
+IN_USE = "records in use"
+"""The phase of a trainer of which nothing more can be read now, since another program has locked its records."""
 LAUNCH_SECONDS = 60.0
 """How long a launched trainer may take to lock its run (importing torch on a busy machine) before it counts as crashed."""
 SILENT_SECONDS = 60.0
@@ -26,7 +30,8 @@ class RunState:
     """A run at this moment."""
 
     state: str
-    """One of STATES. new: not started, or being started. crashed: its trainer died without a word. failed: it ended itself."""
+    """One of STATES. new: not started, or being started. queued: its trainer waits until others have ended. crashed: its trainer died
+    without a word. failed: it ended itself. busy: another program has the records in use, and no trainer lives; ask again."""
     step: int
     """Last stored step."""
     steps: int
@@ -39,12 +44,12 @@ class RunState:
     eta_seconds: float = math.nan
     memory_bytes: int = 0
     last_words: str = ""
-    """Why it failed, is damaged, or the end of its log; for other states empty."""
+    """Why it failed, was stopped without a checkpoint, is damaged or busy, or the end of its log; for other states empty."""
 
     @property
     def alive(self) -> bool:
-        """Is a trainer at work (or paused)?"""
-        return self.state in ("running", "paused")
+        """Is a trainer at work, paused, or waiting for its turn?"""
+        return self.state in ("queued", "running", "paused")
 
     @property
     def responding(self) -> bool:
@@ -57,6 +62,9 @@ def run_state(folder: Path, steps: int, read_only: bool = False) -> RunState:
     try:
         with reading(folder, read_only) as connection:
             return derive(connection, folder, steps, read_only)
+    except Busy as error:
+        living = not read_only and is_training(folder)
+        return RunState("running", 0, steps, IN_USE) if living else RunState("busy", 0, steps, last_words=str(error))
     except ValueError as error:
         return RunState("damaged", 0, steps, last_words=str(error))
 
@@ -64,37 +72,86 @@ def run_state(folder: Path, steps: int, read_only: bool = False) -> RunState:
 def derive(connection: sqlite3.Connection, folder: Path, steps: int, read_only: bool) -> RunState:
     """The rule itself."""
     training = not read_only and is_training(folder)  # asked first: an end noted after this is still seen below
-    life = connection.execute(f"SELECT time, kind, message FROM events WHERE kind IN {LIFE} ORDER BY id DESC LIMIT 1").fetchone()
-    beat = connection.execute("SELECT time, step, phase, tokens_per_second, eta_seconds, memory_bytes FROM status").fetchone()
+    life = connection.execute(f"SELECT id, time, kind, message FROM events WHERE kind IN {LIFE} ORDER BY id DESC LIMIT 1").fetchone()
+    last = Life(*life) if life is not None else Life()
+    beat = status_of(connection)
     last_step = connection.execute("SELECT max(step) FROM steps").fetchone()[0]
-    now = time.time()
-    since, kind, message = life if life is not None else (0.0, "", "")
-    said, _, phase, speed, eta, memory = beat if beat is not None else (None, 0, "", None, None, 0)
-    ended = state_without_trainer(str(kind), number(since, 0.0), {} if read_only else last_holder(folder))
-    if ended == "crashed" and not training and not read_only:
+    end = last if read_only else end_of(last, last_holder(folder))
+    if end.kind == "crash" and not training and not read_only:
         training = is_training(folder)  # it may have started between the questions
-    state = ended if not training else "paused" if phase == "paused" else "running"
-    words = str(message) if state == "failed" else ""
+    phase = str(beat.get("phase", ""))
+    state = ENDED[end.kind] if not training else "paused" if phase == "paused" else "queued" if phase.startswith(QUEUED) else "running"
+    words = str(end.message) if state in ("failed", "stopped") else ""
     return RunState(
         state=state,
-        step=int(number(last_step, 0.0)),
+        # The status knows the step where records were lost.
+        step=int(max(number(last_step, 0.0), number(beat.get("step"), 0.0))),
         steps=steps,
-        phase=str(phase) if training else "starting" if kind == "launch" and state == "new" else "",
-        heartbeat_age=max(now - number(said), 0.0),  # in this order NaN stays NaN
-        tokens_per_second=number(speed),
-        eta_seconds=number(eta) if training else math.nan,
-        memory_bytes=int(number(memory, 0.0)),
+        phase=phase if training else "starting" if end.kind == "launch" else "",
+        heartbeat_age=age_of(beat),
+        tokens_per_second=number(beat.get("tokens_per_second")),
+        eta_seconds=number(beat.get("eta_seconds")) if training else math.nan,
+        memory_bytes=int(number(beat.get("memory_bytes"), 0.0)),
         last_words=words or (last_lines(folder) if state in ("failed", "crashed") else ""),
     )
 
 
-def state_without_trainer(kind: str, since: float, holder: dict[str, float]) -> str:
-    """The state when nobody holds the lock. kind, since: the last event of LIFE and its time; holder: who held the lock last."""
-    if holder.get("taken", 0.0) > since:  # took the lock after that, and died before it could say so
-        return "crashed"
-    if kind == "launch":
-        return "new" if time.time() - since < LAUNCH_SECONDS else "crashed"
-    return {"": "new", "start": "crashed", "finish": "finished", "stop": "stopped", "fail": "failed"}[kind]
+@dataclass(frozen=True)
+class Life:
+    """An event of LIFE: the last one of a run. kind "" = there is none."""
+
+    id: int = 0
+    time: float = 0.0
+    kind: str = ""
+    message: str = ""
+
+
+ENDED = {
+    "": "new",
+    "launch": "new",
+    "crash": "crashed",
+    "start": "crashed",
+    "finish": "finished",
+    "stop": "stopped",
+    "fail": "failed",
+}
+"""The state of a run that no trainer has locked, by how it came to that."""
+
+
+def end_of(last: Life, holder: Holder) -> Life:
+    """How it came to nobody training: the last event, or the last words in the lock, or "crash" when there are none.
+
+    By numbers alone: who took the lock when `last` was the last event, or after it, has said nothing of it in the events.
+    """
+    if holder.after >= last.id or (last.kind == "start" and holder.ended):
+        return Life(last.id, last.time, holder.ended or "crash", holder.message)
+    if last.kind == "launch" and not just_launched(last):
+        return Life(last.id, last.time, "crash")
+    return last
+
+
+def just_launched(launch: Life) -> bool:
+    """Whether its trainer may still be on its way to the lock."""
+    then = Instant.from_json(str(launch.message))
+    # Of a launch that says no more than the time of day, that has to do; one that is dated ahead has been long ago.
+    age = time.time() - number(launch.time, 0.0) if then is None else then.age()
+    return age is not None and 0 <= age < LAUNCH_SECONDS
+
+
+def status_of(connection: sqlite3.Connection) -> dict[str, object]:
+    """The last heartbeat, by the names of its columns; {} without one. Records of the first release have fewer columns."""
+    cursor = connection.execute("SELECT * FROM status")
+    row = cursor.fetchone()
+    return {} if row is None else dict(zip((column[0] for column in cursor.description), row, strict=True))
+
+
+def age_of(beat: dict[str, object]) -> float:
+    """Seconds since a heartbeat; NaN without one."""
+    if isinstance(beat.get("boot"), str):
+        age = Instant(str(beat["boot"]), number(beat.get("clock"))).age()
+        if age is not None:
+            return age
+    return max(time.time() - number(beat.get("time")), 0.0)  # in this order NaN stays NaN
 
 
 def number(value: object, missing: float = math.nan) -> float:

@@ -32,6 +32,7 @@ from cpart_core.training.device import autocast, choose_device, choose_precision
 from cpart_core.training.distributed import ALONE, Team
 from cpart_core.training.division import divided, find_contexts
 from cpart_core.training.estimate import rows_to_evaluate
+from cpart_core.training.failure import NonFiniteLoss
 from cpart_core.training.look import Look, look
 from cpart_core.training.losses import affinity_loss, affinity_targets, balance_loss, sum_by_group
 from cpart_core.training.optimizer import learning_rate, make_optimizer
@@ -42,17 +43,6 @@ from cpart_core.training.state import state_of, take_state
 
 BALANCE_MEMORY = 0.99
 """Share of the running load kept at each step when balance is global."""
-
-
-class NonFiniteLoss(RuntimeError):
-    """The loss or its gradient is no longer a number. The model still holds the weights of the last good step."""
-
-    def __init__(self, step: int, what: str) -> None:
-        self.step = step
-        super().__init__(
-            f"The {what} became infinite or not a number at step {step}, so training ended before it could spoil the weights. "
-            f"A lower learning_rate, more warmup_steps or a smaller gradient_clip usually helps."
-        )
 
 
 @dataclass(frozen=True)

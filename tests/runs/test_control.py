@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 import os
 import signal
+import sqlite3
 import time
+from contextlib import closing
 
 import pytest
 
-from cpart_core.runs import control
-from cpart_core.runs.control import Commands, RunLock, end_process, is_training, note_launch, send_command, signal_trainer, trainer_pid
+from cpart_core.runs import control, database
+from cpart_core.runs.commands import Commands, note_launch, send_command
+from cpart_core.runs.control import RunLock, end_process, is_training, signal_trainer, trainer_pid
 from cpart_core.runs.records import Heartbeat, RecordWriter
 from tests.runs.made import make_record, make_run, start_python
 
@@ -177,3 +180,21 @@ def test_a_trainer_killed_before_it_could_write_who_it_is_is_said_to_be_dead(roo
     assert run.state().state == "crashed"
     (run.folder / "records.sqlite").touch()  # killed while its database was being made
     assert run.state().state == "crashed"
+
+
+def test_records_that_another_program_locks_are_in_use_not_damaged(root, monkeypatch):
+    run = make_run(root)
+    with RecordWriter(run.folder) as writer:
+        writer.event("start")
+        writer.event("stop")
+    for module in ("READ_SECONDS", "WAIT_SECONDS"):
+        monkeypatch.setattr(database, module, 0.01)
+    with closing(sqlite3.connect(run.folder / "records.sqlite", isolation_level=None)) as other:
+        other.execute("PRAGMA journal_mode = DELETE")  # in which, as on a network disk, a writer locks readers out
+        other.execute("BEGIN EXCLUSIVE")
+        assert run.state().state == "busy" and "in use" in run.state().last_words
+        with pytest.raises(database.Busy, match="in use"):
+            send_command(run.folder, "stop")
+        with pytest.raises(database.Busy):
+            RunLock(run.folder).acquire()
+    assert run.state().state == "stopped"

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from cpart_core.runs.control import note_launch
+from cpart_core.runs.commands import note_launch
 from cpart_core.runs.folder import Run, open_run
 from cpart_core.runs.follow import LEFT_ALONE
 from cpart_core.runs.session import ExitCode, run_training

@@ -15,7 +15,7 @@ import torch
 from cpart_core.bench._nursery import Nursery
 from cpart_core.bench.kills import differences, fingerprints, finish, unfinished
 from cpart_core.runs import drive as drive_module
-from cpart_core.runs.control import note_launch
+from cpart_core.runs.commands import note_launch
 from cpart_core.runs.create import create_twin
 from cpart_core.runs.folder import Run, open_run
 from cpart_core.runs.session import ExitCode, run_training

@@ -10,7 +10,8 @@ import torch
 
 from cpart_core.partition.partition import Partition
 from cpart_core.partition.permute import apply_partition, partition_of
-from cpart_core.training.loop import NonFiniteLoss, Trainer
+from cpart_core.training.failure import NonFiniteLoss
+from cpart_core.training.loop import Trainer
 from cpart_core.training.losses import affinity_targets
 from cpart_core.training.records import Record
 from cpart_core.training.repartition import is_frozen, partition_due
