@@ -27,7 +27,7 @@ def code_span(text: str, limit: int = 200) -> str:
 
 
 HARMLESS = re.compile(
-    r"(?![\w-]*www\.)[^\W\d_](?:[^\W_]|(?<=\w)_(?=\w)|[ ,;.()'\"%?!=\u2026]|:(?= )|(?<=\w)[/-](?=\w)|(?<=[\w)]) - (?=\w))*", re.ASCII
+    r"(?![\w-]*www\.)[^\W\d_](?:[^\W_]|(?<=\w)_(?=\w)|[ ,;.()'\"%?!=\u2026]|:(?= )|(?<=\w)[/|-](?=\w)|(?<=[\w)]) - (?=\w))*", re.ASCII
 )
 """A line in which markdown finds nothing: plain English with names of settings and numbers."""
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
 from app.charts.palette import SHARED_COLOUR, segment_colour
-from app.charts.theme import ink, style
+from app.charts.theme import error_bars, ink, style
 from app.texts import escaped
+from cpart_core import percent
 from cpart_core.study.claims import CONTROL, FAILS, HOLDS, OPEN, Judgement
 from cpart_core.study.interval import Interval
 from cpart_core.study.outcome import MEASURES, Measure
@@ -62,16 +64,16 @@ def forest(rows: list[tuple[str, Interval, str]], title: str, bound: float | Non
             continue
         number, symbol = LOOKS[said]
         colour = SHARED_COLOUR if number is None else segment_colour(number, dark)
-        half = [0.0 if math.isnan(found.high) else 100 * (found.high - found.mean) for _, found in chosen]
+        mean, low, high = (100 * np.array([getattr(found, name) for _, found in chosen]) for name in ("mean", "low", "high"))
         figure.add_scatter(
-            x=[100 * found.mean for _, found in chosen],
+            x=mean.tolist(),
             y=[name for name, _ in chosen],
             mode="markers",
             name=said,
             marker={"symbol": symbol, "size": 11, "color": colour, "line": {"width": 2, "color": colour}},
-            error_x={"type": "data", "array": half, "color": colour, "thickness": 2, "width": 5},
-            customdata=[found.n for _, found in chosen],
-            hovertemplate="%{y}<br>%{x:+.2f} % \u00b1 %{error_x.array:.2f} (n = %{customdata} seeds)<extra></extra>",
+            error_x={**error_bars(mean, low, high, colour=colour), "width": 5},
+            customdata=[[said_of(found), found.n] for _, found in chosen],
+            hovertemplate="%{y}<br>%{customdata[0]}, n = %{customdata[1]} seeds<extra></extra>",
         )
     figure.add_vline(x=0.0, line={"color": ink(dark).faint, "width": 1})
     if bound is not None:
@@ -88,6 +90,11 @@ def forest(rows: list[tuple[str, Interval, str]], title: str, bound: float | Non
         height=130 + ROW_PIXELS * max(1, len(rows)), legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0}, margin={"t": 56}
     )
     return style(figure, dark)
+
+
+def said_of(found: Interval) -> str:
+    """Mean and interval in percent."""
+    return percent.change(found.mean) if math.isnan(found.low) else percent.with_interval(found.mean, found.low, found.high, "+")
 
 
 def arm_table(study: Study, name: str) -> pd.DataFrame:

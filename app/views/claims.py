@@ -15,6 +15,7 @@ from app.views import claims_box
 from cpart_core.study.claims import HOLDS, judge
 from cpart_core.study.design import designs
 from cpart_core.study.evidence import weigh
+from cpart_core.study.interval import how_little
 from cpart_core.study.outcome import MEASURES
 from cpart_core.study.result import RESULTS, Study, read_study, study_files
 
@@ -73,6 +74,8 @@ def about(study: Study, path: Path) -> None:
     ]
     st.markdown(f"**{code_span(study.title, 100)}** \u00b7 " + " \u00b7 ".join(pieces))
     st.caption(f"Repeat it, or have what is missing measured: {code_span(study.command, 200)}")
+    if little := how_little(min(len(study.values(arm, "loss")) for arm in study.arms)):
+        st.info(little, icon=":material/info:")
     if not study.complete:
         missing = len(study.arms) * len(study.seeds) - len(study.outcomes)
         st.warning(

@@ -8,6 +8,8 @@ import pandas as pd
 import streamlit as st
 
 from app import words
+from app.texts import sentence
+from cpart_core import percent
 from cpart_core.study.claims import FAILS, HOLDS, OPEN, UNTESTABLE, Finding, Judgement
 from cpart_core.study.interval import Interval
 
@@ -17,45 +19,47 @@ BADGES = {
     OPEN: f":orange-badge[:material/balance: {OPEN}]",
     UNTESTABLE: f":gray-badge[:material/help: {UNTESTABLE}]",
 }
-NOTHING = "\u2013"
+NOTHING = percent.NOTHING
 """Where there is no number; a column of nothing else is not shown."""
 
 
 def draw(entry: Judgement, by: str = "The paper") -> None:
-    """The claim in words on the left, its numbers on the right; without numbers the words have the whole width."""
+    """The claim in words, below it its numbers. The table's cells wrap: no column is cut off, however narrow the window."""
     with st.container(border=True):
-        left, right = st.columns([2, 3], gap="medium") if entry.findings else (st.container(), st.container())
-        with left:
-            st.markdown(f"#### {entry.title}\n{BADGES[entry.verdict]}")
-            st.markdown(f"*{by}:* {entry.claim}" if not entry.claim.startswith("Not in the paper") else f"*{entry.claim}*")
-            st.caption(entry.why)
+        st.markdown(f"#### {entry.title}\n{BADGES[entry.verdict]}")
+        st.markdown(f"*{by}:* {entry.claim}" if not entry.claim.startswith("Not in the paper") else f"*{entry.claim}*")
+        st.caption(entry.why)
         if entry.findings:
             table = pd.DataFrame([row(found) for found in entry.findings])
-            right.dataframe(table.loc[:, (table != NOTHING).any()], hide_index=True)
+            st.table(table.loc[:, (table != NOTHING).any()], hide_index=True, border="horizontal")
 
 
 def row(found: Finding) -> dict[str, str]:
-    """A finding as a line of words."""
+    """A finding as a line of words; intervals are 95 % over seeds."""
     share = "share of the whole" in found.unit
     return {
-        "number": found.label,
+        "number": sentence(found.label, 120),
         "verdict": found.verdict,
-        "ours": shown(found.ours, found.unit),
-        "95 % over seeds": span(found),
+        "ours (95 %)": NOTHING if share else value_of(found),
         "target": found.target or NOTHING,
         "control": NOTHING if share else shown(found.control, found.unit),
-        "difference": percent(found.difference),
-        "against chance": percent(found.against_chance),
+        "cost (95 %)" if share else "difference (95 %)": relative(found.difference),
+        "against chance (95 %)": relative(found.against_chance),
     }
 
 
-def span(found: Finding) -> str:
-    """'0.81 to 0.95', of a finding whose value has an interval."""
-    if found.value is None:
-        return NOTHING
-    if found.value.n < 2:
-        return "one seed"
-    return f"{shown(found.value.low, found.unit)} to {shown(found.value.high, found.unit)}"
+def value_of(found: Finding) -> str:
+    """Ours, with its interval where the finding is of the value itself: '0.88 (0.81 to 0.95)'."""
+    ours, value = shown(found.ours, found.unit), found.value
+    if value is None or not math.isfinite(found.ours):
+        return ours
+    if value.n < 2:
+        return f"{ours} (one seed)"
+    if value.steady:
+        return f"{ours} (every seed)"
+    if found.unit.startswith("share"):
+        return percent.with_interval(value.mean, value.low, value.high)
+    return f"{ours} ({shown(value.low, found.unit)} to {shown(value.high, found.unit)})"
 
 
 def shown(value: float, unit: str) -> str:
@@ -69,16 +73,16 @@ def shown(value: float, unit: str) -> str:
     if unit == "s":
         return words.duration(value)
     if unit.startswith("share"):
-        return f"{100 * value:.2f} %"
+        return percent.percent(value)
     return f"{value:.3f}"
 
 
-def percent(found: Interval | None) -> str:
+def relative(found: Interval | None) -> str:
     """'+1.2 % (+0.8 to +1.6)', or '+1.2 % (every seed)' where the seeds do not differ."""
     if found is None:
         return NOTHING
     if math.isnan(found.low):
-        return f"{100 * found.mean:+.2f} % (one seed)"
-    if found.high - found.low < 1e-9:
-        return f"{100 * found.mean:+.2f} % (every seed)"
-    return f"{100 * found.mean:+.2f} % ({100 * found.low:+.2f} to {100 * found.high:+.2f})"
+        return f"{percent.change(found.mean)} (one seed)"
+    if found.steady:
+        return f"{percent.change(found.mean)} (every seed)"
+    return percent.with_interval(found.mean, found.low, found.high, "+")

@@ -137,6 +137,7 @@ def as_text(study: Study) -> str:
     from cpart_core.study.claims import judge
     from cpart_core.study.design import designs
     from cpart_core.study.evidence import weigh
+    from cpart_core.study.interval import how_little
     from cpart_core.study.table import arm_rows, context_rows, difference_rows
 
     if not study.outcomes:
@@ -147,6 +148,7 @@ def as_text(study: Study) -> str:
     for arm in designs(study):
         figures = [{"figure to reach": entry.title, "verdict": entry.verdict} for entry in weigh(study, arm)]
         parts += [f"does the partition of {arm} mean anything, and does it matter? (why: the Claims page)", table(figures)]
+    parts += [little] if (little := how_little(len(study.seeds))) else []
     verdicts = [{"claim": entry.title, "verdict": entry.verdict} for entry in judge(study)]
     parts += ["the paper's claims (why: the Claims page)", table(verdicts)]
     return "\n\n".join(parts)

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from cpart_core.study.interval import Interval, interval
+from cpart_core.study.interval import CHANGE, Interval, interval
+from cpart_core.study.outcome import scale_of
 from cpart_core.study.result import Study
 
 HOLDS, FAILS, OPEN, UNTESTABLE = "holds", "does not hold", "not decided", "cannot be tested"
@@ -112,15 +113,15 @@ def carved_memory(study: Study) -> Judgement:
     claim = "Not in the paper: what a model for one context saves when only a quarter of its segments is kept."
     if not (pairs["weight_bytes"] and pairs["keep_quarter"]):
         return Judgement("Memory, carved", claim, UNTESTABLE, "This study did not measure carved models.", ())
-    saved = interval([pairs["carved_bytes"][seed] / pairs["weight_bytes"][seed] - 1.0 for seed in pairs["weight_bytes"]])
-    cost = interval(list(pairs["keep_quarter"].values()))
+    saved = interval([pairs["carved_bytes"][seed] / pairs["weight_bytes"][seed] - 1.0 for seed in pairs["weight_bytes"]], CHANGE)
+    cost = interval(list(pairs["keep_quarter"].values()), scale_of("keep_quarter"))
     by_chance = list(study.values(study.reference, "keep_quarter_random").values())
     smaller = Finding("weights in memory, carved against whole", carved, whole, "bytes", saved, None, below(saved, -0.2))
     cheap = Finding(
         "loss on the context it was carved for", cost.mean, 0.0, "share of the whole model's loss", cost, None, below(cost, 0.01)
     )
     chance = Finding("the same with segments kept by chance", sum(by_chance) / len(by_chance), 0.0, "share of the whole model's loss",
-                     interval(by_chance), None, CONTROL)  # fmt: skip
+                     interval(by_chance, scale_of("keep_quarter_random")), None, CONTROL)  # fmt: skip
     verdict = combined([smaller.verdict, cheap.verdict])
     why = (
         "Holds where at least 20 % of the bytes are saved at no more than 1 % of the loss. Segments are chosen on training documents, "
@@ -182,7 +183,7 @@ def gain(study: Study, measure: str, label: str) -> Finding:
 def beside_dense(study: Study, measure: str, label: str) -> Finding:
     """Ours with its interval over seeds, beside the dense arm's."""
     values = list(study.values(study.reference, measure).values())
-    value = interval(values) if values else None
+    value = interval(values, scale_of(measure)) if values else None
     return Finding(label, study.mean(study.reference, measure), study.mean(DENSE, measure), "", None, None, CONTROL, value)
 
 

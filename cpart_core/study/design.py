@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from cpart_core.config import Settings
 from cpart_core.study.interval import Interval, interval
+from cpart_core.study.outcome import scale_of
 from cpart_core.study.result import Study
 
 
@@ -38,7 +39,7 @@ class Design:
     def over(self, measure: str, arm: str | None = None) -> Interval | None:
         """Mean and interval over seeds; None where not measured."""
         values = self.values(measure, arm)
-        return interval(list(values.values())) if values else None
+        return interval(list(values.values()), scale_of(measure)) if values else None
 
 
 def designs(study: Study) -> tuple[str, ...]:

@@ -8,9 +8,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+from cpart_core.percent import percent
 from cpart_core.study.claims import CONTROL, FAILS, HOLDS, OPEN, UNTESTABLE, Finding, Judgement, combined, less_is_better, more_is_better
 from cpart_core.study.design import Design, ceiling, design_of
-from cpart_core.study.interval import Interval, interval
+from cpart_core.study.interval import CHANGE, REAL, Interval, interval
 from cpart_core.study.outcome import SELECTIVE
 from cpart_core.study.result import Study
 
@@ -48,10 +49,10 @@ def untrained(design: Design) -> Judgement:
     ):  # fmt: skip
         mine, chance = (design.values(f"cut_{name}", arm) for name in (method, "random"))
         ratios = [mine[seed] / chance[seed] for seed in mine if chance.get(seed, 0.0) > 0]
-        value = interval(ratios) if ratios else None
+        value = interval(ratios, REAL) if ratios else None  # a cost may be a gain
         tested = method == "cocluster"
         found.append(
-            own(label, value, less_is_better(HALF) if tested else control, f"at most {100 * HALF:.0f} %" if tested else "", PERCENT)
+            own(label, value, less_is_better(HALF) if tested else control, f"at most {percent(HALF, 0)}" if tested else "", PERCENT)
         )
     found.append(own(f"by chance ({arm}): cost as a share of the loss", design.over("cut_random", arm), control, "", PERCENT))
     why = (
@@ -96,7 +97,7 @@ def told(design: Design) -> Judgement:
     most = ceiling(design)
     rule = f"each token chooses {model.top_k} of {model.num_segments} segments" if kind == "choice" else f"{model.num_segments} segments"
     why = (
-        f"Of the {'choice' if kind == 'choice' else 'fusion mass'}, mean over layers: {100 * value.mean / most:.0f} % of the {most:.2f} bits that can be "
+        f"Of the {'choice' if kind == 'choice' else 'fusion mass'}, mean over layers: {percent(value.mean / most, 0)} of the {most:.2f} bits that can be "
         f"reached ({contexts} contexts have {math.log2(contexts):.2f} bits; {rule})."
     )
     first = own("I(S;C)", value, more_is_better(TOLD), f"at least {TOLD} bits", BITS, design.study.mean(design.arm, f"{name}_null"))
@@ -117,7 +118,7 @@ def beyond_words(design: Design) -> Judgement:
     both = [seed for seed in mine if seed in null]
     if not both:
         return untestable(title, goal, "no I(S;C|T) with its chance")
-    above = interval([mine[seed] - null[seed] for seed in both])
+    above = interval([mine[seed] - null[seed] for seed in both], REAL)
     found = [
         own("I(S;C|T)", design.over(name), control, "", BITS, design.study.mean(design.arm, f"{name}_null")),
         own("over what 97.5 % of shuffled labels stay below", above, more_is_better(0.0), "above 0", BITS),
@@ -155,7 +156,7 @@ def carved(design: Design) -> Judgement:
     both = [seed for seed in whole if smaller.get(seed) and whole[seed] > 0]
     if not both:
         return untestable(title, goal, "no carved model that was loaded and measured")
-    saved = interval([smaller[seed] / whole[seed] - 1.0 for seed in both])
+    saved = interval([smaller[seed] / whole[seed] - 1.0 for seed in both], CHANGE)
     context = next(outcome.resident_context for outcome in design.study.outcomes if outcome.arm == design.arm)
     found = [
         own("resident bytes, carved against whole", saved, less_is_better(SAVED), "below -20 %", PERCENT),

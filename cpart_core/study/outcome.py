@@ -10,6 +10,7 @@ from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
 from cpart_core.config import coerce, types_of
+from cpart_core.study.interval import CHANGE, COSINE, POSITIVE, REAL, SHARE, Scale
 
 NAN = math.nan
 SELECTIVE = 3.0
@@ -26,6 +27,8 @@ class Measure:
     unit: str
     lower_is_better: bool
     digits: int = 3
+    scale: Scale = POSITIVE
+    """What it can be: its intervals stay inside."""
 
 
 OF_THE_LOSS = "share of the loss, mean over contexts"
@@ -34,7 +37,7 @@ SCORE = "0 = random text, 1 = human text"
 MEASURES: tuple[Measure, ...] = (
     Measure("loss", "validation loss", "nats per token, mean over contexts", True, 4),
     Measure("perplexity", "perplexity", "exp of the loss", True, 3),
-    Measure("accuracy", "accuracy", "share of next tokens that are the first choice", False, 4),
+    Measure("accuracy", "accuracy", "share of next tokens that are the first choice", False, 4, SHARE),
     Measure("bits_per_byte", "bits per byte", "bits", True, 4),
     Measure("seconds", "training time", "s", True, 1),
     Measure("parameters", "parameters", "numbers", True, 0),
@@ -52,26 +55,49 @@ MEASURES: tuple[Measure, ...] = (
     Measure("given_token_choice", "I(S;C|T) of the choice", BITS, False, 3),
     Measure("given_token_choice_null", "I(S;C|T) of the choice, labels shuffled", BITS, True, 3),
     Measure("selectivity", "ablation selectivity", "own context's change / the others', median over contexts of their strongest segment", False),
-    Measure("selective_share", "contexts with a selective segment", f"share with a selectivity of {SELECTIVE:g} or more", False, 3),
-    Measure("keep_quarter", "cost of keeping 25 %", OF_THE_LOSS, True, 4),
-    Measure("keep_quarter_worst", "cost of keeping 25 %, worst context", "share of the loss", True, 4),
-    Measure("keep_quarter_random", "cost of keeping 25 % by chance", OF_THE_LOSS, True, 4),
-    Measure("cut_gradient", "untrained cut to 25 %: gradient", OF_THE_LOSS, True, 4),
-    Measure("cut_cocluster", "untrained cut to 25 %: cocluster", OF_THE_LOSS, True, 4),
-    Measure("cut_coactivation", "untrained cut to 25 %: coactivation", OF_THE_LOSS, True, 4),
-    Measure("cut_weights", "untrained cut to 25 %: weights", OF_THE_LOSS, True, 4),
-    Measure("cut_random", "untrained cut to 25 %: random", OF_THE_LOSS, True, 4),
-    Measure("cut_shared", "untrained cut to 25 %: random but for cocluster's shared segment", OF_THE_LOSS, True, 4),
+    Measure("selective_share", "contexts with a selective segment", f"share with a selectivity of {SELECTIVE:g} or more", False, 3, SHARE),
+    Measure("keep_quarter", "cost of keeping 25 %", OF_THE_LOSS, True, 4, CHANGE),
+    Measure("keep_quarter_worst", "cost of keeping 25 %, worst context", "share of the loss", True, 4, CHANGE),
+    Measure("keep_quarter_random", "cost of keeping 25 % by chance", OF_THE_LOSS, True, 4, CHANGE),
+    Measure("cut_gradient", "untrained cut to 25 %: gradient", OF_THE_LOSS, True, 4, CHANGE),
+    Measure("cut_cocluster", "untrained cut to 25 %: cocluster", OF_THE_LOSS, True, 4, CHANGE),
+    Measure("cut_coactivation", "untrained cut to 25 %: coactivation", OF_THE_LOSS, True, 4, CHANGE),
+    Measure("cut_weights", "untrained cut to 25 %: weights", OF_THE_LOSS, True, 4, CHANGE),
+    Measure("cut_random", "untrained cut to 25 %: random", OF_THE_LOSS, True, 4, CHANGE),
+    Measure("cut_shared", "untrained cut to 25 %: random but for cocluster's shared segment", OF_THE_LOSS, True, 4, CHANGE),
     Measure("weight_bytes", "weights", "bytes in memory", True, 0),
     Measure("carved_bytes", "weights, carved to 25 %", "bytes in memory", True, 0),
     Measure("resident_bytes", "resident memory of loading and reading", "bytes, in a fresh process", True, 0),
     Measure("resident_carved_bytes", "the same, carved to 25 %", "bytes, in a fresh process", True, 0),
-    Measure("resident_cost", "cost of that carved model on its context", "share of the loss", True, 4),
-    Measure("coherence_embedding", "coherence, embedding score", SCORE, False, 3),
-    Measure("coherence_order", "coherence, order score", SCORE, False, 3),
-    Measure("coherence_similarity", "similarity of continuation and prompt", "cosine", False, 3),
+    Measure("resident_cost", "cost of that carved model on its context", "share of the loss", True, 4, CHANGE),
+    Measure("coherence_embedding", "coherence, embedding score", SCORE, False, 3, REAL),
+    Measure("coherence_order", "coherence, order score", SCORE, False, 3, REAL),
+    Measure("coherence_similarity", "similarity of continuation and prompt", "cosine", False, 3, COSINE),
 )  # fmt: skip
 """The visible list of what is measured. Adding one: a field of Outcome, a line here, and where measure.py fills it."""
+BESIDE: dict[str, Scale] = {
+    **dict.fromkeys(("coherence_similarity_human", "coherence_similarity_random"), COSINE),
+    **dict.fromkeys(("coherence_order_share", "coherence_order_human"), SHARE),
+    **dict.fromkeys((f"cut_{name}_nats" for name in ("gradient", "cocluster", "coactivation", "weights", "random", "shared")), REAL),
+}
+"""The scales of numbers that are only shown beside others; those in neither list (bits, counts) are not below 0."""
+SCALES: dict[str, Scale] = {item.name: item.scale for item in MEASURES} | BESIDE
+"""What each number of an outcome can be; for every arm and page from here."""
+ROUNDING = 1e-6
+"""A stored number may lie so far outside its scale."""
+
+
+def scale_of(measure: str) -> Scale:
+    """The range of a field or property of Outcome."""
+    return SCALES.get(measure, POSITIVE)
+
+
+def check_ranges(outcome: Outcome) -> None:
+    """ValueError for a number that cannot be: no interval could be drawn around it."""
+    for name, scale in SCALES.items():
+        value = float(getattr(outcome, name))
+        if math.isfinite(value) and abs(value - scale.clamped(value)) > ROUNDING:
+            raise ValueError(f"{name} of an outcome is {value:g}; it can be {scale.low:g} to {scale.high:g}.")
 
 
 @dataclass(frozen=True)
@@ -219,7 +245,9 @@ def outcome_from(data: Any) -> Outcome:
         if hints[name] == tuple[float, ...] and isinstance(value, list):
             value = [NAN if entry is None else float(entry) if type(entry) is int else entry for entry in value]
         values[name] = coerce(name, value, tuple[float] if hints[name] == tuple[float, ...] else hints[name])
-    return Outcome(**values)
+    outcome = Outcome(**values)
+    check_ranges(outcome)
+    return outcome
 
 
 def is_complete(data: Any) -> bool:

@@ -16,7 +16,7 @@ from cpart_core.config import Settings, settings_from_dict
 from cpart_core.runs.atomic import read_small, write_file
 from cpart_core.runs.folder import runs_root
 from cpart_core.study.interval import Interval, interval
-from cpart_core.study.outcome import BY_CONTEXT, Outcome, outcome_from, without_nan
+from cpart_core.study.outcome import BY_CONTEXT, Outcome, outcome_from, scale_of, without_nan
 
 FORMAT = 1
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -57,7 +57,9 @@ class Study:
         both = [seed for seed in mine if seed in theirs and (theirs[seed] or not relative)]
         if not both:
             return None
-        return interval([(mine[seed] - theirs[seed]) / (abs(theirs[seed]) if relative else 1.0) for seed in both])
+        scale = scale_of(measure)
+        differences = [(mine[seed] - theirs[seed]) / (abs(theirs[seed]) if relative else 1.0) for seed in both]
+        return interval(differences, scale.of_relative_difference() if relative else scale.of_difference())
 
     def by_context(self, arm: str, what: str = "loss_by_context") -> list[float]:
         """[C] mean over seeds of a value by context; NaN where there is none."""

@@ -38,8 +38,9 @@ def test_every_claim_stands_beside_its_numbers(studies):
     assert "Accuracy\n:red-badge[:material/close: does not hold]" in said
     assert "coherence\n:gray-badge[:material/help: cannot be tested]" in said
     assert "Memory\n:red-badge" in said
-    cells = "\n".join(frame.value.to_string() for frame in app.dataframe)
-    assert "-30.00 % (every seed)" in cells
+    cells = "\n".join(frame.value.to_string() for frame in app.table)
+    assert "-30.0 % (every seed)" in cells
+    assert "Three seeds say little: an interval is 2.2 times as wide" in said
     assert "seeds 0, 1, 2" in said and "n = 10,000 validation tokens" in said and "python -m cpart_core study made" in said
     assert len(app.get("plotly_chart")) == 2
     app.selectbox(key="claims_measure").set_value("seconds").run()
