@@ -7,9 +7,7 @@ folder, so this file keeps no state.
 from __future__ import annotations
 
 import contextlib
-import os
 import subprocess
-import sys
 import threading
 from collections.abc import Sequence
 
@@ -18,10 +16,11 @@ import psutil
 from cpart_core.config import Settings
 from cpart_core.corpus.document import Gathered
 from cpart_core.model.passes.mark import all_compiled
+from cpart_core.runs.child import python_child
 from cpart_core.runs.commands import note_launch
 from cpart_core.runs.control import end_process, is_training, trainer_pid
-from cpart_core.runs.create import create_run, create_twin, project_root
-from cpart_core.runs.folder import Run, runs_root
+from cpart_core.runs.create import create_run, create_twin
+from cpart_core.runs.folder import Run
 from cpart_core.runs.twins import twin_settings
 
 LAST = 19
@@ -61,15 +60,16 @@ def warm_up() -> None:
     """Have everything compiled that is compiled once on a machine, behind all else, unless it was. A server calls it when it starts."""
     if all_compiled():
         return
-    command = [sys.executable, "-m", "cpart_core", "warm"]
+    child = python_child("cpart_core", "warm")
     try:
         process = subprocess.Popen(
-            command,
+            child.command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
-            cwd=project_root(),
+            env=child.environment,
+            cwd=child.folder,
         )
     except OSError:
         return  # the first training compiles, and says so
@@ -98,19 +98,12 @@ def kill_training(run: Run, patience_seconds: float = PATIENCE_SECONDS) -> None:
 
 def launch(run: Run, then: Sequence[str]) -> None:
     """Start the trainer, detached, its words going to the run's log.txt."""
-    command = [sys.executable, "-m", "cpart_core", "resume", run.id, "--background"]
-    if then:
-        command += ["--then", *then]
-    environment = {
-        **os.environ,
-        "CPART_RUNS": str(runs_root()),
-        "PYTHONPATH": os.pathsep.join(filter(None, [str(project_root()), os.environ.get("PYTHONPATH", "")])),
-        "PYTHONUNBUFFERED": "1",
-    }
+    words = ["resume", run.id, "--background", *(["--then", *then] if then else [])]
+    child = python_child("cpart_core", *words, changes={"PYTHONUNBUFFERED": "1"})
     note_launch(run.folder)
     with open(run.folder / "log.txt", "ab") as log:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=environment, cwd=run.folder
+            child.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=child.environment, cwd=child.folder
         )
     # Somebody must wait for it, or it stays as a zombie, as long as this server lives.
     threading.Thread(target=process.wait, daemon=True, name=f"reap-{run.id}").start()

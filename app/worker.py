@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import atexit
 import json
-import os
 import subprocess
-import sys
 import threading
 import time
 from collections import deque
@@ -19,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from cpart_core.runs.create import project_root
+from cpart_core.runs.child import python_child
 
 IDLE_SECONDS = 600.0
 LONGEST_LINE = 4_000_000
@@ -53,7 +51,8 @@ class Worker:
 
     def __init__(self, idle_seconds: float = IDLE_SECONDS, command: tuple[str, ...] = ()) -> None:
         self.idle_seconds = idle_seconds
-        self.command = command or (sys.executable, "-m", "cpart_core", "worker")
+        self.command = command
+        """Instead of the real worker's, for tests."""
         self.lock = threading.RLock()
         self.process: subprocess.Popen[str] | None = None
         self.waiting: deque[tuple[int, Handle]] = deque()
@@ -129,15 +128,16 @@ class Worker:
 
     def start_process(self) -> None:
         """Start the child and its reader; the reader belongs to this very process and ends with it."""
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(project_root()), os.environ.get("PYTHONPATH", "")]))}
+        child = python_child("cpart_core", "worker")
         process = subprocess.Popen(
-            self.command,
+            self.command or child.command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
             encoding="utf-8",
-            env=environment,
+            env=child.environment,
+            cwd=child.folder,
         )
         self.process = process
         threading.Thread(target=self.read, args=(process,), daemon=True, name="cpart-worker-reader").start()

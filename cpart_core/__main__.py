@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
 
-from cpart_core.cli.commands import build_parser
-from cpart_core.cli.huge_pages import begin_anew
-from cpart_core.training.distributed import leave
+here = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+if __name__ == "__main__" and not sys.flags.safe_path and sys.path[0] != here:
+    # `python -m` puts the working directory before everything else. It is not the project, so it may be somebody's run folder, and what
+    # lies there is not to be imported, here or by the processes that libraries start.
+    del sys.path[0]
+    os.environ["PYTHONSAFEPATH"] = "1"
+
+from collections.abc import Sequence  # noqa: E402
+
+from cpart_core.cli.commands import build_parser  # noqa: E402
+from cpart_core.cli.huge_pages import begin_anew  # noqa: E402
+from cpart_core.training.distributed import leave  # noqa: E402
 
 USER_ERROR = 2
 INTERRUPTED = 130

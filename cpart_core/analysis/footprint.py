@@ -9,7 +9,6 @@ peak. Speeds are per second of CPU time on one thread: other programs on the mac
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -22,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 from cpart_core.analysis.keep_results import Footprint
 from cpart_core.analysis.progress import Progress, silent
 from cpart_core.config import ModelSettings
-from cpart_core.runs.create import project_root
-from cpart_core.runs.folder import Run, open_run, runs_root
+from cpart_core.runs.child import python_child
+from cpart_core.runs.folder import Run, open_run
 
 if TYPE_CHECKING:
     from cpart_core.model.decoder import Decoder
@@ -49,12 +48,17 @@ def measure_footprints(checkpoints: list[tuple[Run, int]], repeats: int = REPEAT
 
 def in_fresh_process(run: Run, step: int) -> dict[str, Any]:
     """One measurement in a process of its own."""
-    path = os.pathsep.join(filter(None, [str(project_root()), os.environ.get("PYTHONPATH", "")]))
-    environment = {**os.environ, **dict.fromkeys(THREADS, "1"), "CPART_RUNS": str(runs_root()), "PYTHONPATH": path}
-    command = [sys.executable, "-m", "cpart_core.analysis.footprint", run.id, str(step)]
+    child = python_child("cpart_core.analysis.footprint", run.id, str(step), changes=dict.fromkeys(THREADS, "1"))
     try:
         done = subprocess.run(
-            command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
+            child.command,
+            env=child.environment,
+            cwd=child.folder,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_SECONDS,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         raise ValueError(

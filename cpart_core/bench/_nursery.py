@@ -13,8 +13,10 @@ import sys
 import threading
 from types import TracebackType
 
-from cpart_core.runs.create import project_root
-from cpart_core.runs.folder import Run, open_run, runs_root
+from cpart_core.runs.child import python_child
+from cpart_core.runs.folder import Run, open_run
+
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 
 
 class Trainer:
@@ -39,9 +41,10 @@ class Nursery:
     """`with Nursery() as nursery: trainer = nursery.start(run)`. One trainer at a time."""
 
     def __init__(self) -> None:
-        self.environment = {**os.environ, "CPART_RUNS": str(runs_root()), "PYTHONPATH": str(project_root()), "OMP_NUM_THREADS": "1"}
-        command = [sys.executable, "-m", "cpart_core.bench._nursery"]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=self.environment)
+        child = python_child("cpart_core.bench._nursery", changes=ONE_THREAD)
+        self.process = subprocess.Popen(
+            child.command, env=child.environment, cwd=child.folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
 
     def __enter__(self) -> Nursery:
         return self
@@ -52,8 +55,10 @@ class Nursery:
     def start(self, run: Run, cold: bool = False) -> Trainer:
         """cold: as the page starts it, a new process that imports everything first."""
         if cold:
-            command = [sys.executable, "-m", "cpart_core", "resume", run.id]
-            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=self.environment)
+            child = python_child("cpart_core", "resume", run.id, changes=ONE_THREAD)
+            process = subprocess.Popen(
+                child.command, env=child.environment, cwd=child.folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+            )
             trainer = Trainer(process.pid)
             threading.Thread(target=note_end, args=(trainer, process), daemon=True).start()
             return trainer

@@ -6,14 +6,13 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
 from pathlib import Path
 from types import TracebackType
 
-from cpart_core.bench._report import PROJECT
+from cpart_core.runs.child import python_child
 
 START_SECONDS = 60
 STOP_SECONDS = 10
@@ -38,13 +37,13 @@ class AppServer:
     def start(self) -> float:
         """Start and wait until it answers; returns the seconds that took. RuntimeError carries its last words."""
         began = time.monotonic()
-        command = [sys.executable, "-m", "streamlit", "run", "app/main.py", "--server.port", str(self.port), "--server.headless", "true"]
-        environment = {**os.environ, "CPART_RUNS": str(self.runs_root)}
+        flags = ["--server.port", str(self.port), "--server.headless", "true", "--server.fileWatcherType", "none"]
+        child = python_child("streamlit", "run", "app/main.py", *flags, changes={"CPART_RUNS": str(self.runs_root)})
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [*command, "--server.fileWatcherType", "none"],
-                cwd=PROJECT,
-                env=environment,
+                child.command,
+                env=child.environment,
+                cwd=child.folder,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

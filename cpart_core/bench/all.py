@@ -22,6 +22,7 @@ from cpart_core.bench._collect import curves_of, left_out_of, measured_of
 from cpart_core.bench._report import PROJECT
 from cpart_core.bench.speed import FORMAT, RESULTS, Speed, save_speed
 from cpart_core.bench.table import as_markdown
+from cpart_core.runs.child import python_child
 from cpart_core.study.machine import machine, version
 
 PARTS: dict[str, list[str]] = {
@@ -94,9 +95,11 @@ def why_not(name: str) -> str | None:
 def measure(name: str, flags: list[str]) -> Any:
     """A part's results, made in a process of its own. RuntimeError when it ends without any."""
     with tempfile.TemporaryDirectory(prefix="cpart-bench-") as folder:
-        command = [sys.executable, "-m", "cpart_core", "bench", name, *flags, "--out", folder]
+        child = python_child("cpart_core", "bench", name, *flags, "--out", folder)
         print(f"\n== bench {name} {' '.join(flags)}", flush=True)
-        status = subprocess.run(command, stdin=subprocess.DEVNULL, timeout=LONGEST, check=False).returncode
+        status = subprocess.run(
+            child.command, env=child.environment, cwd=child.folder, stdin=subprocess.DEVNULL, timeout=LONGEST, check=False
+        ).returncode
         files = sorted(Path(folder).glob("*.json"))
         if status or not files:
             raise RuntimeError(f"this part ended with exit code {status} and without results; what it said is above")

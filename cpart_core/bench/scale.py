@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,6 +21,7 @@ from cpart_core.bench._server import free_port
 from cpart_core.bench._steps import CHOOSING_STEPS
 from cpart_core.bench._variants import PARTITIONED, SHAPES, UNWATCHED
 from cpart_core.config import Settings
+from cpart_core.runs.child import python_child
 
 PARALLEL = ("ddp", "fsdp")
 
@@ -36,15 +35,20 @@ class Crew:
         path = folder / f"{settings.training.parallel}-{size}.json"
         path.write_text(settings.to_json(), encoding="utf-8")
         where = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": str(size), "LOCAL_WORLD_SIZE": str(size)}
+        children = [
+            python_child("cpart_core.bench._crew", str(path), str(corpus), changes={**where, "RANK": str(rank), "LOCAL_RANK": str(rank)})
+            for rank in range(size)
+        ]
         self.processes = [
             subprocess.Popen(
-                [sys.executable, "-m", "cpart_core.bench._crew", str(path), str(corpus)],
-                env={**os.environ, **where, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+                child.command,
+                env=child.environment,
+                cwd=child.folder,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
             )
-            for rank in range(size)
+            for child in children
         ]
 
     def take(self, steps: int, count: bool = True) -> None:

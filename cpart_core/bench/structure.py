@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from cpart_core.bench._report import save, spread
 from cpart_core.presets import PRESETS
+from cpart_core.runs.child import python_child
 
 if TYPE_CHECKING:
     from cpart_core.runs.folder import Run
@@ -70,9 +71,11 @@ def measure(preset_name: str) -> Milestones:
     """Start a training, watch its folder as a page does, and end it when the structure is there."""
     with tempfile.TemporaryDirectory(prefix="cpart-bench-") as root, tempfile.TemporaryFile() as log:
         os.environ["CPART_RUNS"] = root
-        command = [sys.executable, "-m", "cpart_core", "train", "--preset", preset_name, "--id", RUN]
+        child = python_child("cpart_core", "train", "--preset", preset_name, "--id", RUN)
         began = time.perf_counter()
-        trainer = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
+        trainer = subprocess.Popen(
+            child.command, env=child.environment, cwd=child.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+        )
         try:
             return watch(trainer, began)
         except RuntimeError:

@@ -129,11 +129,6 @@ def machine() -> dict[str, str]:
     return {"system": platform.system(), "processor": platform.machine(), "cpus": str(os.cpu_count() or 1)}
 
 
-def project_root() -> Path:
-    """The folder that holds `cpart_core`: what a child process needs on its path."""
-    return Path(__file__).resolve().parents[2]
-
-
 def copy_corpus(source: Path, target: Path) -> None:
     """The corpus folder of another run, whole or not at all."""
     with writing_folder(target) as draft:

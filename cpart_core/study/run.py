@@ -6,9 +6,7 @@ are finished, a second pass measures coherence, for which another run judges.
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -17,7 +15,7 @@ from pathlib import Path
 from typing import TextIO
 
 from cpart_core.config import Settings
-from cpart_core.runs.create import project_root
+from cpart_core.runs.child import python_child
 from cpart_core.runs.folder import open_run
 from cpart_core.study.cell import LOGS, cell_id, prepare_corpus, read_outcome
 from cpart_core.study.coherence import lacks_coherence
@@ -93,11 +91,16 @@ class StudyRunner:
             prepare_corpus(self.plan, self.folder, seed)
         logs = self.folder / LOGS
         logs.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "cpart_core", "study", *self.plan_flags, "--out", str(self.folder), "--only", cell_id(arm, seed)]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(project_root()), os.environ.get("PYTHONPATH", "")]))}
+        child = python_child("cpart_core", "study", *self.plan_flags, "--out", str(self.folder), "--only", cell_id(arm, seed))
         with open(logs / f"{cell_id(arm, seed)}.txt", "ab") as log:
             self.children[cell] = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, cwd=self.folder, start_new_session=True
+                child.command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=child.environment,
+                cwd=child.folder,
+                start_new_session=True,
             )
 
     def finish(self, cell: Cell) -> None:

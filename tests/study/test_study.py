@@ -27,7 +27,10 @@ def text(tmp_path):
 def test_the_command_trains_compares_and_skips_what_is_done(tmp_path, folder, text, capsys):
     plan = plan_file(tmp_path / "tiny.json", seeds=[0])
     words = ["study", str(plan), "--corpus", str(text), "--out", str(folder)]
+    planted = folder / "secrets.py"
+    planted.write_text("raise SystemExit('a file of the study folder was run')")
     assert main([*words, "--jobs", "2"]) == 0
+    planted.unlink()
     said = capsys.readouterr().out
     assert (
         "2 runs (2 arms x 1 seeds), 0 done" in said
