@@ -1,16 +1,18 @@
 // Draws a board of panels (charts/training.py) or a plain figure with Plotly.react, so that zoom, legend choices and the page's place survive
-// every update.
-const SCRIPT = "/api/plotly.min.js";
+// every update. Goes with toolbar.js and picture.js.
+
+// Beside Streamlit's own files, which it finds relative to the page: so whatever path the app is served below, this is there too.
+const script = () => new URL("./api/plotly.min.js", document.baseURI).href;
 
 function plotly() {
   if (window.Plotly) return Promise.resolve(window.Plotly);
   if (!window.cpartPlotly) {
     window.cpartPlotly = new Promise((resolve, reject) => {
-      const script = document.createElement("script");
-      script.src = SCRIPT;
-      script.onload = () => resolve(window.Plotly);
-      script.onerror = () => { window.cpartPlotly = null; reject(new Error("plotly.js did not load")); };
-      document.head.appendChild(script);
+      const element = document.createElement("script");
+      element.src = script();
+      element.onload = () => resolve(window.Plotly);
+      element.onerror = () => { window.cpartPlotly = null; reject(new Error("plotly.js did not load")); };
+      document.head.appendChild(element);
     });
   }
   return window.cpartPlotly;
@@ -51,16 +53,6 @@ function arrange(board, width, zoom) {
   return { traces, layout };
 }
 
-// Made once for each box: new functions count as new settings, and for new settings plotly makes the whole chart anew.
-function settings(Plotly, box) {
-  if (box.cpartSettings) return box.cpartSettings;
-  const save = (name, format, scale) => ({ name, title: name, icon: format === "svg" ? Plotly.Icons.camera : Plotly.Icons.disk,
-    click: (drawing) => Plotly.downloadImage(drawing, { format, scale, filename: box.cpartBoard.file }) });
-  box.cpartSettings = { displaylogo: false, responsive: false, modeBarButtonsToRemove: ["toImage", "select2d", "lasso2d", "autoScale2d"],
-    modeBarButtonsToAdd: [save("Save as SVG", "svg", 1), save("Save as PNG", "png", 3)] };
-  return box.cpartSettings;
-}
-
 // Plotly itself keeps what a person zoomed to while uirevision stays the same: until the axes mean something else.
 function plain(board) {
   const { data, layout } = JSON.parse(board.figure);
@@ -73,11 +65,26 @@ async function drawOnce(box) {
   if (!width) { box.cpartStale = true; return; } // in a closed tab: once it is seen
   const { traces, layout } = board.figure ? plain(board) : arrange(board, width, box.cpartZoom);
   box.cpartWidth = width;
-  await Plotly.react(box, traces, { ...layout, width }, settings(Plotly, box));
-  if (!box.cpartListens && !board.figure) {
+  const height = document.fullscreenElement === box ? window.innerHeight : layout.height;
+  await Plotly.react(box, traces, { ...layout, width, height }, settings(Plotly, box, traces));
+  if (!board.figure) keepPlace(box, layout.height);
+  if (!box.cpartListens) {
     box.cpartListens = true;
-    box.on("plotly_relayout", (change) => noteZoom(box, change));
+    listen(box);
   }
+}
+
+function listen(box) {
+  if (box.cpartBoard.selectable) {
+    box.on("plotly_selected", (event) => box.cpartSelect((event ? event.points : []).map((point) => [...point.customdata])));
+    box.on("plotly_deselect", () => box.cpartSelect([]));
+  }
+  if (!box.cpartBoard.figure) box.on("plotly_relayout", (change) => noteZoom(box, change));
+}
+
+// What stands below a picture does not jump when the picture comes.
+function keepPlace(box, height) {
+  box.style.minHeight = height + "px";
 }
 
 // What a person zoomed to stands until it is reset, whatever the newest data's own range is. Panels share both axes, so one pair of ranges is all.
@@ -105,7 +112,7 @@ async function draw(box) {
       if (!box.cpartBoard.figure) await new Promise((resolve) => setTimeout(resolve, 2 * took));
     }
   } catch (error) {
-    if (!box.querySelector(".plot-container")) box.textContent = "The live panels need plotly.js, which did not load. The numbers are in the table below.";
+    if (!box.querySelector(".plot-container")) box.textContent = "Figures need plotly.js, which did not load. The numbers are in the table below.";
   } finally {
     box.cpartDrawing = false;
   }
@@ -128,18 +135,21 @@ function observe(box) {
     if (!box.cpartHidden) catchUp();
   }, { rootMargin: "300px", scrollMargin: "300px" }); // the page scrolls within a box of its own
   box.cpartObservers = [resized, seen];
+  box.addEventListener("fullscreenchange", () => draw(box));
   box.cpartObservers.forEach((observer) => observer.observe(box));
   box.cpartPrinted = catchUp;
   window.addEventListener("beforeprint", catchUp);
 }
 
 export default function (component) {
-  const { data, parentElement } = component;
+  const { data, parentElement, setStateValue } = component;
   const box = parentElement.querySelector(".cpart-live");
   const changed = !box.cpartBoard || box.cpartBoard.revision !== data.revision;
   box.cpartBoard = data;
   box.setAttribute("aria-label", data.alt);
-  if (data.figure) box.style.minHeight = data.height + "px"; // what stands below does not jump when the figure comes
+  box.cpartSelect = (points) => setStateValue("selection", points);
+  if (data.figure) keepPlace(box, data.height);
+  else if (box.clientWidth) keepPlace(box, arrange(data, box.clientWidth, null).layout.height);
   if (!box.cpartObservers) observe(box);
   if (changed) drawIfSeen(box);
   return () => {

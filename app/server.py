@@ -45,6 +45,7 @@ POLICY = "; ".join(
         "connect-src 'self' ws: wss:",
         "worker-src 'self' blob:",
         "frame-ancestors 'self'",
+        "form-action 'self'",
         "object-src 'none'",
         "base-uri 'self'",
     )
@@ -134,7 +135,10 @@ async def plotly_script(request: Request) -> Response:
 
 
 def routes() -> list[Route]:
-    return [Route("/api/healthz", healthz), Route("/api/plotly.min.js", plotly_script)]
+    """Ours, below the path that Streamlit serves its own below: a proxy may let nothing else through."""
+    base = (st.get_option("server.baseUrlPath") or "").strip("/")
+    below = f"/{base}/api" if base else "/api"
+    return [Route(f"{below}/healthz", healthz), Route(f"{below}/plotly.min.js", plotly_script)]
 
 
 def show_error(error: Exception) -> bool:

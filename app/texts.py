@@ -32,6 +32,11 @@ HARMLESS = re.compile(
 """A line in which markdown finds nothing: plain English with names of settings and numbers."""
 
 
+def unmarked(markdown: str) -> str:
+    """Words of ours as markdown, without the marks of code and emphasis: for pictures, which have none."""
+    return re.sub(r":material/\w+:\s*|[`*]", "", markdown).replace("  ", " ")
+
+
 def sentence(text: str, limit: int = 400) -> str:
     """A message as markdown: ours read as sentences; one that quotes what could come alive is shown in a code span as it is."""
     line = plain(text, limit)

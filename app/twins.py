@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import streamlit as st
 
 from app.charts.twin_difference import difference_board, difference_table, differences
-from app.figure import caption_of, under_figure
-from app.live import show_board
+from app.figure import under_figure
+from app.live import Words, show_board
+from app.source import source_of
 from cpart_core.runs.folder import Run, RunSummary
 from cpart_core.runs.info import RunInfo
 from cpart_core.runs.tables import EvaluationTable
@@ -32,8 +33,9 @@ def draw_differences(run: Run, ours: EvaluationTable, twins: Sequence[tuple[str,
         if len(when):
             said.append(f"{less[-1, 0]:+.3f} against the {name} twin at step {int(when[-1]):,}")
     st.caption(f"Validation loss of this run less its twin's, on the same rows; below 0 this run is better: {', '.join(said)}.")
-    show_board(board, f"twins_{run.id}", f"Validation loss less the twins': {', '.join(said)}.", f"twins-{run.id}")
     tokens = int(ours.tokens_by_context[-1].sum())
     more = "nats per token; one seed: run a study for an interval"
-    caption = caption_of(run, int(ours.step[-1]), f"{tokens:,} validation tokens", run.settings.training.seed, more)
-    under_figure(f"twins_{run.id}", caption, lambda: difference_table(run.info.contexts, ours, twins), live=True)
+    source = source_of(run, int(ours.step[-1]), f"{tokens:,} validation tokens", run.settings.training.seed, more)
+    words = Words(f"Validation loss less the twins': {', '.join(said)}.", "", source, "loss_less_twins")
+    show_board(board, f"twins_{run.id}", words)
+    under_figure(f"twins_{run.id}", words, lambda: difference_table(run.info.contexts, ours, twins))

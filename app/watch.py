@@ -10,8 +10,9 @@ import streamlit as st
 
 from app import chrome, jobs, state, words
 from app.charts.training import MOST_LAYERS, MOST_NEURONS, fusion_board, loss_board, segment_board
-from app.figure import caption_of, under_figure
-from app.live import show_board
+from app.figure import under_figure
+from app.live import Words, show_board
+from app.source import source_of
 from app.texts import code_span, sentence
 from app.twins import draw_differences, twins_of
 from cpart_core.runs import folder
@@ -170,14 +171,15 @@ def losses(run: Run, said: RunState, dark: bool) -> None:
     st.markdown("#### Loss by context")
     newest = f"validation {evaluations.loss[-1]:.3f} at step {int(evaluations.step[-1])}" if len(evaluations.loss) else "no validation yet"
     alt = f"Loss by context over {said.step} steps: {newest}."
-    show_board(loss_board(run.info.contexts, records, evaluations, twins, said.steps, dark), f"loss_{run.id}", alt, f"loss-{run.id}")
     tokens = int(evaluations.tokens_by_context[-1].sum()) if len(evaluations.step) else 0
     thinned = f"every {records.stride} steps" if records.stride > 1 else "every step"
     more = f"nats per token; training batches {thinned}" + twin_note(run, trained, bool(twins))
     if run.info.discovered and not tokens:
         more += f"; contexts are found at step {run.settings.partition.first_step:,}"
-    caption = caption_of(run, said.step, f"{tokens:,} validation tokens" if tokens else "", run.settings.training.seed, more)
-    under_figure(f"loss_{run.id}", caption, lambda: loss_table(run), live=True)
+    source = source_of(run, said.step, f"{tokens:,} validation tokens" if tokens else "", run.settings.training.seed, more)
+    words = Words(alt, "", source, "loss")
+    show_board(loss_board(run.info.contexts, records, evaluations, twins, said.steps, dark), f"loss_{run.id}", words)
+    under_figure(f"loss_{run.id}", words, lambda: loss_table(run))
     draw_differences(run, evaluations, twins, dark)
 
 
@@ -225,20 +227,23 @@ def structure(run: Run, dark: bool) -> None:
     neurons = shown.segment_of.shape[1]
     stride = math.ceil(neurons / MOST_NEURONS)
     alt = f"Segment of each of {neurons} neurons in {model.num_layers} layers at step {step}."
-    show_board(segment_board(shown, model.num_segments, dark), f"map_{run.id}", alt, f"segments-{run.id}-{step}")
     more = f"one neuron in {stride} is drawn" if stride > 1 else ""
-    caption = caption_of(run, step, f"{model.num_layers} \u00d7 {neurons} neurons", run.settings.training.seed, more)
-    under_figure(f"map_{run.id}", caption, lambda: segment_table(shown), live=True)
+    words = Words(
+        alt, "", source_of(run, step, f"{model.num_layers} \u00d7 {neurons} neurons", run.settings.training.seed, more), "segments"
+    )
+    show_board(segment_board(shown, model.num_segments, dark), f"map_{run.id}", words)
+    under_figure(f"map_{run.id}", words, lambda: segment_table(shown))
     if not shown.fusion_tokens.sum() > 0:
         return  # nothing is known by context before contexts are found
     st.markdown("#### Fusion weight by context")
     st.caption(fusion_sentence(run, step))
     top = float(shown.fusion_mass.max()) if shown.fusion_mass.size else 0.0
     alt = f"Mean fusion weight by context and segment at step {step}; the largest is {top:.2f}."
-    show_board(fusion_board(shown, run.info.contexts, dark), f"fusion_{run.id}", alt, f"fusion-{run.id}-{step}")
     more = f"{MOST_LAYERS} of {model.num_layers} layers, evenly" if model.num_layers > MOST_LAYERS else ""
-    caption = caption_of(run, step, f"{int(shown.fusion_tokens.sum()):,} validation tokens", run.settings.training.seed, more)
-    under_figure(f"fusion_{run.id}", caption, lambda: fusion_table(shown, run.info.contexts), live=True)
+    source = source_of(run, step, f"{int(shown.fusion_tokens.sum()):,} validation tokens", run.settings.training.seed, more)
+    words = Words(alt, "", source, "fusion_weight_by_context")
+    show_board(fusion_board(shown, run.info.contexts, dark), f"fusion_{run.id}", words)
+    under_figure(f"fusion_{run.id}", words, lambda: fusion_table(shown, run.info.contexts))
 
 
 def fusion_sentence(run: Run, step: int) -> str:

@@ -10,8 +10,9 @@ import streamlit as st
 
 from app import chrome, state
 from app.charts import keep_k
-from app.figure import caption_of, show_figure
+from app.figure import show_figure
 from app.glossary import words
+from app.source import Source, source_of
 from app.texts import code_span, plain
 from app.views import carve_report, reading
 from cpart_core.analysis.keep_results import KeepCurve
@@ -136,10 +137,10 @@ def measured(run: Run, request: dict[str, Any]) -> KeepCurve | None:
     return found
 
 
-def source(run: Run, curve: KeepCurve) -> str:
+def source(run: Run, curve: KeepCurve) -> Source:
     """Where the numbers are from."""
     what = "passages of the text's second half" if curve.text else "held-out documents"
-    return caption_of(run, curve.step, f"{curve.documents} {what}, {curve.tokens:,} tokens", curve.seed, f"{curve.execution} execution")
+    return source_of(run, curve.step, f"{curve.documents} {what}, {curve.tokens:,} tokens", curve.seed, f"{curve.execution} execution")
 
 
 def subject(curve: KeepCurve) -> str:
@@ -159,13 +160,14 @@ def draw_curve(run: Run, curve: KeepCurve) -> int:
         "carve_curve",
         f"Rise of the loss over the whole model of {total} segments a layer; the shared segment always stays. Chosen on "
         f"{len(curve.chosen_on)} {'passages of its first half' if curve.text else 'training documents'} ({curve.chosen_tokens:,} tokens). "
-        f"By chance: {len(curve.random_loss)} draws. " + source(run, curve),
+        f"By chance: {len(curve.random_loss)} draws.",
         finding(curve, keep).replace("*", ""),
         lambda: keep_k.keep_table(curve),
+        source(run, curve),
     )
     with st.expander("Which segments are kept", icon=":material/view_column:"):
         st.dataframe(kept_table(curve, keep), hide_index=True, key="carve_kept")
-        st.caption(f"Importance: {RANKINGS[curve.ranking]}. " + source(run, curve))
+        st.caption(f"Importance: {RANKINGS[curve.ranking]}. {source(run, curve).said()}")
     return keep
 
 
@@ -208,12 +210,12 @@ def draw_others(run: Run, curve: KeepCurve, keep: int) -> None:
     show_figure(
         keep_k.others_figure(curve, keep, dark=state.dark()),
         "carve_others",
-        "The same kept segments on held-out documents of every context. "
-        + caption_of(
-            run, curve.step, f"{int(curve.documents_by_context.sum())} documents, {int(curve.tokens_by_context.sum()):,} tokens", curve.seed
-        ),
+        "The same kept segments on held-out documents of every context.",
         f"With {keep} segments kept for {subject(curve)}, the loss rises most on {code_span(curve.contexts[worst], 40)}: {rise[worst]:+.3f} nats.",
         lambda: keep_k.others_table(curve),
+        source_of(
+            run, curve.step, f"{int(curve.documents_by_context.sum())} documents, {int(curve.tokens_by_context.sum()):,} tokens", curve.seed
+        ),
     )
 
 

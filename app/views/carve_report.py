@@ -9,6 +9,7 @@ import streamlit as st
 from app import state
 from app.charts import keep_k
 from app.figure import caption_of, show_figure
+from app.source import source_of
 from app.texts import code_span
 from app.words import size
 from cpart_core.analysis.keep_results import CarveReport, Footprint
@@ -49,18 +50,15 @@ def draw(run: Run, report: CarveReport) -> None:
     st.caption(caption_of(run, report.step, n, report.seed, f"one thread{busy}"))
     rise = report.loss_after - report.loss_before
     worst = int(np.nanargmax(rise)) if np.isfinite(rise).any() else 0
+    read = f"{int(report.documents_by_context.sum())} documents, {int(report.tokens_by_context.sum()):,} tokens"
     show_figure(
         keep_k.losses_figure(report, dark=state.dark()),
         f"carve_losses_{report.carved}",
-        "Loss after carving less loss before, on the same held-out documents, 95 % intervals over documents. "
-        + caption_of(
-            run,
-            report.step,
-            f"{int(report.documents_by_context.sum())} documents, {int(report.tokens_by_context.sum()):,} tokens",
-            report.seed,
-        ),
+        "Loss after carving less loss before, on the same held-out documents, 95 % intervals over documents.",
         f"Rise of the loss by carving for {subject(report)}: most on {code_span(report.contexts[worst], 40)}, {rise[worst]:+.3f} nats.",
         lambda: keep_k.losses_table(report),
+        source_of(run, report.step, read, report.seed),
+        file="carve_losses",
     )
 
 

@@ -10,6 +10,7 @@ import streamlit as st
 from app import glossary, state, stored, words
 from app.charts.claims import arm_forest, arm_table, claim_forest, finding_table
 from app.figure import show_figure
+from app.source import Source
 from app.texts import code_span, plain
 from app.views import claims_box
 from cpart_core.study.claims import HOLDS, judge
@@ -113,8 +114,8 @@ def claims(study: Study) -> None:
     held = [found.label for found in tested if found.verdict == HOLDS]
     alt = f"Paired differences of {len(tested)} numbers with 95 % intervals. Claims hold for: {', '.join(held) or 'none'}."
     show_figure(
-        claim_forest(judgements, dark=state.dark()), "claims_forest", caption(study, "ours less the control, 95 % intervals"), alt,
-        lambda: finding_table(judgements),
+        claim_forest(judgements, dark=state.dark()), "claims_forest", "", alt, lambda: finding_table(judgements),
+        source(study, "ours less the control, 95 % intervals"),
     )  # fmt: skip
 
 
@@ -130,8 +131,8 @@ def arms(study: Study) -> None:
     known = [f"{arm} {found.mean:+.4g}" for arm, found in rows if found is not None]
     alt = f"{titles[name]}, difference of each arm from {study.reference}: {', '.join(known) or 'nothing measured'}."
     show_figure(
-        arm_forest(study, name, dark=state.dark()), "arms_forest", caption(study, f"{titles[name]}, paired by seed, 95 % intervals"), alt,
-        lambda: arm_table(study, name),
+        arm_forest(study, name, dark=state.dark()), "arms_forest", "", alt, lambda: arm_table(study, name),
+        source(study, f"{titles[name]}, paired by seed, 95 % intervals"), file=f"arms_{name}",
     )  # fmt: skip
 
 
@@ -140,15 +141,14 @@ def contexts(study: Study) -> None:
     with st.expander("Validation loss by context"):
         table = pd.DataFrame({"context": study.contexts} | {arm: study.by_context(arm) for arm in study.arms})
         st.dataframe(table, hide_index=True)
-        st.caption(caption(study, "nats per token, means over seeds"))
+        st.caption(source(study, "nats per token, means over seeds").said())
 
 
-def caption(study: Study, more: str) -> str:
+def source(study: Study, more: str) -> Source:
     """Study, n, seeds."""
     outcome = study.outcomes[0]
-    seeds = ", ".join(map(str, study.seeds))
-    n = f"n = {outcome.tokens:,} validation tokens a run"
-    return f"study {code_span(study.name, 60)} \u00b7 step {outcome.steps:,} \u00b7 {n} \u00b7 seeds {seeds} \u00b7 {more}"
+    n = f"{outcome.tokens:,} validation tokens a run"
+    return Source(study.name, study.name, outcome.steps, n, ", ".join(map(str, study.seeds)), None, more, "study")
 
 
 draw()

@@ -11,8 +11,9 @@ import streamlit as st
 from app import chrome, state
 from app.charts import coherence as charts
 from app.charts import fusion_tint
-from app.figure import caption_of, show_figure
+from app.figure import show_figure
 from app.glossary import words
+from app.source import source_of
 from app.texts import code_span, sentence
 from app.views import coherence_blind, coherence_scores, coherence_writers, reading
 from app.views.fusion_text import legend, show_tinted
@@ -80,7 +81,7 @@ def show(run: Run, found: SideBySide) -> None:
     for number, trace in enumerate(found.traces):
         with columns[number % len(columns)]:
             st.markdown(f"**{code_span(names[number], 120)}**")
-            draw_writer(trace, names[number], number, min(layer, trace.alpha.shape[0] - 1), full, found.seed)
+            draw_writer(run, trace, names[number], number, min(layer, trace.alpha.shape[0] - 1), full, found.seed)
     if len(found.measures) > len(found.writers):
         with st.expander("How the document really goes on, and the random text", icon=":material/menu_book:"):
             for name, measured in zip(names[-2:], found.measures[-2:], strict=True):
@@ -97,30 +98,31 @@ def show(run: Run, found: SideBySide) -> None:
         show_figure(
             charts.drift_curves(names, drift, dark=state.dark()),
             "coherence_drift_one",
-            "Topic drift: how near each quarter of the continuation is to the prompt. "
-            + caption_of(run, found.step, "1 prompt", found.seed),
+            "Topic drift: how near each quarter of the continuation is to the prompt.",
             "Similarity of each quarter of the continuation to the prompt, for every writer"
             + (", human and random text." if len(names) > len(found.writers) else "."),
             lambda: charts.drift_table(names, drift),
+            source_of(run, found.step, "1 prompt", found.seed),
         )
 
 
-def draw_writer(trace: Trace, name: str, number: int, layer: int, full: float, seed: int) -> None:
+def draw_writer(run: Run, trace: Trace, name: str, number: int, layer: int, full: float, seed: int) -> None:
     """One continuation with its segment track; a dense model's text has no track, since it has no fusion weights."""
     made = len(trace.tokens) - trace.prompt_tokens
-    where = f"{code_span(name, 120)} · n = {made} generated tokens · seed {seed}"
+    written = source_of(run, trace.step, f"{made} generated tokens", seed, f"written by {code_span(name, 120)}")
     if charts.is_dense(trace):
         T = len(trace.tokens)
         show_tinted(fusion_tint.Tint(trace.tokens, [-1] * T, [0.0] * T, []), trace.prompt_tokens, False)
-        st.caption(f"Dense: no fusion weights, so there is no track. {where}")
+        st.caption(f"Dense: no fusion weights, so there is no track. {written.said()}")
         return
     show_tinted(fusion_tint.by_segment(trace, layer, full), trace.prompt_tokens, False)
     show_figure(
         charts.segment_track(trace, dark=state.dark()),
         f"coherence_track_{number}",
-        f"Text tinted by layer {layer}; below, the strongest segment of each token in every layer. {where}",
+        f"Text tinted by layer {layer}; below, the strongest segment of each token in every layer.",
         f"The strongest segment of each of {len(trace.tokens)} tokens in {trace.alpha.shape[0]} layers, {trace.prompt_tokens} of them the prompt.",
         partial(charts.track_table, trace),
+        written,
     )
 
 

@@ -9,7 +9,8 @@ import streamlit as st
 
 from app import chrome, state
 from app.charts import coherence as charts
-from app.figure import caption_of, show_figure
+from app.figure import show_figure
+from app.source import source_of
 from app.texts import code_span, sentence
 from cpart_core.analysis.coherence_results import CoherenceReport
 from cpart_core.runs.folder import Run
@@ -61,25 +62,27 @@ def show(run: Run, report: CoherenceReport) -> None:
     st.markdown("  \n".join(said))
     names = charts.row_names(report.writers, len(report.texts))
     n = f"{len(report.prompts)} held-out documents"
-    where = caption_of(run, report.step, n, report.seed, f"temperature {report.temperature:g}")
+    where = source_of(run, report.step, n, report.seed, f"temperature {report.temperature:g}")
     left, right = st.columns(2, gap="large")
     with left:
         if any(np.isfinite(score.score) for score in (*report.embedding_score, *report.order_score)):
             show_figure(
                 charts.score_chart(report, dark=state.dark()),
                 "coherence_scores",
-                f"Bars: 95 % over documents, the scale's own doubt included. {where}",
+                "Bars: 95 % over documents, the scale's own doubt included.",
                 " ".join(said),
                 lambda: charts.score_table(report),
+                where,
             )
     with right:
         mean, low, high = bounds(report)
         show_figure(
             charts.drift_curves(names, mean, low, high, dark=state.dark()),
             "coherence_drift",
-            f"Topic drift, mean and 95 % over documents. {where}",
+            "Topic drift, mean and 95 % over documents.",
             "Mean similarity of each quarter of the continuations to their prompts, for every writer, human and random text.",
             lambda: charts.drift_table(names, mean),
+            where,
         )
     st.dataframe(charts.score_table(report).round(3), hide_index=True, key="coherence_score_table")
     st.caption(

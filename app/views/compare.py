@@ -7,8 +7,9 @@ import streamlit as st
 
 from app import chrome, state
 from app.charts import compare as charts
-from app.figure import caption_of, show_figure
+from app.figure import show_figure
 from app.glossary import words
+from app.source import compared, source_of
 from app.texts import escaped, plain, sentence
 from app.views import compare_segments, compare_sides, compare_text, reading
 from app.views.compare_sides import Sides
@@ -93,9 +94,10 @@ def draw_differences(sides: Sides, segments: SegmentComparison | None, losses: L
     show_figure(
         charts.difference_bars(found, dark=state.dark()),
         "compare_differences",
-        f"{how} {caption(sides)}",
+        how,
         "Differences, largest first: " + " ".join(one.words for one in found[:SAID_AT_ONCE]),
         lambda: charts.difference_table(found),
+        compared(source_of(sides.first, sides.step), source_of(sides.second, sides.other_step)),
     )
 
 
@@ -149,14 +151,11 @@ def draw_losses(sides: Sides, losses: LossComparison) -> None:
         charts.loss_dots(losses, dark=state.dark()),
         "compare_losses",
         f"Right of 0 A predicts better. Bars: 95 %, documents of each context drawn anew {losses.resamples} times, the same for both. Open "
-        f"points: the interval holds 0. A: {caption_of(sides.first, losses.step)} · B: {caption_of(sides.second, losses.other_step, n, losses.seed)}",
+        "points: the interval holds 0.",
         compare_list.headline_words(losses),
         lambda: charts.loss_table(losses),
+        compared(source_of(sides.first, losses.step), source_of(sides.second, losses.other_step, n, losses.seed)),
     )
-
-
-def caption(sides: Sides) -> str:
-    return f"A: {caption_of(sides.first, sides.step)} · B: {caption_of(sides.second, sides.other_step)}"
 
 
 page()

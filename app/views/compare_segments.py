@@ -6,7 +6,8 @@ import streamlit as st
 
 from app import chrome, state
 from app.charts import compare as charts
-from app.figure import caption_of, show_figure
+from app.figure import show_figure
+from app.source import Sources, compared, source_of
 from app.texts import sentence
 from app.views.compare_sides import Sides
 from cpart_core.analysis.compare_list import match_words
@@ -43,10 +44,8 @@ def draw(sides: Sides, result: SegmentComparison | None) -> None:
     st.markdown(sentence(match_words(result), 700))
     if result.method == "none":
         return
-    source = (
-        f"A: {caption_of(sides.first, result.step)} · B: {caption_of(sides.second, result.other_step, '', result.seed)} · "
-        f"{result.shuffles} shuffles"
-    )
+    shuffles = f"{result.shuffles} shuffles"
+    source = compared(source_of(sides.first, result.step), source_of(sides.second, result.other_step, "", result.seed, shuffles))
     left, right = st.columns(2, gap="large")
     with left:
         st.markdown(f"**Layer {layer}**")
@@ -56,9 +55,10 @@ def draw(sides: Sides, result: SegmentComparison | None) -> None:
         show_figure(
             charts.match_heat(result, layer, dark=state.dark()),
             "compare_match",
-            f"{unit}; framed: matched, and of one colour here and in the text below. {source}",
+            f"{unit}; framed: matched, and of one colour here and in the text below.",
             f"Layer {layer}: " + ", ".join(matches(result, layer)),
             lambda: charts.match_table(result),
+            source,
         )
     with right:
         st.markdown("**Against chance**")
@@ -66,9 +66,10 @@ def draw(sides: Sides, result: SegmentComparison | None) -> None:
         show_figure(
             charts.agreement_dots(result, dark=state.dark()),
             "compare_agreement",
-            f"Chance: {shuffled}, and matched anew. {source}",
+            f"Chance: {shuffled}, and matched anew.",
             match_words(result),
             lambda: charts.agreement_table(result),
+            source,
         )
     draw_contexts(result, source)
 
@@ -79,7 +80,7 @@ def matches(result: SegmentComparison, layer: int) -> list[str]:
     ]
 
 
-def draw_contexts(result: SegmentComparison, source: str) -> None:
+def draw_contexts(result: SegmentComparison, source: Sources) -> None:
     """The strongest segment of each context on both sides."""
     if not result.compared.any():
         st.caption("Which segment is strongest in a context is not known on both sides, or they have no contexts in common.")
@@ -94,7 +95,8 @@ def draw_contexts(result: SegmentComparison, source: str) -> None:
     show_figure(
         charts.context_grid(result, dark=state.dark()),
         "compare_contexts",
-        f"Strongest: {by}. Numbers are A's; B's segments are called by the one they are matched with, ? without one. {source}",
+        f"Strongest: {by}. Numbers are A's; B's segments are called by the one they are matched with, ? without one.",
         f"The strongest segment of a context is another one in {changed} of {compared} pairs of layer and context.",
         lambda: charts.context_table(result),
+        source,
     )

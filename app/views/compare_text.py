@@ -8,6 +8,7 @@ import streamlit as st
 from app import chrome, state
 from app.charts import compare_tokens
 from app.figure import caption_of, show_figure
+from app.source import compared, said, source_of
 from app.texts import plain
 from app.views.compare_sides import Sides
 from app.views.fusion_text import box, legend, show_tinted
@@ -121,7 +122,7 @@ def draw_result(sides: Sides, segments: SegmentComparison | None, result: TextCo
             f"**{better[0].upper() + better[1:]}: B less A is {total:+.2f} nats over {len(known)} {kind}, {total / len(known):+.3f} each.**"
         )
     layer = state.chosen_layer(sides.first)
-    source = f"A: {caption_of(sides.first, result.step)} · B: {caption_of(sides.second, result.other_step)}"
+    source = compared(source_of(sides.first, result.step), source_of(sides.second, result.other_step))
     draw_list(result, layer)
     tint = st.segmented_control(
         "Tint by", ["difference", "segment"], default="difference", key="compare_tint", required=True, persist_state="session"
@@ -129,7 +130,7 @@ def draw_result(sides: Sides, segments: SegmentComparison | None, result: TextCo
     if tint == "difference":
         show_tinted(compare_tokens.difference_tint(result), None, False)
         st.caption(
-            f"Orange: B predicts it worse than A; blue: better; full tint at the largest difference. Numbers: the list above. {source}"
+            f"Orange: B predicts it worse than A; blue: better; full tint at the largest difference. Numbers: the list above. {said(source)}"
         )
     else:
         draw_segments(sides, segments, result, layer)
@@ -139,9 +140,10 @@ def draw_result(sides: Sides, segments: SegmentComparison | None, result: TextCo
     show_figure(
         compare_tokens.token_bars(result, dark=state.dark()),
         "compare_tokens",
-        f"Loss of each of the {len(result.pieces)} {kind}, B less A; above 0 A predicts it better. The first one is not predicted. {source}",
+        f"Loss of each of the {len(result.pieces)} {kind}, B less A; above 0 A predicts it better. The first one is not predicted.",
         f"Differences of the loss along the text, {len(known)} {kind}.",
         lambda: compare_tokens.token_table(result, layer),
+        source,
     )
 
 
@@ -190,5 +192,5 @@ def draw_segments(sides: Sides, segments: SegmentComparison | None, result: Text
             dense = run.settings.model.execution == "dense"
             st.markdown(f"**{name}**")
             show_tinted(compare_tokens.matched_tint(trace, layer, full, own, dense), None, not dense)
-            said = "dense: no fusion weights, so nothing to tint" if dense else f"full tint at {full:.2f}"
-            st.caption(f"Layer {layer}. {caption_of(run, trace.step, f'{len(trace.tokens)} tokens', run.settings.training.seed, said)}")
+            told = "dense: no fusion weights, so nothing to tint" if dense else f"full tint at {full:.2f}"
+            st.caption(f"Layer {layer}. {caption_of(run, trace.step, f'{len(trace.tokens)} tokens', run.settings.training.seed, told)}")

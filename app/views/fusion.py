@@ -6,8 +6,9 @@ import streamlit as st
 
 from app import chrome, state
 from app.charts import fusion_heat, fusion_weights
-from app.figure import caption_of, show_figure
+from app.figure import show_figure
 from app.glossary import words
+from app.source import Source, source_of
 from app.views import fusion_continue, fusion_text, fusion_whatif, reading
 from cpart_core.analysis.results import Trace
 from cpart_core.runs.folder import Run
@@ -99,11 +100,11 @@ def draw_pictures(run: Run, traces: list[Trace], layer: int) -> None:
             draw_weights(run, trace, layer, number)
 
 
-def source(run: Run, trace: Trace) -> str:
+def source(run: Run, trace: Trace) -> Source:
     """Where the numbers are from."""
     generated = len(trace.tokens) - trace.prompt_tokens
     n = f"{len(trace.tokens)} tokens" + (f", the last {generated} generated" if generated else "")
-    return caption_of(run, trace.step, n, run.settings.training.seed)
+    return source_of(run, trace.step, n, run.settings.training.seed)
 
 
 def draw_heat(run: Run, trace: Trace, layers: list[int], number: int, full: float) -> None:
@@ -112,9 +113,10 @@ def draw_heat(run: Run, trace: Trace, layers: list[int], number: int, full: floa
     show_figure(
         fusion_heat.fusion_heat(trace, layers, full=full, dark=state.dark()),
         f"fusion_heat_{number}",
-        "A row is a segment, a column a token. " + source(run, trace),
+        "A row is a segment, a column a token.",
         f"Fusion weights of {len(trace.tokens)} tokens. Greatest: {alpha.max():.2f}, segment {segment}, layer {layers[layer]}, token {token}.",
         lambda: fusion_heat.trace_table(trace),
+        source(run, trace),
     )
 
 
@@ -133,11 +135,12 @@ def draw_entropy(run: Run, trace: Trace, number: int) -> None:
     show_figure(
         fusion_heat.entropy_heat(trace, dark=state.dark()),
         f"fusion_entropy_{number}",
-        f"Entropy of every token's weights: 0 bits when one segment takes all, {most:.2f} when all are alike. " + source(run, trace),
+        f"Entropy of every token's weights: 0 bits when one segment takes all, {most:.2f} when all are alike.",
         "Mean entropy by layer: "
         + ", ".join(f"layer {layer} {bits:.2f} bits" for layer, bits in enumerate(mean))
         + f", of at most {most:.2f}.",
         lambda: fusion_heat.entropy_table(trace),
+        source(run, trace),
     )
 
 
@@ -158,9 +161,10 @@ def draw_weights(run: Run, trace: Trace, layer: int, number: int) -> None:
     show_figure(
         fusion_weights.weight_and_norm(trace, layer, at, dark=state.dark()),
         f"fusion_weights_{number}",
-        f"Layer {layer}, {'mean over the text' if at is None else f'token {at}'}. " + source(run, trace),
+        f"Layer {layer}, {'mean over the text' if at is None else f'token {at}'}.",
         f"In layer {layer}, {names[by_weight]} has the greatest weight ({table['alpha'][by_weight]:.2f}), {agree}.",
         lambda: table,
+        source(run, trace),
     )
 
 

@@ -10,7 +10,9 @@ import streamlit as st
 from app import chrome, state
 from app.charts import effect_whatif
 from app.charts.fusion_tint import Tint
-from app.figure import caption_of, show_figure, under_figure
+from app.figure import show_figure, under_figure
+from app.live import Words
+from app.source import source_of
 from app.texts import code_span
 from app.views.fusion_text import show_tinted
 from cpart_core.analysis.effects import InterventionReport
@@ -170,15 +172,16 @@ def show(run: Run, report: InterventionReport) -> None:
     st.markdown(f"**With {', '.join(report.changes)}.**")
     found = effect_whatif.finding(report)
     st.markdown(effect_whatif.finding(report, code_span))
-    where = caption_of(run, report.step, f"{len(report.tokens)} tokens", report.seed)
+    where = source_of(run, report.step, f"{len(report.tokens)} tokens", report.seed)
     left, right = st.columns(2, gap="large")
     with left:
         show_figure(
             effect_whatif.next_token_bars(report, dark=state.dark()),
             "whatif_next",
-            f"The 10 likeliest next tokens before and after. {where}",
+            "The 10 likeliest next tokens before and after.",
             f"Probability of {len(report.next_tokens)} next tokens before and after the change. {found}",
             lambda: effect_whatif.next_token_table(report),
+            where,
         )
     with right:
         documents, tokens = int(report.documents_by_context.sum()), int(report.tokens_by_context.sum())
@@ -186,9 +189,10 @@ def show(run: Run, report: InterventionReport) -> None:
         show_figure(
             effect_whatif.context_changes(report, dark=state.dark()),
             "whatif_contexts",
-            "Right of 0 the model got worse. Bars: 95 % over documents. " + caption_of(run, report.step, n, run.settings.training.seed),
+            "Right of 0 the model got worse. Bars: 95 % over documents.",
             found,
             lambda: effect_whatif.context_table(report),
+            source_of(run, report.step, n, run.settings.training.seed),
         )
     rise = np.nan_to_num(report.loss_after - report.loss_before)
     full = max(float(np.abs(rise).max()), 0.01)
@@ -202,9 +206,10 @@ def show(run: Run, report: InterventionReport) -> None:
             show_tinted(tint_of(report, made, strength), len(report.tokens), False)
     same = "The continuation is the same. " if report.continuation_before == report.continuation_after else ""
     how = "always the likeliest token" if report.temperature == 0 else f"temperature {report.temperature:g}"
+    told = f"{same}After: the darker a token of the text, the more its loss rose (full at {full:.2f} nats). Continued with {how}."
     under_figure(
         "whatif_text",
-        f"{same}After: the darker a token of the text, the more its loss rose (full at {full:.2f} nats). Continued with {how}. {where}",
+        Words(found, told, where, "whatif_text"),
         lambda: effect_whatif.token_table(report),
     )
 

@@ -6,8 +6,9 @@ import streamlit as st
 
 from app import chrome, state
 from app.charts import gradients_documents, gradients_map
-from app.figure import caption_of, show_figure
+from app.figure import show_figure
 from app.glossary import words
+from app.source import source_of
 from app.views import gradients_selection, reading
 from app.views.gradients_layout import laid_out
 from cpart_core.analysis.results import NeuronMap
@@ -108,12 +109,13 @@ def scatter(run: Run, result: NeuronMap, at: int, step: int, colouring: str, tra
         show_figure(
             figure,
             key,
-            f"{told(result)} {caption_of(run, at, counted(result), result.seed, shown)}",
+            told(result),
             f"{result.method.upper()} of {result.sampled} neuron signatures at step {at}, coloured by {colouring}. "
             + kept(result.faithfulness, result.sampled),
             lambda: gradients_map.neuron_table(result, at),
+            source_of(run, at, counted(result), result.seed, shown),
             on_select=lambda: gradients_selection.take(run, key),
-            selection_mode=("box", "lasso", "points"),
+            file="neuron_map",
         )
         st.caption(
             HOW_TO_READ[result.method] + ("" if typical else " Typical tokens join the hover once a segment's page has been opened.")
@@ -168,10 +170,10 @@ def draw_documents(run: Run, step: int) -> None:
     show_figure(
         gradients_documents.document_map(result, str(colouring), layer, dark=state.dark()),
         "document_map",
-        f"{told(result)} "
-        + caption_of(run, result.step, f"{documents:,} validation documents, {int(result.tokens.sum()):,} tokens", result.seed, near),
+        told(result),
         f"{result.method.upper()} of the gradients of {documents} documents, coloured by {colours}. {kept(result.faithfulness, documents)}",
         lambda: gradients_documents.document_table(result),
+        source_of(run, result.step, f"{documents:,} validation documents, {int(result.tokens.sum()):,} tokens", result.seed, near),
     )
     st.caption(HOW_TO_READ[result.method].replace("neurons", "documents").replace("signatures", "gradients"))
 

@@ -10,6 +10,7 @@ import streamlit as st
 from app import state
 from app.charts.gradients_neighbours import listed, nearest
 from app.figure import caption_of
+from app.live import selected
 from app.views import reading
 from cpart_core.runs.folder import Run
 from cpart_core.training.records import Snapshot
@@ -53,9 +54,7 @@ def map_key(number: int) -> str:
 
 def take(run: Run, key: str) -> None:
     """What was boxed, lassoed or clicked becomes the selection of all pages; a double click in the map clears it."""
-    event = state.widget(key)
-    points = event["selection"]["points"] if event else []
-    neurons = frozenset(neuron for point in points if (neuron := neuron_of(point.get("customdata"))) is not None)
+    neurons = frozenset(neuron for point in selected(state.widget(key)) if (neuron := neuron_of(point)) is not None)
     state.select(run, neurons)
     base = state.get("map_base")
     if isinstance(base, Base) and neurons:
@@ -65,9 +64,9 @@ def take(run: Run, key: str) -> None:
 
 
 def neuron_of(customdata: Any) -> tuple[int, int] | None:
-    """(layer, neuron) of a point as the browser names it: a list, or a dict with the keys "0" and "1"; None for what is no neuron."""
-    values = list(customdata.values()) if isinstance(customdata, dict) else customdata
-    return (int(values[0]), int(values[1])) if isinstance(values, (list, tuple)) and len(values) == 2 else None
+    """(layer, neuron) of a point as the browser names it; None for what is no neuron."""
+    known = isinstance(customdata, (list, tuple)) and len(customdata) == 2 and all(isinstance(value, int) for value in customdata)
+    return (customdata[0], customdata[1]) if known else None
 
 
 def draw_selected(run: Run, snapshot: Snapshot) -> None:

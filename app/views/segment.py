@@ -13,6 +13,7 @@ from app.charts import segments_fusion, segments_life
 from app.charts.palette import segment_colour
 from app.figure import caption_of, show_figure
 from app.glossary import words
+from app.source import source_of
 from app.texts import code_span, running_text_html
 from app.views import reading
 from cpart_core.runs.folder import Run
@@ -130,10 +131,11 @@ def draw_contexts(run: Run, snapshot: Snapshot, layer: int, number: int) -> None
     show_figure(
         segments_life.segment_contexts(mass, tokens, contexts, snapshot.fusion_mass.shape[2], dark=state.dark()),
         "segment_contexts",
-        "Mean fusion weight on each context. "
-        + caption_of(run, snapshot.step, f"{int(np.nansum(tokens)):,} validation tokens", run.settings.training.seed),
+        "Mean fusion weight on each context.",
         f"Segment {number} of layer {layer} is strongest on {contexts[best]}, mean fusion weight {mass[best]:.2f}.",
         lambda: segments_life.segment_contexts_table(mass, chosen, tokens, contexts),
+        source_of(run, snapshot.step, f"{int(np.nansum(tokens)):,} validation tokens", run.settings.training.seed),
+        file=f"segment_contexts_layer{layer}_segment{number}",
     )
 
 
@@ -149,10 +151,11 @@ def draw_life(run: Run, step: int, layer: int, number: int) -> None:
     show_figure(
         segments_life.life_line(steps, share, number, dark=state.dark()),
         "segment_life",
-        "Share of the neurons it has at the chosen step that were in it before. "
-        + caption_of(run, step, f"{len(steps)} snapshots", run.settings.training.seed),
+        "Share of the neurons it has at the chosen step that were in it before.",
         f"Segment {number} of layer {layer} " + ("has not formed yet." if formed is None else f"formed at step {formed}."),
         lambda: segments_life.life_table(steps, share),
+        source_of(run, step, f"{len(steps)} snapshots", run.settings.training.seed),
+        file=f"segment_life_layer{layer}_segment{number}",
     )
 
 

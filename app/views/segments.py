@@ -12,8 +12,9 @@ import streamlit as st
 from app import chrome, state
 from app.charts import segments_fusion, segments_map
 from app.charts.segments_fusion import CONTRIBUTION, MASS, MEASURES
-from app.figure import caption_of, show_figure
+from app.figure import show_figure
 from app.glossary import words
+from app.source import source_of
 from app.views import reading, segment, segments_effect, segments_history, segments_meaning
 from cpart_core.runs.folder import Run
 from cpart_core.training.records import Snapshot
@@ -77,22 +78,19 @@ def draw_map(run: Run, snapshot: Snapshot) -> None:
     contexts = run.info.contexts
     figure = segments_map.segment_map(snapshot, contexts, order=str(order), colour=str(colour), selected=selected, dark=state.dark())
     tokens = int(np.nansum(snapshot.signature_tokens))
-    what = "Neurons by the context in which their signature is greatest; the line above each block is its segment. "
+    what = "Neurons by the context in which their signature is greatest; the number on each block is its segment."
     if colour == "segment":
-        what = "Neurons by their segment. "
+        what = "Neurons by their segment."
     elif order == "neuron":
-        what = "Neurons by the context in which their signature is greatest. "
+        what = "Neurons by the context in which their signature is greatest."
     how = "a column is a neuron" if order == "neuron" else "a column is a place in the layer, not a neuron number: hover for the number"
     show_figure(
         figure,
         "segments_map",
-        what
-        + caption_of(
-            run, snapshot.step, f"{layers * neurons:,} neurons, signatures from {tokens:,} tokens", run.settings.training.seed, how
-        ),
+        what,
         f"Map of {layers} layers by {neurons} neurons at step {snapshot.step}, coloured by {colour}. {map_finding(snapshot, contexts)}",
         lambda: segments_map.segment_map_table(snapshot, contexts),
-        in_place=True,
+        source_of(run, snapshot.step, f"{layers * neurons:,} neurons, signatures from {tokens:,} tokens", run.settings.training.seed, how),
     )
 
 
@@ -132,13 +130,12 @@ def draw_contexts(run: Run, snapshot: Snapshot) -> None:
     show_figure(
         figure,
         "segments_contexts",
-        f"{measure.meaning.capitalize()}. "
-        + caption_of(
-            run, at, f"{int(np.nansum(tokens)):,} validation tokens, each cell's own n in its hover", run.settings.training.seed, even
-        ),
+        f"{measure.meaning.capitalize()}.",
         heat_finding(values, contexts, layers, measure),
         lambda: segments_fusion.context_table(values, tokens, contexts, measure),
-        in_place=True,
+        source_of(
+            run, at, f"{int(np.nansum(tokens)):,} validation tokens, each cell's own n in its hover", run.settings.training.seed, even
+        ),
     )
 
 

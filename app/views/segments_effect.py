@@ -9,7 +9,8 @@ import streamlit as st
 
 from app import chrome, state
 from app.charts import effect_matrix, effect_router
-from app.figure import caption_of, show_figure
+from app.figure import show_figure
+from app.source import source_of
 from app.twins import twins_of
 from app.views import reading
 from cpart_core.analysis.effects import AblationMatrix, RouterAudit
@@ -84,7 +85,7 @@ def draw_matrix(run: Run, matrix: AblationMatrix) -> None:
     st.markdown(f"**{effect_matrix.verdict(matrix)}**")
     say_control(run, "ablation_matrix", matrix.step, effect_matrix.verdict)
     tokens, documents = int(matrix.tokens_by_context.sum()), int(matrix.documents_by_context.sum())
-    source = caption_of(run, matrix.step, f"{tokens:,} validation tokens of {documents} documents", matrix.seed)
+    source = source_of(run, matrix.step, f"{tokens:,} validation tokens of {documents} documents", matrix.seed)
     few = [name for name, count in zip(matrix.contexts, matrix.documents_by_context, strict=True) if count < FEW_DOCUMENTS]
     if few:
         st.caption(
@@ -97,9 +98,10 @@ def draw_matrix(run: Run, matrix: AblationMatrix) -> None:
     show_figure(
         effect_matrix.effect_heat(matrix, layers, dark=state.dark()),
         "effect_matrix",
-        f"Change of the loss, in nats per token, when a segment is taken away alone. {source}",
+        "Change of the loss, in nats per token, when a segment is taken away alone.",
         effect_matrix.matrix_finding(matrix),
         lambda: effect_matrix.matrix_table(matrix),
+        source,
     )
     layer = state.chosen_layer(run)
     how = f"Bars: 95 % over documents. 1 is chance; a change below {matrix.least:g} nats counts as {matrix.least:g}."
@@ -109,9 +111,10 @@ def draw_matrix(run: Run, matrix: AblationMatrix) -> None:
         show_figure(
             effect_matrix.strongest_dots(matrix, dark=state.dark()),
             "effect_strongest",
-            f"{how} {source}",
+            how,
             effect_matrix.verdict(matrix),
             lambda: effect_matrix.strongest_table(matrix),
+            source,
         )
     with right:
         st.markdown(f"**Selectivity of the segments of layer {layer}**")
@@ -122,9 +125,10 @@ def draw_matrix(run: Run, matrix: AblationMatrix) -> None:
         show_figure(
             effect_matrix.selectivity_dots(matrix, layer, dark=state.dark()),
             "effect_selectivity",
-            f"The context beside a point is the one that the segment matters most to. {how} {source}",
+            f"The context beside a point is the one that the segment matters most to. {how}",
             f"Selectivity by segment in layer {layer}: {values}.",
             lambda: effect_matrix.selectivity_table(matrix),
+            source,
         )
 
 
@@ -136,9 +140,10 @@ def draw_audit(run: Run, audit: RouterAudit) -> None:
     show_figure(
         effect_router.audit_figure(audit, dark=state.dark()),
         "effect_router",
-        f"Bars: 95 % over documents. {caption_of(run, audit.step, effect_router.how(audit), audit.seed)}",
+        "Bars: 95 % over documents.",
         found,
         lambda: effect_router.audit_table(audit),
+        source_of(run, audit.step, effect_router.how(audit), audit.seed),
     )
     st.dataframe(
         effect_router.audit_table(audit)[["layer", "no_swap_is_better", "rank_correlation_all", "rank_correlation_within_token"]],

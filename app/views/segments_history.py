@@ -7,7 +7,8 @@ import streamlit as st
 
 from app import chrome, state
 from app.charts import segments_change
-from app.figure import caption_of, show_figure
+from app.figure import show_figure
+from app.source import source_of
 from app.views import reading
 from cpart_core.analysis.results import Flow
 from cpart_core.runs.folder import Run
@@ -30,9 +31,10 @@ def draw(run: Run, step: int) -> None:
     show_figure(
         segments_change.churn_figure(flows, dark=state.dark()),
         "segments_churn",
-        "Share of each layer's neurons that lie in another segment than at the snapshot before. " + caption_of(run, step, count, seed),
+        "Share of each layer's neurons that lie in another segment than at the snapshot before.",
         f"Churn by layer over {len(flows)} intervals. Greatest: {last.max():.0%} of a layer; in the last one {last[-1].mean():.0%} on average.",
         lambda: segments_change.churn_table(flows),
+        source_of(run, step, count, seed),
     )
     draw_flow(run, flows, step, count)
 
@@ -59,8 +61,8 @@ def draw_flow(run: Run, flows: list[Flow], step: int, count: str) -> None:
     show_figure(
         figure,
         "segments_flow",
-        f"{what}. Layer {layer}. "
-        + caption_of(run, step, count, run.settings.training.seed, "intervals in which nothing moved are left out"),
+        f"{what}. Layer {layer}.",
         f"Flow of neurons between the segments of layer {layer}: {moved:,} moves in {len(moving)} intervals.",
         lambda: segments_change.flow_table(flows),
+        source_of(run, step, count, run.settings.training.seed, "intervals in which nothing moved are left out"),
     )

@@ -7,8 +7,9 @@ import streamlit as st
 
 from app import chrome, state
 from app.charts import meaning, meaning_pairs, meaning_time
-from app.figure import caption_of, show_figure
+from app.figure import show_figure
 from app.glossary import words
+from app.source import Source, source_of
 from app.texts import code_span
 from app.views import reading, segments_meaning_twins
 from cpart_core.analysis.results import SegmentUse, Specialization
@@ -70,7 +71,7 @@ def draw_meter(run: Run, step: int) -> None:
     st.markdown(f"**{verdict(result, use)}**")
     for sentence in caveats(result, run.info.discovered, run.settings.model.fusion):
         st.caption(f":material/info: {sentence}")
-    where = caption_of(run, result.step, more=f"{measured_on(result)} · training seed {run.settings.training.seed}")
+    where = source_of(run, result.step, more=f"{measured_on(result)} · training seed {run.settings.training.seed}")
     draw_informations(result, use, where)
     segments_meaning_twins.draw(run, result, use, SEED)
     draw_layers(result)
@@ -92,7 +93,7 @@ def use_chooser(result: Specialization) -> SegmentUse:
     return result.choice if chosen == choice else result.mass
 
 
-def draw_informations(result: Specialization, use: SegmentUse, where: str) -> None:
+def draw_informations(result: Specialization, use: SegmentUse, where: Source) -> None:
     names = ("I(S;C)", "I(S;T)", "I(S;C given T)")
     found = (use.context, use.token, use.context_given_token)
     finding = "; ".join(
@@ -104,9 +105,10 @@ def draw_informations(result: Specialization, use: SegmentUse, where: str) -> No
         "meaning_informations",
         f"What a token's segment says, in bits as counted; lines are 95 % intervals over documents, grey bars are chance. "
         f"I(S;C) could be {most_possible(result, use):.2f} at most: H(C) is {result.context_entropy:.2f}. Hollow: published for the last layer "
-        f"of large models (arXiv 2409.02060), H(C) = 2.32. {where}",
+        f"of large models (arXiv 2409.02060), H(C) = 2.32.",
         f"Means over the layers: {finding}.",
         lambda: meaning.informations_table(result),
+        where,
     )
 
 
@@ -119,7 +121,7 @@ def draw_layers(result: Specialization) -> None:
     )
 
 
-def draw_pairs(run: Run, result: Specialization, where: str) -> None:
+def draw_pairs(run: Run, result: Specialization, where: Source) -> None:
     """Co-activation of the chosen layer."""
     layer = state.chosen_layer(run)
     if result.execution == "dense":
@@ -136,10 +138,11 @@ def draw_pairs(run: Run, result: Specialization, where: str) -> None:
         meaning_pairs.pairs_figure(result, layer, dark=state.dark()),
         "meaning_pairs",
         f"Segments of layer {layer} that are chosen for the same token: times what chance would give if each were chosen as often as it is, "
-        f"independently of the others. 1 is chance. {where}",
+        "independently of the others. 1 is chance.",
         f"Pairs of segments chosen together in layer {layer}. The most frequent pair: {often[0]} and {often[1]}, on {pairs[often]:.0%} of the "
         f"tokens, {ratio[often]:.1f} times chance.",
         lambda: meaning_pairs.pairs_table(result),
+        where,
     )
 
 
@@ -163,11 +166,11 @@ def draw_saturation(run: Run, step: int) -> None:
         meaning_time.saturation_figure(found, dark=state.dark()),
         "meaning_saturation",
         f"Saturation: {said} Read from snapshots, which hold means over each context and no single tokens: I(S;C) is that of the mean "
-        "fusion weights, without chance or interval; agreement compares the contexts' mean choices. "
-        + caption_of(run, step, f"{len(snapshots)} snapshots, {tokens:,} validation tokens each", run.settings.training.seed),
+        "fusion weights, without chance or interval; agreement compares the contexts' mean choices.",
         f"I(S;C), agreement with the last choice, and churn over {len(snapshots)} snapshots. {said} At the end I(S;C) is "
         f"{last.min():.2f} to {last.max():.2f} bits.",
         lambda: meaning_time.saturation_table(found),
+        source_of(run, step, f"{len(snapshots)} snapshots, {tokens:,} validation tokens each", run.settings.training.seed),
     )
 
 
@@ -194,10 +197,10 @@ def draw_seeds(run: Run) -> None:
         meaning.stability_figure(result, dark=state.dark()),
         "meaning_stability",
         "Segments of each pair of runs, matched so that their context profiles (mean fusion weights) correlate most. Chance: the contexts of "
-        f"each run shuffled, matched again. {names} · n = {len(runs)} runs, {len(result.contexts)} contexts, {text} · {result.shuffles} shuffles, "
-        f"seed {SEED}",
+        f"each run shuffled, matched again. {names}.",
         stability_verdict(result),
         lambda: meaning.stability_table(result),
+        source_of(run, None, f"{len(runs)} runs, {len(result.contexts)} contexts, {text}", SEED, f"{result.shuffles} shuffles"),
     )
 
 

@@ -8,7 +8,8 @@ import streamlit as st
 
 from app import glossary, state, stored
 from app.charts.speed import curve_figure, curve_says, curve_table, measured_table
-from app.figure import csv_bytes, show_figure
+from app.figure import csv_button, show_figure
+from app.source import Source
 from app.texts import code_span, plain, sentence
 from cpart_core.bench.speed import AT_THE_EDGE, NOT_REACHED, REACHED, RESULTS, Speed, read_speed, speed_files
 
@@ -90,7 +91,7 @@ def numbers(speed: Speed) -> None:
         "the column by CPU time is the one to believe. All models compared have equally many feed-forward weights. Share of the roof: the "
         "least time that a layer's products and bytes could take at the best rates measured here, over the time it took."
     )
-    st.download_button("All numbers as CSV", csv_bytes(measured_table(speed.measured)), "speed.csv", "text/csv", icon=":material/download:")
+    csv_button("All numbers as CSV", measured_table(speed.measured), "speed", source(speed), key="speed_csv")
 
 
 def curves(speed: Speed) -> None:
@@ -102,9 +103,16 @@ def curves(speed: Speed) -> None:
     for number, curve in enumerate(speed.curves):
         with columns[number % 2]:
             st.markdown(f"**{sentence(curve.title, 100)}**")
-            caption = f"{plain(speed.date[:10], 10)} \u00b7 medians with quartiles \u00b7 dotted: ideal"
             figure = curve_figure(curve, dark=state.dark())
-            show_figure(figure, f"speed_curve_{number}", caption, curve_says(curve), partial(curve_table, curve))
+            show_figure(
+                figure, f"speed_curve_{number}", "Medians with quartiles; dotted: ideal.", curve_says(curve), partial(curve_table, curve),
+                source(speed), file=curve.title,
+            )  # fmt: skip
+
+
+def source(speed: Speed) -> Source:
+    """Day and machine."""
+    return Source(speed.date[:10], speed.date[:16], more=code_span(processor(speed), 80), kind="measurement")
 
 
 def left_out(speed: Speed) -> None:

@@ -5,8 +5,6 @@ A vote is taken while both sides are hidden, and says who stood left, so that a 
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 import os
@@ -15,6 +13,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import NamedTuple
 
 from cpart_core.runs.folder import runs_root
+from cpart_core.runs.spreadsheet import csv_text
 
 FILE = "ratings.jsonl"
 LARGEST = 8_000_000
@@ -125,11 +124,5 @@ def as_json(of: Sequence[Vote]) -> str:
 
 
 def as_csv(of: Sequence[Vote]) -> str:
-    """A line a vote. A text that a spreadsheet would run as a formula gets an apostrophe in front."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*(item.name for item in fields(Vote)), "winner"])
-    for vote in of:
-        cells = [*asdict(vote).values(), vote.winner]
-        writer.writerow([f"'{cell}" if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell for cell in cells])
-    return text.getvalue()
+    """A line a vote."""
+    return csv_text([*(item.name for item in fields(Vote)), "winner"], [[*asdict(vote).values(), vote.winner] for vote in of])

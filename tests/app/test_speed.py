@@ -26,7 +26,7 @@ def results(root, tmp_path, monkeypatch):
 def test_without_a_measurement_it_says_how_to_make_one(results):
     app = fine(page("speed"))
     assert "No measurement is stored yet" in words_of(app) and "python -m cpart_core bench all" in words_of(app)
-    assert not app.get("plotly_chart")
+    assert not app.get("bidi_component")
 
 
 def test_figures_verdicts_and_curves_are_those_of_the_file(results):
@@ -35,7 +35,7 @@ def test_figures_verdicts_and_curves_are_those_of_the_file(results):
     shown = app.dataframe[0].value
     assert list(shown["verdict"].str[2:]) == [item.verdict if item.figure > 0 else "" for item in made_speed().measured if item.told]
     assert [metric.value.split(" of ")[1] for metric in app.metric] == [str(sum(shown["verdict"] != ""))] * 3
-    assert len(app.get("plotly_chart")) == 2
+    assert len(app.get("bidi_component")) == 2
     app.toggle(key="speed_everything").set_value(True).run()
     assert len(fine(app).dataframe[0].value) == len(made_speed().measured)
 
@@ -58,7 +58,7 @@ def test_a_damaged_file_is_said(results):
     save_speed(made_speed(), results / "good.json")
     (results / "bad.json").write_text("[1, 2]")
     app = fine(page("speed"))
-    assert "bad.json cannot be read" in words_of(app) and len(app.get("plotly_chart")) == 2
+    assert "bad.json cannot be read" in words_of(app) and len(app.get("bidi_component")) == 2
 
 
 def test_the_pictures_show_what_the_tables_say():
