@@ -19,6 +19,8 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.offered import OfferedOnly
+from app.origin import OwnPagesOnly
 from app.uploads import UploadBudget
 
 CONFIG_FILE = Path(__file__).resolve().parents[1] / "streamlit_config.toml"
@@ -26,14 +28,28 @@ CONFIG_FILE = Path(__file__).resolve().parents[1] / "streamlit_config.toml"
 CLOSED = (
     "server.address",
     "server.allowedHosts",
-    "server.enableXsrfProtection",
+    "server.corsAllowedOrigins",
+    "server.customComponentBaseUrlPath",
+    "server.disconnectedSessionTTL",
+    "server.enableAgentApi",
     "server.enableCORS",
     "server.enableStaticServing",
+    "server.enableXsrfProtection",
+    "server.maxMessageSize",
     "server.maxUploadSize",
+    "server.maxWidgetStateSize",
+    "server.scriptHealthCheckEnabled",
+    "server.unsafeMetricsUserAttributes",
+    "server.xsrfCookieSameSite",
     "browser.gatherUsageStats",
+    "client.allowedOrigins",
     "client.showErrorDetails",
+    "client.showErrorLinks",
+    "global.developmentMode",
+    "global.e2eTest",
 )
-"""The options without which strangers could reach the app. Port, theme and the like may be given otherwise."""
+"""The options without which strangers could reach the app, learn of it or fill its memory, or by which it would send something elsewhere.
+Port, theme and the like may be given otherwise."""
 
 POLICY = "; ".join(
     (
@@ -58,6 +74,7 @@ HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
 )
 
 
@@ -112,10 +129,12 @@ class SecurityHeaders:
 
 def middleware() -> list[Middleware]:
     """Outermost first. Streamlit's allow-list covers websockets only; ours covers plain requests too."""
-    hosts = flat_settings()["server.allowedHosts"]
+    settings = flat_settings()
     return [
-        Middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False),
+        Middleware(TrustedHostMiddleware, allowed_hosts=settings["server.allowedHosts"], www_redirect=False),
         Middleware(SecurityHeaders),
+        Middleware(OwnPagesOnly, also=settings["server.corsAllowedOrigins"]),
+        Middleware(OfferedOnly),
         Middleware(UploadBudget),
     ]
 

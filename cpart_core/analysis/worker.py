@@ -4,6 +4,7 @@
     {"id": 1, "progress": 0.4, "say": "Layer 2 of 4"}                                      any number, some with "partial"
     {"id": 1, "done": "<path of the stored result>"}   or   {"id": 1, "error": "a sentence"}
 
+Every line is answered, also one that is no request: with the id where one can be read, else with null.
 One request at a time; it ends when stdin does, or on SIGTERM. To stop a request, end the process: a result is stored whole or not at all.
 {"id": 0, "name": "warm"} (or the first map) makes UMAP compile on a thread of its own, so that the first map need not wait for it.
 """
@@ -12,12 +13,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any, NoReturn, TextIO
+from typing import Any, BinaryIO, NoReturn, TextIO
 
 import numpy as np
 
@@ -28,7 +30,9 @@ from cpart_core.runs.folder import open_run
 from cpart_core.runs.results import result_file
 
 LONGEST_LINE = 4_000_000
-"""Characters of one request."""
+"""Bytes of one request."""
+STARTS_WITH_ID = re.compile(rb'\s*\{\s*"id"\s*:\s*(\d{1,18})\s*[,}]')
+"""How our client begins a line, so that one that cannot be read is still answered to whoever waits for it."""
 SECONDS_BETWEEN_PROGRESS = 0.05
 
 
@@ -41,15 +45,18 @@ class Worker:
         self.warming: threading.Thread | None = None
         self.told = 0.0
 
-    def serve(self, lines: TextIO) -> None:
+    def serve(self, lines: BinaryIO) -> None:
         """Until the lines end."""
         while line := lines.readline(LONGEST_LINE):
-            if line.strip():
+            if len(line) == LONGEST_LINE and not line.endswith(b"\n"):
+                pass_over_rest(lines)
+                self.write({"id": id_of(line), "error": f"A request may have at most {LONGEST_LINE:,} bytes; this one has more."})
+            elif line.strip():
                 self.take(line)
 
-    def take(self, line: str) -> None:
+    def take(self, line: bytes) -> None:
         """Answer one line; whatever is wrong with it becomes a sentence."""
-        number: Any = None
+        number: Any = id_of(line)
         try:
             number, name, request = parse(line)
             if name == "warm":
@@ -60,17 +67,9 @@ class Worker:
             self.write({"id": number, "done": str(path)})
             if "method" in request:
                 self.warm()
-        except (
-            ValueError,
-            OSError,
-            MemoryError,
-            RuntimeError,
-            ArithmeticError,
-            LookupError,
-            TypeError,
-            AttributeError,
-            AssertionError,
-        ) as error:
+        except BrokenPipeError:
+            raise  # nobody listens any more
+        except Exception as error:  # of numpy, torch, SQLite and the rest: whoever asked gets an answer, and the next request, too
             self.write({"id": number, "error": sentence(error)})
 
     def result_path(self, number: Any, name: str, request: Any) -> Path:
@@ -122,7 +121,19 @@ def compile_umap() -> None:
         lay_out([points + 0.1, points], "umap", 0)
 
 
-def parse(line: str) -> tuple[Any, str, Any]:
+def pass_over_rest(lines: BinaryIO) -> None:
+    """To the end of a line that is too long."""
+    while (rest := lines.readline(LONGEST_LINE)) and not rest.endswith(b"\n"):
+        pass
+
+
+def id_of(line: bytes) -> int | None:
+    """The id with which a line begins, be the rest what it may; None where it does not begin so."""
+    begins = STARTS_WITH_ID.match(line)
+    return int(begins[1]) if begins else None
+
+
+def parse(line: bytes) -> tuple[Any, str, Any]:
     """(id, name, request) of a line, or ValueError."""
     try:
         data = json.loads(line)
@@ -168,7 +179,7 @@ def main() -> int:
 
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // 2))
     try:
-        Worker(output).serve(sys.stdin)
+        Worker(output).serve(sys.stdin.buffer)
     except BrokenPipeError:
         end()  # nobody listens any more
     end()
