@@ -13,7 +13,8 @@ from typing import Any, ParamSpec, TypeVar
 
 import streamlit as st
 
-from app.worker import Handle, Worker
+from app.handle import Handle
+from app.worker import Worker
 from cpart_core.runs import folder
 from cpart_core.runs.folder import Run
 from cpart_core.runs.results import result_file

@@ -1,7 +1,8 @@
 """The analysis worker's client: a child process that holds torch, so that the page's process does not. No streamlit here.
 
 `python -m cpart_core worker` is started at the first request, answers one request at a time (JSON lines both ways), is ended when it has
-been idle for a while, and is killed and started afresh to cancel what it is doing.
+been idle for a while, and is killed and started afresh to cancel what it is doing. Whatever it writes, or does not: a request ends with a
+path or a sentence as soon as the process has ended, and the next one is asked.
 """
 
 from __future__ import annotations
@@ -17,33 +18,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from app.handle import Handle
 from cpart_core.runs.child import python_child
 
 IDLE_SECONDS = 600.0
 LONGEST_LINE = 4_000_000
-"""Characters; a longer answer is a broken worker."""
-
-
-class Handle:
-    """One request as a page sees it: poll `done`, then look at `error` and `path`. All fields are set by the client's reader thread."""
-
-    def __init__(self, name: str, request: dict[str, Any]) -> None:
-        self.name = name
-        self.request = request
-        self.progress = 0.0
-        self.say = "Waiting for the worker"
-        self.partial: dict[str, Any] | None = None
-        self.error: str | None = None
-        self.path: Path | None = None
-        self.finished = threading.Event()
-
-    @property
-    def done(self) -> bool:
-        return self.finished.is_set()
-
-    def fail(self, sentence: str) -> None:
-        self.error = sentence
-        self.finished.set()
+"""Bytes; a longer request is refused here, as the worker would; a longer answer is a broken worker."""
+SECONDS_TO_END = 2.0
+"""For a worker that has closed its output to end, and for the last answers of one that has ended to be read."""
 
 
 class Worker:
@@ -54,7 +36,7 @@ class Worker:
         self.command = command
         """Instead of the real worker's, for tests."""
         self.lock = threading.RLock()
-        self.process: subprocess.Popen[str] | None = None
+        self.process: subprocess.Popen[bytes] | None = None
         self.waiting: deque[tuple[int, Handle]] = deque()
         self.sent: int | None = None
         self.last_id = 0
@@ -69,6 +51,10 @@ class Worker:
                     return handle
             self.last_id += 1
             handle = Handle(name, request)
+            handle.line = json.dumps({"id": self.last_id, "name": name, "request": request}).encode() + b"\n"
+            if len(handle.line) > LONGEST_LINE:
+                handle.fail(f"This request is too long: {len(handle.line):,} bytes, of at most {LONGEST_LINE:,}. Choose a shorter text.")
+                return handle
             self.waiting.append((self.last_id, handle))
             self.send_next()
             return handle
@@ -111,37 +97,40 @@ class Worker:
 
     def send_next(self) -> None:
         """Give the process its next request when it has none. The lock is held by the caller."""
-        if self.sent is not None or not self.waiting:
-            return
-        number, handle = self.waiting[0]
-        line = json.dumps({"id": number, "name": handle.name, "request": handle.request})
-        if self.process is None or self.process.poll() is not None:
-            self.start_process()
-        assert self.process is not None and self.process.stdin is not None
-        self.sent = number
-        self.last_used = time.monotonic()
-        try:
-            self.process.stdin.write(line + "\n")
-            self.process.stdin.flush()
-        except OSError:
-            return  # it died between two requests: its reader thread sees the end of stdout and fails this request
+        while self.sent is None and self.waiting:
+            number, handle = self.waiting[0]
+            try:
+                process = self.living_process()
+            except OSError as error:
+                self.waiting.popleft()
+                handle.fail(f"The analysis worker cannot be started: {error.strerror or error}.")
+                continue
+            self.sent = number
+            self.last_used = time.monotonic()
+            # On a thread of its own: a worker that does not read must not hold up whoever asks, and the lock with them.
+            threading.Thread(target=send, args=(process, handle.line), daemon=True, name="cpart-worker-writer").start()
 
-    def start_process(self) -> None:
-        """Start the child and its reader; the reader belongs to this very process and ends with it."""
+    def living_process(self) -> subprocess.Popen[bytes]:
+        """The process, started if there is none. OSError when the system refuses."""
+        if self.process is None or self.process.poll() is not None:
+            self.process = self.start_process()
+        return self.process
+
+    def start_process(self) -> subprocess.Popen[bytes]:
+        """Start the child, its reader and its watcher; they belong to this very process and end with it."""
         child = python_child("cpart_core", "worker")
         process = subprocess.Popen(
             self.command or child.command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            text=True,
-            encoding="utf-8",
             env=child.environment,
             cwd=child.folder,
         )
-        self.process = process
-        threading.Thread(target=self.read, args=(process,), daemon=True, name="cpart-worker-reader").start()
-        threading.Thread(target=self.end_when_idle, args=(process,), daemon=True, name="cpart-worker-idle").start()
+        reader = threading.Thread(target=self.read, args=(process,), daemon=True, name="cpart-worker-reader")
+        reader.start()
+        threading.Thread(target=self.watch, args=(process, reader), daemon=True, name="cpart-worker-watcher").start()
+        return process
 
     def stop_process(self) -> None:
         """Kill the child, if any, and reap it. The lock is held by the caller."""
@@ -149,61 +138,87 @@ class Worker:
         if process is not None:
             process.kill()
             process.wait()
-            close_stdin(process)
 
-    def read(self, process: subprocess.Popen[str]) -> None:
+    def read(self, process: subprocess.Popen[bytes]) -> None:
         """Take answers in until stdout ends; then the request in hand, if it is still ours, has failed."""
         assert process.stdout is not None
+        said = "The analysis worker gave an answer that cannot be read, and was stopped. Ask again; it starts afresh."
         with process.stdout as lines:
-            while line := lines.readline(LONGEST_LINE):
+            while line := lines.readline(LONGEST_LINE + 1):
+                if len(line) > LONGEST_LINE:
+                    self.lost(process, said)
+                    return
                 self.take(process, line)
-        code = process.wait()
-        with self.lock:
-            close_stdin(process)
-            if self.process is not process:
-                return  # killed on purpose: cancel and close have said so
-            self.process = None
-            failed = self.waiting.popleft()[1] if self.sent is not None else None
-            self.sent = None
-            if failed is not None:
-                failed.fail(ending(code))
-            self.send_next()
+        with suppress(subprocess.TimeoutExpired):
+            said = ending(process.wait(SECONDS_TO_END))
+        self.lost(process, said)
 
-    def take(self, process: subprocess.Popen[str], line: str) -> None:
-        """One line of the protocol; what is no answer to the request in hand (a library printing) is passed over."""
-        try:
-            answer = json.loads(line)
-        except ValueError:
-            return
-        with self.lock:
-            if self.process is not process or not isinstance(answer, dict) or self.sent is None or answer.get("id") != self.sent:
-                return
-            handle = self.waiting[0][1]
-            handle.progress = float(answer.get("progress", handle.progress))
-            handle.say = str(answer.get("say", handle.say))
-            handle.partial = answer.get("partial", handle.partial)
-            if "done" not in answer and "error" not in answer:
-                return
-            self.waiting.popleft()
-            self.sent = None
-            self.last_used = time.monotonic()
-            if "done" in answer:
-                handle.path = Path(answer["done"])
-                handle.finished.set()
-            else:
-                handle.fail(str(answer["error"]))
-            self.send_next()
-
-    def end_when_idle(self, process: subprocess.Popen[str]) -> None:
-        """Give the memory of torch back when nobody has asked for a while."""
+    def watch(self, process: subprocess.Popen[bytes], reader: threading.Thread) -> None:
+        """Give the memory of torch back when nobody has asked for a while; see that the process ends, whoever else holds its output open."""
         while process.poll() is None:
             time.sleep(min(1.0, self.idle_seconds))
             with self.lock:
                 if self.process is process and self.sent is None and time.monotonic() - self.last_used > self.idle_seconds:
                     self.stop_process()
+        reader.join(SECONDS_TO_END)
+        self.lost(process, ending(process.wait()))
+        close_stdin(process)
+
+    def lost(self, process: subprocess.Popen[bytes], said: str) -> None:
+        """The process can answer no more: fail what it had in hand, and go on with the next. Nothing when it was ended on purpose."""
+        with self.lock:
+            if self.process is not process:
+                return
+            failed = self.waiting.popleft()[1] if self.sent is not None else None
+            self.stop_process()
+            if failed is not None:
+                failed.fail(said)
+            self.send_next()
+
+    def take(self, process: subprocess.Popen[bytes], line: bytes) -> None:
+        """One line of the protocol; what is no answer to the request in hand (a library printing) is passed over.
+
+        An error without an id is of a line that the worker could not read: the one it has been sent.
+        """
+        answer = answer_in(line)
+        with self.lock:
+            if self.process is not process or self.sent is None:
+                return
+            if answer.get("id") != self.sent and not (answer.get("id") is None and "error" in answer):
+                return
+            handle = self.waiting[0][1]
+            handle.note(answer)
+            if "done" not in answer and "error" not in answer:
+                return
+            self.waiting.popleft()
+            self.sent = None
+            self.last_used = time.monotonic()
+            if isinstance(answer.get("done"), str):
+                handle.path = Path(answer["done"])
+                handle.finished.set()
+            else:
+                handle.fail(str(answer.get("error", "The analysis worker named no result. Ask again.")))
+            self.send_next()
 
 
-def close_stdin(process: subprocess.Popen[str]) -> None:
+def answer_in(line: bytes) -> dict[str, Any]:
+    """The JSON object of a line; an empty one where there is none."""
+    try:
+        answer = json.loads(line)
+    except (ValueError, RecursionError):
+        return {}
+    return answer if isinstance(answer, dict) else {}
+
+
+def send(process: subprocess.Popen[bytes], line: bytes) -> None:
+    """Write a request. When the process has died, its reader sees the end of stdout and fails the request."""
+    assert process.stdin is not None
+    with suppress(OSError, ValueError):  # ValueError: closed meanwhile
+        process.stdin.write(line)
+        process.stdin.flush()
+
+
+def close_stdin(process: subprocess.Popen[bytes]) -> None:
     """Close our end; what was still to be written to a dead process is lost with it."""
     assert process.stdin is not None
     with suppress(OSError):

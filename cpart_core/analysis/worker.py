@@ -69,7 +69,7 @@ class Worker:
                 self.warm()
         except BrokenPipeError:
             raise  # nobody listens any more
-        except Exception as error:  # of numpy, torch, SQLite and the rest: whoever asked gets an answer, and the next request, too
+        except Exception as error:  # noqa: BLE001  of numpy, torch, SQLite: whoever asked is answered, and the next one, too
             self.write({"id": number, "error": sentence(error)})
 
     def result_path(self, number: Any, name: str, request: Any) -> Path:

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from cpart_core.analysis.requests import REQUESTS, answer, is_current
-from cpart_core.analysis.worker import Worker
+from cpart_core.analysis.worker import LONGEST_LINE, Worker
+from cpart_core.runs.child import python_child
 from cpart_core.runs.results import RESULT_TYPES, load_result
 from cpart_core.runs.snapshots import save_snapshot
 from tests.analysis.made import made_corpus, made_run, made_source, planted_snapshot
@@ -74,13 +75,13 @@ def test_every_request_is_answered_stored_and_found_again(run):
         RESULT_TYPES[kind.name] is kind.result_type for kind in REQUESTS
     )
     for number, (name, request) in enumerate(asked.items()):
-        worker.take(json.dumps({"id": number, "name": name, "request": request}))
+        worker.take(json.dumps({"id": number, "name": name, "request": request}).encode())
         path = Path(kept.messages[-1]["done"])
         result = load_result(path, name)
         assert result.run == run.id and path.parent == run.folder / "analysis"
         assert all(0 <= message["progress"] <= 1 for message in kept.messages[:-1] if "progress" in message)
         written = path.stat().st_mtime_ns
-        worker.take(json.dumps({"id": number, "name": name, "request": request}))
+        worker.take(json.dumps({"id": number, "name": name, "request": request}).encode())
         assert kept.messages[-1]["done"] == str(path) and path.stat().st_mtime_ns == written, "asked again, it is not computed again"
     assert len(worker.sources.models) == 1
 
@@ -112,33 +113,44 @@ def test_what_does_not_fit_is_said(run, name, change, said):
         answer(name, {**requests_of(run)[name], **change})
 
 
-def test_the_process_speaks_only_its_protocol(run):
+def test_the_process_answers_every_line_and_speaks_only_its_protocol(run):
+    child = python_child("cpart_core", "worker")
     worker = subprocess.Popen(
-        [sys.executable, "-m", "cpart_core", "worker"],
-        cwd=ROOT,
-        text=True,
+        child.command,
+        cwd=child.folder,
+        env=child.environment,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
     lines = [
-        json.dumps({"id": 1, "name": "trace", "request": requests_of(run)["trace"] | {"text": "bcd 12"}}),
-        json.dumps({"id": 2, "name": "horoscope", "request": {}}),
-        "{not json",
-        json.dumps([1, 2]),
-        json.dumps({"id": 3, "name": "trace", "request": None}),
+        json.dumps({"id": 1, "name": "trace", "request": requests_of(run)["trace"] | {"text": "bcd 12"}}).encode(),
+        json.dumps({"id": 2, "name": "horoscope", "request": {}}).encode(),
+        b"{not json",
+        json.dumps([1, 2]).encode(),
+        json.dumps({"id": 3, "name": "trace", "request": None}).encode(),
+        b'{"id": 4, "name": "trace", "request": {"text": "' + b"x" * (2 * LONGEST_LINE) + b'"}}',
+        b'{"id": 5, "name": "trace", "requ',
+        b'{"id": 6, "name": "\xff\xfe\x00"}',
+        b"\x00\xff" * 1000,
+        b'{"id": 7, "name": "trace", "request": ' + b"[" * 100_000,
+        b"",
+        json.dumps({"id": 8, "name": "trace", "request": requests_of(run)["trace"] | {"text": "\ud800"}}).encode(),
+        json.dumps({"id": 9, "name": "trace", "request": requests_of(run)["trace"] | {"text": "bcd 12"}}).encode(),
     ]
     try:
-        said, errors = worker.communicate("".join(line + "\n" for line in lines), timeout=60)
+        said, errors = worker.communicate(b"\n".join(lines), timeout=60)  # the last line has no end
     finally:
         worker.kill()
     messages = [json.loads(line) for line in said.splitlines()]
     finals = [message for message in messages if "progress" not in message]
-    assert worker.returncode == 0 and "Traceback" not in errors
+    assert worker.returncode == 0 and b"Traceback" not in errors
     assert np.array_equal(load_result(Path(finals[0]["done"]), "trace").token_ids, made_source(made_corpus()).tokenizer.encode("bcd 12"))
-    assert [message.get("id") for message in finals] == [1, 2, None, None, 3]
+    assert [message.get("id") for message in finals] == [1, 2, None, None, 3, 4, 5, 6, None, 7, 8, 9]
     assert "there are: profiles" in finals[1]["error"] and "not valid JSON" in finals[2]["error"]
     assert "JSON object" in finals[3]["error"] and "has the keys" in finals[4]["error"]
+    assert "at most 4,000,000 bytes" in finals[5]["error"] and finals[-1]["done"] == finals[0]["done"]
+    assert all(len(message.get("error", "")) < 700 for message in finals)
 
 
 def test_sigterm_ends_it():

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from app.worker import Handle, Worker
+from app import worker as client
+from app.handle import Handle
+from app.worker import Worker
 
 SCRIPT = """
 import json, os, sys, time
@@ -29,6 +31,30 @@ for line in sys.stdin:
         case "hang":
             say(progress=0.1, say="hanging")
             time.sleep(60)
+        case "garbage":
+            sys.stdout.buffer.write(b"\\xff\\xfe\\x00\\n" + b"[" * 100_000 + b"\\n{\\n\\n" + b'{"id": 7, "done": 1}\\n"text"\\nnull\\n')
+            sys.stdout.flush()
+            say(progress="half", partial=[1], say=["a list"])
+            say(progress=float("nan"))
+            say(done="/results/after-garbage.npz")
+        case "unread":
+            print(json.dumps({"id": None, "error": "This line is not valid JSON."}), flush=True)
+        case "half":
+            sys.stdout.write('{"id": %d, "done": "/results/ha' % asked["id"])
+            sys.stdout.flush()
+            os._exit(0)
+        case "endless":
+            while True:
+                sys.stdout.write("x" * 100_000)
+        case "nothing":
+            say(done=None)
+        case "silent":
+            os.close(1)
+            time.sleep(60)
+        case "heir":  # another process keeps the output open
+            if os.fork() == 0:
+                time.sleep(6)
+            os._exit(3)
 """
 
 
@@ -98,3 +124,45 @@ def test_an_idle_worker_is_ended_and_started_again():
     assert worker.process is None
     assert worker.ask("good", {}) != first
     worker.close()
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ("unread", "not valid JSON"),
+        ("half", "exit code 0"),
+        ("endless", "cannot be read"),
+        ("nothing", "no result"),
+        ("silent", "cannot be read"),
+        ("heir", "exit code 3"),
+    ],
+)
+def test_whatever_a_worker_writes_the_request_ends_and_the_next_is_answered(worker, monkeypatch, fault, said):
+    monkeypatch.setattr(client, "SECONDS_TO_END", 0.2)
+    faulty, good = worker.submit(fault, {}), worker.submit("good", {})
+    assert said in wait(faulty).error and wait(good).path
+
+
+def test_what_is_no_answer_is_passed_over(worker):
+    handle = wait(worker.submit("garbage", {}))
+    assert handle.path == Path("/results/after-garbage.npz") and handle.say == "['a list']"
+    assert handle.progress == 0.0 and handle.partial is None
+
+
+def test_a_request_above_the_limit_is_refused_and_holds_nobody_up(worker, monkeypatch):
+    monkeypatch.setattr(client, "LONGEST_LINE", 1000)
+    too_long, good = worker.submit("good", {"text": "x" * 1000}), worker.submit("good", {})
+    assert too_long.done and "too long: 1,0" in too_long.error and wait(good).path
+
+
+def test_a_worker_that_does_not_read_holds_up_nobody_who_asks_or_stops():
+    worker = Worker(command=(sys.executable, "-c", "import time; time.sleep(60)"))
+    deaf = worker.submit("good", {"text": "x" * 1_000_000})  # more than a pipe holds
+    worker.cancel(deaf)
+    assert deaf.error == "Stopped."
+    worker.close()
+
+
+def test_a_worker_that_cannot_be_started_fails_each_request():
+    worker = Worker(command=("/nowhere/python",))
+    assert "cannot be started" in worker.submit("good", {}).error and "cannot be started" in worker.submit("bad", {}).error
