@@ -26,23 +26,30 @@ class Visit:
         self.pictures = pictures
         self.errors: list[str] = []
         """Exceptions and error messages of the browser's console."""
+        self.requests: list[str] = []
+        """Method and address of every request, and every websocket, in order."""
         self.strangers: list[str] = []
-        """Requests to anything but the app."""
+        """Those to anything but the app."""
         self.clicks = 0
         self.page: Page = context.new_page()
         self.page.set_default_timeout(PATIENCE)
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.on("console", self.note_message)
-        self.page.on("request", lambda request: self.note_request(request.url))
+        context.on("request", lambda request: self.note_request(request.method, request.url))  # of windows that it opens, too
+        self.page.on("websocket", lambda socket: self.note_request("WEBSOCKET", socket.url))
         self.page.on("dialog", lambda dialog: (self.errors.append(f"a dialog opened: {dialog.message}"), dialog.dismiss()))
 
     def note_message(self, message: ConsoleMessage) -> None:
         if message.type == "error" and not BASE_PATH_PROBE.search(message.location.get("url", "")):
             self.errors.append(f"{message.text} ({message.location.get('url', '')})")
 
-    def note_request(self, url: str) -> None:
+    def note_request(self, method: str, url: str) -> None:
+        """What a page carries in itself (data:, blob:) asks nobody."""
         parts = urlsplit(url)
-        if parts.scheme in ("http", "https", "ws", "wss") and parts.netloc != urlsplit(self.address).netloc:
+        if parts.scheme in ("data", "blob"):
+            return
+        self.requests.append(f"{method} {url}")
+        if parts.netloc != urlsplit(self.address).netloc:
             self.strangers.append(url)
 
     def open(self, path: str = "/") -> Visit:

@@ -1,0 +1,120 @@
+"""What a page reads of every run, in a process of its own that says what each reading cost: `python -m tests.abuse.probe RUN ...`.
+
+A line for each reading, before it begins and after: {"run", "what"} and then {"run", "what", "seconds", "megabytes", "said"}.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from cpart_core.corpus.store import load_corpus
+from cpart_core.runs.folder import Run, list_runs, open_run
+from tests.abuse.case import Look
+from tests.source_files import ROOT
+
+MOST_SECONDS = 1.0
+MOST_MEGABYTES = 50.0
+HANGS_SECONDS = 8.0
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one reading."""
+
+    run: str
+    what: str
+    seconds: float
+    megabytes: float
+    said: str
+    """Nothing, the sentence of a ValueError, or the name of another exception, which would break the page."""
+
+    @property
+    def bearable(self) -> bool:
+        return self.seconds <= MOST_SECONDS and self.megabytes <= MOST_MEGABYTES and not self.said.startswith("!")
+
+    def __str__(self) -> str:
+        return f"{self.what} of {self.run}: {self.seconds:.2f} s, {self.megabytes:.0f} MB{', ' + self.said if self.said.startswith('!') else ''}"
+
+
+def readings(run_id: str) -> Iterator[tuple[str, Callable[[], object]]]:
+    """(name, reading) of all that pages read of a run."""
+    yield "list", list_runs
+    yield "open", lambda: open_run(run_id)
+    opened: list[Run] = []
+    yield "state", lambda: opened.append(open_run(run_id)) or opened[0].state()
+    if not opened:
+        return
+    run = opened[0]
+    yield "records", run.records
+    yield "evaluations", run.evaluations
+    yield "changes", run.changes
+    yield "events", run.events
+    yield "snapshots", lambda: [run.snapshot(step) for step in run.snapshot_steps()]
+    yield "checkpoints", run.checkpoint_steps
+    yield "corpus", lambda: load_corpus(run.folder / "corpus")
+    for step in run.checkpoint_steps()[-1:]:
+        for name in ("losses", "profiles"):
+            yield name, lambda name=name, step=step: run.result(name, {"run": run.id, "step": step})
+
+
+def main(run_ids: list[str]) -> None:
+    for run_id in run_ids:
+        for what, read in readings(run_id):
+            print(json.dumps({"run": run_id, "what": what}), flush=True)
+            before, began = most_memory(), time.perf_counter()
+            said = ""
+            try:
+                read()
+            except ValueError as error:
+                said = str(error)[:300]
+            except BaseException as error:  # noqa: BLE001  any other would reach the page
+                said = f"! {type(error).__name__}: {str(error)[:200]}"
+            cost = Cost(run_id, what, time.perf_counter() - began, (most_memory() - before) / 1024, said)
+            print(json.dumps(cost.__dict__), flush=True)
+
+
+def most_memory() -> int:
+    """Kilobytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def costs(run_ids: list[str], sound: str) -> list[Cost]:
+    """What a page pays for each run, read in order after a sound one (so that code is loaded); a reading that hangs is the last."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.abuse.probe", sound, *run_ids], stdout=subprocess.PIPE, text=True, cwd=ROOT, env=dict(os.environ)
+    )
+    deadline = time.monotonic() + HANGS_SECONDS * (1 + len(run_ids))
+    try:
+        said, _ = process.communicate(timeout=deadline - time.monotonic())
+    except subprocess.TimeoutExpired as late:
+        process.kill()
+        process.wait()
+        said = (late.stdout or b"").decode() if isinstance(late.stdout, bytes) else late.stdout or ""
+    lines = [json.loads(line) for line in said.splitlines() if line.endswith("}")]
+    found = [Cost(**line) for line in lines if "seconds" in line]
+    if lines and "seconds" not in lines[-1]:
+        how = "it hung" if process.returncode == -9 else f"its process ended with {process.returncode}"
+        found.append(Cost(lines[-1]["run"], lines[-1]["what"], HANGS_SECONDS, 0.0, f"! {how}"))
+    return [cost for cost in found if cost.run != sound]
+
+
+def bearable(look: Look, made: dict[str, Path], sound: str) -> None:
+    """Each of the made runs, in a process of its own, costs a page no more than it may; `made`: what was done -> folder of the run."""
+    for name, folder in made.items():
+        found = costs([folder.name], sound)
+        bad = [str(cost) for cost in found if not cost.bearable]
+        most = max((cost.megabytes for cost in found), default=0.0)
+        slowest = max((cost.seconds for cost in found), default=0.0)
+        look(not bad and bool(found), f"{name}: " + ("; ".join(bad)[:300] if bad else f"at most {slowest:.2f} s and {most:.0f} MB"))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
