@@ -1,7 +1,8 @@
 """`bench kills`: a training killed (SIGKILL) at random times and resumed each time ends as one that was never touched.
 
 Compared bit for bit: final weights and optimizer state, every record but its wall time and memory, every validation, repartition and
-snapshot. The times of the kills cover start-up, building the corpus, training and the writing of checkpoints.
+snapshot. The times of the kills cover start-up, building the corpus, training, the writing of checkpoints, the moment between a new
+checkpoint's rename and the removal of the old one, and resuming. What a killed trainer leaves behind has to be gone at the end.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from cpart_core.config import Settings
 from cpart_core.runs.atomic import TEMPORARY
 from cpart_core.runs.create import create_run
 from cpart_core.runs.folder import Run, open_run
+from cpart_core.runs.snapshots import steps_in
 
 SMALL = Settings().with_values(
     {
@@ -119,14 +121,15 @@ def measure(settings: Settings, kills: int, chance: random.Random) -> dict[str, 
 def kill_once(nursery: Nursery, run: Run, seconds: float, chance: random.Random) -> str | None:
     """Start, wait for a moment drawn by chance, SIGKILL. The phase the trainer was in, or None when it ended before.
 
-    The moment is one of: a time after the start (every fifth time of a cold process, which imports torch first), a number of steps from
-    where the run is, or the sight of an unfinished checkpoint.
+    The moment is one of: a time after the start (every sixth time of a cold process, which imports torch first), a number of steps from
+    where the run is, or the sight of an unfinished checkpoint, or of one checkpoint more than are kept.
     """
-    kind = chance.choice(("time", "cold", "steps", "steps", "writing"))
+    kind = chance.choice(("time", "cold", "steps", "steps", "writing", "pruning"))
     trainer = nursery.start(run, cold=kind == "cold")
     deadline = time.monotonic() + chance.uniform(0.0, 0.1 * seconds + (3.0 if kind == "cold" else 0.0))
     target = run.state().step + chance.randint(1, max(2, run.settings.training.steps // 8))
     writing = run.folder / "checkpoints"
+    resumed = bool(steps_in(writing))
     while (status := trainer.ended()) is None:
         if kind in ("time", "cold") and time.monotonic() >= deadline:
             break
@@ -134,20 +137,35 @@ def kill_once(nursery: Nursery, run: Run, seconds: float, chance: random.Random)
             break
         if kind == "writing" and unfinished(writing):
             break
-        time.sleep(0.0005)
+        if kind == "pruning" and unpruned(run):
+            break
+        time.sleep(0.0 if kind == "pruning" else 0.0005)  # that moment is short
     if status is not None:
         assert status == 0, f"the trainer ended with status {status}"
         return None
     state = run.state()
     phase = state.phase if state.alive else "before the lock"
-    phase = "writing a checkpoint" if unfinished(writing) else phase
     trainer.kill()
-    return phase
+    # What it was at is seen best by what it has left: it went on between the sight of the moment and its death.
+    if unpruned(run):
+        return "between rename and prune"
+    if unfinished(writing):
+        return "writing a checkpoint"
+    return "resuming" if resumed and phase == "starting" else phase
 
 
 def unfinished(checkpoints: Path) -> bool:
     """Is a checkpoint being written?"""
     return checkpoints.is_dir() and any(entry.name.startswith(TEMPORARY) for entry in checkpoints.iterdir())
+
+
+def unpruned(run: Run) -> bool:
+    """Is there a checkpoint more than are kept, or one that is being removed?"""
+    checkpoints = run.folder / "checkpoints"
+    if not checkpoints.is_dir():
+        return False
+    removed = any(entry.name.startswith(TEMPORARY) and "-gone-" in entry.name for entry in checkpoints.iterdir())
+    return removed or len(steps_in(checkpoints)) > run.settings.training.keep_checkpoints
 
 
 def finish(nursery: Nursery, run: Run) -> None:
@@ -168,6 +186,7 @@ def fingerprints(run: Run) -> dict[str, str]:
         found[name] = hash_of_arrays(columns)
     snapshots = [run.snapshot(step) for step in run.snapshot_steps()]
     found["snapshots"] = hash_of_arrays([np.asarray(getattr(entry, item.name)) for entry in snapshots for item in fields(entry)])
+    found["left over"] = ", ".join(sorted(path.name for path in run.folder.rglob(f"{TEMPORARY}*")))
     return found
 
 

@@ -141,7 +141,7 @@ def torment(place: Place, run: Run) -> str:
             odd.append(f"; {type(error).__name__}: {error}")
 
     attempt(lambda: note_launch(run.folder))
-    attempt(lambda: send_command(run.folder, "pause"))
+    attempt(lambda: send_command(run.folder, "resume"))
     attempt(lambda: rename_run(run.id, "another name"))
     attempt(lambda: place.fork_trainer(run).wait())
     attempt(lambda: launch_only(run))

@@ -118,8 +118,7 @@ class Place:
         kept = self.shared / name
         with FileLock(self.shared / f"{name}.lock"):
             if not kept.is_dir():
-                made = trained(stop)
-                os.rename(made, kept)
+                os.rename(self.trained(stop), kept)
         written = (kept / "run.json").read_text("utf-8")
         first = written.split('"id": "')[1].split('"')[0]
         run_id = next(entry for entry in (first, *(f"{first}-{number}" for number in range(2, 99))) if not (self.runs / entry).exists())
@@ -127,8 +126,18 @@ class Place:
         (self.runs / run_id / "run.json").write_text(written.replace(f'"id": "{first}"', f'"id": "{run_id}"'), "utf-8")
         return open_run(run_id)
 
+    def trained(self, stop: int | None) -> Path:
+        """Train a tiny run to its end or to a step, in a process of its own: one that has trained can fork no trainer. Its folder."""
+        run = self.new_run()
+        self.fork_trainer(run, on_record=lambda record: run.send("stop") if record.step == stop else None).wait(120)
+        assert run.state().state == ("finished" if stop is None else "stopped"), run.state()
+        return run.folder
+
     def fork_trainer(self, run: Run, before: Callable[[], object] = lambda: None, **how: Any) -> Trainer:
-        """Train `run` in a forked process, which costs no import of torch. before: called in it first, to arm what shall go wrong."""
+        """Train `run` in a forked process, which costs no import of torch; this one must not have computed with it.
+
+        before: called in it first, to arm what shall go wrong. how: as `run_training` takes it.
+        """
         pid = os.fork()
         if pid == 0:
             code = 1
@@ -170,17 +179,6 @@ class Place:
         own_mounts()
         mount(str(folder), folder, None, BIND, "")
         mount(str(folder), folder, None, BIND | REMOUNT | READ_ONLY, "")
-
-
-def trained(stop: int | None) -> Path:
-    """Train a tiny run here and now, to its end or to a step; its folder."""
-    from cpart_core.runs.session import run_training
-    from tests.runs.tiny import tiny_run
-
-    run = tiny_run()
-    run_training(run, lambda record: run.send("stop") if record.step == stop else None)
-    assert run.state().state == ("finished" if stop is None else "stopped"), run.state()
-    return run.folder
 
 
 def until(holds: Callable[[], bool], what: str, seconds: float = 60.0, pause: float = 0.02) -> float:
