@@ -174,9 +174,7 @@ def exports_offline(place: Place) -> str:
     plot.wait_for()
     plot.hover()
     with seen.page.expect_download() as saved:
-        plot.locator('.modebar-btn[data-title*="SVG"], .modebar-btn[data-title*="svg"], .modebar-btn[data-title*="ave"]').first.click(
-            force=True
-        )
+        plot.locator('.modebar-btn[data-title="Save as SVG"]').click(force=True)
     file = place.root / "figure.svg"
     saved.value.save_as(file)
     reader = browser.new_context(offline=True).new_page()

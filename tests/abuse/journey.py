@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from playwright.sync_api import Locator
+
 from tests.browser.pages import NAMES, TITLES, wait_until_drawn
 from tests.browser.visit import Visit
 
@@ -44,20 +46,32 @@ def every_page(seen: Visit, run_id: str) -> None:
 
 
 def save_figure(seen: Visit, folder: Path, run_id: str) -> None:
-    """Every button of the toolbars is hovered; the picture is saved by the camera, the data by its button."""
-    seen.open(f"/segments?run={run_id}")
+    """Every button of a figure's toolbar is pressed: pictures are saved; and the data, by its own button."""
+    seen.open(f"/gradients?run={run_id}")
     plot = seen.figures().first
     plot.wait_for()
-    plot.hover()
-    for button in plot.locator(".modebar-btn").all():
-        button.hover(force=True)
-    with seen.page.expect_download() as saved:
-        plot.locator(".modebar-btn").filter(has=seen.page.locator("svg")).first.click(force=True)
-    saved.value.save_as(folder / "figure")
+    plot.scroll_into_view_if_needed()
+    titles = [button.get_attribute("data-title") or "" for button in plot.locator(".modebar-btn").all()]
+    assert any("SVG" in title for title in titles), titles
+    for title in titles:
+        press(seen, plot.locator(f'.modebar-btn[data-title="{title}"]').first, title, folder)
     seen.click(seen.button("Data"))
     with seen.page.expect_download() as saved:
         seen.click(seen.button("as CSV"))
     saved.value.save_as(folder / "data.csv")
+
+
+def press(seen: Visit, button: Locator, title: str, folder: Path) -> None:
+    """One button; what it saves is kept, and full screen is left again."""
+    if title.startswith("Save"):
+        with seen.page.expect_download() as saved:
+            button.click(force=True)
+        saved.value.save_as(folder / f"figure.{title[-3:].lower()}")
+        return
+    button.click(force=True)
+    if title == "Full screen":
+        seen.page.wait_for_function("document.fullscreenElement !== null")
+        seen.page.evaluate("document.exitFullscreen()")
 
 
 def read_own_text(seen: Visit, run_id: str) -> None:

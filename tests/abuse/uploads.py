@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import gzip
+import io
 import socket
 import threading
 import time
@@ -14,6 +15,7 @@ import pandas as pd
 from cpart_core.bench._server import AppServer
 from cpart_core.config import CorpusSettings
 from cpart_core.corpus.files import gather_uploads
+from cpart_core.runs.folder import open_run, rename_run
 from tests.abuse.case import Look, case
 from tests.abuse.place import Place, until
 from tests.abuse.server import started
@@ -154,24 +156,30 @@ def parallel_tables(place: Place) -> str:
 
 @case("40", "CSV injection: cells that a spreadsheet would run", "harmless in what is exported", quick=True)
 def injected_cells(place: Place) -> str:
-    return exported(["=cmd|' /C calc'!A0", "+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1", "ok"], "context")
+    return exported(place, ["=cmd|' /C calc'!A0", "+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1", "ok"], "context")
 
 
 @case("C36.4", "CSV injection by headings; line breaks in cells", "headings are escaped as cells are; \\r is quoted", quick=True)
 def injected_headings(place: Place) -> str:
-    return "; ".join(exported(["a\rb", "c\nd", "e\r\nf"], heading) for heading in ("=cmd|' /C calc'!A0 (nats)", "@SUM(A1)", "-x", "a\rb"))
+    return "; ".join(
+        exported(place, ["a\rb", "c\nd", "e\r\nf"], heading) for heading in ("=cmd|' /C calc'!A0 (nats)", "@SUM(A1)", "-x", "a\rb")
+    )
 
 
-def exported(cells: list[str], heading: str) -> str:
-    """Export them, and read the file as a spreadsheet does."""
+def exported(place: Place, cells: list[str], heading: str) -> str:
+    """Export them as a page does, and read the file as a spreadsheet does."""
     from app.figure import csv_bytes
+    from app.source import source_of
 
-    text = csv_bytes(pd.DataFrame({"n": range(len(cells)), heading: cells})).decode("utf-8-sig")
-    rows = [row for row in csv.reader(text.splitlines(keepends=True)) if not (row and row[0].startswith("#"))]
+    run = place.finished()
+    rename_run(run.id, "=cmd|' /C calc'!A0")
+    frame = pd.DataFrame({"n": range(len(cells)), heading: cells})
+    text = csv_bytes(frame, source_of(open_run(run.id), 40)).decode("utf-8-sig")
+    rows = list(csv.reader(io.StringIO(text, newline="")))
     look = Look()
     dangerous = [cell for row in rows for cell in row if cell[:1] in ("=", "+", "-", "@", "\t", "\r")]
-    look(not dangerous, f"cells that would run: {dangerous[:3]}")
-    look(len(rows) == len(cells) + 1 and all(len(row) == 2 for row in rows), f"{len(rows)} rows of {len(cells) + 1}")
+    look(not dangerous, f"cells that would run: {dangerous[:3] or 'none'}")
+    look(len(rows) == len(cells) + 1 and len({len(row) for row in rows}) == 1, f"{len(rows)} rows of {len(cells) + 1}")
     bare = [line for line in text.split("\n") if "\r" in line.rstrip("\r") and '"' not in line]
     look(not bare, "no line break stands unquoted")
     return look.said()
