@@ -32,6 +32,8 @@ class Result:
     seen: str
     verdict: str
     seconds: float
+    cpu_seconds: float
+    """Of it and of all processes that it has waited for: what is left of its length on a busy machine."""
 
 
 class Running:
@@ -49,14 +51,14 @@ class Running:
 
     def ended(self) -> Result | None:
         """Looks, and does not wait; a case beyond its limit is ended here."""
-        pid, _ = os.waitpid(self.pid, os.WNOHANG)
+        pid, _, used = os.wait4(self.pid, os.WNOHANG)
         late = time.monotonic() - self.began > self.case.limit
         if not pid and not late:
             return None
         if not pid:
             self.end_all()
-            os.waitpid(self.pid, 0)
-        return self.result(late)
+            _, _, used = os.wait4(self.pid, 0)
+        return self.result(late, used.ru_utime + used.ru_stime)
 
     def stop(self) -> None:
         """End it, and all that it has started; its folder goes too."""
@@ -71,7 +73,7 @@ class Running:
             os.killpg(self.pid, signal.SIGKILL)
         end_processes_of(self.place.runs)
 
-    def result(self, late: bool) -> Result:
+    def result(self, late: bool, cpu_seconds: float) -> Result:
         seconds = time.monotonic() - self.began
         answer = self.root / "answer.json"
         if late:
@@ -85,7 +87,7 @@ class Running:
             seen += f" [kept: {self.root}]"
         else:
             shutil.rmtree(self.root, ignore_errors=True)
-        return Result(self.case.number, self.case.title, self.case.demanded, seen[:LONGEST_SEEN], verdict, seconds)
+        return Result(self.case.number, self.case.title, self.case.demanded, seen[:LONGEST_SEEN], verdict, seconds, cpu_seconds)
 
 
 def work(case: Case, place: Place) -> NoReturn:

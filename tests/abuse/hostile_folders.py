@@ -20,6 +20,7 @@ from cpart_core.runs.folder import Run, delete_run, list_runs, open_run, rename_
 from tests.abuse.case import Look, case
 from tests.abuse.place import HALF, Place, until
 from tests.abuse.probe import bearable
+from tests.charts.made import neuron_map
 
 PLANTED = ("cpart_core/__init__.py", "cpart_core/__main__.py", "secrets.py", "json.py", "torch.py", "sitecustomize.py", "numpy/__init__.py")
 MESSAGE_BYTES = 200_000_000
@@ -100,7 +101,7 @@ def study_with_planted_code(place: Place, mark: Path, look: Look) -> None:
     "C29",
     "links in a run folder: lock, log.txt, records.sqlite, snapshots, checkpoints, analysis, corpus, gathered.jsonl",
     "nothing outside is written, cut or deleted",
-    quick=True,
+    limit=400,
 )
 def links_inside(place: Place) -> str:
     look = Look()
@@ -146,7 +147,7 @@ def torment(place: Place, run: Run) -> str:
     attempt(lambda: place.fork_trainer(run).wait())
     attempt(lambda: launch_only(run))
     attempt(lambda: place.fork_trainer(run, restart=True).wait())
-    attempt(lambda: run.store_result("losses", {"run": run.id, "step": 1}, open_run(run.id).result("losses", {"run": run.id, "step": 40})))
+    attempt(lambda: run.store_result("neuron_map", {"run": run.id, "method": "pca", "layer": -1, "seed": 0}, neuron_map()))
     attempt(lambda: delete_run(run.id))
     return "".join(odd)
 

@@ -12,7 +12,7 @@ from tests.abuse.case import NOT_HERE, PASS, VERDICTS
 def line(result: Result) -> str:
     """One line; what was seen stands below where something was not as it should be."""
     more = "" if result.verdict == PASS else f"\n        {result.seen}"
-    return f"{result.number:>6}  {result.verdict:<5} {result.seconds:6.1f} s  {result.title}{more}"
+    return f"{result.number:>6}  {result.verdict:<5} {result.seconds:6.1f} s ({result.cpu_seconds:.1f} of CPU)  {result.title}{more}"
 
 
 def table(results: Sequence[Result]) -> str:
