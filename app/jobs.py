@@ -18,9 +18,11 @@ from cpart_core.corpus.document import Gathered
 from cpart_core.model.passes.mark import all_compiled
 from cpart_core.runs.child import python_child
 from cpart_core.runs.commands import note_launch
-from cpart_core.runs.control import end_process, is_training, trainer_pid
+from cpart_core.runs.control import RunLock, end_process, is_training, trainer_pid
 from cpart_core.runs.create import create_run, create_twin
+from cpart_core.runs.database import Unreadable
 from cpart_core.runs.folder import Run
+from cpart_core.runs.mend import mend_records
 from cpart_core.runs.twins import twin_settings
 
 LAST = 19
@@ -41,8 +43,8 @@ def start_training(settings: Settings, name: str, gathered: Gathered | None = No
     return run.id
 
 
-def resume_training(run: Run, then: Sequence[str] = ()) -> None:
-    """Go on from the last good checkpoint. ValueError when it is running already, finished, or only for looking at."""
+def resume_training(run: Run, then: Sequence[str] = (), device: str = "") -> None:
+    """Go on from the last good checkpoint, on another device if one is named. ValueError when it is running already, finished, or only for looking at."""
     if run.read_only:
         raise ValueError(f"Run {run.id} is a sample and is only for looking at; start a run of your own with its settings.")
     now = run.state()
@@ -53,7 +55,7 @@ def resume_training(run: Run, then: Sequence[str] = ()) -> None:
         raise ValueError(f"Run {run.id} is {state} already.")
     if state == "finished":
         raise ValueError(f"Run {run.id} has finished; there is nothing left to do.")
-    launch(run, then)
+    launch(run, then, device)
 
 
 def warm_up() -> None:
@@ -96,11 +98,16 @@ def kill_training(run: Run, patience_seconds: float = PATIENCE_SECONDS) -> None:
     threading.Thread(target=end_process, args=(run.folder, patience_seconds), daemon=True, name=f"kill-{run.id}").start()
 
 
-def launch(run: Run, then: Sequence[str]) -> None:
+def launch(run: Run, then: Sequence[str], device: str = "") -> None:
     """Start the trainer, detached, its words going to the run's log.txt."""
-    words = ["resume", run.id, "--background", *(["--then", *then] if then else [])]
+    words = ["resume", run.id, "--background", *(["--device", device] if device else []), *(["--then", *then] if then else [])]
     child = python_child("cpart_core", *words, changes={"PYTHONUNBUFFERED": "1"})
-    note_launch(run.folder)
+    try:
+        note_launch(run.folder)
+    except Unreadable:
+        with RunLock(run.folder):
+            mend_records(run.folder)
+        note_launch(run.folder)
     with open(run.folder / "log.txt", "ab") as log:
         process = subprocess.Popen(
             child.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=child.environment, cwd=child.folder

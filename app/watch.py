@@ -44,6 +44,9 @@ def live_view(run_id: str, known_state: str) -> None:
     if said.state in ("damaged", "busy") or said.phase == IN_USE:
         chrome.state_badge("busy" if said.phase == IN_USE else said.state)
         trouble(run, said)
+        if said.state == "damaged" and run.checkpoint_steps() and not run.read_only:
+            act("Resume training", ":material/play_arrow:", lambda: jobs.resume_training(run), f"resume_{run.id}", primary=True)
+            command_trouble()
         return
     header(run, said)
     controls(run, said)
@@ -101,8 +104,16 @@ def controls(run: Run, said: RunState) -> None:
             command(run, "Stop", "stop", ":material/stop:", "Finishes the step, writes a checkpoint and ends. Resume goes on from there.")
         if said.state in ("stopped", "crashed", "failed") and said.step < said.steps:
             act("Resume training", ":material/play_arrow:", lambda: jobs.resume_training(run), f"resume_{run.id}", primary=True)
+            if run.settings.training.device == "cuda":
+                about = "For a machine without a GPU: the same up to rounding. Its settings stay as they are."
+                act("Resume on the CPU", ":material/memory:", lambda: jobs.resume_training(run, device="cpu"), f"cpu_{run.id}", about=about)
         if not said.responding:
             act("Kill the trainer", ":material/dangerous:", lambda: jobs.kill_training(run), f"kill_{run.id}")
+    command_trouble()
+
+
+def command_trouble() -> None:
+    """Why the last button did nothing."""
     problem = state.get("command_trouble")
     if problem:
         st.warning(sentence(problem, 300), icon=":material/info:")
@@ -140,7 +151,11 @@ def trouble(run: Run, said: RunState) -> None:
     elif said.state == "stopped" and said.last_words:
         st.info(sentence(said.last_words, 400), icon=":material/info:")
     elif said.state == "damaged":
-        st.error("This run cannot be read in full. Other runs are not touched by it.", icon=":material/broken_image:")
+        saved = run.checkpoint_steps()
+        weights = f" Its checkpoint of step {saved[-1]:,} lies apart from them: Resume sets them aside and goes on." if saved else ""
+        st.error(
+            f"The records of this run cannot be read in full. Other runs are not touched by it.{weights}", icon=":material/broken_image:"
+        )
     if said.state in ("crashed", "failed", "damaged"):
         chrome.last_words(said)
 
@@ -149,7 +164,11 @@ def figures(run: Run, said: RunState) -> None:
     """Loss on the left, segments and fusion on the right; on a narrow window below one another."""
     dark = state.dark()
     if not run.info.contexts:
-        if said.state in chrome.ALIVE and said.phase:
+        if said.state == "queued":
+            st.info(
+                f"{said.phase[0].upper()}{said.phase[1:]}. It begins by itself as soon as there is room.", icon=":material/hourglass_top:"
+            )
+        elif said.state in chrome.ALIVE and said.phase:
             st.info("The trainer is reading the text and cutting it into tokens. The first curves follow.", icon=":material/hourglass_top:")
         return
     left, right = st.columns(2, gap="large")

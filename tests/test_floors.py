@@ -10,6 +10,7 @@ FLOORS = {
     # module or room: floor. A file may import its own room and any lower floor. The longest matching name counts.
     "cpart_core": 0,  # the bare package: version only
     "cpart_core.config": 1,
+    "cpart_core.cache": 1,
     "cpart_core.percent": 1,  # how shares are written
     "cpart_core.presets": 2,
     "cpart_core.training.records": 2,  # plain data that training yields

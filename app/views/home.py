@@ -92,7 +92,9 @@ def how_far(summary: RunSummary) -> None:
     if summary.info is None or said.state == "damaged":
         st.caption(code_span(said.last_words or "Nothing more is known.", 300))
         return
-    if said.state in chrome.ALIVE:
+    if said.state == "queued":
+        st.caption(said.phase)
+    elif said.state in chrome.ALIVE:
         left = f" \u00b7 {words.duration(said.eta_seconds)} left" if said.eta_seconds == said.eta_seconds else ""
         st.progress(min(1.0, said.step / max(1, said.steps)), text=f"step {said.step:,} of {said.steps:,}{left}")
     elif said.step < said.steps:

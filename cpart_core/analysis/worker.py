@@ -171,7 +171,7 @@ def end(*_: object) -> NoReturn:
 
 def main() -> int:
     """Serve stdin until it ends. Half of the cores, so that page and training stay alive."""
-    os.environ.setdefault("NUMBA_CACHE_DIR", str(kept_in()))
+    os.environ["NUMBA_CACHE_DIR"] = str(kept_in())
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
     output = private_stdout()

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cpart_core.cli.roots import add_run_argument, find_run
+from cpart_core.cli.roots import NOW_HELP, add_run_argument, find_run
 from cpart_core.training.distributed import team_of_environment
 
 if TYPE_CHECKING:
@@ -28,6 +28,12 @@ def add_arguments(parser: argparse.ArgumentParser, show_all: bool) -> None:
         choices=("ddp", "fsdp"),
         help="with several processes: a copy of the weights in each, or a part (default: as the run says)",
     )
+    parser.add_argument(
+        "--device",
+        choices=("auto", "cpu", "cuda"),
+        help="go on with a run on another device than it was begun on (default: as the run says); the same up to rounding",
+    )
+    parser.add_argument("--now", action="store_true", help=NOW_HELP)
     parser.add_argument("--background", action="store_true", help=argparse.SUPPRESS)
 
 
@@ -42,12 +48,13 @@ def execute(arguments: argparse.Namespace) -> int:
     if run is None:  # not the first of several processes: it takes everything from that one, and need not see its disk
         return follow_the_first(team)
     runs = [run, *(open_run(run_id) for run_id in arguments.then)]
-    return train_in_order([with_parallel(run, arguments.parallel) for run in runs], arguments.restart, team)
+    changes = {name: value for name in ("parallel", "device") if (value := getattr(arguments, name)) is not None}
+    return train_in_order([for_this_session(run, changes) for run in runs], arguments.restart, team, arguments.now)
 
 
-def with_parallel(run: Run, parallel: str | None) -> Run:
-    """The run with the weights held another way for this session; its folder keeps what it says."""
-    return run if parallel is None else replace(run, info=replace(run.info, settings=run.settings.with_values({"parallel": parallel})))
+def for_this_session(run: Run, changes: dict[str, str]) -> Run:
+    """The run with other settings for now, which change where it is trained and not what; its folder keeps what it says."""
+    return replace(run, info=replace(run.info, settings=run.settings.with_values(changes))) if changes else run
 
 
 def give_way() -> None:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from cpart_core.runs.folder import Run
 
 RUN_HELP = "id of the run (see `runs`), or: latest"
+NOW_HELP = "begin at once; otherwise it waits its turn while this machine has no room for one more training below the same root"
 OUT_HELP = "root folder of the runs, such as sample_checkpoints (default: runs/ of the project, or $CPART_RUNS)"
 
 
@@ -35,7 +36,7 @@ def find_run(arguments: argparse.Namespace) -> Run:
     own = [summary for summary in list_runs() if not summary.read_only]
     if not own:
         raise ValueError("There are no runs of your own yet; start one with `train`, or give the id of the sample (see `runs`).")
-    return open_run(max(own, key=lambda summary: summary.created).id)
+    return open_run(own[0].id)  # the newest first, by when and not by how that is written
 
 
 def newest_checkpoint(run: Run, step: int | None) -> int:

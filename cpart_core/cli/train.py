@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from cpart_core.cli.flags import add_setting_flags, settings_from_flags
-from cpart_core.cli.roots import OUT_HELP, use_root
+from cpart_core.cli.roots import NOW_HELP, OUT_HELP, use_root
 from cpart_core.runs.twins import TWINS, twin_kinds
 from cpart_core.training.distributed import team_of_environment
 
@@ -21,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser, show_all: bool) -> None:
     parser.add_argument(
         "--twins", default="", metavar="A,B", help=f"also train controls on the very same batches afterwards: {', '.join(TWINS)}"
     )
+    parser.add_argument("--now", action="store_true", help=NOW_HELP)
     add_setting_flags(parser, show_all)
 
 
@@ -35,4 +36,4 @@ def execute(arguments: argparse.Namespace) -> int:
         return follow_the_first(team)
     kinds = twin_kinds(arguments.twins)
     run = create_run(settings, None, arguments.name, run_id=arguments.id)
-    return train_in_order([run, *(create_twin(run, kind) for kind in kinds)], team=team)
+    return train_in_order([run, *(create_twin(run, kind) for kind in kinds)], team=team, now=arguments.now)

@@ -10,18 +10,21 @@ HELP = "Compile what is compiled once on a machine (training on its CPU, maps) n
 
 
 def add_arguments(parser: argparse.ArgumentParser, show_all: bool) -> None:
-    return
+    parser.add_argument("--passes", action="store_true", help="only what training on a CPU needs")
 
 
 def execute(arguments: argparse.Namespace) -> int:
     import torch
 
-    from cpart_core.analysis.worker import compile_umap
     from cpart_core.model.warm import compile_passes
 
     torch.set_num_threads(1)
     seconds = compile_passes()
     print(f"passes over memory, for training on a CPU: {seconds:.1f} s of compiling" if seconds else "passes over memory: compiled before")
+    if arguments.passes:
+        return 0
+    from cpart_core.analysis.worker import compile_umap
+
     began = time.perf_counter()
     compile_umap()
     print(f"maps by UMAP: ready after {time.perf_counter() - began:.1f} s")

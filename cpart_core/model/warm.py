@@ -7,7 +7,7 @@ from filelock import FileLock
 
 from cpart_core.config import ModelSettings
 from cpart_core.model.decoder import Decoder
-from cpart_core.model.passes.mark import folder, mark
+from cpart_core.model.passes.mark import folder, note_all_compiled
 from cpart_core.model.passes.which import passes_from
 
 VOCABULARY, ROWS, TOKENS = 32, 2, 8
@@ -26,7 +26,7 @@ def compile_passes() -> float:
             for precision in (torch.bfloat16, torch.float32):
                 for execution in ("soft", "topk"):
                     there_and_back(execution, precision)
-        mark().touch()
+        note_all_compiled()
     return numbers.seconds_compiling() - began
 
 

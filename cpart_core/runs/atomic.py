@@ -71,7 +71,7 @@ def clear_leftovers(folder: Path, older_than_seconds: float = 0.0) -> None:
         if not entry.name.startswith(TEMPORARY):
             continue
         with suppress(OSError):  # another writer may have been quicker
-            if time.time() - entry.lstat().st_mtime < older_than_seconds:
+            if abs(time.time() - entry.lstat().st_mtime) < older_than_seconds:  # one dated ahead is no younger
                 continue
             if entry.is_dir() and not entry.is_symlink():
                 shutil.rmtree(entry, ignore_errors=True)

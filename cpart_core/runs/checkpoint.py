@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -121,18 +122,28 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     )
 
 
-def load_latest(checkpoints: Path, last_step: int | None = None) -> Latest:
-    """The newest checkpoint (not after `last_step`) whose manifest holds; damaged ones are passed over and named, never deleted."""
+def load_latest(checkpoints: Path, last_step: int | None = None, redo: int = sys.maxsize) -> Latest:
+    """The newest checkpoint whose manifest holds; damaged ones are passed over and named, never deleted.
+
+    last_step: of the records, which may have lost some (None = they have not). One at or before it, no more than `redo` steps older than
+    the newest, is preferred, since the missing records are made again from there; otherwise the newest stands, with a gap.
+    """
     damaged: list[Damaged] = []
+    beyond: list[int] = []
     for step in reversed(steps_in(checkpoints)):
-        if last_step is not None and step > last_step:
-            damaged.append(Damaged(step, f"the records end at step {last_step}, before it"))
-            continue
+        if beyond and step < beyond[0] - redo:
+            break
+        folder = folder_of(checkpoints, step)
         try:
-            return Latest(load_checkpoint(folder_of(checkpoints, step)), tuple(damaged))
+            if last_step is None or step <= last_step:
+                passed = [Damaged(later, f"the records end at step {last_step}, before it") for later in beyond]
+                return Latest(load_checkpoint(folder), tuple(sorted([*damaged, *passed], reverse=True)))
+            if not beyond:
+                verify(folder)
+            beyond.append(step)
         except (ValueError, OSError) as error:
             damaged.append(Damaged(step, str(error)))
-    return Latest(None, tuple(damaged))
+    return Latest(load_checkpoint(folder_of(checkpoints, beyond[0])) if beyond else None, tuple(damaged))
 
 
 def load_model(run: Run, step: int) -> LoadedModel:

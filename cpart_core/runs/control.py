@@ -128,14 +128,17 @@ def open_lock(path: Path) -> BinaryIO:
 
 
 def last_life(folder: Path) -> int:
-    """Number of the last event of LIFE; 0 when there is none, or none can be read. ValueError when the records are in use."""
-    try:
-        with reading(folder) as connection:
-            return int(connection.execute(f"SELECT coalesce(max(id), 0) FROM events WHERE kind IN {LIFE}").fetchone()[0])
-    except Busy:
-        raise
-    except ValueError:
-        return 0
+    """Number of the last event of LIFE; 0 when there is none, or none can be read. Busy when the records stay in use for seconds."""
+    for attempt in range(TRIES):
+        try:
+            with reading(folder) as connection:
+                return int(connection.execute(f"SELECT coalesce(max(id), 0) FROM events WHERE kind IN {LIFE}").fetchone()[0])
+        except Busy:
+            if attempt == TRIES - 1:
+                raise
+        except ValueError:
+            break
+    return 0
 
 
 def is_training(folder: Path) -> bool:
@@ -237,10 +240,12 @@ def end_process(folder: Path, patience_seconds: float) -> bool:
     return not is_training(folder)
 
 
-def end_others(folder: Path) -> None:
-    """SIGKILL to those that trained with a trainer that is gone, where they did not notice: a hung process ends by nothing else."""
+def end_others(folder: Path, patience_seconds: float = 0.0) -> None:
+    """SIGKILL to those that train with a trainer that is at its end, or past it, where they do not end by themselves. Waits."""
     holder = last_holder(folder)
-    for pid in holder.processes():
-        if pid != holder.pid:
-            with suppress(OSError):
-                os.kill(pid, signal.SIGTERM if sys.platform == "win32" else signal.SIGKILL)
+    deadline = time.monotonic() + patience_seconds
+    while (left := [pid for pid in holder.processes() if pid != holder.pid]) and time.monotonic() < deadline:
+        time.sleep(SECONDS_BETWEEN_TRIES)
+    for pid in left:
+        with suppress(OSError):
+            os.kill(pid, signal.SIGTERM if sys.platform == "win32" else signal.SIGKILL)

@@ -43,22 +43,29 @@ class Busy(ValueError):
     """The records are whole, but another program has them locked. Ask again."""
 
 
+class Unreadable(ValueError):
+    """The file is damaged: no waiting helps."""
+
+
 def code(error: sqlite3.Error) -> int:
     """SQLite's primary code of an error; 0 where it has none."""
     return int(getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
 
 
 def refusal(error: sqlite3.Error, what: str) -> ValueError:
-    """The ValueError to raise for it: `what` is the beginning of the sentence. Busy is told from damaged."""
+    """The ValueError to raise for it: `what` is the beginning of the sentence. Busy and Unreadable are told apart."""
     if code(error) in (BUSY, LOCKED):
         return Busy(f"{what}: another program has the records in use ({error}). Try again in a moment.")
-    return ValueError(f"{what}: {error}.")
+    kind = Unreadable if code(error) in (DAMAGED, NO_DATABASE) else ValueError
+    return kind(f"{what}: {error}.")
 
 
-def open_for_writing(folder: Path) -> sqlite3.Connection:
-    """Open the run's database, making it if it is not there. ValueError when it is damaged or cannot be written; Busy when it is in use."""
+def open_for_writing(folder: Path, patience_seconds: float | None = None) -> sqlite3.Connection:
+    """Open the run's database, making it if it is not there. ValueError when it is damaged or cannot be written; Busy when it is in use
+    for longer than `patience_seconds` (None = WAIT_SECONDS)."""
+    patience = WAIT_SECONDS if patience_seconds is None else patience_seconds
     try:
-        connection = sqlite3.connect(folder / DATABASE, timeout=WAIT_SECONDS, isolation_level=None)
+        connection = sqlite3.connect(folder / DATABASE, timeout=patience, isolation_level=None)
     except sqlite3.Error as error:
         raise refusal(error, f"{DATABASE} of run {folder.name} cannot be opened") from None
     try:
@@ -71,6 +78,7 @@ def open_for_writing(folder: Path) -> sqlite3.Connection:
             if name not in there:
                 connection.execute(f"ALTER TABLE status ADD COLUMN {name} {kind}")
         connection.execute("COMMIT")  # all or none, whenever the process is killed
+        connection.execute(f"PRAGMA busy_timeout = {int(1000 * min(patience, WAIT_SECONDS))}")
     except sqlite3.Error as error:
         connection.close()
         raise refusal(error, f"{DATABASE} of run {folder.name} cannot be written") from None

@@ -16,6 +16,7 @@ from cpart_core.runs.checkpoint import Checkpoint, CheckpointConfig, load_latest
 from cpart_core.runs.database import reading
 from cpart_core.runs.folder import Run
 from cpart_core.runs.follow import Word, share_run, share_state, tell
+from cpart_core.runs.mend import missing_steps
 from cpart_core.runs.mirror import Mirror, open_mirror
 from cpart_core.runs.open_labels import without_found_labels
 from cpart_core.runs.orders import Orders
@@ -60,7 +61,7 @@ class Drive:
 
         ValueError when there are checkpoints but none can be trusted: nothing is deleted unless `restart` says so.
         """
-        latest = load_latest(self.checkpoints, self.last_recorded_step())
+        latest = load_latest(self.checkpoints, self.last_recorded_step(), self.settings.checkpoint_every)
         for entry in latest.damaged:
             self.writer.event("note", f"The checkpoint of step {entry.step} was passed over: {entry.reason}", entry.step)
         if latest.checkpoint is not None and not restart:
@@ -68,22 +69,39 @@ class Drive:
             state = (latest.checkpoint.weights, latest.checkpoint.tensors, latest.checkpoint.numbers)
             self.trainer.restore(*share_state(self.team, state))
             self.saved_step = self.trainer.step
+            self.note_other_device(latest.checkpoint.numbers.get("device"))
         elif latest.damaged and not restart:
             raise ValueError(
                 f"None of the {len(latest.damaged)} checkpoints of run {self.run.id} can be used ({latest.damaged[0].reason}). "
                 f"Nothing was deleted; to train it again from the start: python -m cpart_core resume {self.run.id} --restart"
             )
         self.writer.truncate_after(self.trainer.step)
+        self.note_missing_records()
+
+    def note_other_device(self, before: object) -> None:
+        """The same seed gives the same records on one kind of device; on another they differ in rounding."""
+        now = self.trainer.device.type
+        if before not in (None, now):
+            said = f"From step {self.trainer.step} on trained on {now}, until then on {before}: the same up to rounding."
+            self.writer.event("note", said, self.trainer.step)
+
+    def note_missing_records(self) -> None:
+        """Weights and state are whole where records are not: training goes on, and what is missing is said, once."""
+        with reading(self.run.folder) as connection:
+            missing = missing_steps(connection, self.trainer.step)
+            sentence = f"The records of {missing} are lost; weights and training are not touched by that."
+            noted = connection.execute("SELECT 1 FROM events WHERE kind = 'note' AND message = ?", (sentence,)).fetchone()
+        if missing and not noted:
+            self.writer.event("note", sentence, self.trainer.step)
 
     def last_recorded_step(self) -> int:
-        """A checkpoint after it (power was cut before the records reached the disk) would leave a hole in the records."""
+        """A checkpoint after it (power was cut before the records reached the disk) leaves a gap in the records."""
         with reading(self.run.folder) as connection:
             return int(connection.execute("SELECT coalesce(max(step), 0) FROM steps").fetchone()[0])
 
     def steps(self) -> bool:
         """Train to the last step, or to a stop. True when the last step is done; the last state is in a checkpoint either way."""
-        if self.trainer.to_compile:
-            self.writer.heartbeat(self.beat("compiling", None))
+        self.writer.heartbeat(self.beat("compiling" if self.trainer.to_compile else "training", None))
         if self.wait_for_leave():
             for record in self.trainer:
                 self.take(record)
@@ -106,6 +124,7 @@ class Drive:
             self.checkpoint(needed=False)
         self.speed.take(record)
         self.writer.heartbeat(self.beat("training", record))
+        self.writer.check()
         self.on_record(record)
 
     def wait_for_leave(self) -> bool:
@@ -120,6 +139,7 @@ class Drive:
                 return True
             tell(self.team, Word.WAIT)
             self.writer.heartbeat(self.beat("paused", None))
+            self.writer.check()
             time.sleep(PAUSE_SECONDS)
             self.speed.forget_pause()
 
@@ -127,6 +147,7 @@ class Drive:
         """Write one, after the records it stands on. When the disk refuses, training goes on, unless it is `needed`: OSError."""
         step = self.trainer.step
         self.writer.heartbeat(self.beat("saving", None))
+        self.writer.check()  # or a folder that was deleted would be made again
         trouble = "" if self.writer.flush() else self.writer.trouble
         if not trouble:
             try:

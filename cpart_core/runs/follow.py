@@ -5,10 +5,14 @@ The first process (`session`, `drive`) tells them one word before everything tha
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import signal
 import sys
 import tempfile
+import threading
+import time
 from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +20,9 @@ from typing import TYPE_CHECKING, Any
 from cpart_core.config import Settings
 from cpart_core.corpus.document import Corpus
 from cpart_core.corpus.store import load_corpus
+from cpart_core.model.passes.mark import all_compiled
+from cpart_core.runs.clock import boot, process_started
+from cpart_core.runs.compiling import compiled_by_another
 from cpart_core.runs.open_labels import without_found_labels
 from cpart_core.runs.orders import handled_by
 from cpart_core.training.distributed import Team, lost_another
@@ -29,6 +36,7 @@ if TYPE_CHECKING:
 CORPUS_FILES = ("corpus.json", "corpus.npz", "tokenizer.json")
 LEFT_ALONE = 3
 """Exit code of a process whose first is gone."""
+SECONDS_BETWEEN_LOOKS, GRACE_SECONDS = 1.0, 10.0
 
 
 class Word(IntEnum):
@@ -44,6 +52,10 @@ class Word(IntEnum):
     WAIT = 5
     """Nothing yet: paused."""
     END = 6
+    COMPILE = 7
+    """Have compiled what this machine lacks."""
+    WHO = 8
+    """Say which process you are."""
 
 
 State = tuple[dict[str, "Tensor"], dict[str, "Tensor"], dict[str, Any]]
@@ -53,6 +65,18 @@ State = tuple[dict[str, "Tensor"], dict[str, "Tensor"], dict[str, Any]]
 def tell(team: Team, word: Word) -> None:
     """What the first process says before it does the same itself; nothing when it is alone."""
     team.share_number(word)
+
+
+def who() -> list[int]:
+    """This process, as numbers: its own, when it began, and a number for this start of the machine."""
+    return [os.getpid(), process_started(os.getpid()), int(hashlib.sha256(boot().encode()).hexdigest()[:15], 16)]
+
+
+def processes_beside(team: Team) -> list[tuple[int, int]]:
+    """(pid, process_started) of the other processes on this machine, by rank. All must call it, after WHO."""
+    mine = who()
+    everybody = team.gather_numbers(mine)
+    return [(pid, began) for pid, began, machine in everybody if machine == mine[2] and pid != mine[0]]
 
 
 def share_run(team: Team, settings: Settings, corpus: Path) -> None:
@@ -101,12 +125,16 @@ def obey(team: Team) -> None:
     while (word := Word(team.share_number())) is not Word.END:
         if word is Word.RUN:
             trainer = Trainer(*receive_run(team), team)
-        if word in (Word.RUN, Word.WAIT):
+        if word is Word.WHO:
+            watch_the_first(processes_beside(team)[:1])
+        if word in (Word.RUN, Word.WAIT, Word.WHO):
             continue
         assert trainer is not None, word
         match word:
             case Word.RESTORE:
                 trainer.restore(*share_state(team))
+            case Word.COMPILE:
+                trainer.passes = trainer.passes and (all_compiled() or compiled_by_another(lambda: None))
             case Word.SAVE:
                 trainer.weights()
                 trainer.state_tensors()
@@ -115,3 +143,16 @@ def obey(team: Team) -> None:
                     trainer.train_step()
                 except NonFiniteLoss:
                     continue  # the first process met it too, and says so
+
+
+def watch_the_first(first: list[tuple[int, int]]) -> None:
+    """End this process when the first one is gone, also while it hangs in something that asks nobody. Nothing where it is elsewhere."""
+
+    def watch(pid: int, began: int) -> None:
+        while process_started(pid) == began:
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+        time.sleep(GRACE_SECONDS)  # for the way of ending that says why
+        os._exit(LEFT_ALONE)
+
+    for pid, began in first:
+        threading.Thread(target=watch, args=(pid, began), daemon=True, name=f"watch {pid}").start()

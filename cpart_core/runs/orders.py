@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
+ANSWER = b"\nFinishing the step and saving. Press Ctrl-C once more to end without saving.\n"
 Handler = Callable[[int, FrameType | None], None] | signal.Handlers
 
 
@@ -48,15 +50,24 @@ class Orders:
 
 @contextmanager
 def stop_on_signals(orders: Orders) -> Iterator[None]:
-    """SIGTERM, SIGINT and SIGHUP ask for the same as a stop: finish the step, write a checkpoint. A second SIGINT interrupts at once."""
+    """SIGTERM, SIGINT and SIGHUP ask for the same as a stop: finish the step, write a checkpoint. A third SIGINT interrupts at once.
+
+    The second one is only answered: whoever presses Ctrl-C twice is impatient, and has not thought of the checkpoint.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread may set handlers; commands still work
         return
+    pressed = 0
 
     def stop(number: int, frame: FrameType | None) -> None:
-        if number == signal.SIGINT and orders.stopped:
-            raise KeyboardInterrupt
+        nonlocal pressed
         orders.stopped = True
+        pressed += number == signal.SIGINT
+        if pressed > 2:
+            raise KeyboardInterrupt
+        if pressed == 2 and number == signal.SIGINT:
+            with suppress(OSError):  # straight to the terminal: a handler may interrupt a print
+                os.write(2, ANSWER)
 
     with handled_by(stop):
         yield

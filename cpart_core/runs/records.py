@@ -17,7 +17,8 @@ from types import TracebackType
 import numpy as np
 
 from cpart_core.runs.clock import Instant
-from cpart_core.runs.database import EVENT_ROW, LIFE, open_for_writing
+from cpart_core.runs.database import BUSY, EVENT_ROW, LIFE, LOCKED, code, open_for_writing
+from cpart_core.runs.explain import DiskRefuses, FolderGone
 from cpart_core.runs.snapshots import save_snapshot, truncate_snapshots
 from cpart_core.training.records import Record, Snapshot
 
@@ -26,6 +27,10 @@ RETRY_SECONDS = 5.0
 """Between two tries after the disk refused."""
 ROWS_A_COMMIT = 500
 """A full disk may have room for a small transaction where one large one would never fit again."""
+PATIENCE_SECONDS = 30.0
+"""How long the disk may refuse before training on would only lose more."""
+BUSY_SECONDS = 60.0
+"""How long a session that begins waits for another program to let go of the records; while training goes on, they wait in memory."""
 MOST_WAITING_ROWS = 20_000
 MOST_WAITING_SNAPSHOTS = 8
 
@@ -65,7 +70,8 @@ class RecordWriter:
         self.folder = folder
         self.trouble = ""
         """Why the last writing failed; empty when all is well. Worth a line in the terminal."""
-        self._connection = open_for_writing(folder)
+        self._connection = open_for_writing(folder, BUSY_SECONDS)
+        self._wait_for_others(seconds=1)
         self._commit_seconds = commit_seconds
         self._most_waiting = most_waiting
         self._rows: list[Row] = []
@@ -76,6 +82,10 @@ class RecordWriter:
         self._status: Row | None = None
         self._dropped = 0
         self._last_try = 0.0
+        self._refused_since: float | None = None
+        """By the disk, not by another program that has the records in use."""
+        self._in_use = False
+        self._place = place_of(folder)
 
     def append(self, record: Record) -> None:
         """Take a record with all that hangs on it (a `discovery` excepted: it belongs to the corpus). Never raises for the disk's sake."""
@@ -133,9 +143,29 @@ class RecordWriter:
         except (sqlite3.Error, OSError) as error:
             self._last_try = time.monotonic()
             self.trouble = f"the records could not be written ({error})"
+            self._in_use = isinstance(error, sqlite3.Error) and code(error) in (BUSY, LOCKED)
+            self._refused_since = None if self._in_use else self._refused_since or self._last_try
             return False
         self.trouble = ""
+        self._refused_since = None
         return True
+
+    def check(self) -> None:
+        """May training go on? Some microseconds. FolderGone when the folder is not where it was, DiskRefuses when for too long nothing
+        could be written."""
+        try:
+            gone = place_of(self.folder) != self._place
+        except OSError:  # a disk that does not answer for a moment has not lost the folder
+            gone = False
+        if gone:
+            self._snapshots.clear()  # they would make a folder of that name again
+            raise FolderGone(self.folder.name)
+        refused = 0.0 if self._refused_since is None else time.monotonic() - self._refused_since
+        if refused > PATIENCE_SECONDS:
+            raise DiskRefuses(
+                f"For {refused:.0f} s {self.trouble}, so training ended before more would be lost. Make space on the disk, "
+                f"then resume {self.folder.name}: it goes on from its last checkpoint."
+            )
 
     def _snapshots_written(self, wait: bool) -> bool:
         """Whether all are on the disk; the next one is begun where none is being written. OSError when the disk refused one."""
@@ -151,7 +181,10 @@ class RecordWriter:
 
     def truncate_after(self, step: int) -> None:
         """Forget all later steps than `step`, before training goes on from there: no step may show twice. ValueError when refused."""
-        if not self.flush():
+        deadline = time.monotonic() + BUSY_SECONDS
+        while not self.flush() and self._in_use and time.monotonic() < deadline:
+            time.sleep(0.1)
+        if self.trouble:
             raise ValueError(f"Nothing can be removed from the records: {self.trouble}.")
         try:
             self._commit([(f"DELETE FROM {table} WHERE step > ?", (int(step),)) for table in ("steps", "evaluations", "changes")])
@@ -161,6 +194,7 @@ class RecordWriter:
 
     def close(self) -> None:
         """Flush and close. Rows that the disk still refuses are lost."""
+        self._wait_for_others(seconds=10)
         self.flush()
         self._hand.shutdown()
         self._connection.close()
@@ -170,6 +204,10 @@ class RecordWriter:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         self.close()
+
+    def _wait_for_others(self, seconds: int) -> None:
+        """How long a write may wait for another program's; while training goes on that is a short time, since rows wait in memory."""
+        self._connection.execute(f"PRAGMA busy_timeout = {1000 * seconds}")
 
     def _commit(self, rows: list[Row]) -> None:
         """All rows in one transaction."""
@@ -195,6 +233,15 @@ class RecordWriter:
         kept = [row for number, row in enumerate(self._rows) if number % 2 or row[0] != STEP_ROW]
         self._dropped += len(self._rows) - len(kept)
         self._rows = kept
+
+
+def place_of(folder: Path) -> tuple[int, int] | None:
+    """Device and number of the folder of that name; None when there is none. OSError when the disk does not answer."""
+    try:
+        found = folder.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return found.st_dev, found.st_ino
 
 
 def step_row(record: Record) -> tuple[object, ...]:

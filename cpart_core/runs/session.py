@@ -5,29 +5,40 @@ Torch is imported late: the lock is taken, and the page told so, before the seco
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from cpart_core.corpus.build import build_corpus, gather
 from cpart_core.corpus.document import Corpus
 from cpart_core.corpus.store import load_corpus, save_corpus
-from cpart_core.model.passes.mark import all_compiled
+from cpart_core.model.passes.mark import all_compiled, kept_in
 from cpart_core.runs.atomic import clear_leftovers
 from cpart_core.runs.commands import Commands
-from cpart_core.runs.control import RunLock
+from cpart_core.runs.compiling import compiled_by_another
+from cpart_core.runs.control import RunLock, end_others
 from cpart_core.runs.create import copy_corpus, read_gathered
+from cpart_core.runs.explain import Explanations, FolderGone, quiet
 from cpart_core.runs.folder import Run, open_run
+from cpart_core.runs.follow import GRACE_SECONDS, Word, processes_beside, tell
 from cpart_core.runs.info import read_info, write_info
+from cpart_core.runs.mend import mend_records
 from cpart_core.runs.orders import Orders, stop_on_signals
-from cpart_core.runs.records import Heartbeat, RecordWriter
-from cpart_core.training.distributed import ALONE, Team, lost_another
+from cpart_core.runs.records import BUSY_SECONDS, Heartbeat, RecordWriter
+from cpart_core.runs.state import QUEUED
+from cpart_core.runs.turn import Place, Turn
+from cpart_core.training.attend import attended
+from cpart_core.training.distributed import ALONE, Team
 from cpart_core.training.records import Record
 
 if TYPE_CHECKING:
     from cpart_core.runs.drive import Drive
+
+
+T = TypeVar("T")
 
 
 class ExitCode(IntEnum):
@@ -39,11 +50,14 @@ class ExitCode(IntEnum):
     """The loss was not finite, memory or disk ran out: the event says what to change."""
 
 
-OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory", "bad alloc")
-
-
 LAST_WRITTEN = "corpus.json"
 """Of a corpus's files; where it is, the corpus is whole."""
+RESERVE_BYTES = 8 << 20
+"""Of memory, let go of when there is no more, so that the reason can be written down."""
+SECONDS_IN_LINE = 0.3
+"""Between two looks at whose turn it is."""
+SECONDS_BETWEEN_WORDS = 5.0
+"""To the other processes, while the first does what they wait for."""
 
 
 class StoppedEarly(Exception):
@@ -71,22 +85,34 @@ def run_training(
     look_inside: LookInside | None = None,
     restart: bool = False,
     team: Team = ALONE,
+    turn: Turn | None = None,
 ) -> ExitCode:
     """Train `run` to its last step from wherever it is; records are as if it had never been interrupted.
 
     on_record: called after each record is stored. say: phases and messages for a person. look_inside: called after the last
     step, to compute what the pages show first. restart: forget all checkpoints and begin again. team: the processes that train together,
-    connected; this is the first of them, and the others `follow`. ValueError for a person's mistakes (bad text, nothing to resume from,
+    connected; this is the first of them, and the others `follow`. turn: a place in the line of this machine's trainings, which is waited
+    for; None = begin at once. ValueError for a person's mistakes (bad text, nothing to resume from,
     trained by another process), which are stored in the run as well.
     """
     if run.read_only:
         raise ValueError(f"Run {run.id} is a sample and is only for looking at; train a run of your own.")
     if run.info.carved is not None:
         raise ValueError(f"Run {run.id} was carved from run {run.info.carved.run} and has no training to go on with; resume that one.")
-    with RunLock(run.folder), RecordWriter(run.folder) as writer, closing(Commands(run.folder)) as commands:
-        orders = Orders(commands.take)
-        with stop_on_signals(orders):
-            return Session(run, writer, orders, on_record, say, team).go(look_inside, restart)
+    with RunLock(run.folder) as lock:
+        try:
+            if mended := mend_records(run.folder, BUSY_SECONDS):
+                lock.begin_anew()
+            with RecordWriter(run.folder) as writer, closing(Commands(run.folder)) as commands:
+                if mended:
+                    say(mended)
+                    writer.event("note", mended)
+                orders = Orders(commands.take)
+                with stop_on_signals(orders):
+                    return Session(run, lock, writer, orders, on_record, say, team, turn).go(look_inside, restart)
+        except (ValueError, OSError) as error:
+            lock.end("fail", str(error))  # also where the records could not even be opened
+            raise
 
 
 class Session:
@@ -95,51 +121,72 @@ class Session:
     def __init__(
         self,
         run: Run,
+        lock: RunLock,
         writer: RecordWriter,
         orders: Orders,
         on_record: Callable[[Record], None],
         say: Callable[[str], None],
         team: Team = ALONE,
+        turn: Turn | None = None,
     ) -> None:
         self.run = run
+        self.turn = turn
+        self.lock = lock
         self.team = team
         self.writer = writer
         self.orders = orders
-        self.on_record = on_record
-        self.say = say
+        self.on_record = unless_the_disk_is_full(on_record)
+        self.say = unless_the_disk_is_full(say)
         self.drive: Drive | None = None
+        self.explanations = Explanations(run, team)
+        self.reserve: bytearray | None = bytearray(RESERVE_BYTES)
+        self.phase_now = ""
+        self.last_word = time.monotonic()
 
     def go(self, look_inside: LookInside | None, restart: bool) -> ExitCode:
-        """All phases; a failure is written down as an event before it is returned or raised."""
+        """All phases; a failure is written down before it is returned or raised."""
         self.writer.event("start", step=self.step())
         try:
+            if not self.team.alone:
+                tell(self.team, Word.WHO)
+                self.lock.join(processes_beside(self.team))
             finished = self.train(restart)
             if finished and look_inside is not None:
                 self.look(look_inside)
         except StoppedEarly:
             finished = False
-        except (MemoryError, RuntimeError, OSError) as error:
-            sentence = self.explain(error)
-            if sentence is None:
-                self.writer.event("fail", f"An unexpected error: {type(error).__name__}: {error}", self.step())
-                raise
-            return self.fail(sentence)
-        except Exception as error:
-            kind = "" if isinstance(error, ValueError) else f"An unexpected error: {type(error).__name__}: "
-            self.writer.event("fail", f"{kind}{error}", self.step())
+        except KeyboardInterrupt:
+            self.end("stop", "Interrupted before its last step could be saved. Resume goes on from its last checkpoint.")
             raise
-        self.writer.event("finish" if finished else "stop", step=self.step())
+        except Exception as error:
+            self.reserve = None
+            sentence = str(error) if isinstance(error, ValueError) else self.explanations.of(error)
+            self.end("fail", sentence or f"An unexpected error: {type(error).__name__}: {error}")
+            if sentence is None or isinstance(error, ValueError):
+                raise
+            self.say(sentence)
+            if sentence == self.explanations.lost:
+                end_others(self.run.folder, GRACE_SECONDS)  # one that hangs ends by nothing else
+            return ExitCode.FAILED
+        self.end("finish" if finished else "stop")
         return ExitCode.DONE
+
+    def end(self, kind: str, message: str = "") -> None:
+        """Last words: in the lock, which has room for them on the fullest disk, and among the events."""
+        self.lock.end(kind, message)
+        self.writer.event(kind, message, self.step())
 
     def train(self, restart: bool) -> bool:
         """Corpus, trainer, steps. True when the last step is done."""
         clear_leftovers(self.run.folder)
+        self.wait_for_turn()
         self.phase("starting")
         corpus = self.corpus()
         self.phase("starting")
         from cpart_core.runs.drive import Drive
         from cpart_core.training.device import keep_freed_memory
 
+        self.phase("starting")  # the import has taken seconds
         keep_freed_memory()
         self.drive = Drive(self.run, corpus, self.writer, self.orders, self.on_record, self.team)
         self.drive.restore(restart)
@@ -150,17 +197,46 @@ class Session:
             self.say(f"going on from the checkpoint of step {self.drive.trainer.step}")
         return self.drive.steps()
 
-    def compile_passes(self) -> None:
-        """Those of a machine's first training; others find them."""
-        from cpart_core.model.warm import compile_passes
-
-        assert self.drive is not None
-        if not self.drive.trainer.uses_passes or all_compiled():
+    def wait_for_turn(self) -> None:
+        """Until this machine has room for one more training. StoppedEarly when told to leave the line."""
+        if self.turn is None:
             return
+        while (place := self.place_in_line()) is not None:
+            if self.phase_now != (words := f"{QUEUED}: {place}"):
+                self.phase(words)
+            self.beat(words)
+            time.sleep(SECONDS_IN_LINE)
+        self.turn.use_gpu()
+
+    def place_in_line(self) -> Place | None:
+        """None when training may begin, also where the disk has no room for a line."""
+        assert self.turn is not None
+        try:
+            return self.turn.come()
+        except OSError as error:
+            said = f"Begun without waiting for other trainings, since there is no line to stand in: {error}"
+            self.writer.event("note", said, self.step())
+            return None
+
+    def compile_passes(self) -> None:
+        """Those of a machine's first training, before its first step; without them all the way where that fails.
+
+        Another process does it: what a process has compiled itself differs in the last bits from what it finds compiled, and the first
+        training of a machine shall be as all others.
+        """
+        assert self.drive is not None
+        trainer = self.drive.trainer
+        if not trainer.passes or all_compiled():
+            return
+        tell(self.team, Word.COMPILE)
         self.phase("compiling for this machine, once")
-        if seconds := compile_passes():
-            said = f"Compiled passes over memory for {seconds:.1f} s; this machine keeps them for its next runs."
-            self.writer.event("note", said, self.drive.trainer.step)
+        began = time.monotonic()
+        trainer.passes = compiled_by_another(lambda: self.beat(self.phase_now))
+        if trainer.passes:
+            said = f"Compiled passes over memory for {time.monotonic() - began:.1f} s; this machine keeps them for its next runs."
+        else:
+            said = f"Passes over memory could not be compiled, or not be kept in {kept_in().name}: this run trains without them."
+        self.writer.event("note", said, trainer.step)
 
     def corpus(self) -> Corpus:
         """The run's text in tokens: stored, copied from the run whose twin this is, or built now."""
@@ -173,10 +249,11 @@ class Session:
                     raise ValueError(f"This twin trains on the text of run {twin_of}, which has not been read yet. Train that run first.")
                 copy_corpus(source, folder)
             else:
+                settings, seed = self.run.settings.corpus, self.run.settings.training.seed
                 self.phase("gathering text")
-                gathered = read_gathered(self.run.folder) or gather(self.run.settings.corpus)
+                gathered = self.attended(lambda: read_gathered(self.run.folder) or gather(settings))
                 self.phase("building the corpus")
-                save_corpus(build_corpus(gathered, self.run.settings.corpus, self.run.settings.training.seed), folder)
+                save_corpus(self.attended(lambda: build_corpus(gathered, settings, seed)), folder)
         return load_corpus(folder)
 
     def write_info(self, corpus: Corpus, num_parameters: int) -> None:
@@ -200,52 +277,52 @@ class Session:
             look_inside(open_run(self.run.id), self.step(), self.beat_of_look)
         except StoppedEarly:
             self.writer.event("note", "Stopped while looking inside; pages compute the rest when it is asked for.", self.step())
+        except FolderGone:
+            raise
         except (ValueError, MemoryError, RuntimeError, OSError) as error:
             self.writer.event("note", f"The first analysis could not be made: {error}", self.step())
 
     def beat_of_look(self, share: float, say: str, partial: dict[str, Any] | None = None) -> None:
         """Alive, and stoppable."""
-        assert self.drive is not None
-        self.writer.heartbeat(self.drive.beat("looking inside", None))
-        self.orders.read()
-        if self.orders.stopped:
-            raise StoppedEarly
+        self.beat("looking inside")
+
+    def attended(self, work: Callable[[], T]) -> T:
+        """What `work` finds; StoppedEarly as soon as a stop is asked for."""
+        phase = self.phase_now
+        return attended(work, lambda: self.beat(phase))
 
     def phase(self, phase: str) -> None:
         """Say what is being done, and end here if a stop was asked for and nothing has been trained yet."""
+        self.phase_now = phase
         self.say(phase)
-        self.writer.heartbeat(Heartbeat(0, phase) if self.drive is None else self.drive.beat(phase, None))
-        self.orders.read()
-        if self.drive is None and self.orders.stopped:
-            raise StoppedEarly
+        self.beat(phase, stoppable=self.drive is None)
 
-    def fail(self, sentence: str) -> ExitCode:
-        self.say(sentence)
-        self.writer.event("fail", sentence, self.step())
-        return ExitCode.FAILED
+    def beat(self, phase: str, stoppable: bool = True) -> None:
+        """Alive, also to those who wait for this process, with the run's folder where it was, and hearing orders."""
+        self.writer.heartbeat(Heartbeat(0, phase) if self.drive is None else self.drive.beat(phase, None))
+        self.writer.check()
+        if time.monotonic() - self.last_word > SECONDS_BETWEEN_WORDS:
+            self.last_word = time.monotonic()
+            tell(self.team, Word.WAIT)
+        self.orders.read()
+        if stoppable and self.orders.stopped:
+            raise StoppedEarly
 
     def step(self) -> int:
         return 0 if self.drive is None else self.drive.trainer.step
 
-    def explain(self, error: Exception) -> str | None:
-        """A sentence for failures that a person can do something about; None for those of ours."""
-        from cpart_core.training.loop import NonFiniteLoss
 
-        training = self.run.settings.training
-        if isinstance(error, NonFiniteLoss):
-            rate, clip = training.learning_rate, training.gradient_clip
-            now = f"learning_rate {rate:g}, warmup_steps {training.warmup_steps}, gradient_clip {clip:g}"
-            return f"{error} Now: {now}."
-        if isinstance(error, MemoryError) or any(words in str(error).lower() for words in OUT_OF_MEMORY):
-            model = self.run.settings.model
-            return (
-                f"Memory ran out. Start again with a smaller batch_size (now {training.batch_size}), "
-                f"context_length (now {model.context_length}) or model (width {model.width}, {model.num_layers} layers, "
-                f"{model.num_neurons} neurons)."
-            )
-        if not self.team.alone and lost_another(error):
-            return (
-                f"Another of the {self.team.size} processes of this run ended or cannot be reached, so training ended here. "
-                f"Start it again with resume {self.run.id}, with as many processes as you like: it goes on from its last checkpoint."
-            )
-        return str(error) if isinstance(error, OSError) else None
+S = TypeVar("S")
+
+
+def unless_the_disk_is_full(say: Callable[[S], None]) -> Callable[[S], None]:
+    """The same, but a log that cannot take a line ends no training."""
+
+    def said(what: S) -> None:
+        try:
+            say(what)
+        except OSError as error:
+            if not quiet(error):
+                raise
+
+    return said

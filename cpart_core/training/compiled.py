@@ -6,11 +6,13 @@ attention in bf16 and the executions of top-k, which are functions with a backwa
 
 from __future__ import annotations
 
+import os
 import shutil
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
+from cpart_core.cache import cache_folder
 from cpart_core.config import TrainingSettings
 from cpart_core.model.decoder import Decoder
 from cpart_core.training.distributed import Team
@@ -34,6 +36,8 @@ def compile_layers(model: Decoder, settings: TrainingSettings, device: torch.dev
             "training.compile is 'layers', and on a CPU that needs a C++ compiler, which this machine has not: install one "
             "(Debian: apt install g++; macOS: xcode-select --install) or set it to 'off'."
         )
+    for name, place in (("TORCHINDUCTOR_CACHE_DIR", "inductor"), ("TRITON_CACHE_DIR", "triton")):
+        os.environ.setdefault(name, str(cache_folder() / place))  # not a folder among temporary ones for each user and start
     for layer in model.layers:
         for part in (layer.attention, layer.feedforward):
             part.compute = torch.compiler.disable(part.compute)  # type: ignore[union-attr]

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import ctypes
-import os
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
 from cpart_core.config import TrainingSettings
 from cpart_core.training.distributed import ALONE, Team
+from cpart_core.training.machine import cores
 
 
 def choose_device(settings: TrainingSettings, team: Team = ALONE) -> torch.device:
     """Each of several processes takes a GPU of its own. ValueError when a GPU is asked for and there is none, or too few."""
     if settings.device == "cuda" and not torch.cuda.is_available():
-        raise ValueError("device is cuda, but torch sees no GPU here. Choose cpu or auto.")
+        raise ValueError(
+            "device is cuda, but torch sees no GPU here. Choose cpu or auto; a run that was begun on a GPU goes on elsewhere with "
+            "`resume RUN --device cpu` or the page's button Resume on the CPU."
+        )
     if settings.device == "cpu" or not torch.cuda.is_available():
         return torch.device("cpu")
     if team.alone:
@@ -44,11 +47,6 @@ def choose_precision(settings: TrainingSettings, width: int, device: torch.devic
 def cpu_has_amx() -> bool:
     """Whether this CPU has bf16 tile products (Intel AMX)."""
     return bool(torch.cpu.get_capabilities().get("amx_bf16", False))
-
-
-def cores() -> int:
-    """Those that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
 
 
 def set_threads(settings: TrainingSettings, team: Team = ALONE) -> int:

@@ -13,11 +13,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from cpart_core.training.attend import left_at_work
+
 if TYPE_CHECKING:
     from torch import Tensor
 
-PATIENCE = timedelta(minutes=30)
-"""How long a process waits for another: while the first gathers text or looks inside, the others wait. One that died is noticed at once."""
+PATIENCE = timedelta(minutes=5)
+"""How long a process waits for another, which is hung then: one that died is noticed at once, and while the first gathers text or looks
+inside, it tells the others to wait on."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,17 @@ class Team:
         word = torch.tensor([number], dtype=torch.int64)
         dist.broadcast(word, src=0)
         return int(word)
+
+    def gather_numbers(self, numbers: list[int]) -> list[list[int]]:
+        """The numbers of every process, by rank; equally many in each."""
+        if self.alone:
+            return [numbers]
+        import torch
+        import torch.distributed as dist
+
+        gathered = [torch.empty(len(numbers), dtype=torch.int64) for _ in range(self.size)]
+        dist.all_gather(gathered, torch.tensor(numbers, dtype=torch.int64))
+        return [entry.tolist() for entry in gathered]
 
     def share_bytes(self, data: bytes = b"") -> bytes:
         """The first process's bytes, everywhere."""
@@ -146,12 +160,13 @@ def joined(team: Team) -> Iterator[Team]:
 
 
 def leave(code: int) -> NoReturn:
-    """Ends this process with the exit code `code`; one of several without taking the interpreter apart.
+    """Ends this process with the exit code `code`; one of several, or one with work left that nobody waits for, without taking the
+    interpreter apart.
 
     Some modules of torch that DDP and FSDP2 import keep the process group after `destroy_process_group`, and with it gloo's threads. One of
     those that still holds a tensor wants the interpreter to let go of it, and when that is being taken apart the process aborts instead.
     """
-    if one_of_several():
+    if one_of_several() or left_at_work():
         try:
             sys.stdout.flush()
         finally:  # whatever became of who reads it

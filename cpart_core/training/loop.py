@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -22,7 +23,7 @@ from cpart_core.config import Settings
 from cpart_core.corpus.batches import Batch, TrainingBatches, validation_rows
 from cpart_core.corpus.document import Corpus
 from cpart_core.model.decoder import Decoder
-from cpart_core.model.passes.which import LEAST_NUMBERS
+from cpart_core.model.passes.which import pay_for, without_passes
 from cpart_core.partition.partition import Partition, churn
 from cpart_core.partition.permute import apply_partition, partition_of
 from cpart_core.partition.signatures import SignatureSums
@@ -39,7 +40,7 @@ from cpart_core.training.optimizer import learning_rate, make_optimizer
 from cpart_core.training.parallel import spread
 from cpart_core.training.records import Discovery, Evaluation, PartitionChange, Record, Snapshot
 from cpart_core.training.repartition import is_frozen, partition_due
-from cpart_core.training.state import state_of, take_state
+from cpart_core.training.state import Numbers, state_of, take_state
 
 BALANCE_MEMORY = 0.99
 """Share of the running load kept at each step when balance is global."""
@@ -87,6 +88,9 @@ class Trainer:
         self.signatures = SignatureSums(L, N, C, settings.partition.signature_decay, self.device)
         self.load = torch.full((L, settings.model.num_segments), 1.0 / settings.model.num_segments, device=self.device)
         self.targets: Tensor | None = None
+        rows = settings.training.batch_size // team.size
+        self.passes = pay_for(self.device, rows * settings.model.context_length * settings.model.width)
+        """Whether this run uses compiled passes: decided once, before its first step, and kept in its state, so that none arrives later."""
         self.process = psutil.Process()
         self.take_corpus(corpus)
         self.set_fused(False)
@@ -111,6 +115,11 @@ class Trainer:
 
     def train_step(self) -> Record:
         """One optimizer step, then whatever is due after it: repartition, validation, snapshot."""
+        with self.kind_of_passes():
+            return self.next_record()
+
+    def next_record(self) -> Record:
+        """The step itself."""
         began = time.perf_counter()
         batch = self.ahead.batch(self.step, self.step + 1 < self.settings.training.steps)
         rate = learning_rate(self.step, self.settings.training)
@@ -199,12 +208,9 @@ class Trainer:
             total = total + settings.balance_weight * balance
         return losses.detach(), total, affinity.detach(), balance.detach()
 
-    @property
-    def uses_passes(self) -> bool:
-        """Whether steps are large enough for compiled passes."""
-        settings = self.settings
-        numbers = settings.training.batch_size // self.team.size * settings.model.context_length * settings.model.width
-        return self.device.type == "cpu" and numbers >= LEAST_NUMBERS
+    def kind_of_passes(self) -> AbstractContextManager[object]:
+        """Within it compiled passes are used where they pay, or nowhere."""
+        return nullcontext() if self.passes else without_passes()
 
     @property
     def learns_fusion(self) -> bool:
@@ -282,7 +288,7 @@ class Trainer:
 
     def look(self) -> Look:
         """Validation loss and fusion weights on the run's fixed validation rows."""
-        with autocast(self.device, self.precision), as_written(self.compiled):
+        with autocast(self.device, self.precision), as_written(self.compiled), self.kind_of_passes():
             return look(self.model, self.validation, len(self.contexts), self.device, self.team)
 
     def evaluate(self) -> Evaluation:
@@ -331,10 +337,11 @@ class Trainer:
         """Everything but the weights that later steps depend on, as tensors."""
         return state_of(self)
 
-    def state_numbers(self) -> dict[str, int | bool]:
+    def state_numbers(self) -> Numbers:
         """The rest of the state, JSON-able. Batches and schedules are pure functions of seed and step."""
-        return {"step": self.step, "tokens": self.tokens, "fused": self.model.feedforwards()[0].fused}
+        fused = self.model.feedforwards()[0].fused
+        return {"step": self.step, "tokens": self.tokens, "fused": fused, "device": self.device.type, "passes": self.passes}
 
-    def restore(self, weights: dict[str, Tensor], tensors: dict[str, Tensor], numbers: dict[str, int | bool]) -> None:
+    def restore(self, weights: dict[str, Tensor], tensors: dict[str, Tensor], numbers: Numbers) -> None:
         """Go on from a stored state. Raises ValueError when it does not belong to these settings."""
         take_state(self, weights, tensors, numbers)

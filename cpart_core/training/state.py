@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from cpart_core.training.loop import Trainer
 
 
+Numbers = dict[str, int | bool | str]
+"""What is no tensor: step, tokens, fused (bool), device (its type), passes (bool). The last two are missing in the first release's."""
+
+
 def state_of(trainer: Trainer) -> dict[str, Tensor]:
     """Tensors on the CPU; whole ones, although each process may hold a part only."""
     names: dict[Tensor, str] = {parameter: name for name, parameter in trainer.model.named_parameters()}
@@ -36,7 +40,7 @@ def on_cpu(tensor: Tensor) -> Tensor:
     return tensor.detach().cpu().contiguous()
 
 
-def take_state(trainer: Trainer, weights: dict[str, Tensor], tensors: dict[str, Tensor], numbers: dict[str, int | bool]) -> None:
+def take_state(trainer: Trainer, weights: dict[str, Tensor], tensors: dict[str, Tensor], numbers: Numbers) -> None:
     """Go on from a stored state. Raises ValueError when it does not belong to the trainer's settings."""
     try:
         trainer.parallel.load(weights)
@@ -61,3 +65,5 @@ def take_state(trainer: Trainer, weights: dict[str, Tensor], tensors: dict[str, 
         found = Discovery(tensors["labels.train"].numpy(), tensors["labels.validation"].numpy())
         trainer.take_corpus(with_contexts(trainer.corpus, found))
     trainer.set_fused(bool(numbers["fused"]))
+    if trainer.device.type == numbers.get("device", trainer.device.type):
+        trainer.passes = trainer.passes and bool(numbers.get("passes", True))

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from cpart_core.runs.commands import note_launch
+from cpart_core.runs.control import RunLock, end_process, last_holder
 from cpart_core.runs.folder import Run, open_run
 from cpart_core.runs.follow import LEFT_ALONE
 from cpart_core.runs.session import ExitCode, run_training
@@ -79,3 +80,25 @@ def test_two_processes_killed_and_stopped_and_one_to_the_end(pairs):
     assert ours.snapshot_steps() == theirs.snapshot_steps()
     for step in ours.snapshot_steps():
         assert np.array_equal(ours.snapshot(step).segment_of, theirs.snapshot(step).segment_of)
+
+
+def test_a_hung_process_is_ended_with_the_first(pairs):
+    """It answers nobody, so the first waits for it: Kill ends both, and neither is left behind."""
+    run = tiny_run()
+    pair = resume_and_pause(run, 3, pairs)
+    assert last_holder(run.folder).processes() == [process.pid for process in pair]
+    pair[1].send_signal(signal.SIGSTOP)
+    run.send("resume")
+    assert end_process(run.folder, patience_seconds=1.0)
+    assert_ends(pair, -signal.SIGKILL, -signal.SIGKILL)
+    assert run.state().state == "crashed" and run.state().step == 3
+
+
+def test_one_that_was_left_behind_ends_when_training_goes_on(pairs):
+    run = tiny_run()
+    pair = resume_and_pause(run, 3, pairs)
+    pair[1].send_signal(signal.SIGSTOP)
+    pair[0].kill()
+    pair[0].wait()
+    with RunLock(run.folder):
+        assert pair[1].wait(30) == -signal.SIGKILL

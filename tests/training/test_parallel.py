@@ -96,7 +96,7 @@ def test_the_environment_says_who_a_process_is(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_processes_of_one_machine_share_its_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cpart_core.training.device.os.sched_getaffinity", lambda _: set(range(9)), raising=False)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(9)), raising=False)
     chosen: list[int] = []
     monkeypatch.setattr(torch, "set_num_threads", chosen.append)
     assert [set_threads(made_settings(threads=0).training, Team(0, size, 0, size)) for size in (1, 2, 16)] == [8, 4, 1] == chosen

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from cpart_core.model.passes.mark import folder, kept_in
 
-os.environ.setdefault("NUMBA_CACHE_DIR", str(kept_in()))  # read when numba is imported
+os.environ["NUMBA_CACHE_DIR"] = str(kept_in())  # read when numba is imported
 
 import numba
 from numba import njit, types

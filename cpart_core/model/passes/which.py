@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 
 import torch
@@ -25,11 +26,21 @@ def pays(tensor: Tensor) -> bool:
     return tensor.device.type == "cpu" and tensor.dtype in (torch.bfloat16, torch.float32) and tensor.numel() >= FROM.get()
 
 
+def pay_for(device: torch.device, numbers: int) -> bool:
+    """Whether compiled passes pay for steps in which a layer's input has so many numbers."""
+    return device.type == "cpu" and numbers >= FROM.get()
+
+
 @contextmanager
 def passes_from(least: int) -> Iterator[None]:
-    """Within it passes are used from so many numbers on: 0 = always, sys.maxsize = never."""
+    """Within it passes are used from so many numbers on; 0 = always."""
     before = FROM.set(least)
     try:
         yield
     finally:
         FROM.reset(before)
+
+
+def without_passes() -> AbstractContextManager[None]:
+    """Within it no pass is used."""
+    return passes_from(sys.maxsize)

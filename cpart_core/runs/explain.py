@@ -1,0 +1,82 @@
+"""Sentences for the failures that a person can do something about, prepared before any: with the memory gone, nothing can be composed.
+
+No torch: a failure before it was imported must not import it.
+"""
+
+from __future__ import annotations
+
+import errno
+import shutil
+from contextlib import suppress
+
+from cpart_core.runs.folder import Run
+from cpart_core.training.distributed import Team, lost_another
+from cpart_core.training.failure import NonFiniteLoss
+
+OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory", "bad alloc", "bad_alloc", "failed to map segment")
+"""How torch, C++ and the loader of libraries call it."""
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT) if hasattr(errno, "EDQUOT") else (errno.ENOSPC,)
+
+
+class FolderGone(OSError):
+    """The run's folder is not where it was: deleted, moved, or another one in its place."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"The folder of run {name} was deleted, moved or replaced while it was being trained, so training ended: nothing more could be "
+            f"stored there. A folder that was moved can be moved back and resumed."
+        )
+
+
+class DiskRefuses(OSError):
+    """The records could not be written for so long that training on would only lose more."""
+
+
+class Explanations:
+    """`of(error)` gives the sentence for a failure, or None for one of ours."""
+
+    def __init__(self, run: Run, team: Team) -> None:
+        self.run = run
+        self.team = team
+        model, training = run.settings.model, run.settings.training
+        self.memory = (
+            f"Memory ran out. Start again with a smaller batch_size (now {training.batch_size}), "
+            f"context_length (now {model.context_length}) or model (width {model.width}, {model.num_layers} layers, "
+            f"{model.num_neurons} neurons)."
+        )
+        self.rate = (
+            f" Now: learning_rate {training.learning_rate:g}, warmup_steps {training.warmup_steps}, "
+            f"gradient_clip {training.gradient_clip:g}."
+        )
+        self.lost = (
+            f"Another of the {team.size} processes of this run ended or cannot be reached, so training ended here. "
+            f"Start it again with resume {run.id}, with as many processes as you like: it goes on from its last checkpoint."
+        )
+
+    def of(self, error: BaseException) -> str | None:
+        if isinstance(error, MemoryError):
+            return self.memory
+        if isinstance(error, NonFiniteLoss):
+            return str(error) + self.rate
+        said = str(error).lower()
+        if any(words in said for words in OUT_OF_MEMORY):
+            return self.memory
+        if not self.team.alone and lost_another(error):
+            return self.lost
+        if not isinstance(error, OSError):
+            return None
+        if error.errno in NO_SPACE:
+            return f"The disk is full ({free_space(self.run)}). Make space, then resume {self.run.id}: it goes on from its last checkpoint."
+        return str(error)
+
+
+def free_space(run: Run) -> str:
+    """How much is left where the run lies, in words."""
+    with suppress(OSError):
+        return f"{shutil.disk_usage(run.folder).free / 1e6:,.1f} MB are free"
+    return "it does not say how much is free"
+
+
+def quiet(error: OSError) -> bool:
+    """Whether a word to the terminal or the log may be lost without a word: the disk that the log lies on is full or failing."""
+    return error.errno in (*NO_SPACE, errno.EIO)
