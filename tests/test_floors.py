@@ -30,6 +30,7 @@ FLOORS = {
     "cpart_core.cli": 9,
     "cpart_core.__main__": 10,
     "app.charts.palette": 10,  # colours alone
+    "app.handle": 9,  # a request to them
     "app.worker": 10,  # the engine's processes, seen from the pages
     "app.jobs": 11,
     "app.texts": 11,  # escaping and coloured text
