@@ -8,15 +8,16 @@ import re
 from collections.abc import Sequence
 
 from app.charts.palette import rgba, segment_colour
+from cpart_core.printable import JOINERS, carried, isolated, marked
 
-CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ud800-\udfff]")
-"""Characters that show nothing and can turn or break a line: shown as a small square instead."""
+SQUARE = "\u25ab"
+"""Shown for characters that show nothing and can turn or break a line."""
 
 
 def plain(text: str, limit: int = 200) -> str:
-    """One printable line: control and direction characters replaced, long text cut."""
-    line = CONTROL.sub("\u25ab", text.replace("\n", " ").replace("\t", " "))
-    return line if len(line) <= limit else line[: limit - 1] + "\u2026"
+    """One printable line: control and direction characters replaced, long text cut, right-to-left text set apart from what is around it."""
+    line = marked(text.replace("\n", " ").replace("\t", " "), SQUARE)
+    return isolated(line if len(line) <= limit else line[: limit - 1] + "\u2026")
 
 
 def code_span(text: str, limit: int = 200) -> str:
@@ -49,8 +50,22 @@ def escaped(text: str, limit: int = 200) -> str:
 
 
 def visible(token: str) -> str:
-    """A token as shown in running text: a lone newline or tab gets a mark, so that it can be pointed at."""
-    return CONTROL.sub("\u25ab", token).replace("\n", "\u21b5\n").replace("\t", "\u21e5\t")
+    """A token as shown in running text: a lone newline or tab gets a mark, so that it can be pointed at.
+
+    A joiner at its beginning joins it to the token before, and stays.
+    """
+    rest = token.lstrip(JOINERS)
+    return (token[: len(token) - len(rest)] + marked(rest, SQUARE)).replace("\n", "\u21b5\n").replace("\t", "\u21e5\t")
+
+
+def token_label(token: str, limit: int = 24) -> str:
+    """A token that stands alone, as plain text: marks that combine get something to sit on."""
+    return plain(carried(visible(token)), limit)
+
+
+def escaped_token(token: str, limit: int = 24) -> str:
+    """The same for HTML and for plotly text."""
+    return html.escape(token_label(token, limit), quote=True)
 
 
 BYTE = re.compile("<0x([0-9A-F]{2})>")
@@ -103,17 +118,25 @@ def running_text_html(
         card = f'<span class="cp-card">{html.escape(hover[place])}</span>' if hover is not None else ""
         number = f"<sub>{segment}</sub>" if numbers and (place == 0 or segment != int(strongest[place - 1])) else ""
         reach = ' tabindex="0"' if card else ""
-        pieces.append(
-            f'<span class="cp-token"{reach} style="{token_style(segment, float(strength[place]), dark)}">{number}{html.escape(visible(token))}{card}</span>'
-        )
-    return f'{RUNNING_TEXT_STYLE}<div class="cp-text">{"".join(pieces)}</div>'
+        look = f'class="{token_class(token)}"{reach} style="{token_style(segment, float(strength[place]), dark)}"'
+        pieces.append(f"<span {look}>{number}{html.escape(visible(token))}{card}</span>")
+    return f'{RUNNING_TEXT_STYLE}<div class="cp-text" dir="auto">{"".join(pieces)}</div>'
+
+
+def token_class(token: str) -> str:
+    """Tokens without any width get a place to point at."""
+    return "cp-token cp-thin" if token and not token.strip(JOINERS) else "cp-token"
 
 
 RUNNING_TEXT_STYLE = """<style>
+.cp-text{unicode-bidi:plaintext;text-align:start}
 .cp-text{white-space:pre-wrap;overflow-wrap:anywhere;line-height:2;font-size:1rem;font-family:"Source Code Pro",ui-monospace,monospace}
 .cp-token{position:relative;border-radius:3px 3px 0 0;padding:1px 0;cursor:default}
-.cp-token sub{font-size:.65em;font-weight:600;margin:0 2px 0 1px}
+.cp-token sub{font-size:.65em;font-weight:600;margin:0 2px 0 1px;unicode-bidi:isolate}
+.cp-thin::after{content:"";position:absolute;inset-inline-start:-2px;top:0;width:4px;height:100%;
+border-bottom:2px dotted currentColor}
 .cp-token:hover,.cp-token:focus{outline:1.5px solid currentColor;outline-offset:1px}
+.cp-card{direction:ltr;unicode-bidi:isolate;text-align:left}
 .cp-card{display:none;position:absolute;left:0;top:1.9em;z-index:50;white-space:pre;font-size:.75rem;line-height:1.45;padding:8px 10px;
 border-radius:6px;border:1px solid rgba(128,136,150,.5);background:var(--st-secondary-background-color,Canvas);color:var(--st-text-color,CanvasText);
 box-shadow:0 4px 16px rgba(0,0,0,.18);pointer-events:none}

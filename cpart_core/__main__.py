@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 
@@ -24,6 +25,7 @@ INTERRUPTED = 130
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0 done, 2 a mistake of the person's (one sentence on stderr), 3 training failed."""
+    print_what_can_be_printed()
     arguments = build_parser(list(sys.argv[1:] if argv is None else argv)).parse_args(argv)
     try:
         return int(arguments.execute(arguments))
@@ -42,6 +44,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
+
+
+def print_what_can_be_printed() -> None:
+    """A terminal that knows fewer characters than a text has (LANG=C, Latin-1, a Windows code page) shows '?' for the others.
+
+    Else the first of them would end the command half way through its output.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def say_error(sentence: str) -> int:

@@ -12,6 +12,7 @@ FLOORS = {
     "cpart_core.config": 1,
     "cpart_core.cache": 1,
     "cpart_core.percent": 1,  # how shares are written
+    "cpart_core.printable": 1,  # what a line may hold
     "cpart_core.presets": 2,
     "cpart_core.training.records": 2,  # plain data that training yields
     "cpart_core.analysis.results": 2,  # plain data that pages draw

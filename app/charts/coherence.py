@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from app.charts.palette import context_colour, context_dash, context_symbol, discrete_scale
 from app.charts.theme import error_bars, ink, style
-from app.texts import escaped, plain, visible
+from app.texts import escaped, escaped_token, plain
 from cpart_core.analysis.coherence_results import CoherenceReport, TextMeasures, Writer
 from cpart_core.analysis.results import Trace
 
@@ -38,7 +38,7 @@ def segment_track(trace: Trace, *, dark: bool) -> go.Figure:
     alpha = trace.alpha
     L, T, S = alpha.shape
     strongest = alpha.argmax(axis=2)
-    tokens = [escaped(visible(token), 18) for token in trace.tokens]
+    tokens = [escaped_token(token, 18) for token in trace.tokens]
     figure = go.Figure(
         go.Heatmap(
             z=strongest,

@@ -13,7 +13,7 @@ from app.charts.compare import BETTER, WORSE
 from app.charts.fusion_tint import Tint
 from app.charts.palette import segment_colour
 from app.charts.theme import ink, style
-from app.texts import escaped, plain, readable, visible
+from app.texts import escaped_token, readable, token_label, visible
 from cpart_core.analysis.compare_results import TextComparison
 from cpart_core.analysis.results import Trace
 
@@ -43,7 +43,7 @@ def matched_tint(trace: Trace, layer: int, full: float, inverse_Q: np.ndarray | 
 def loss_card(trace: Trace, token: int) -> str:
     loss = trace.loss[token]
     said = "first token, not predicted" if np.isnan(loss) else f"loss {loss:.2f} nats"
-    return f"“{plain(visible(trace.tokens[token]), 24)}”  token {token}\n{said}\ndense: no fusion weights"
+    return f"“{token_label(trace.tokens[token])}”  token {token}\n{said}\ndense: no fusion weights"
 
 
 def largest(result: TextComparison, count: int) -> list[int]:
@@ -62,7 +62,7 @@ def difference_tint(result: TextComparison) -> Tint:
     for place, piece in enumerate(readable(result.pieces)):
         a, b = result.first_loss[place], result.second_loss[place]
         told = "not predicted by both" if np.isnan(a - b) else f"A {a:.3f} nats\nB {b:.3f} nats\nB less A {b - a:+.3f}"
-        cards.append(f"“{plain(visible(piece), 24)}”\n{told}")
+        cards.append(f"“{token_label(piece)}”\n{told}")
     strongest = [WORSE if value > 0 else BETTER if value < 0 else -1 for value in difference.tolist()]
     return Tint(pieces, strongest, (np.abs(difference) / full).tolist(), cards)
 
@@ -70,7 +70,7 @@ def difference_tint(result: TextComparison) -> Tint:
 def token_bars(result: TextComparison, *, dark: bool) -> go.Figure:
     """The difference piece by piece along the text."""
     difference = result.difference
-    pieces = [escaped(visible(piece), 24) for piece in readable(result.pieces)]
+    pieces = [escaped_token(piece) for piece in readable(result.pieces)]
     figure = go.Figure(
         go.Bar(
             x=list(range(len(pieces))),

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from app.charts.palette import context_colour, context_symbol, segment_colour
 from app.charts.theme import error_bars, ink, style
-from app.texts import escaped, plain
+from app.texts import escaped, escaped_token, plain
 from cpart_core.analysis.effects import InterventionReport
 
 NOTHING = 0.0005
@@ -22,7 +22,7 @@ BEFORE, AFTER = 6, 1
 def next_token_bars(report: InterventionReport, *, dark: bool) -> go.Figure:
     """Two bars a token: probability before and after."""
     names = [f"{place}" for place in range(len(report.next_tokens))]
-    labels = [escaped(repr(token), 18) for token in report.next_tokens]
+    labels = [escaped_token(f"'{token}'", 20) for token in report.next_tokens]
     figure = go.Figure()
     for title, values, colour, pattern in (
         ("before", report.next_before, segment_colour(BEFORE, dark), ""),

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from app.charts.palette import WEIGHT_SCALE
 from app.charts.theme import colorbar, ink, style
-from app.texts import escaped, visible
+from app.texts import escaped_token
 from cpart_core.analysis.results import Trace
 
 MOST_TOKEN_LABELS = 64
@@ -23,7 +23,7 @@ GAP = 0.8
 
 def token_label(token: str) -> str:
     """A token on an axis or in a hover."""
-    return escaped(visible(token), 16)
+    return escaped_token(token, 16)
 
 
 def token_axis(figure: go.Figure, trace: Trace, dark: bool) -> None:

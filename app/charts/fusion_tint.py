@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from app.texts import plain, visible
+from app.texts import token_label
 from cpart_core.analysis.results import Trace
 
 MOST_LISTED = 16
@@ -47,7 +47,7 @@ def card(trace: Trace, layer: int, token: int) -> str:
     """All weights of one token in one layer, strongest first, and its loss and entropy: plain text, a line each."""
     alpha, weight, norm = trace.alpha[layer, token], trace.weight[layer, token], trace.norm[layer, token]
     loss = trace.loss[token]
-    lines = [f"“{plain(visible(trace.tokens[token]), 24)}”  token {token}, layer {layer}"]
+    lines = [f"“{token_label(trace.tokens[token])}”  token {token}, layer {layer}"]
     lines.append(
         "loss: first token, not predicted" if np.isnan(loss) else f"loss {loss:.2f} nats · entropy {trace.entropy[layer, token]:.2f} bits"
     )

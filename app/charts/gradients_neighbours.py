@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from app.charts.segments_map import strongest_context
+from app.texts import token_label
 from cpart_core.analysis.neuron_map import relative_signature
 from cpart_core.analysis.plane import log_features
 from cpart_core.training.records import Snapshot
@@ -50,5 +51,5 @@ def listed(
         }
     )
     if typical is not None:
-        table["typical_tokens"] = ["  ".join(typical[row][column]) for row, column in known]
+        table["typical_tokens"] = ["  ".join(map(token_label, typical[row][column])) for row, column in known]
     return table

@@ -43,7 +43,7 @@ def row(found: Finding) -> dict[str, str]:
         "ours (95 %)": NOTHING if share else value_of(found),
         "target": found.target or NOTHING,
         "control": NOTHING if share else shown(found.control, found.unit),
-        "cost (95 %)" if share else "difference (95 %)": relative(found.difference),
+        "difference (95 %)": relative(found.difference),
         "against chance (95 %)": relative(found.against_chance),
     }
 

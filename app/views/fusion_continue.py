@@ -11,6 +11,7 @@ from app.charts.fusion_tint import Tint
 from app.texts import sentence
 from app.views.fusion_text import show_tinted
 from cpart_core.analysis.results import Trace
+from cpart_core.model.room import beginning_left_out, early_end
 from cpart_core.runs.folder import Run
 
 
@@ -28,8 +29,11 @@ def draw(run: Run, checkpoint: int, text: str, trace: Trace, layer: int) -> Trac
             st.button(
                 "Show the text alone", key="continuation_away", type="tertiary", icon=":material/undo:", on_click=forget, args=(asked,)
             )
-        if answer.result.prompt_tokens < len(trace.tokens):
-            st.caption(f"To make room, only the last {answer.result.prompt_tokens} tokens of the text were read.")
+        room, read = run.settings.model.context_length, answer.result.prompt_tokens
+        left_out = len(answer.result.text) < len(text)
+        beginning = beginning_left_out(read, room) if left_out else ""
+        if said := " ".join(filter(None, (beginning, early_end(read, made, asked["max_tokens"], room)))):
+            st.caption(said)
         return answer.result
     growing(run, asked, trace, layer)
     return None

@@ -14,7 +14,7 @@ from app.charts.palette import segment_colour
 from app.figure import caption_of, show_figure
 from app.glossary import words
 from app.source import source_of
-from app.texts import code_span, running_text_html
+from app.texts import code_span, running_text_html, token_label
 from app.views import reading
 from cpart_core.runs.folder import Run
 from cpart_core.training.records import Snapshot
@@ -51,7 +51,7 @@ def listing(
     if not any(table["remark"]):
         table = table.drop(columns="remark")
     if profiles is not None:
-        table["typical tokens"] = ["  ".join(profiles.typical_tokens[layer][s][:6]) for s in segments]
+        table["typical tokens"] = ["  ".join(map(token_label, profiles.typical_tokens[layer][s][:6])) for s in segments]
     return table
 
 
@@ -187,7 +187,7 @@ def draw_tokens(profiles: Any, layer: int, number: int, caption: str) -> None:
         return
     table = pd.DataFrame(
         {
-            "token": [repr(token)[1:-1] for token in tokens],
+            "token": [token_label(token, 40) for token in tokens],
             "lift": profiles.typical_lift[layer][number],
             "n": profiles.typical_count[layer][number],
         }

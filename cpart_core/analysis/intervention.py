@@ -20,6 +20,7 @@ from cpart_core.model.decoder import Decoder
 from cpart_core.model.generate import generate
 from cpart_core.model.intervention import Intervention, NeuronAblation, intervene, unchanged
 from cpart_core.model.next_token import token_losses
+from cpart_core.model.room import fit
 
 MOST_TOKENS = 8_000
 """Validation tokens, evenly over the contexts."""
@@ -89,8 +90,7 @@ def report_intervention(
     ids = tokenizer.encode(question.text)
     if not ids:
         raise ValueError("The text is empty. Type or choose some text first.")
-    room = model.settings.context_length
-    ids = ids[-max(room - question.max_tokens, room // 2) :]
+    ids = fit(ids, question.max_tokens, model.settings.context_length).ids
     with intervene(model, question.changes):  # what cannot be changed is said before anything is read
         progress(0.05, "Reading the text with the change")
         after = hear(source, ids, question)

@@ -14,6 +14,7 @@ from cpart_core.analysis.results import Trace
 from cpart_core.analysis.source import Source
 from cpart_core.model.capture import capture
 from cpart_core.model.generate import generate
+from cpart_core.model.room import fit
 
 SECONDS_BETWEEN_PARTIALS = 0.1
 
@@ -43,17 +44,13 @@ def trace_text(source: Source, text: str, progress: Progress = silent) -> Trace:
 def trace_continuation(source: Source, text: str, sampling: Sampling, progress: Progress = silent) -> Trace:
     """Continue the text, telling of each token with its strongest segments as it comes, then trace the whole.
 
-    Of a text too long to leave room, the last tokens are kept: at least half of the context is for reading. The result's `text` is what
-    was read. Raises ValueError for an empty text or sampling settings out of range.
+    How much of a long text is read: model/room.py. The result's `text` is what was read. Raises ValueError for an empty text or sampling
+    settings out of range.
     """
-    ids = encoded(source, text)
-    room = source.model.settings.context_length
-    kept = max(room - sampling.max_tokens, room // 2)
-    if len(ids) > kept:
-        ids = ids[-kept:]
+    ids, left_out, wanted = fit(encoded(source, text), sampling.max_tokens, source.model.settings.context_length)
+    if left_out:
         text = source.tokenizer.decode(ids)
     prompt_tokens = len(ids)
-    wanted = min(sampling.max_tokens, room - prompt_tokens)
     sampled = generate(source.model, ids, **asdict(sampling), stop=source.tokenizer.end)
     ids, writing = list(ids), Writing(source)
     for token in sampled:

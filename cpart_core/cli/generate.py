@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from cpart_core.cli.roots import add_run_argument, find_run, newest_checkpoint
+from cpart_core.model.room import beginning_left_out, early_end, fit
+
+if TYPE_CHECKING:
+    from cpart_core.corpus.tokenizer import Tokenizer
 
 NAME = "generate"
 HELP = "Continue a text with a checkpoint."
@@ -15,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser, show_all: bool) -> None:
     add_run_argument(parser)
     parser.add_argument("--text", required=True, help="the text to continue")
     parser.add_argument("--step", type=int, help="step of the checkpoint (default: the newest)")
-    parser.add_argument("--max-tokens", type=int, default=100, help="most tokens to add (default: 100)")
+    parser.add_argument("--max-tokens", type=int, default=100, help="most tokens to add, as far as they fit behind the text (default: 100)")
     parser.add_argument("--temperature", type=float, default=0.8, help="0 takes the most probable token (default: 0.8)")
     parser.add_argument("--top-k", type=int, default=0, help="choose among the k most probable tokens; 0 = off (default: 0)")
     parser.add_argument("--top-p", type=float, default=1.0, help="choose among the fewest tokens with this mass; 1 = off (default: 1)")
@@ -29,7 +35,10 @@ def execute(arguments: argparse.Namespace) -> int:
     from cpart_core.runs.checkpoint import load_model
 
     model, tokenizer, _ = load_model(run, step)
-    ids = tokenizer.encode(arguments.text)
+    text = as_typed(arguments.text)
+    room = model.settings.context_length
+    ids, left_out, _ = fit(tokenizer.encode(text), arguments.max_tokens, room)
+    say(beginning_left_out(len(ids), room) if left_out else "")
     sampled = generate(
         model,
         ids,
@@ -40,8 +49,15 @@ def execute(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
         stop=tokenizer.end,
     )
-    shown = len(arguments.text)
-    sys.stdout.write(arguments.text)
+    sys.stdout.write(text)
+    made = write(sampled, ids, tokenizer)
+    say(early_end(len(ids), made, arguments.max_tokens, room))
+    return 0
+
+
+def write(sampled: Iterable[int], read: list[int], tokenizer: Tokenizer) -> int:
+    """Print what is sampled behind the ids that were read, as it comes; how many tokens it was."""
+    ids, shown = list(read), len(tokenizer.decode(read))
     for token in sampled:
         ids.append(token)
         text = tokenizer.decode(ids)
@@ -50,4 +66,16 @@ def execute(arguments: argparse.Namespace) -> int:
             sys.stdout.flush()
             shown = len(text)
     sys.stdout.write(tokenizer.decode(ids)[shown:] + "\n")
-    return 0
+    sys.stdout.flush()
+    return len(ids) - len(read)
+
+
+def say(sentence: str) -> None:
+    """Beside the text, which alone is on the standard output."""
+    if sentence:
+        print(sentence, file=sys.stderr)
+
+
+def as_typed(text: str) -> str:
+    """An argument of a terminal that is not UTF-8 comes as escaped bytes: the text that they are."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

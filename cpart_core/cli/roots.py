@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from cpart_core.runs.manifest import verify
 
 if TYPE_CHECKING:
     from cpart_core.runs.folder import Run
@@ -40,10 +43,20 @@ def find_run(arguments: argparse.Namespace) -> Run:
 
 
 def newest_checkpoint(run: Run, step: int | None) -> int:
-    """The step asked for, or that of the newest checkpoint; ValueError when there is none."""
+    """The step asked for, or that of the newest checkpoint that is not damaged: passing one over is said. ValueError when there is none."""
     if step is not None:
         return step
-    steps = run.checkpoint_steps()
+    steps = sorted(run.checkpoint_steps(), reverse=True)
     if not steps:
         raise ValueError(f"Run {run.id} has no checkpoint yet; train it for a while first (`resume {run.id}`).")
-    return max(steps)
+    troubles = {}
+    for newest in steps:
+        try:
+            verify(run.checkpoint_folder(newest))
+        except (ValueError, OSError) as error:
+            troubles[newest] = str(error)
+            continue
+        for passed, why in troubles.items():
+            print(f"The checkpoint of step {passed} is passed over: {why} Step {newest} is used instead.", file=sys.stderr)
+        return newest
+    raise ValueError(f"None of the {len(steps)} checkpoints of run {run.id} can be used: {troubles[steps[0]]}")

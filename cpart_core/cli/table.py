@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from cpart_core.printable import JOINERS, marked
+
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
     """Rows with the same keys as aligned columns: numbers to the right, text to the left."""
@@ -25,7 +27,7 @@ def cell(value: Any) -> str:
         return "-"
     if isinstance(value, float):
         return f"{value:.4f}"
-    return "".join(c if c.isprintable() else "?" for c in str(value))
+    return "".join(c if c.isprintable() or c in JOINERS else "?" for c in marked(str(value), "?"))
 
 
 def plain(value: Any) -> Any:

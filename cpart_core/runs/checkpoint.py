@@ -153,7 +153,10 @@ def load_model(run: Run, step: int) -> LoadedModel:
         there = ", ".join(map(str, steps_in(checkpoints))) or "none yet"
         raise ValueError(f"Run {run.id} has no checkpoint at step {step}; it has: {there}.")
     folder = folder_of(checkpoints, step)
-    verify(folder)
+    try:
+        verify(folder)
+    except (ValueError, OSError) as error:
+        raise ValueError(f"Run {run.id} cannot be read at step {step}: {error} {other_steps(checkpoints, step)}") from None
     config = read_config(folder / "config.json")
     check_fit(header_shapes(folder / "model.safetensors"), config)
     model = Decoder(config.model, config.vocabulary_size)
@@ -161,6 +164,23 @@ def load_model(run: Run, step: int) -> LoadedModel:
     model.set_fused(config.fused)
     model.eval()
     return LoadedModel(model, Tokenizer.from_json((folder / "tokenizer.json").read_text(encoding="utf-8")), config)
+
+
+def is_sound(checkpoints: Path, step: int) -> bool:
+    """Whether the manifest of a checkpoint holds."""
+    try:
+        verify(folder_of(checkpoints, step))
+    except (ValueError, OSError):
+        return False
+    return True
+
+
+def other_steps(checkpoints: Path, step: int) -> str:
+    """Which checkpoints can be used instead of that of `step`, in a sentence."""
+    sound = [other for other in reversed(steps_in(checkpoints)) if other != step and is_sound(checkpoints, other)]
+    if not sound:
+        return "It has no other checkpoint that can be used."
+    return f"Undamaged: step {', '.join(map(str, sound))}; ask for one of them (in the terminal: --step {sound[0]})."
 
 
 def config_json(config: CheckpointConfig) -> str:
