@@ -15,6 +15,7 @@ from app.live import Words, show_board
 from app.source import source_of
 from app.texts import code_span, sentence
 from app.twins import draw_differences, twins_of
+from cpart_core.percent import percent
 from cpart_core.runs import folder
 from cpart_core.runs.folder import Run
 from cpart_core.runs.info import RunInfo
@@ -286,7 +287,7 @@ def partition_sentence(run: Run, step: int, partitioned: bool, frozen: bool) -> 
         return f"Divided at step {step:,}."
     last = done[-1]
     churn = changes.churn[last]
-    moved = "" if not bool((churn == churn).all()) else f"; {100 * float(churn.mean()):.0f} % of the neurons moved"
+    moved = "" if not bool((churn == churn).all()) else f"; {percent(float(churn.mean()))} of the neurons moved"
     method = run.settings.partition.method
     return f"Partition {len(done)} (method {method}) at step {int(changes.step[last]):,}{moved}" + (
         "; segments are now frozen." if frozen else "."

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
 from app.charts.palette import SHARED_COLOUR, segment_colour
-from app.charts.theme import error_bars, ink, style
+from app.charts.theme import PERCENT_AXIS, error_bars, in_percent, ink, style
 from app.texts import escaped
 from cpart_core import percent
 from cpart_core.study.claims import CONTROL, FAILS, HOLDS, OPEN, Judgement
@@ -64,7 +63,7 @@ def forest(rows: list[tuple[str, Interval, str]], title: str, bound: float | Non
             continue
         number, symbol = LOOKS[said]
         colour = SHARED_COLOUR if number is None else segment_colour(number, dark)
-        mean, low, high = (100 * np.array([getattr(found, name) for _, found in chosen]) for name in ("mean", "low", "high"))
+        mean, low, high = (in_percent([getattr(found, name) for _, found in chosen]) for name in ("mean", "low", "high"))
         figure.add_scatter(
             x=mean.tolist(),
             y=[name for name, _ in chosen],
@@ -82,7 +81,7 @@ def forest(rows: list[tuple[str, Interval, str]], title: str, bound: float | Non
             line={"color": ink(dark).faint, "width": 1, "dash": "dot"},
             annotation={"text": "the paper's 20 %", "font": {"size": 11, "color": ink(dark).faint}},
         )
-    figure.update_xaxes(title=title, ticksuffix=" %", zeroline=False)
+    figure.update_xaxes(title=title, zeroline=False, **PERCENT_AXIS)
     figure.update_yaxes(
         type="category", categoryorder="array", categoryarray=[name for name, _, _ in reversed(rows)], showgrid=False, automargin=True
     )
@@ -121,9 +120,9 @@ def finding_table(judgements: tuple[Judgement, ...]) -> pd.DataFrame:
             "ours": found.ours,
             "control": found.control,
             "unit": found.unit,
-            "difference, %": 100 * found.difference.mean if found.difference else math.nan,
-            "low": 100 * found.difference.low if found.difference else math.nan,
-            "high": 100 * found.difference.high if found.difference else math.nan,
+            "difference, %": float(in_percent(found.difference.mean)) if found.difference else math.nan,
+            "low": float(in_percent(found.difference.low)) if found.difference else math.nan,
+            "high": float(in_percent(found.difference.high)) if found.difference else math.nan,
             "seeds": found.difference.n if found.difference else 0,
             "verdict": found.verdict,
         }

@@ -9,10 +9,11 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from app.charts.palette import SHARED_COLOUR, WEIGHT_SCALE, segment_colour
-from app.charts.theme import colorbar, ink, style
+from app.charts.theme import PERCENT_AXIS, colorbar, hover_percent, in_percent, ink, style
 from app.texts import escaped
 from cpart_core.analysis.compare_list import TOLD, Difference, difference_rows
 from cpart_core.analysis.compare_results import LossComparison, SegmentComparison
+from cpart_core.percent import percent
 
 MOST_BARS = 14
 MOST_PRINTED = 12
@@ -30,21 +31,21 @@ def difference_bars(found: Sequence[Difference], *, dark: bool) -> go.Figure:
     doubted = [one.beyond == "no" for one in shown]
     figure = go.Figure(
         go.Bar(
-            x=[one.size for one in shown],
+            x=in_percent([one.size for one in shown]).tolist(),
             y=list(range(len(shown))),
             orientation="h",
             marker={
                 "color": ["rgba(0,0,0,0)" if doubt else colour for doubt in doubted],
                 "line": {"color": [SHARED_COLOUR if doubt else colour for doubt in doubted], "width": 1.5},
             },
-            customdata=[[escaped(one.words, 300), TOLD[one.beyond]] for one in shown],
-            hovertemplate="%{customdata[0]}<br>%{x:.1%} · %{customdata[1]}<extra></extra>",
+            customdata=[[escaped(one.words, 300), TOLD[one.beyond], percent(one.size)] for one in shown],
+            hovertemplate="%{customdata[0]}<br>%{customdata[2]} · %{customdata[1]}<extra></extra>",
         )
     )
     figure.update_yaxes(
         tickvals=list(range(len(shown))), ticktext=[escaped(one.what, 44) for one in shown], autorange="reversed", showgrid=False
     )
-    figure.update_xaxes(title="size of the difference", tickformat=".0%", rangemode="tozero", nticks=3, tickangle=0)
+    figure.update_xaxes(title="size of the difference", rangemode="tozero", nticks=3, tickangle=0, **PERCENT_AXIS)
     figure.update_layout(height=90 + 26 * len(shown), bargap=0.35, showlegend=False)
     return style(figure, dark)
 
@@ -188,11 +189,14 @@ def agreement_dots(result: SegmentComparison, *, dark: bool) -> go.Figure:
     """A point a layer against what chance gives (bar: from its mean to 97.5 % of the shuffles)."""
     layers = len(result.agreement) - 1
     names = [*(f"layer {layer}" for layer in range(layers)), "mean"]
+    neurons = result.method == "neurons"
+    value, mean, high = (in_percent(part) if neurons else part for part in (result.agreement, result.null_mean, result.null_high))
+    shown = [hover_percent(field) if neurons else f"%{{{field}:.3f}}" for field in ("y", "customdata[0]", "customdata[1]")]
     figure = go.Figure()
     for place in range(layers + 1):
         figure.add_scatter(
             x=[place, place],
-            y=[result.null_mean[place], result.null_high[place]],
+            y=[mean[place], high[place]],
             mode="lines",
             line={"color": SHARED_COLOUR, "width": 10},
             name="by chance, mean to 97.5 %",
@@ -201,19 +205,18 @@ def agreement_dots(result: SegmentComparison, *, dark: bool) -> go.Figure:
         )
     figure.add_scatter(
         x=list(range(layers + 1)),
-        y=result.agreement,
+        y=value,
         mode="markers",
         name="matched",
         marker={"color": segment_colour(0, dark), "size": 11, "symbol": "diamond"},
-        customdata=np.stack([result.null_mean, result.null_high], axis=1),
-        hovertemplate="%{y:.3f}<br>by chance %{customdata[0]:.3f}, 97.5 % below %{customdata[1]:.3f}<extra></extra>",
+        customdata=np.stack([mean, high], axis=1),
+        hovertemplate=f"{shown[0]}<br>by chance {shown[1]}, 97.5 % below {shown[2]}<extra></extra>",
     )
     figure.update_xaxes(tickvals=list(range(layers + 1)), ticktext=names, showgrid=False)
-    neurons = result.method == "neurons"
     figure.update_yaxes(
         title="neurons in matched segments" if neurons else "mean correlation",
-        tickformat=".0%" if neurons else ".1f",
-        range=[0 if neurons else min(-0.05, float(result.agreement.min()) - 0.05), 1.05],
+        range=[0, 105] if neurons else [min(-0.05, float(value.min()) - 0.05), 1.05],
+        **(PERCENT_AXIS if neurons else {"tickformat": ".1f"}),
     )
     figure.update_layout(height=320)
     return style(figure, dark)

@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 from app.charts.palette import SHARED_COLOUR, segment_colour
 from app.charts.theme import ink, style
 from cpart_core.analysis.effects import RouterAudit
+from cpart_core.percent import percent
 
 WHY = (
     "For one token in one layer at a time, the segments that fusion chose are replaced: by a random choice, and by every single swap of one chosen "
@@ -87,7 +88,7 @@ def finding(audit: RouterAudit) -> str:
     better = [str(layer) for layer in np.flatnonzero(audit.random_low > 0)]
     share = float(audit.regret.sum() / audit.random_regret.sum()) if audit.random_regret.sum() > 0 else float("nan")
     said = f"Better than a random choice in layer {', '.join(better)}" if better else "Better than a random choice in no layer"
-    left = f"; its regret is {share:.0%} of a random choice's" if np.isfinite(share) else ""
+    left = f"; its regret is {percent(share, 0)} of a random choice's" if np.isfinite(share) else ""
     return f"{said} of {len(audit.regret)}{left}."
 
 

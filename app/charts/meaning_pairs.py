@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from app.charts.theme import colorbar, style
+from app.charts.theme import colorbar, hover_percent, in_percent, style
 from cpart_core.analysis.results import Specialization
 
 MOST_PRINTED = 12
@@ -28,7 +28,7 @@ def pairs_figure(result: Specialization, layer: int, *, dark: bool) -> go.Figure
             y=list(range(num_segments)),
             text=[["" if np.isnan(value) else f"{value:.1f}" for value in row] for row in ratio],
             texttemplate="%{text}" if num_segments <= MOST_PRINTED else None,
-            customdata=np.dstack([result.pairs[layer], result.pairs_by_chance[layer], ratio]),
+            customdata=np.dstack([in_percent(result.pairs[layer]), in_percent(result.pairs_by_chance[layer]), ratio]),
             colorscale="RdBu",
             reversescale=True,
             zmin=-FARTHEST,
@@ -36,8 +36,8 @@ def pairs_figure(result: Specialization, layer: int, *, dark: bool) -> go.Figure
             xgap=2,
             ygap=2,
             hoverongaps=False,
-            hovertemplate=f"layer {layer}: segments %{{x}} and %{{y}}<br>together on <b>%{{customdata[0]:.2%}}</b> of the tokens; "
-            "by chance %{customdata[1]:.2%}<br>%{customdata[2]:.2f} times chance<extra></extra>",
+            hovertemplate=f"layer {layer}: segments %{{x}} and %{{y}}<br>together on <b>{hover_percent('customdata[0]')}</b> of the tokens; "
+            f"by chance {hover_percent('customdata[1]')}<br>%{{customdata[2]:.2f}} times chance<extra></extra>",
             colorbar={
                 **colorbar(dark, "times chance"),
                 "tickvals": ticks.tolist(),

@@ -10,15 +10,15 @@ import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 
 from app.charts.segments_change import LAYER_SYMBOLS
-from app.charts.theme import drawn, ink
+from app.charts.theme import PERCENT_AXIS, drawn, hover_percent, in_percent, ink
 from cpart_core.analysis.results import Saturation
 
 PANELS = (
-    ("context_information", "I(S;C), bits", ".2f", "%{y:.3f} bits"),
-    ("agreement", "same choice as last", ".0%", "%{y:.1%} of the last snapshot's choice"),
-    ("churn", "neurons moved", ".0%", "%{y:.1%} of its neurons moved"),
+    ("context_information", "I(S;C), bits", False, "%{y:.3f} bits"),
+    ("agreement", "same choice as last", True, f"{hover_percent('y')} of the last snapshot's choice"),
+    ("churn", "neurons moved", True, f"{hover_percent('y')} of its neurons moved"),
 )
-"""Field of Saturation, title, format, hover."""
+"""Field of Saturation, title, whether it is a share, hover."""
 HEIGHTS = ((0.622, 1.0), (0.248, 0.572), (0.0, 0.198))
 """Where each panel begins and ends, from below."""
 
@@ -29,8 +29,9 @@ def saturation_figure(result: Saturation, *, dark: bool) -> go.Figure:
     tones = sample_colorscale("Viridis", np.linspace(0.25 if dark else 0.0, 1.0 if dark else 0.8, num_layers).tolist())
     data: list[dict[str, Any]] = []
     layout: dict[str, Any] = {"height": 560, "legend": {"y": -0.1}}
-    for row, (field, title, digits, hover) in enumerate(PANELS, start=1):
+    for row, (field, title, share, hover) in enumerate(PANELS, start=1):
         values, number = getattr(result, field), "" if row == 1 else str(row)
+        values = in_percent(values) if share else values
         for layer in range(num_layers):
             data.append(
                 {
@@ -48,14 +49,14 @@ def saturation_figure(result: Saturation, *, dark: bool) -> go.Figure:
                     "hovertemplate": f"layer {layer}, step %{{x}}<br>{hover}<extra></extra>",
                 }
             )
-        upright = {"title": {"text": title}, "tickformat": digits, "rangemode": "tozero", "domain": list(HEIGHTS[row - 1])}
-        layout[f"yaxis{number}"] = {**upright, "anchor": f"x{number}"}
+        upright = {"title": {"text": title}, "rangemode": "tozero", "domain": list(HEIGHTS[row - 1])}
+        layout[f"yaxis{number}"] = {**upright, **(PERCENT_AXIS if share else {"tickformat": ".2f"}), "anchor": f"x{number}"}
         # One axis of steps: the lowest panel's, which the others follow without numbers of their own.
         own = {"title": {"text": "step"}} if row == len(PANELS) else {"matches": f"x{len(PANELS)}", "showticklabels": False}
         layout[f"xaxis{number}"] = {"anchor": f"y{number}", **own}
-    layout["yaxis2"]["range"] = [0, 1.04]
+    layout["yaxis2"]["range"] = [0, 104]
     line = {"width": 1, "dash": "dot", "color": ink(dark).faint}
-    layout["shapes"] = [{"type": "line", "x0": 0, "x1": 1, "xref": "x2 domain", "y0": 1, "y1": 1, "yref": "y2", "line": line}]
+    layout["shapes"] = [{"type": "line", "x0": 0, "x1": 1, "xref": "x2 domain", "y0": 100, "y1": 100, "yref": "y2", "line": line}]
     return drawn(data, layout, dark)
 
 

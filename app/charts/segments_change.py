@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 
 from app.charts.palette import WEIGHT_SCALE, rgba, segment_colour
-from app.charts.theme import colorbar, drawn, ink, style
+from app.charts.theme import PERCENT_AXIS, colorbar, drawn, hover_percent, in_percent, ink, style
 from cpart_core.analysis.results import Flow
 
 MOST_BANDS = 16
@@ -29,17 +29,17 @@ def churn_figure(flows: Sequence[Flow], *, dark: bool) -> go.Figure:
         {
             "type": "scatter",
             "x": steps,
-            "y": churn[:, layer],
+            "y": in_percent(churn[:, layer]),
             "name": f"layer {layer}",
             "mode": "lines+markers",
             "line": {"color": tones[layer], "width": 2},
             "marker": {"symbol": LAYER_SYMBOLS[layer % len(LAYER_SYMBOLS)], "size": 8},
             "customdata": [flow.from_step for flow in flows],
-            "hovertemplate": f"layer {layer}<br>step %{{customdata}} → %{{x}}<br>%{{y:.1%}} of its neurons moved<extra></extra>",
+            "hovertemplate": f"layer {layer}<br>step %{{customdata}} → %{{x}}<br>{hover_percent('y')} of its neurons moved<extra></extra>",
         }
         for layer in range(num_layers)
     ]
-    upright = {"title": {"text": "neurons that moved"}, "tickformat": ".0%", "rangemode": "tozero"}
+    upright = {"title": {"text": "neurons that moved"}, "rangemode": "tozero", **PERCENT_AXIS}
     return drawn(lines, {"xaxis": {"title": {"text": "step"}}, "yaxis": upright, "height": 320}, dark)
 
 

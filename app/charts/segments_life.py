@@ -9,8 +9,9 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from app.charts.palette import context_colour, segment_colour
-from app.charts.theme import ink, style
+from app.charts.theme import PERCENT_AXIS, hover_percent, in_percent, ink, style
 from app.texts import escaped
+from cpart_core.percent import percent
 
 FORMED_SHARE = 0.8
 """A segment counts as formed at the first step from which it always holds this share of its final neurons."""
@@ -37,25 +38,25 @@ def life_line(steps: Sequence[int], share: np.ndarray, segment: int, *, dark: bo
     figure = go.Figure(
         go.Scatter(
             x=list(steps),
-            y=share,
+            y=in_percent(share),
             mode="lines+markers",
             line={"color": colour, "width": 2, "shape": "hv"},
             marker={"size": 7},
-            hovertemplate="step %{x}<br>%{y:.0%} of its final neurons<extra></extra>",
+            hovertemplate=f"step %{{x}}<br>{hover_percent('y', 0)} of its final neurons<extra></extra>",
         )
     )
     formed = formed_step(steps, share)
     late = formed is not None and formed > (steps[0] + steps[-1]) / 2
     figure.add_hline(
-        y=FORMED_SHARE,
+        y=float(in_percent(FORMED_SHARE)),
         line={"dash": "dot", "width": 1, "color": ink(dark).faint},
-        annotation_text=f"formed: {FORMED_SHARE:.0%}",
+        annotation_text=f"formed: {percent(FORMED_SHARE, 0)}",
         annotation_position="bottom left" if late else "bottom right",  # away from the line of that step
     )
     if formed is not None:
         figure.add_vline(x=formed, line={"dash": "dot", "width": 1, "color": ink(dark).faint})
     figure.update_xaxes(title="step")
-    figure.update_yaxes(title="of its final neurons", tickformat=".0%", range=[0, 1.05])
+    figure.update_yaxes(title="of its final neurons", range=[0, 105], **PERCENT_AXIS)
     figure.update_layout(height=260, showlegend=False)
     return style(figure, dark)
 

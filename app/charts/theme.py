@@ -104,6 +104,20 @@ def merged(base: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
     return out
 
 
+PERCENT_AXIS: dict[str, Any] = {"ticksuffix": " %"}
+"""Of an axis whose values are `in_percent`."""
+
+
+def in_percent(shares: Any) -> np.ndarray:
+    """Shares as an axis of percent draws them."""
+    return np.asarray(shares, dtype=float) * 100.0
+
+
+def hover_percent(field: str, digits: int = 1) -> str:
+    """A value `in_percent` in a hover: field is plotly's name of it, such as y or customdata[0]."""
+    return f"%{{{field}:.{digits}f}} %"
+
+
 def error_bars(value: np.ndarray, low: np.ndarray, high: np.ndarray, *, colour: str = "", thickness: float = 2.0) -> dict[str, Any]:
     """Bars of an interval around values, [N] each; none where a bound is not known. colour: empty = that of the markers."""
     bars = {

@@ -16,6 +16,7 @@ from app.source import Source, source_of
 from app.texts import code_span, plain
 from app.views import carve_report, reading
 from cpart_core.analysis.keep_results import KeepCurve
+from cpart_core.percent import change, percent
 from cpart_core.runs.folder import Run
 from cpart_core.runs.results import request_key
 
@@ -184,7 +185,7 @@ def finding(curve: KeepCurve, keep: int) -> str:
     interval = "" if np.isnan(curve.low[place]) else f" (95 %: {curve.low[place]:+.3f} to {curve.high[place]:+.3f})"
     return (
         f"Keeping **{keep} of {int(curve.kept[0])}** changes the loss on {subject(curve)} by **{curve.rise[place]:+.3f}** nats{interval}, "
-        f"{curve.rise[place] / curve.loss[0]:+.1%} of {curve.loss[0]:.3f}. As many by chance: {middle:+.3f} (5 to 95 %: {low:+.3f} to {high:+.3f})."
+        f"{change(curve.rise[place] / curve.loss[0])} of {curve.loss[0]:.3f}. As many by chance: {middle:+.3f} (5 to 95 %: {low:+.3f} to {high:+.3f})."
     )
 
 
@@ -194,9 +195,9 @@ def kept_table(curve: KeepCurve, keep: int) -> pd.DataFrame:
     rows = []
     for layer, order in enumerate(curve.order):
         kept = order[:keep]
-        names = ", ".join(f"{segment} ({share[layer, segment]:.0%})" for segment in kept)
+        names = ", ".join(f"{segment} ({percent(share[layer, segment])})" for segment in kept)
         rows.append(
-            {"layer": layer, "kept segments (share of the layer's importance)": names, "together": f"{share[layer, kept].sum():.0%}"}
+            {"layer": layer, "kept segments (share of the layer's importance)": names, "together": percent(share[layer, kept].sum())}
         )
     return pd.DataFrame(rows)
 

@@ -13,6 +13,7 @@ from app.source import source_of
 from app.texts import code_span
 from app.words import size
 from cpart_core.analysis.keep_results import CarveReport, Footprint
+from cpart_core.percent import change
 from cpart_core.runs import folder
 from cpart_core.runs.folder import Run
 
@@ -80,7 +81,7 @@ def headline(report: CarveReport) -> None:
     before, after = losses_of_subject(report)
     cost, smaller = report.before, report.after
     with st.container(horizontal=True, gap="large"):
-        for label, value, change, about in (
+        for label, value, more, about in (
             ("Parameters", f"{smaller.num_parameters:,}", share(cost.num_parameters, smaller.num_parameters), None),
             ("On the disk", size(smaller.file_bytes), share(cost.file_bytes, smaller.file_bytes), "model.safetensors"),
             (
@@ -96,11 +97,11 @@ def headline(report: CarveReport) -> None:
                 "Nats per token, on text that had no part in the choice",
             ),
         ):
-            st.metric(label, value, change, delta_color="inverse", width="content", help=about)
+            st.metric(label, value, more, delta_color="inverse", width="content", help=about)
 
 
 def share(before: float, after: float) -> str:
-    return f"{after / before - 1:+.0%}" if before else ""
+    return change(after / before - 1) if before else ""
 
 
 def cost_table(report: CarveReport) -> pd.DataFrame:
@@ -129,7 +130,7 @@ def cost_table(report: CarveReport) -> pd.DataFrame:
         values = [getattr(cost, field) for cost in both(report)]
         rows.append((name, *(f"{value:,.0f}" for value in values), share(*values)))
     before, after = losses_of_subject(report)
-    rows.append((f"loss on {report.context or 'the text'}, nats per token", f"{before:.4f}", f"{after:.4f}", f"{after / before - 1:+.1%}"))
+    rows.append((f"loss on {report.context or 'the text'}, nats per token", f"{before:.4f}", f"{after:.4f}", share(before, after)))
     return pd.DataFrame(rows, columns=["measured", "whole model", "carved", "change"])
 
 

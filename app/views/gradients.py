@@ -12,6 +12,7 @@ from app.source import source_of
 from app.views import gradients_selection, reading
 from app.views.gradients_layout import laid_out
 from cpart_core.analysis.results import NeuronMap
+from cpart_core.percent import percent
 from cpart_core.runs.folder import Run
 
 SEED = 0
@@ -136,7 +137,7 @@ def told(result: NeuronMap | gradients_documents.DocumentMap) -> str:
         names = {"n_neighbors": "neighbours", "min_dist": "min_dist", "n_epochs": "epochs", "metric": "distance"}
         said = f"UMAP ({', '.join(f'{word} {given[name]}' for name, word in names.items() if name in given)})"
     else:
-        said = f"PCA (two axes keep {float(given.get('explained_variance', 0)):.0%} of the variance)"
+        said = f"PCA (two axes keep {percent(float(given.get('explained_variance', 0)))} of the variance)"
     note = f" {given['note']}." if "note" in given else ""
     steps = ", one layout for all steps" if result.position.ndim == 3 else ""
     asked = f" Asked of {given['faithfulness_points']} points, evenly chosen." if "faithfulness_points" in given else ""
@@ -146,7 +147,7 @@ def told(result: NeuronMap | gradients_documents.DocumentMap) -> str:
 def kept(faithfulness: float, points: int) -> str:
     """Faithfulness beside chance."""
     chance = 15 / max(15, points - 1)
-    return f"Faithfulness: {faithfulness:.0%} of each point's 15 nearest neighbours are still its nearest here (chance: {chance:.1%})."
+    return f"Faithfulness: {percent(faithfulness)} of each point's 15 nearest neighbours are still its nearest here (chance: {percent(chance)})."
 
 
 def draw_documents(run: Run, step: int) -> None:

@@ -9,6 +9,7 @@ import streamlit as st
 
 from app import state
 from app.charts.gradients_neighbours import listed, nearest
+from app.charts.theme import in_percent
 from app.figure import caption_of
 from app.live import selected
 from app.views import reading
@@ -80,14 +81,14 @@ def draw_selected(run: Run, snapshot: Snapshot) -> None:
     profiles = reading.stored_profiles(run, snapshot.step)
     table = listed(snapshot, run.info.contexts, neurons, profiles.neuron_tokens if profiles is not None else None)
     st.dataframe(
-        table.head(MOST_LISTED),
+        table.head(MOST_LISTED).assign(share_of_signature=in_percent(table["share_of_signature"].head(MOST_LISTED))),
         hide_index=True,
         height=260,
         alt=f"{len(table)} selected neurons with segment and strongest context",
         column_config={
             "share_of_signature": st.column_config.NumberColumn(
                 "share",
-                format="percent",
+                format="%.1f %%",
                 help="Of the neuron's signature, each context in units of its layer's mean",
             ),
             "strongest_context": st.column_config.TextColumn("strongest context"),

@@ -11,11 +11,13 @@ import streamlit as st
 from app import chrome, state
 from app.charts import segments_fusion, segments_life
 from app.charts.palette import segment_colour
+from app.charts.theme import in_percent
 from app.figure import caption_of, show_figure
 from app.glossary import words
 from app.source import source_of
 from app.texts import code_span, running_text_html, token_label
 from app.views import reading
+from cpart_core.percent import percent
 from cpart_core.runs.folder import Run
 from cpart_core.training.records import Snapshot
 
@@ -41,7 +43,7 @@ def listing(
         {
             "segment": list(segments),
             "neurons": [int((snapshot.segment_of[layer] == s).sum()) for s in segments],
-            "load": [100 * float(np.nanmean(mass[:, s])) for s in segments],
+            "load": [float(in_percent(np.nanmean(mass[:, s]))) for s in segments],
             "strongest on": [
                 " · ".join(f"{contexts[c]} {mass[c, s]:.2f}" for c in strongest[:, s] if np.isfinite(mass[c, s])) for s in segments
             ],
@@ -103,7 +105,9 @@ def facts(run: Run, snapshot: Snapshot, layer: int, number: int) -> None:
     columns = st.columns(4)
     columns[0].metric("Neurons", f"{len(members):,}", help=f"of {snapshot.segment_of.shape[1]:,} in the layer")
     columns[1].metric(
-        "Load", f"{np.nanmean(mass):.1%}", help=f"Mean fusion weight over contexts; even would be {1 / len(snapshot.fusion_mass[0, 0]):.1%}"
+        "Load",
+        percent(np.nanmean(mass)),
+        help=f"Mean fusion weight over contexts; even would be {percent(1 / len(snapshot.fusion_mass[0, 0]))}",
     )
     columns[2].metric("Strongest on", str(run.info.contexts[strongest]), help=f"mean fusion weight {mass[strongest]:.2f}")
     columns[3].metric(

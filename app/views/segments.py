@@ -16,6 +16,7 @@ from app.figure import show_figure
 from app.glossary import words
 from app.source import source_of
 from app.views import reading, segment, segments_effect, segments_history, segments_meaning
+from cpart_core.percent import percent
 from cpart_core.runs.folder import Run
 from cpart_core.training.records import Snapshot
 
@@ -103,7 +104,7 @@ def map_finding(snapshot: Snapshot, contexts: tuple[str, ...]) -> str:
         for number in np.unique(row)
     ]
     share = float(np.sum(same)) / max(1, int((context >= 0).sum()))
-    return f"{share:.0%} of the neurons have the strongest context that is most common in their segment, of {len(contexts)} contexts."
+    return f"{percent(share)} of the neurons have the strongest context that is most common in their segment, of {len(contexts)} contexts."
 
 
 def draw_contexts(run: Run, snapshot: Snapshot) -> None:

@@ -9,11 +9,13 @@ import streamlit as st
 
 from app import chrome, state
 from app.charts import effect_matrix, effect_router
+from app.charts.theme import in_percent
 from app.figure import show_figure
 from app.source import source_of
 from app.twins import twins_of
 from app.views import reading
 from cpart_core.analysis.effects import AblationMatrix, RouterAudit
+from cpart_core.percent import percent
 from cpart_core.runs import folder
 from cpart_core.runs.folder import Run
 
@@ -146,13 +148,15 @@ def draw_audit(run: Run, audit: RouterAudit) -> None:
         source_of(run, audit.step, effect_router.how(audit), audit.seed),
     )
     st.dataframe(
-        effect_router.audit_table(audit)[["layer", "no_swap_is_better", "rank_correlation_all", "rank_correlation_within_token"]],
+        effect_router.audit_table(audit)[["layer", "no_swap_is_better", "rank_correlation_all", "rank_correlation_within_token"]].assign(
+            no_swap_is_better=in_percent(audit.best_share)
+        ),
         hide_index=True,
         key="effect_router_ranks",
         alt="Share of tokens with the best choice, and rank correlations of weight and benefit, by layer",
         column_config={
             "no_swap_is_better": st.column_config.NumberColumn(
-                "tokens with the best choice", format="percent", help=f"Chance alone: {1 / (audit.alternatives + 1):.0%}"
+                "tokens with the best choice", format="%.1f %%", help=f"Chance alone: {percent(1 / (audit.alternatives + 1))}"
             ),
             "rank_correlation_all": st.column_config.NumberColumn(
                 "weight and benefit, all tokens", format="%.2f", help="Spearman; benefit = what the token loses when the segment is ablated"

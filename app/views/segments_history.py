@@ -11,6 +11,7 @@ from app.figure import show_figure
 from app.source import source_of
 from app.views import reading
 from cpart_core.analysis.results import Flow
+from cpart_core.percent import percent
 from cpart_core.runs.folder import Run
 
 
@@ -32,7 +33,7 @@ def draw(run: Run, step: int) -> None:
         segments_change.churn_figure(flows, dark=state.dark()),
         "segments_churn",
         "Share of each layer's neurons that lie in another segment than at the snapshot before.",
-        f"Churn by layer over {len(flows)} intervals. Greatest: {last.max():.0%} of a layer; in the last one {last[-1].mean():.0%} on average.",
+        f"Churn by layer over {len(flows)} intervals. Greatest: {percent(last.max())} of a layer; in the last one {percent(last[-1].mean())} on average.",
         lambda: segments_change.churn_table(flows),
         source_of(run, step, count, seed),
     )

@@ -16,6 +16,7 @@ from cpart_core.analysis.results import SegmentUse, Specialization
 from cpart_core.analysis.saturation import saturation
 from cpart_core.analysis.verdict import caveats, headline, layer_rows, measured_on, most_possible, stability_verdict, verdict
 from cpart_core.config import Settings
+from cpart_core.percent import percent
 from cpart_core.runs import folder
 from cpart_core.runs.folder import Run
 
@@ -139,7 +140,7 @@ def draw_pairs(run: Run, result: Specialization, where: Source) -> None:
         "meaning_pairs",
         f"Segments of layer {layer} that are chosen for the same token: times what chance would give if each were chosen as often as it is, "
         "independently of the others. 1 is chance.",
-        f"Pairs of segments chosen together in layer {layer}. The most frequent pair: {often[0]} and {often[1]}, on {pairs[often]:.0%} of the "
+        f"Pairs of segments chosen together in layer {layer}. The most frequent pair: {often[0]} and {often[1]}, on {percent(pairs[often])} of the "
         f"tokens, {ratio[often]:.1f} times chance.",
         lambda: meaning_pairs.pairs_table(result),
         where,

@@ -11,6 +11,7 @@ from cpart_core.analysis.compare_results import LossComparison, SegmentCompariso
 from cpart_core.analysis.results import Specialization
 from cpart_core.analysis.verdict import headline, most_possible
 from cpart_core.config import Settings
+from cpart_core.percent import POINTS, number, percent, points
 from cpart_core.runs.folder import Run
 
 SAME = 1e-12
@@ -48,14 +49,15 @@ class Difference:
         if np.isnan(self.first):
             return f"{capital(self.what)}: {amount(self.difference, self.unit)}{self.note and f' ({self.note})'}."
         way = "more" if self.difference > 0 else "less"
-        if self.unit in ("nats per token", "bits per byte"):
+        if self.unit in ("nats per token", "bits per byte", "share"):
             way = "higher" if self.difference > 0 else "lower"
+        if self.unit in ("nats per token", "bits per byte"):
             if self.beyond != "no":
                 way += ", so worse" if self.difference > 0 else ", so better"
         limits = "" if not self.beyond else f" (95 %: {signed(self.low, self.unit)} to {signed(self.high, self.unit)})"
         doubt = ", which chance alone can do" if self.beyond == "no" else ""
         both = f"{amount(self.first, self.unit)} in A, {amount(self.second, self.unit)} in B"
-        return f"{capital(self.what)}: {both}: B is {amount(abs(self.difference), self.unit)} {way}{limits}{doubt}."
+        return f"{capital(self.what)}: {both}: B is {apart(self.difference, self.unit)} {way}{limits}{doubt}."
 
 
 def capital(text: str) -> str:
@@ -65,12 +67,17 @@ def capital(text: str) -> str:
 def amount(value: float, unit: str) -> str:
     """A number with its unit."""
     if unit == "share":
-        return f"{value:.1%}"
+        return percent(value)
     return f"{value:,.0f} {unit}" if unit in ("parameters", "segments") else f"{value:.4f} {unit}"
 
 
 def signed(value: float, unit: str) -> str:
-    return f"{value:+.1%}" if unit == "share" else f"{value:+.4f}"
+    return points(value) if unit == "share" else f"{value:+.4f}"
+
+
+def apart(difference: float, unit: str) -> str:
+    """How far two numbers of a unit lie apart; two shares in percentage points, since 36 % and 48.5 % are not 12.5 % apart."""
+    return f"{number(abs(difference))} {POINTS}" if unit == "share" else amount(abs(difference), unit)
 
 
 def settings_that_differ(first: Settings, second: Settings) -> list[tuple[str, str, str, str]]:
@@ -201,7 +208,7 @@ def match_words(result: SegmentComparison) -> str:
     kind = (
         "of the segments' neurons lie in matched segments" if result.method == "neurons" else "is the mean correlation of matched segments"
     )
-    value, chance = (f"{x:.0%}" if result.method == "neurons" else f"{x:.2f}" for x in (result.agreement[-1], result.null_mean[-1]))
+    value, chance = (percent(x) if result.method == "neurons" else f"{x:.2f}" for x in (result.agreement[-1], result.null_mean[-1]))
     verb = "would by chance" if result.method == "neurons" else "by chance"
     return f"{result.why} {value} {kind}, {chance} {verb}: beyond chance in {above} of {layers} layers."
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cpart_core.analysis.results import Information, SegmentUse, Specialization, Stability
+from cpart_core.percent import percent
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,7 @@ def measured_on(result: Specialization) -> str:
     """n and seeds, for captions."""
     return (
         f"n = {int(result.documents_by_context.sum()):,} validation documents, {int(result.tokens_by_context.sum()):,} tokens · "
-        f"T: {result.token_kinds:,} tokens seen at least {result.fewest_seen} times, {result.token_share:.0%} of the text · "
+        f"T: {result.token_kinds:,} tokens seen at least {result.fewest_seen} times, {percent(result.token_share)} of the text · "
         f"{result.shuffles} shuffles of contexts over documents, {result.token_shuffles} of tokens, {result.resamples} draws of documents · "
         f"seed {result.seed} of rows and shuffles"
     )

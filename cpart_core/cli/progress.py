@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TextIO
 
+from cpart_core.percent import percent
+
 if TYPE_CHECKING:
     from cpart_core.training.records import Record
 
@@ -80,6 +82,6 @@ def share_line(stream: TextIO) -> Callable[..., None]:
 
     def show(share: float, say: str, *_: object) -> None:
         end = "\r\x1b[2K" if share >= 1.0 else ""
-        print(f"\r\x1b[2K{share:4.0%} {say}{end}", end="", file=stream, flush=True)
+        print(f"\r\x1b[2K{percent(share, 0):>5} {say}{end}", end="", file=stream, flush=True)
 
     return show

@@ -118,7 +118,7 @@ def test_tables_of_change_are_the_flows():
         assert (rebuilt == flow.moved).all()
     assert segments_change.churn_table(given)["churn"].tolist() == np.concatenate([flow.churn for flow in given]).tolist()
     churn = segments_change.churn_figure(given, dark=True)
-    assert [list(line.y) for line in churn.data] == np.array([flow.churn for flow in given]).T.tolist()
+    np.testing.assert_allclose([line.y for line in churn.data], 100 * np.array([flow.churn for flow in given]).T)
     assert (np.asarray(segments_change.flow_matrix(given[0], 1, dark=False).data[0].z) == given[0].moved[1]).all()
 
 
