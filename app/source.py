@@ -101,4 +101,4 @@ def file_stem(figure: str, sources: Sources) -> str:
         pieces += [source.id] + ([f"step{source.step}"] if source.step is not None else [])
         seed = source.seed if source.training_seed is None else str(source.training_seed)
         pieces += [f"seed{seed}"] if seed else []
-    return re.sub(r"[^\w.]+", "-", "-".join(pieces)).strip("-.")[:LONGEST_FILE_NAME]
+    return re.sub(r"\W+", "-", "-".join(pieces)).strip("-")[:LONGEST_FILE_NAME]

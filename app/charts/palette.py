@@ -6,10 +6,10 @@ for a context. This file knows no figure and no page.
 
 from __future__ import annotations
 
-SEGMENT_COLOURS = ("#1845fb", "#ff5e02", "#c91f16", "#c849a9", "#adad7d", "#86c8dd", "#578dff", "#656364")
-"""Petroff's eight: smallest distance in CAM02-UCS 16.8 for deuteranopes."""
+SEGMENT_COLOURS = ("#1845fb", "#ff5e02", "#c91f16", "#c849a9", "#adad7d", "#86c8dd", "#578dff", "#5b3a1e")
+"""Petroff's eight, but for his grey, which is the shared segment's here: the last is a brown."""
 
-SEGMENT_COLOURS_DARK = ("#5573ff", "#ff7a2e", "#e8483f", "#d766ba", "#bdbd8e", "#86c8dd", "#82a9ff", "#96949a")
+SEGMENT_COLOURS_DARK = ("#5573ff", "#ff7a2e", "#e8483f", "#d766ba", "#bdbd8e", "#86c8dd", "#82a9ff", "#61690d")
 """The same hues, the dark ones lifted to at least 3:1 on the dark background."""
 
 SEGMENT_SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "star", "triangle-down", "hexagon")
@@ -17,10 +17,11 @@ SEGMENT_SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "star"
 SHARED_COLOUR = "#8b8f98"
 """The shared segment and everything that belongs to none."""
 
-CONTEXT_COLOURS = ("#332288", "#cc6677", "#117733", "#88a9d0", "#882255", "#999933", "#44aa99", "#b8862b", "#aa4499")
-"""After Tol's muted, two of them darkened to be seen on white."""
+CONTEXT_COLOURS = ("#8b5e6c", "#ec7b9e", "#216d00", "#0077a3", "#83164d", "#12a469", "#424279", "#b07600", "#ba8ff3")
+"""Found by a search for muted colours that lie far from one another and from those of the segments: any two of all 18 are at least 0.1 apart
+in Oklab, on dark as on light."""
 
-CONTEXT_COLOURS_DARK = ("#8f86ea", "#e08a99", "#4fbf78", "#a9cdf0", "#d2699b", "#c6c65e", "#5fcdb9", "#ddcc77", "#c773bb")
+CONTEXT_COLOURS_DARK = ("#816eac", "#ffab5a", "#5db161", "#07a6d0", "#dde468", "#65e4bb", "#d0daff", "#af6810", "#d69dff")
 
 CONTEXT_DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 

@@ -48,7 +48,7 @@ def test_two_seeds_two_steps_and_two_figures_have_names_of_their_own():
     }
     assert len(names) == 8 and "map-one-step50-seed0" in names
     hostile = file_stem("../a b", source_of(a_run("x/../..\\y", 0), 1))
-    assert re.fullmatch(r"\w[\w.-]*", hostile) and ".." not in hostile.replace("-..-", "")
+    assert re.fullmatch(r"\w[\w-]*", hostile)
 
 
 def test_a_picture_carries_caption_and_source_without_markup():

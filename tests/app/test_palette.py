@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import html
+import itertools
 import re
 
+import numpy as np
 import pytest
 
 from app.charts import palette
@@ -23,9 +25,32 @@ def test_colour_and_symbol_together_name_a_segment():
     assert len(set(looks)) == 18
 
 
-def test_no_context_wears_a_segments_colour():
-    assert not set(palette.CONTEXT_COLOURS) & set(palette.SEGMENT_COLOURS)
-    assert not set(palette.CONTEXT_COLOURS_DARK) & set(palette.SEGMENT_COLOURS_DARK)
+def oklab(colour: str) -> np.ndarray:
+    """Perceptual coordinates [3] in which equal distances look alike (Ottosson 2020, "A perceptual color space for image processing")."""
+    channels = np.array([int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5)])
+    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+    cones = [
+        [0.4122214708, 0.5363325363, 0.0514459929],
+        [0.2119034982, 0.6806995451, 0.1073969566],
+        [0.0883024619, 0.2817188376, 0.6299787005],
+    ]
+    axes = [
+        [0.2104542553, 0.793617785, -0.0040720468],
+        [1.9779984951, -2.428592205, 0.4505937099],
+        [0.0259040371, 0.7827717662, -0.808675766],
+    ]
+    return np.array(axes) @ np.cbrt(np.array(cones) @ linear)
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_no_two_colours_of_segments_and_contexts_look_alike(dark):
+    """Nor is a segment taken for a context, or either for the shared segment's grey: they meet in one picture. 0.02 is just seen side by side."""
+    named = {palette.segment_name(segment): palette.segment_colour(segment, dark) for segment in range(-1, 8)}
+    named |= {f"context {context}": palette.context_colour(context, dark) for context in range(9)}
+    apart = {pair: float(np.linalg.norm(oklab(named[pair[0]]) - oklab(named[pair[1]]))) for pair in itertools.combinations(named, 2)}
+    assert not {pair: distance for pair, distance in apart.items() if distance < 0.1}
+    greys = [name for name, colour in named.items() if np.linalg.norm(oklab(colour)[1:]) < 0.025]
+    assert greys == ["shared"], "grey belongs to the shared segment alone"
 
 
 def test_colours_are_seen_on_the_dark_background():
