@@ -8,10 +8,11 @@ from typing import Any
 
 import streamlit as st
 
-from app import state
+from app import state, steps
 from app.texts import code_span, plain, sentence
-from cpart_core.runs import folder
+from cpart_core.runs import find, folder
 from cpart_core.runs.folder import Run, RunSummary
+from cpart_core.runs.info import LONGEST_NAME
 from cpart_core.runs.results import request_key
 
 STATES = {
@@ -31,6 +32,10 @@ STATES = {
 ALIVE = ("new", "queued", "running", "paused", "busy")
 
 
+LONGEST_LABEL = LONGEST_NAME + 70
+"""Characters of a name with the id behind it: whole, since what is cut off may be what tells two runs apart."""
+
+
 def state_badge(name: str) -> None:
     st.markdown(state_markdown(name), width="content")
 
@@ -43,16 +48,18 @@ def state_markdown(name: str) -> str:
 
 def run_labels(summaries: list[RunSummary]) -> dict[str, str]:
     """Id -> name and state for the chooser, no two alike; widget labels of options are plain text, so nothing in a name comes alive."""
-    labels: dict[str, str] = {}
+    names = find.told_apart(summaries)
+    labels = {}
     for entry in summaries:
-        label = f"{plain(entry.name, 60)} \u00b7 {STATES[entry.state.state][0]}" + (" \u00b7 sample" if entry.read_only else "")
-        labels[entry.id] = label if label not in labels.values() else f"{label} \u00b7 {entry.id}"
+        sample = " \u00b7 sample" if entry.read_only else ""
+        labels[entry.id] = f"{plain(names[entry.id], LONGEST_LABEL)} \u00b7 {STATES[entry.state.state][0]}{sample}"
     return labels
 
 
 def run_bar(title: str, about: str) -> tuple[Run, int]:
     """The top of a page: its title, what it shows in a sentence, run, state, step. Draws the empty state and stops the page when there is
     nothing to show."""
+    state.put("waiting", False)
     st.title(title, anchor=False)
     st.write(about)
     run = run_chooser()
@@ -79,52 +86,43 @@ def run_chooser(with_step: bool = True) -> Run | None:
     labels = run_labels(folder.list_runs())
     left, right = st.columns([2, 3], gap="medium", vertical_alignment="bottom")
     with left:
-        state.set_widget("bar_run", run.id)
+        key = state.showing("bar_run", run.id)
         st.selectbox(
             "Run",
             list(labels),
+            list(labels).index(run.id),
             format_func=lambda run_id: labels[run_id],
-            key="bar_run",
-            on_change=lambda: state.choose_run(state.widget("bar_run")),
+            key=key,
+            on_change=lambda: state.choose_run(state.widget(key)),
         )
     with right:
         if with_step:
-            step_slider(run)
+            steps.chooser(run)
+            steps.refresh(run)
     return run
-
-
-def step_slider(run: Run) -> None:
-    """The one step slider of all pages: snapshots of the run."""
-    steps = run.snapshot_steps()
-    if len(steps) < 2:
-        st.caption(f"One snapshot so far: step {steps[0]:,}" if steps else "No snapshot yet")
-        return
-    key = f"bar_step_{run.id}"
-    state.set_widget(key, state.chosen_step(run))
-    st.select_slider(
-        "Step",
-        steps,
-        key=key,
-        format_func=lambda step: f"{step:,}",
-        on_change=lambda: state.choose_step(run, state.widget(key)),
-        help="The step that every page shows. At the right end the pages follow a running run.",
-    )
 
 
 def layer_chooser(run: Run, all_layers: bool = False) -> int:
     """The one layer choice of all pages, 0-based; -1 = all layers, where offered (kept by the page only)."""
     layers = run.settings.model.num_layers
     options = [-1, *range(layers)] if all_layers else list(range(layers))
-    key = "bar_layer_all" if all_layers else "bar_layer"
-    if not all_layers or state.widget(key) not in options:
-        state.set_widget(key, state.chosen_layer(run))
+    chosen_before = state.chosen_layer(run)
+    kept = state.widget("bar_layer_all")  # "all" is the page's own: no other page knows it
+    wanted = kept if all_layers and kept in options else chosen_before
+    key = "bar_layer_all" if all_layers else state.showing("bar_layer", chosen_before)
 
     def take() -> None:
         if (state.widget(key, -1) or 0) >= 0:
             state.choose_layer(state.widget(key) or 0)
 
     chosen = st.segmented_control(
-        "Layer", options, format_func=lambda layer: "all" if layer < 0 else str(layer), key=key, on_change=take, required=True
+        "Layer",
+        options,
+        default=wanted,
+        format_func=lambda layer: "all" if layer < 0 else str(layer),
+        key=key,
+        on_change=take,
+        required=True,
     )
     return state.chosen_layer(run) if chosen is None else int(chosen)
 
@@ -154,7 +152,7 @@ def no_snapshot(run: Run) -> None:
 
 def train_link(label: str = "Train a model") -> None:
     if st.button(label, type="primary", icon=":material/play_arrow:", key="go_train"):
-        st.switch_page("views/train.py")
+        state.go_to("train")
 
 
 def last_words(said: Any) -> None:
@@ -224,6 +222,7 @@ def wait(
     doing: said while the worker says nothing. beside: stands before what the worker says, where something else is shown meanwhile.
     failed: the same for an error, which is then a warning, since the page has something to show.
     """
+    state.put("waiting", True)  # a page that follows a running run lets this end first
 
     @st.fragment(run_every=0.5)
     def waiting() -> None:
@@ -231,6 +230,7 @@ def wait(
         if now.result is not None:
             st.rerun()
         if now.error:
+            state.put("waiting", False)
             (st.warning if failed else st.error)(failed + sentence(now.error, 600), icon=":material/error:")
             st.button("Try again", key=f"retry_{key}", on_click=lambda: state.forget(name, request))
             return

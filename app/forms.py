@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import Field
 from typing import Any
 
@@ -85,6 +86,39 @@ def settings_form(base: Settings, key: str) -> dict[str, Any]:
         with st.expander(f"{title}: {len(rest)} more settings"):
             draw(rest, 4)
     return changed
+
+
+def line(label: str, value: str = "", *, limit: int, key: str, placeholder: str | None = None, persist: bool = False) -> str:
+    """A line of text of at most `limit` characters, the whole of what was typed or pasted or, said, its beginning.
+
+    Streamlit's own limit (`max_chars`) drops what is pasted and longer, all of it and without a word.
+    """
+    given = st.text_input(label, value, key=key, placeholder=placeholder, persist_state="session" if persist else None)
+    return within(given, limit)
+
+
+def area(
+    label: str, kept: str, keep: Callable[[str], None], *, limit: int, key: str, height: int, placeholder: str = "", help: str = ""
+) -> str:
+    """A box for a text that is kept elsewhere, by `keep`, so that it outlasts the page; what is returned has at most `limit` characters."""
+    name = state.showing(key, kept)
+    st.text_area(
+        label,
+        kept,
+        key=name,
+        height=height,
+        placeholder=placeholder or None,
+        help=help or None,
+        on_change=lambda: keep(state.widget(name, "")),
+    )
+    return within(kept, limit)
+
+
+def within(given: str, limit: int) -> str:
+    """The beginning that is kept, said where something is left out."""
+    if len(given) > limit:
+        st.caption(f":material/content_cut: These are {len(given):,} characters; the first {limit:,} are kept.")
+    return given[:limit]
 
 
 def forget_form(key: str) -> None:

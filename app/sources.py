@@ -10,7 +10,7 @@ from typing import Any
 
 import streamlit as st
 
-from app import state
+from app import forms, kept_files, state
 from app.found import show
 from app.texts import code_span, plain
 from cpart_core.config import CorpusSettings, Settings
@@ -26,6 +26,8 @@ SOURCES = {
 }
 PASTE_LIMIT = 2_000_000
 """Characters in the text box; a file takes more."""
+LONGEST_CONTEXT = 60
+"""Characters of a context's name."""
 
 
 @dataclass(frozen=True)
@@ -86,8 +88,10 @@ def paste(settings: Settings) -> Source:
     skipped: list[Skipped] = []
     for place in range(count):
         left, right = st.columns([1, 3])
-        context = left.text_input("Context", f"context {place + 1}", key=f"paste_name_{place}", persist_state="session", max_chars=60)
-        text = right.text_area("Text", key=f"paste_text_{place}", height=140, max_chars=PASTE_LIMIT, persist_state="session")
+        with left:
+            context = forms.line("Context", f"context {place + 1}", limit=LONGEST_CONTEXT, key=f"paste_name_{place}", persist=True)
+        with right:
+            text = forms.within(st.text_area("Text", key=f"paste_text_{place}", height=140, persist_state="session"), PASTE_LIMIT)
         if text.strip():
             found = gathered_from_text(text, context if count > 1 else "")
             documents += found.documents
@@ -110,12 +114,10 @@ def gathered_from_text(text: str, context: str) -> Gathered:
 
 def upload(settings: Settings) -> Source:
     limit = st.get_option("server.maxUploadSize")
-    files = st.file_uploader(
+    files = kept_files.chooser(
         f"Text files, at most {limit} MB each",
-        type=["txt", "md", "csv", "jsonl"],
-        accept_multiple_files=True,
-        key="upload_files",
-        help="A .txt or .md file is a context of its own. A .csv or .jsonl file has a column with the text and may have one with the context.",
+        ["txt", "md", "csv", "jsonl"],
+        "A .txt or .md file is a context of its own. A .csv or .jsonl file has a column with the text and may have one with the context.",
     )
     columns = column_names(settings.corpus)
     if not files:

@@ -1,4 +1,4 @@
-"""What a person has chosen, and what has been read for it: the only file that touches session_state, query_params and caches.
+"""What a person has chosen, and what has been read for it: with address.py the only file that touches session_state and caches.
 
 One run, one step, one layer, one segment, one text and one selection of neurons for all pages; and the second side of a comparison. All but the
 selection are in the URL too, so that a link opens the same view. A step that was not chosen means the newest, and follows a running run.
@@ -13,19 +13,19 @@ from typing import Any, ParamSpec, TypeVar
 
 import streamlit as st
 
+from app import address
 from app.handle import Handle
 from app.worker import Worker
 from cpart_core.runs import folder
-from cpart_core.runs.folder import Run
+from cpart_core.runs.folder import Run, RunSummary
 from cpart_core.runs.results import result_file
 from cpart_core.training.records import Snapshot
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-IN_URL = ("run", "step", "layer", "segment", "text", "other", "other_step", "document")
-LONGEST_TEXT_IN_URL = 400
-"""Characters; a longer text stays in the session only."""
+NEWEST = -1
+"""On the step slider: the newest step, whichever that is."""
 
 
 @dataclass(frozen=True)
@@ -57,61 +57,23 @@ def get(name: str) -> Any:
 
 def put(name: str, value: Any) -> None:
     st.session_state[f"cpart_{name}"] = value
-    if name in IN_URL:
-        write_url()
-
-
-# --- URL ---------------------------------------------------------------------------------------------------------------------------------
-
-
-def follow_url() -> None:
-    """Take over what the URL says and we have not written ourselves (a link, the back button), then write the state into the URL.
-
-    Changing the page clears the URL: then the state of the session stands and is written again.
-    """
-    written = get("written") or {}
-    for name in IN_URL:
-        given = st.query_params.get(name)
-        if given is not None and given != written.get(name):
-            st.session_state[f"cpart_{name}"] = from_url(name, given)
-    write_url()
-
-
-def from_url(name: str, given: str) -> Any:
-    """A value of the URL, or None where it says nothing sensible. Whether such a run or step exists is asked where it is used."""
-    if name in ("run", "other", "text"):
-        return given[:LONGEST_TEXT_IN_URL]
-    return int(given) if given.isascii() and given.isdigit() and len(given) < 9 else None
-
-
-def write_url() -> None:
-    """Put the state into the URL where it is not there yet."""
-    wanted = {name: str(get(name)) for name in IN_URL if get(name) not in (None, "")}
-    if len(wanted.get("text", "")) > LONGEST_TEXT_IN_URL:
-        del wanted["text"]
-    st.session_state["cpart_written"] = wanted
-    present = {name: st.query_params[name] for name in IN_URL if name in st.query_params}
-    if present != wanted:
-        for name in set(present) - set(wanted):
-            del st.query_params[name]
-        for name, value in wanted.items():
-            if present.get(name) != value:
-                st.query_params[name] = value
+    if name in address.IN_URL:
+        address.write()
 
 
 # --- The run and the step ------------------------------------------------------------------------------------------------------------------
 
 
 def chosen_run() -> Run | None:
-    """The chosen run; without a choice, or when it is gone, the one that trains now (a person comes back to it), else the first one listed
-    (the sample) that is no twin. None when there is no run at all."""
+    """The chosen run; without a choice, or when it is gone, the one that trains now (a person comes back to it), else the newest of a person's
+    own that can be looked at, else the first one listed (the sample). Twins come last. None when there is no run at all."""
     wanted = get("run")
     if wanted:
         try:
             return folder.open_run(wanted)
         except ValueError:
             st.session_state["cpart_missing"] = wanted
-    for summary in sorted(folder.list_runs(), key=lambda entry: (not entry.state.alive, entry.info is None or bool(entry.info.twin_of))):
+    for summary in sorted(folder.list_runs(), key=interest):
         try:
             run = folder.open_run(summary.id)
         except ValueError:
@@ -122,6 +84,13 @@ def chosen_run() -> Run | None:
             put("run", run.id)  # a link may name a step and no run: the step stands
         return run
     return None
+
+
+def interest(entry: RunSummary) -> tuple[bool, bool, bool]:
+    """Sorts the list of runs, whose order stands among equals: what a person who comes anew most likely wants to see is first."""
+    unreadable = entry.info is None
+    begun = entry.state.step > 0 and entry.state.state != "damaged"
+    return not entry.state.alive, unreadable or bool(entry.info and entry.info.twin_of), not (begun and not entry.read_only)
 
 
 def missing_run() -> str | None:
@@ -145,10 +114,21 @@ def chosen_step(run: Run) -> int:
     return steps[-1] if wanted is None else min(steps, key=lambda step: abs(step - wanted))
 
 
-def choose_step(run: Run, step: int) -> None:
-    """The newest step is kept as 'no choice', so that the pages follow a running run."""
-    steps = run.snapshot_steps()
-    put("step", None if steps and step == steps[-1] else step)
+def follows() -> bool:
+    """Whether the pages show the newest step, whichever that is."""
+    return get("step") is None
+
+
+def grows(run: Run) -> bool:
+    """Whether a trainer is at work on the run, or about to be."""
+    said = run.state()
+    return said.alive or said.phase == "starting"
+
+
+def choose_step(run: Run | None, step: int) -> None:
+    """Hold a step of a run. NEWEST, and the last one of a run that no longer grows, are no choice: the pages follow."""
+    last = step == NEWEST or (run is not None and not grows(run) and [step] == run.snapshot_steps()[-1:])
+    put("step", None if last else step)
 
 
 def checkpoint_step(run: Run, step: int) -> int | None:
@@ -203,8 +183,27 @@ def widget(key: str, missing: Any = None) -> Any:
 
 
 def set_widget(key: str, value: Any) -> None:
-    """Give a widget its value before it is drawn."""
+    """Give a widget its value before it is drawn. For one with `on_change` this is wrong: see `showing`."""
     st.session_state[key] = value
+
+
+def showing(key: str, wanted: Any) -> str:
+    """The key of a widget with `on_change` that is to show `wanted`: a new one whenever the widget that is there shows something else.
+
+    A widget that a person may move is never given a value. Until the browser has heard of the new value it goes on reporting the old one, with
+    every tick of a fragment that refreshes itself, and Streamlit takes the report of an old value for a person's choice.
+    """
+    number = st.session_state.get(f"cpart_number_{key}", 0)
+    name = f"{key}_{number}" if number else key
+    if name in st.session_state and st.session_state[name] != wanted:
+        st.session_state[f"cpart_number_{key}"] = number + 1
+        name = f"{key}_{number + 1}"
+    return name
+
+
+def go_to(page: str) -> None:
+    """Leave for another page, taking along what is chosen."""
+    st.switch_page(f"views/{page}.py", query_params=address.chosen())
 
 
 def drop_widgets(prefix: str) -> None:
@@ -244,12 +243,6 @@ def read_records(run_id: str, written: str, newest: int, max_points: int) -> Any
 def records(run: Run, max_points: int = 2000) -> Any:
     """RecordTable of the run, read again when it has gone on."""
     return read_records(run.id, run.info.created, run.state().step, max_points)
-
-
-def step_seconds(run_id: str) -> float | None:
-    """Median time of the run's recorded steps; None before there are any."""
-    seconds = records(folder.open_run(run_id)).seconds
-    return sorted(seconds)[len(seconds) // 2] if len(seconds) else None
 
 
 @st.cache_resource(max_entries=40, show_spinner=False)

@@ -11,7 +11,7 @@ if str(ROOT) not in sys.path:
 
 import streamlit as st  # noqa: E402
 
-from app import state  # noqa: E402
+from app import address  # noqa: E402
 
 VIEWS = Path(__file__).resolve().parent / "views"
 
@@ -45,8 +45,11 @@ def draw() -> None:
     page = st.navigation(pages, position="top")
     st.logo(str(VIEWS.parent / "logo.svg"), size="large")
     st.html(STYLE)
-    state.follow_url()
-    page.run()
+    address.follow()
+    try:
+        page.run()
+    finally:
+        address.draw()
 
 
 if __name__ == "__main__":

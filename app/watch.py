@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from app import chrome, jobs, state, words
+from app import chrome, jobs, state, steps, words
 from app.charts.training import MOST_LAYERS, MOST_NEURONS, fusion_board, loss_board, segment_board
 from app.figure import under_figure
 from app.live import Words, show_board
@@ -25,6 +25,10 @@ from cpart_core.runs.tables import EvaluationTable
 TICK_SECONDS = 2.0
 LIVE_POINTS = 128
 """Training steps drawn in each curve while it is live."""
+AFTER = {"fusion": "See its weights on a text", "compare": "Compare it with another", "carve": "Cut a smaller one out of it"}
+"""Page -> what one can do there with a model that is trained."""
+LIVE_EVALUATIONS = 512
+"""Validations drawn in each curve; the table below has them all."""
 
 
 def watch(run_id: str) -> None:
@@ -50,6 +54,8 @@ def live_view(run_id: str, known_state: str) -> None:
             command_trouble()
         return
     header(run, said)
+    if said.state == "finished" and run.snapshot_steps():
+        lead_on(run)
     controls(run, said)
     trouble(run, said)
     try:
@@ -69,7 +75,7 @@ def header(run: Run, said: RunState) -> None:
         if not said.responding:
             st.badge(f"not responding for {words.duration(said.heartbeat_age)}", color="orange", icon=":material/hourglass_disabled:")
     st.progress(min(1.0, said.step / max(1, said.steps)), text=f"step {said.step:,} of {said.steps:,}")
-    evaluations = run.evaluations()
+    evaluations = run.evaluations(max_points=2)
     newest, first = (float(evaluations.loss[-1]), float(evaluations.loss[0])) if len(evaluations.loss) else (math.nan, math.nan)
     change = f"{newest - first:+.3f} since step {int(evaluations.step[0]):,}" if len(evaluations.loss) > 1 else None
     numbers: list[tuple[str, str, str | None]] = [
@@ -84,6 +90,20 @@ def header(run: Run, said: RunState) -> None:
             st.metric(
                 label, value, delta, delta_color="inverse", width="content", help="Nats per token, mean over contexts" if delta else None
             )
+
+
+def lead_on(run: Run) -> None:
+    """What to do with a model that is trained: the next pages, with this run chosen."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        if st.button(
+            "Look inside your run" if not run.read_only else "Look inside", key="look_inside", type="primary", icon=":material/search:"
+        ):
+            state.choose_run(run.id)
+            state.go_to("segments")
+        for page, label in AFTER.items():
+            if st.button(label, key=f"after_{page}", type="tertiary"):
+                state.choose_run(run.id)
+                state.go_to(page)
 
 
 def controls(run: Run, said: RunState) -> None:
@@ -183,7 +203,7 @@ def figures(run: Run, said: RunState) -> None:
 
 
 def losses(run: Run, said: RunState, dark: bool) -> None:
-    records, evaluations = run.records(max_points=LIVE_POINTS), run.evaluations()
+    records, evaluations = run.records(max_points=LIVE_POINTS), run.evaluations(max_points=LIVE_EVALUATIONS)
     if not len(records.step):
         return
     trained = twins_of(run, folder.list_runs())
@@ -215,7 +235,7 @@ def validated(twins: list[RunInfo]) -> list[tuple[str, EvaluationTable]]:
     found = []
     for twin in twins:
         try:
-            table = folder.open_run(twin.id).evaluations()
+            table = folder.open_run(twin.id).evaluations(max_points=LIVE_EVALUATIONS)
         except ValueError:
             continue
         if len(table.step):
@@ -234,7 +254,7 @@ def loss_table(run: Run) -> pd.DataFrame:
 
 def structure(run: Run, dark: bool) -> None:
     """Segment map and fusion use at the chosen step."""
-    chrome.step_slider(run)
+    steps.chooser(run)
     step = state.chosen_step(run)
     try:
         shown = state.snapshot(run, step)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from app import chrome, state
+from app import chrome, forms, state
 from app.charts import keep_k
 from app.figure import show_figure
 from app.glossary import words
@@ -110,17 +110,16 @@ def choose(run: Run, checkpoint: int) -> dict[str, Any] | None:
 
 def text_box() -> str:
     """A text of the person's, kept while they look at other pages."""
-    state.set_widget("carve_text", state.get("carve_text") or "")
-    st.text_area(
+    return forms.area(
         "Text",
+        str(state.get("carve_text") or ""),
+        lambda given: state.put("carve_text", given),
+        limit=LONGEST_TEXT,
         key="carve_text",
         height=160,
-        max_chars=LONGEST_TEXT,
         placeholder="Paste a page or so of the kind of text that the smaller model is for",
         help="The first half chooses the segments, the second half is measured. Ctrl+Enter, or click elsewhere, to take it.",
-        on_change=lambda: state.put("carve_text", state.widget("carve_text", "")),
     )
-    return str(state.get("carve_text") or "")
 
 
 def measured(run: Run, request: dict[str, Any]) -> KeepCurve | None:

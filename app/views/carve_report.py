@@ -42,7 +42,7 @@ def draw(run: Run, report: CarveReport) -> None:
             )
     if state.get("carve_opened"):
         state.put("carve_opened", None)
-        st.switch_page("views/segments.py")
+        state.go_to("segments")
     headline(report)
     costs = cost_table(report)
     st.dataframe(costs, hide_index=True, key=f"carve_costs_{report.carved}")

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import streamlit as st
 
-from app import chrome, jobs, state
+from app import chrome, forms, jobs, state
 from app.texts import plain, sentence
 from cpart_core.analysis.coherence_texts import Prompt, choose_prompts, other_of_each
 from cpart_core.runs import folder
@@ -204,15 +204,14 @@ def choose_start(run: Run) -> dict[str, Any] | None:
         prompt = prompts[number]
         random = prompts[int(other_of_each(len(prompts), 0)[number])].rest if len(prompts) > 1 else ""
         return {"text": prompt.text, "title": prompt.title, "rest": prompt.rest if random else "", "random": random}
-    state.set_widget("coherence_text", state.get("coherence_text") or "")
-    st.text_area(
+    text = forms.area(
         "Text",
+        str(state.get("coherence_text") or ""),
+        lambda given: state.put("coherence_text", given),
+        limit=LONGEST_TEXT,
         key="coherence_text",
         height=110,
-        max_chars=LONGEST_TEXT,
         placeholder="Type how it begins",
-        on_change=lambda: state.put("coherence_text", state.widget("coherence_text", "")),
         help="Ctrl+Enter, or click elsewhere, to take it",
     )
-    text = str(state.get("coherence_text") or "")
     return {"text": text, "title": "", "rest": "", "random": ""} if text.strip() else None

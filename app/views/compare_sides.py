@@ -62,13 +62,15 @@ def choose(run: Run, step: int) -> Sides:
     second = chosen_other(run, listed)
     left, right = st.columns([2, 3], gap="medium", vertical_alignment="bottom")
     with left:
-        state.set_widget("compare_run", second.id)
+        key = state.showing("compare_run", second.id)
         st.selectbox(
             "B, to be compared with the run above (A)",
             list(labels),
+            list(labels).index(second.id),
             format_func=lambda run_id: labels[run_id] + (" · the same run" if run_id == run.id else ""),
-            key="compare_run",
+            key=key,
             on_change=take_run,
+            args=(key,),
         )
     if state.get("other_missing"):
         st.warning(
@@ -110,20 +112,24 @@ def keep(run: Run, step: int, second: Run, other_step: int) -> None:
             state.put(name, value)
 
 
-def take_run() -> None:
+def take_run(key: str) -> None:
     state.put("other_missing", None)
     state.put("other_step", None)
-    state.put("other", state.widget("compare_run"))
+    state.put("other", state.widget(key))
 
 
 def step_slider(second: Run, steps: list[int], other_step: int) -> None:
     if len(steps) < 2:
         st.caption(f"One snapshot so far: step {steps[0]:,}")
         return
-    key = f"compare_step_{second.id}"
-    state.set_widget(key, other_step)
+    key = state.showing(f"compare_step_{second.id}", other_step)
     st.select_slider(
-        "Step of B", steps, key=key, format_func=lambda at: f"{at:,}", on_change=lambda: state.put("other_step", state.widget(key))
+        "Step of B",
+        steps,
+        other_step,
+        key=key,
+        format_func=lambda at: f"{at:,}",
+        on_change=lambda: state.put("other_step", state.widget(key)),
     )
 
 

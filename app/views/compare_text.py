@@ -75,17 +75,18 @@ def choose_text(losses: LossComparison | None) -> str:
         wanted = order[0]
 
     def take() -> None:
-        chosen = state.widget("compare_document")
+        chosen = state.widget(key)
         state.put("document", None if chosen == OWN else chosen)
         if chosen == OWN and state.chosen_text() is None:
             state.choose_text(FIRST_TEXT)
 
-    state.set_widget("compare_document", wanted)
+    key = state.showing("compare_document", wanted)
     st.selectbox(
         "Document",
         [OWN, *order],
+        [OWN, *order].index(wanted),
         format_func=lambda number: label(losses, number),
-        key="compare_document",
+        key=key,
         on_change=take,
         help="Held-out documents, those first in which A and B differ most (per token, times the root of the length)",
     )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import streamlit as st
 
-from app import state
+from app import forms, state
 from app.charts import fusion_tint
 from app.charts.palette import segment_colour
 from app.figure import caption_of
@@ -86,16 +86,8 @@ def box(key: str, label: str, text: str, offered: Sequence[tuple[str, str]], cho
             placeholder="choose a document",
             help="Text that the model was not trained on",
         )
-    state.set_widget(key, text[:LONGEST_TEXT])
-    st.text_area(
-        label,
-        key=key,
-        height=height,
-        max_chars=LONGEST_TEXT,
-        on_change=lambda: choose(state.widget(key, "")),
-        help="Ctrl+Enter, or click elsewhere, to read it",
-    )
-    return text[:LONGEST_TEXT]
+    about = "Ctrl+Enter, or click elsewhere, to read it"
+    return forms.area(label, text, choose, limit=LONGEST_TEXT, key=key, height=height, help=about)
 
 
 def draw_running(run: Run, traces: Sequence[Trace | None], texts: Sequence[str], layer: int, tint: str, numbers: bool) -> None:

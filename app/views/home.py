@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import streamlit as st
 
-from app import chrome, glossary, state, words
+from app import chrome, glossary, state
 from app.diagram import show_picture
-from app.texts import code_span, sentence
+from app.views.home_runs import run_list
 from cpart_core.runs import folder
-from cpart_core.runs.folder import RunSummary
-
-ROWS = 8
-"""Runs on one page of the list."""
 
 TICK_SECONDS = 3.0
 
@@ -29,7 +23,7 @@ def draw() -> None:
     show_picture(state.dark())
     if st.button("Train a model", type="primary", icon=":material/play_arrow:", key="train"):
         state.put("next_train_view", "new")
-        st.switch_page("views/train.py")
+        state.go_to("train")
     summaries = folder.list_runs()
     if not summaries:
         with st.container(border=True):
@@ -39,130 +33,6 @@ def draw() -> None:
     st.subheader("Runs", anchor=False)
     alive = any(summary.state.state in chrome.ALIVE for summary in summaries)
     st.fragment(run_list, run_every=TICK_SECONDS if alive else None)(alive)
-
-
-def run_list(was_alive: bool) -> None:
-    """The list, drawn again by itself while something is being trained."""
-    summaries = folder.list_runs()
-    if was_alive and not any(summary.state.state in chrome.ALIVE for summary in summaries):
-        st.rerun()
-    if (problem := state.get("home_trouble")) is not None:
-        st.warning(sentence(problem, 300), icon=":material/info:")
-        state.put("home_trouble", None)
-    if not summaries:
-        st.rerun()
-    pages = -(-len(summaries) // ROWS)
-    page = 1
-    if pages > 1:
-        page = int(st.pagination(pages, key="home_page") or 1)
-    names = {summary.id: summary.name for summary in summaries}
-    for summary in summaries[(page - 1) * ROWS : page * ROWS]:
-        run_row(summary, names)
-
-
-def run_row(summary: RunSummary, names: dict[str, str]) -> None:
-    with st.container(border=True, key=f"row_{summary.id}"):
-        left, middle, right = st.columns([5, 5, 2], gap="medium", vertical_alignment="center")
-        with left:
-            sample = " :gray-badge[sample]" if summary.read_only else ""
-            st.markdown(f"**{code_span(summary.name, 60)}** {chrome.state_markdown(summary.state.state)}{sample}")
-            st.caption(about(summary, names))
-        with middle:
-            how_far(summary)
-        with right:
-            actions(summary)
-
-
-def about(summary: RunSummary, names: dict[str, str]) -> str:
-    """Contexts, size, age."""
-    if summary.info is None:
-        return "Its description cannot be read. Other runs are not touched by it."
-    info = summary.info
-    pieces = [f"{len(info.contexts)} contexts" + (" (found)" if info.discovered else "")] if info.contexts else []
-    pieces += [f"{words.amount(info.num_parameters)} parameters"] if info.num_parameters else []
-    pieces += [f"{info.twin_kind} twin of {code_span(names.get(info.twin_of, info.twin_of), 40)}"] if info.twin_of else []
-    pieces += [f"carved from {code_span(names.get(info.carved.run, info.carved.run), 40)}"] if info.carved is not None else []
-    pieces += [words.age(info.created)]
-    return " \u00b7 ".join(piece for piece in pieces if piece)
-
-
-def how_far(summary: RunSummary) -> None:
-    """Steps and validation loss from the first to the newest evaluation; for a damaged run, the reason."""
-    said = summary.state
-    if summary.info is None or said.state == "damaged":
-        st.caption(code_span(said.last_words or "Nothing more is known.", 300))
-        return
-    if said.state == "queued":
-        st.caption(said.phase)
-    elif said.state in chrome.ALIVE:
-        left = f" \u00b7 {words.duration(said.eta_seconds)} left" if said.eta_seconds == said.eta_seconds else ""
-        st.progress(min(1.0, said.step / max(1, said.steps)), text=f"step {said.step:,} of {said.steps:,}{left}")
-    elif said.step < said.steps:
-        st.caption(f"step {said.step:,} of {said.steps:,}")
-    st.markdown(loss_sentence(summary))
-
-
-def loss_sentence(summary: RunSummary) -> str:
-    try:
-        evaluations = folder.open_run(summary.id).evaluations()
-    except ValueError as error:
-        return f"losses cannot be read: {code_span(str(error))}"
-    if not len(evaluations.loss):
-        return ":gray[no validation yet]"
-    first, last = evaluations.loss[0], evaluations.loss[-1]
-    tokens = int(evaluations.tokens_by_context[-1].sum())
-    if len(evaluations.loss) == 1:
-        return f"validation loss **{words.loss(last)}** at step {int(evaluations.step[-1]):,} :gray[(n = {tokens:,} tokens)]"
-    return (
-        f"validation loss {words.loss(first)} \u2192 **{words.loss(last)}** "
-        f":gray[(steps {int(evaluations.step[0]):,} to {int(evaluations.step[-1]):,}, n = {tokens:,} tokens)]"
-    )
-
-
-def actions(summary: RunSummary) -> None:
-    with st.container(horizontal=True, gap="small", horizontal_alignment="right"):
-        if summary.info is not None:
-            live = summary.state.state in chrome.ALIVE
-            if st.button("Watch" if live else "Open", key=f"open_{summary.id}", help=None if live else "Look at its segments"):
-                state.choose_run(summary.id)
-                state.put("next_train_view", "watch")
-                st.switch_page("views/train.py" if live else "views/segments.py")
-        if not summary.read_only:
-            manage(summary)
-
-
-def manage(summary: RunSummary) -> None:
-    """Rename and delete; deleting asks once more."""
-    with st.popover("", icon=":material/more_horiz:", type="tertiary", help="Rename or delete", key=f"more_{summary.id}"):
-        if summary.info is not None:
-            name = st.text_input("Name", summary.name, max_chars=80, key=f"name_{summary.id}")
-            unchanged = name.strip() in ("", summary.name)
-            st.button(
-                "Rename", key=f"rename_{summary.id}", disabled=unchanged, on_click=attempt, args=(folder.rename_run, summary.id, name)
-            )
-        asked = f"asked_{summary.id}"
-        if not state.widget(asked):
-            alive = summary.state.state in ("running", "paused")
-            about = "Stop it first" if alive else None
-            label, icon = "Delete this run", ":material/delete:"
-            st.button(
-                label, key=f"delete_{summary.id}", icon=icon, disabled=alive, help=about, on_click=state.set_widget, args=(asked, True)
-            )
-            return
-        st.markdown(
-            f"{code_span(summary.name, 60)} with its records, snapshots and checkpoints is deleted from the disk. This cannot be undone."
-        )
-        with st.container(horizontal=True):
-            st.button("Delete for good", type="primary", key=f"really_{summary.id}", on_click=attempt, args=(folder.delete_run, summary.id))
-            st.button("Keep it", key=f"keep_{summary.id}", on_click=state.set_widget, args=(asked, False))
-
-
-def attempt(action: Callable[..., None], run_id: str, *more: str) -> None:
-    """Do it, or have the page say why it was refused."""
-    try:
-        action(run_id, *more)
-    except (ValueError, OSError) as error:
-        state.put("home_trouble", str(error))
 
 
 draw()

@@ -84,13 +84,14 @@ def head(run: Run, layer: int, number: int) -> None:
     with st.container(horizontal=True, gap="medium"):
         chrome.layer_chooser(run)
         options = list(range(run.settings.model.num_segments))
-        state.set_widget("segment_number", number)
+        key = state.showing("segment_number", number)
         st.selectbox(
             "Segment",
             options,
-            key="segment_number",
+            number,
+            key=key,
             width=140,
-            on_change=lambda: state.choose_segment(state.widget("segment_number", number)),
+            on_change=lambda: state.choose_segment(state.widget(key, number)),
         )
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import streamlit as st
 
 from app import chrome, forms, glossary, jobs, state, words
+from app.forecast import forecast
 from app.sources import Source, choose_source
-from app.texts import code_span, plain, sentence
+from app.texts import plain, sentence
 from app.watch import watch
 from cpart_core.config import Settings
 from cpart_core.presets import PRESETS
-from cpart_core.runs import folder
-from cpart_core.runs.create import machine
+from cpart_core.runs.info import LONGEST_NAME
 from cpart_core.runs.twins import TWINS
 from cpart_core.training.estimate import Estimate, estimate
 
@@ -91,7 +91,8 @@ def start_box(settings: Settings, problem: str, source: Source, title: str) -> N
     """Name, twins, what it will cost, and the button."""
     with st.container(border=True):
         left, right = st.columns(2, gap="medium")
-        name = left.text_input("Name of the run", key="run_name", placeholder=title, max_chars=80, persist_state="session")
+        with left:
+            name = forms.line("Name of the run", limit=LONGEST_NAME, key="run_name", placeholder=title, persist=True)
         with right:
             twins = st.pills(
                 "Also train, afterwards and on the very same batches",
@@ -111,35 +112,20 @@ def start_box(settings: Settings, problem: str, source: Source, title: str) -> N
 
 
 def costs(settings: Settings, needed: Estimate, runs: int) -> None:
-    """Parameters, memory and time, before anything is started."""
-    seconds, whence = expected_seconds(needed, settings.training.steps)
+    """Parameters, memory and time, before anything is started, and from what each follows."""
+    expected = forecast(settings)
     active = (
         f"{words.amount(needed.active_parameters)} of them for each token"
         if needed.active_parameters < needed.num_parameters
         else "all of them for each token"
     )
     several = f", for each of {runs} runs" if runs > 1 else ""
-    time = f"**about {words.duration(seconds)}**{several} ({whence})" if seconds is not None else f"**time not known yet** ({whence})"
+    time = "**time not known yet**" if expected.seconds is None else f"**about {words.duration(expected.seconds)}**{several}"
     st.markdown(
-        f"**{words.amount(needed.num_parameters)}** parameters, {active} \u00b7 about **{words.size(needed.memory_bytes)}** of memory \u00b7 "
-        f"{words.amount(needed.total_tokens)} tokens in {settings.training.steps:,} steps \u00b7 {time}"
+        f"**{words.amount(needed.num_parameters)}** parameters, {active} \u00b7 "
+        f"about **{words.size(expected.memory_bytes)}** of memory ({expected.memory_basis}) \u00b7 "
+        f"{words.amount(needed.total_tokens)} tokens in {settings.training.steps:,} steps \u00b7 {time} ({expected.time_basis})"
     )
-
-
-def expected_seconds(needed: Estimate, steps: int) -> tuple[float | None, str]:
-    """Training time from the recorded steps of the newest run on a machine like this one (or of a sample), scaled by the work of a step."""
-    here = machine()
-    for summary in sorted(folder.list_runs(), key=lambda entry: entry.read_only):
-        info = summary.info
-        if info is None or summary.state.state == "damaged" or not (summary.read_only or info.machine == here):
-            continue
-        per_step = state.step_seconds(summary.id)
-        if per_step is None:
-            continue
-        where = "on the machine that made the sample" if summary.read_only else "on this machine"
-        scaled = per_step * needed.flops_per_step / estimate(info.settings).flops_per_step
-        return scaled * steps, f"from the steps of {code_span(summary.name, 40)} {where}"
-    return None, "it is measured in the first run on this machine"
 
 
 def start(settings: Settings, name: str, source: Source, twins: tuple[str, ...]) -> None:

@@ -18,14 +18,17 @@ CONTEXTS = ("prose", "code", "tests", "arithmetic", "records", "lists")
 SNAPSHOTS = 40
 
 
-def made_run(run_id: str, records: int, seed: int = 0) -> Run:
-    """A finished run of 5 x 1,000 neurons in the runs folder of this process."""
+def made_run(run_id: str, records: int, seed: int = 0, *, snapshots: int = SNAPSHOTS, evaluate_every: int = 0, ended: bool = True) -> Run:
+    """A run of 5 x 1,000 neurons in the runs folder of this process, finished unless told otherwise.
+
+    evaluate_every: steps between two validations; 0 = at each snapshot.
+    """
     from cpart_core.runs.create import create_run
     from cpart_core.runs.folder import open_run
     from cpart_core.runs.info import write_info
     from cpart_core.runs.records import RecordWriter
 
-    every = records // SNAPSHOTS
+    every = records // snapshots
     shape = {
         "num_layers": LAYERS,
         "num_neurons": NEURONS,
@@ -40,8 +43,12 @@ def made_run(run_id: str, records: int, seed: int = 0) -> Run:
     with RecordWriter(run.folder) as writer:
         writer.event("start")
         for step in range(1, records + 1):
-            writer.append(made_record(step, random, snapshot=step % every == 0))
-        writer.event("finish", step=records)
+            record = made_record(step, random, snapshot=step % every == 0)
+            if evaluate_every and step % evaluate_every == 0 and record.evaluation is None:
+                record = replace(record, evaluation=made_evaluation(record.loss_by_context))
+            writer.append(record)
+        if ended:
+            writer.event("finish", step=records)
     return open_run(run_id)
 
 
@@ -59,10 +66,14 @@ def made_record(step: int, random: np.random.Generator, snapshot: bool) -> Recor
         learning_rate=1e-3,
         seconds=0.1,
         memory_bytes=500_000_000,
-        evaluation=Evaluation(float(by_context.mean()), by_context, np.full(len(CONTEXTS), 1000)) if snapshot else None,
+        evaluation=made_evaluation(by_context) if snapshot else None,
         change=PartitionChange(np.full(LAYERS, 0.1), 0.2, frozen=False) if snapshot else None,
         snapshot=made_snapshot(step, random) if snapshot else None,
     )
+
+
+def made_evaluation(by_context: np.ndarray) -> Evaluation:
+    return Evaluation(float(by_context.mean()), by_context, np.full(len(CONTEXTS), 1000))
 
 
 def made_snapshot(step: int, random: np.random.Generator) -> Snapshot:

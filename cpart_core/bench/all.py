@@ -41,7 +41,7 @@ QUICK: dict[str, list[str]] = {
     "generate": ["--quick"],
     "maps": ["--repeats", "1", "--neurons", "2000", "--most", "4096"],
     "scale": ["--shape", "quick", "--blocks", "3", "--steps", "5"],
-    "app": ["--repeats", "2", "--records", "2000"],
+    "app": ["--repeats", "2", "--records", "2000", "--runs", "50", "--steps", "5000"],
     "curves": ["--quick"],
 }
 LONGEST = 3600

@@ -2,7 +2,8 @@
 
 First paint: the browser's own first contentful paint, server warm. Heading: from the request until the page's heading is there. First
 figure: until a figure is drawn. Page change: from the click on a page's name until its figure is drawn. Slider: from the key press on the
-step slider until a figure's caption says the new step, the page's script has ended, and the browser has painted what it drew.
+step slider until a figure's caption says the new step, the page's script has ended, and the browser has painted what it drew. CPU: what
+Home costs the page's process with a thousand runs, and what a run of a million steps costs it.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cpart_core.bench import _crowd
 from cpart_core.bench._chromium import chromium
 from cpart_core.bench._report import save, spread
 from cpart_core.bench._server import AppServer
@@ -36,6 +38,9 @@ PAGES = ("segments", "gradients")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--records", type=int, default=50_000, help="training records of the made run (default 50,000)")
+    parser.add_argument("--runs", type=int, default=1000, help="made runs in the list whose cost is measured (default 1,000)")
+    parser.add_argument("--steps", type=int, default=1_000_000, help="steps of the made long run (default 1,000,000)")
+    parser.add_argument("--only", choices=("waits", "cpu"), help="only how long a person waits, or only what it costs the server")
     parser.add_argument("--repeats", type=int, default=5, help="repeats of each measurement (default 5)")
     parser.add_argument("--out", type=Path, help="folder of the JSON file (default bench-results)")
 
@@ -46,16 +51,34 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     if arguments.repeats < 1 or arguments.records < 1000:
         raise ValueError("Give --repeats of 1 or more and --records of 1,000 or more.")
-    with tempfile.TemporaryDirectory(prefix="cpart-bench-") as folder:
-        root = Path(folder) / "runs"
-        os.environ["CPART_RUNS"] = str(root)
-        root.mkdir()
-        made_run(RUN, arguments.records)
-        with AppServer(root, Path(folder) / "server.log") as server, chromium() as browser:
-            results = measure(server, browser, arguments.repeats)
+    if arguments.runs < 10 or arguments.steps < 1000:
+        raise ValueError("Give --runs of 10 or more and --steps of 1,000 or more.")
+    results: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory(prefix="cpart-bench-") as folder, chromium() as browser:
+        if arguments.only != "cpu":
+            root = new_root(Path(folder) / "waits")
+            made_run(RUN, arguments.records)
+            with AppServer(root, Path(folder) / "server.log") as server:
+                results = measure(server, browser, arguments.repeats)
+        if arguments.only != "waits":
+            root = new_root(Path(folder) / "crowd")
+            _crowd.make(root, arguments.runs, arguments.steps)
+            results["CPU seconds of the page's process"] = cpu = _crowd.measure(
+                browser, root.parent, arguments.runs, arguments.steps, arguments.repeats
+            )
+            for name, value in cpu.items():
+                print(f"{name:40} {value:.3f} s of CPU" if isinstance(value, float) else f"{name:40} {value:,}", flush=True)
     results["made run"] = {"records": arguments.records, "neurons": LAYERS * NEURONS, "seed": 0}
     save("app", results, arguments.out)
     return 0
+
+
+def new_root(folder: Path) -> Path:
+    """A folder of runs of its own, which this process and its children use from now on."""
+    root = folder / "runs"
+    root.mkdir(parents=True)
+    os.environ["CPART_RUNS"] = str(root)
+    return root
 
 
 def measure(server: AppServer, browser: Browser, repeats: int) -> dict[str, Any]:

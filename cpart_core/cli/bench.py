@@ -8,7 +8,7 @@ import importlib
 NAME = "bench"
 HELP = "Measure speed and endurance, each side by side with what it is compared with; `bench all` measures what README's table states."
 
-MEASUREMENTS = ("all", "kernels", "train", "generate", "maps", "scale", "curves", "table", "app", "structure", "kills")
+MEASUREMENTS = ("all", "kernels", "train", "generate", "maps", "scale", "curves", "table", "app", "estimate", "structure", "kills")
 """Adding one = a module with `add_arguments` and `main`, and its name here. `table` prints what `all` has stored."""
 
 

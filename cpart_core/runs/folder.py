@@ -12,6 +12,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from cpart_core.runs.commands import send_command
 from cpart_core.runs.control import RunLock
 from cpart_core.runs.database import reading
 from cpart_core.runs.info import NAME_PATTERN, RunInfo, clean_name, read_info, write_info
+from cpart_core.runs.listing import Shelf
 from cpart_core.runs.results import load_result, result_file, save_result
 from cpart_core.runs.snapshots import load_snapshot, snapshot_steps, steps_in
 from cpart_core.runs.state import RunState, run_state
@@ -82,10 +84,10 @@ class Run:
         with reading(self.folder, self.read_only) as connection:
             return read_records(connection, len(self.info.contexts), max_points, after_step)
 
-    def evaluations(self) -> EvaluationTable:
-        """Validations during training. ValueError when damaged."""
+    def evaluations(self, max_points: int | None = None) -> EvaluationTable:
+        """Validations during training, thinned to at most `max_points`, first and last kept. ValueError when damaged."""
         with reading(self.folder, self.read_only) as connection:
-            return read_evaluations(connection, len(self.info.contexts))
+            return read_evaluations(connection, len(self.info.contexts), max_points)
 
     def changes(self) -> ChangeTable:
         """Partitions and repartitions. ValueError when damaged."""
@@ -184,7 +186,7 @@ def run_folders() -> list[tuple[Path, bool]]:
 
 def list_runs() -> list[RunSummary]:
     """Every run with its state, samples first, then the newest. Damaged ones are listed with the reason; the disk makes nothing raise."""
-    summaries = [(folder, summary(folder, read_only)) for folder, read_only in run_folders()]
+    summaries = [(folder, known_summary(folder, read_only)) for folder, read_only in run_folders()]
     there = [(folder, entry) for folder, entry in summaries if entry.info is not None or folder.is_dir()]  # one may just have been deleted
     samples = [entry for _, entry in there if entry.read_only]
     return samples + [entry for _, entry in sorted(there, key=made_at, reverse=True) if not entry.read_only]
@@ -197,6 +199,17 @@ def made_at(listed: tuple[Path, RunSummary]) -> float:
         return datetime.fromisoformat(entry.created).timestamp()
     except ValueError:
         return folder.stat().st_mtime if folder.is_dir() else 0.0
+
+
+def known_summary(folder: Path, read_only: bool) -> RunSummary:
+    """One line of the list, read again only if something may have changed."""
+    return shelf().get(str(folder), lambda: summary(folder, read_only), lambda entry: entry.state.holds_seconds)
+
+
+@cache
+def shelf() -> Shelf[RunSummary]:
+    """The lines that this process has read."""
+    return Shelf()
 
 
 def summary(folder: Path, read_only: bool) -> RunSummary:

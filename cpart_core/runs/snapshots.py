@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -83,10 +84,12 @@ def snapshot_steps(folder: Path) -> list[int]:
 
 def steps_in(folder: Path, suffix: str = "") -> list[int]:
     """Rising steps of the entries `step-<number><suffix>` of a folder; other names are not looked at."""
-    if not folder.is_dir():
+    try:
+        names = os.listdir(folder)
+    except (FileNotFoundError, NotADirectoryError):
         return []
-    names = (entry.name for entry in folder.iterdir() if entry.name.endswith(suffix))
-    return sorted(int(match[1]) for name in names if (match := STEP_NAME.fullmatch(name.removesuffix(suffix))))
+    ours = (name.removesuffix(suffix) for name in names if name.endswith(suffix))
+    return sorted(int(match[1]) for name in ours if (match := STEP_NAME.fullmatch(name)))
 
 
 def truncate_snapshots(folder: Path, step: int) -> None:

@@ -21,6 +21,7 @@ LAUNCH_SECONDS = 60.0
 """How long a launched trainer may take to lock its run (importing torch on a busy machine) before it counts as crashed."""
 SILENT_SECONDS = 60.0
 """A running trainer whose last heartbeat is older is 'not responding': perhaps in a long evaluation, perhaps hung."""
+DAMAGED_SECONDS = 30.0
 LOG = "log.txt"
 LOG_TAIL_BYTES = 4000
 
@@ -50,6 +51,14 @@ class RunState:
     def alive(self) -> bool:
         """Is a trainer at work, paused, or waiting for its turn?"""
         return self.state in ("queued", "running", "paused")
+
+    @property
+    def holds_seconds(self) -> float:
+        """How long it need not be asked for again if nothing is written into the folder: not at all while a trainer lives or is being
+        started. What could not be read may be readable soon."""
+        if self.alive or self.phase == "starting" or self.state == "busy":
+            return 0.0
+        return DAMAGED_SECONDS if self.state == "damaged" else math.inf
 
     @property
     def responding(self) -> bool:

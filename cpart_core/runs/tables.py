@@ -28,8 +28,6 @@ class RecordTable:
     """[K, C] float32"""
     stride: int
     """Every how many steps a row was taken; 1 = all rows. The first and the last step are always there."""
-    total: int
-    """Rows that the table was taken from."""
 
 
 @dataclass(frozen=True)
@@ -77,17 +75,16 @@ def read_records(connection: sqlite3.Connection, num_contexts: int, max_points: 
     """
     if max_points < FEWEST_POINTS:
         raise ValueError(f"max_points is {max_points}; it must be at least {FEWEST_POINTS}.")
-    total, first, last = connection.execute("SELECT count(*), min(step), max(step) FROM steps WHERE step > ?", (after_step,)).fetchone()
-    if total:
-        integers("step", (first, last))
+    first, last = connection.execute("SELECT min(step), max(step) FROM steps WHERE step > ?", (after_step,)).fetchone()
     stride = 1
-    while total > max_points and (last - first) // stride + 3 > max_points:
-        stride *= 2
-    rows = connection.execute(
-        "SELECT step, tokens, memory_bytes, loss, affinity_loss, balance_loss, gradient_norm, learning_rate, seconds, loss_by_context "
-        "FROM steps WHERE step > ? AND (step % ? = 0 OR step = ? OR step = ?) ORDER BY step",
-        (after_step, stride, first, last),
-    ).fetchall()
+    if first is not None:
+        integers("step", (first, last))
+        # Counting a million rows reads them all; whether there are more than fit is known after as many as fit.
+        counted = connection.execute("SELECT count(*) FROM (SELECT 1 FROM steps WHERE step > ? LIMIT ?)", (after_step, max_points + 1))
+        if counted.fetchone()[0] > max_points:
+            while (last - first) // stride + 3 > max_points:
+                stride *= 2
+    rows = rows_at(connection, after_step, first, last, stride) if first is not None else []
     step, tokens, memory, loss, affinity, balance, norm, rate, seconds, by_context = columns(rows, 10)
     return RecordTable(
         step=integers("step", step),
@@ -101,13 +98,33 @@ def read_records(connection: sqlite3.Connection, num_contexts: int, max_points: 
         memory_bytes=integers("memory_bytes", memory),
         loss_by_context=matrix("loss_by_context", by_context, "<f4", num_contexts),
         stride=stride,
-        total=total,
     )
 
 
-def read_evaluations(connection: sqlite3.Connection, num_contexts: int) -> EvaluationTable:
-    """All evaluations."""
-    rows = connection.execute("SELECT step, loss, loss_by_context, tokens_by_context FROM evaluations ORDER BY step").fetchall()
+def rows_at(connection: sqlite3.Connection, after_step: int, first: int, last: int, stride: int) -> list[tuple[object, ...]]:
+    """The rows at multiples of the stride, and the first and the last: each is looked up by its step, none is read in vain."""
+    chosen = "SELECT step, tokens, memory_bytes, loss, affinity_loss, balance_loss, gradient_norm, learning_rate, seconds, loss_by_context "
+    if stride == 1:
+        return connection.execute(f"{chosen} FROM steps WHERE step > ? ORDER BY step", (after_step,)).fetchall()
+    wanted = (
+        "WITH RECURSIVE wanted(step) AS (SELECT ? UNION ALL SELECT step + ? FROM wanted WHERE step + ? <= ?) "
+        f"{chosen} FROM steps WHERE step IN (SELECT step FROM wanted UNION SELECT ? UNION SELECT ?) ORDER BY step"
+    )
+    start = -(-first // stride) * stride
+    return connection.execute(wanted, (start, stride, stride, last, first, last)).fetchall()
+
+
+def read_evaluations(connection: sqlite3.Connection, num_contexts: int, max_points: int | None = None) -> EvaluationTable:
+    """Evaluations, thinned to at most `max_points` (2 or more): every second, fourth, ... of them, the first and the last kept."""
+    (count,) = connection.execute("SELECT count(*) FROM evaluations").fetchone()
+    stride = 1
+    while max_points is not None and count > max(2, max_points) and (count - 2) // stride + 2 > max(2, max_points):
+        stride *= 2
+    rows = connection.execute(
+        "SELECT step, loss, loss_by_context, tokens_by_context FROM "
+        "(SELECT *, row_number() OVER (ORDER BY step) - 1 AS place FROM evaluations) WHERE place % ? = 0 OR place = ? ORDER BY step",
+        (stride, count - 1),
+    ).fetchall()
     step, loss, by_context, tokens = columns(rows, 4)
     return EvaluationTable(
         step=integers("step", step),

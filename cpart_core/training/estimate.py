@@ -33,23 +33,37 @@ class Estimate:
 def estimate(settings: Settings) -> Estimate:
     """vocabulary_size counts as set, although a small corpus may give a smaller vocabulary."""
     model, training = settings.model, settings.training
-    head_width = model.width // model.num_heads
-    attention = (model.num_heads + 2 * model.num_kv_heads) * head_width * model.width + model.width**2
-    neuron = 3 * model.width
-    fusion = 0 if model.fusion == "uniform" else model.fusion_width * (model.width + model.num_segments)
-    embedding = settings.corpus.vocabulary_size * model.width
-    layer = attention + neuron * model.num_neurons + fusion + 2 * model.width
+    parameters = count_parameters(settings)
     active_neurons = model.num_neurons
     if model.execution == "topk":
         active_neurons = model.shared_neurons + model.top_k * (model.num_neurons - model.shared_neurons) // model.num_segments
-    parameters = model.num_layers * layer + embedding + model.width
-    active = parameters - model.num_layers * neuron * (model.num_neurons - active_neurons)
+    active = parameters - model.num_layers * 3 * model.width * (model.num_neurons - active_neurons)
     tokens = training.batch_size * model.context_length
-    # Per token and layer: about 16 numbers of the width and 4 of the neurons are kept for backward, and three copies of the logits.
-    kept = model.num_layers * (16 * model.width + 4 * model.num_neurons) + 3 * settings.corpus.vocabulary_size
-    memory = PROCESS_BYTES + 16 * parameters + 4 * tokens * kept
+    memory = PROCESS_BYTES + weight_bytes(settings) + step_bytes(settings)
     flops = 6.0 * active * tokens + 12.0 * model.num_layers * model.width * model.context_length * tokens
     return Estimate(parameters, active, memory, flops, tokens, tokens * training.steps)
+
+
+def count_parameters(settings: Settings) -> int:
+    model = settings.model
+    head_width = model.width // model.num_heads
+    attention = (model.num_heads + 2 * model.num_kv_heads) * head_width * model.width + model.width**2
+    fusion = 0 if model.fusion == "uniform" else model.fusion_width * (model.width + model.num_segments)
+    layer = attention + 3 * model.width * model.num_neurons + fusion + 2 * model.width
+    return model.num_layers * layer + settings.corpus.vocabulary_size * model.width + model.width
+
+
+def weight_bytes(settings: Settings) -> int:
+    """Of weights, gradients and two optimizer moments."""
+    return 16 * count_parameters(settings)
+
+
+def step_bytes(settings: Settings) -> int:
+    """Of what a step keeps for its backward pass: per token and layer about 16 numbers of the width and 4 of the neurons, and three copies of
+    the logits."""
+    model = settings.model
+    kept = model.num_layers * (16 * model.width + 4 * model.num_neurons) + 3 * settings.corpus.vocabulary_size
+    return 4 * settings.training.batch_size * model.context_length * kept
 
 
 def rows_to_evaluate(training: TrainingSettings, num_contexts: int) -> int:

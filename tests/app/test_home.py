@@ -8,7 +8,9 @@ import sys
 import pytest
 
 from cpart_core.runs.folder import list_runs
+from cpart_core.runs.records import RecordWriter
 from tests.app.made import HOSTILE, MAIN, button, fine, page, run_in, words_of
+from tests.source_files import files
 
 SAID = {
     "new": "waiting to start",
@@ -56,6 +58,53 @@ def test_rename_and_delete_ask_and_do(root, held):
     assert list_runs(), "nothing is deleted before it is confirmed"
     app.button(key=f"really_{run.id}").click().run()
     assert not list_runs()
+
+
+def test_many_runs_are_searched_and_sorted(root, held):
+    for number, name in enumerate(("beta", "alpha", "gamma", "alpha two", "delta")):
+        run_in("finished", root, held, name=name, number=number)
+    app = fine(page())
+    assert "5 of 5 runs" in words_of(app)
+    app.selectbox(key="home_sort").set_value("name").run()
+    app.text_input(key="home_search").set_value("ALPHA").run()
+    shown = [element.value for element in fine(app).markdown if element.value.startswith("**`")]
+    assert ["alpha" in shown[0], "alpha two" in shown[1], len(shown)] == [True, True, 2]
+    app.text_input(key="home_search").set_value("nothing of this kind").run()
+    assert "No run has all of these words" in words_of(fine(app))
+
+
+def test_two_runs_of_one_name_are_told_apart(root, held):
+    runs = [run_in("finished", root, held, name="twice", number=number) for number in (1, 2)]
+    said = words_of(fine(page()))
+    assert all(f"twice ({run.id})" in said for run in runs)
+    app = page("segments", run=runs[0].id)
+    assert {option.split(" \u00b7 ")[0] for option in app.selectbox(key="bar_run").options} == {f"twice ({run.id})" for run in runs}
+
+
+def test_a_failed_start_says_why_and_is_cleared_away_with_one_click(root, held):
+    good = run_in("finished", root, held, number=1)
+    bad = run_in("new", root, held, name="no luck", number=2)
+    with RecordWriter(bad.folder) as writer:
+        writer.event("fail", "3 documents cannot be divided into 6 contexts.")
+    app = fine(page())
+    assert "3 documents cannot be divided" in words_of(app) and "1 start failed" in words_of(app)
+    app.button(key="clear_failed").click().run()
+    assert [entry.id for entry in list_runs()] == [good.id] and "failed" not in words_of(fine(app))
+
+
+def test_a_long_name_is_cut_and_said(root, held):
+    run = run_in("finished", root, held)
+    app = page()
+    app.text_input(key=f"name_{run.id}").set_value("n" * 93).run()
+    assert "These are 93 characters; the first 80 are kept" in words_of(fine(app))
+    app.button(key=f"rename_{run.id}").click().run()
+    assert [entry.name for entry in list_runs()] == ["n" * 80]
+
+
+def test_no_text_box_drops_what_is_too_long():
+    """Streamlit's `max_chars` throws a longer paste away, all of it and without a word."""
+    found = [path.name for path in files() if path.parts[-2] in ("app", "views") and "max_chars=" in path.read_text("utf-8")]
+    assert not found
 
 
 def test_a_run_at_work_cannot_be_deleted(root, held):

@@ -10,8 +10,9 @@ from app import forms, jobs
 from cpart_core.config import Settings
 from cpart_core.presets import preset
 from cpart_core.runs.create import machine
-from cpart_core.runs.info import write_info
+from cpart_core.runs.info import Carving, write_info
 from tests.app.made import HOSTILE, button, fine, page, run_in, words_of
+from tests.runs.made import make_run
 
 BUTTONS = {
     "new": {"Start now"},
@@ -67,11 +68,42 @@ def test_the_time_is_said_from_steps_measured_here_and_unknown_without_any(root,
     assert "time not known yet" in words_of(page("train"))
     run_in("damaged", root, held, number=1)
     run = run_in("finished", root, held, name="measured", number=2)
-    write_info(run.folder, replace(run.info, machine=machine()))
+    write_info(run.folder, replace(run.info, machine=machine(), settings=preset("quick")))
     app = page("train")
     app.segmented_control(key="train_view").set_value("new").run()
     said = words_of(fine(app))
     assert "on this machine" in said and "measured" in said and "time not known yet" not in said
+
+
+@pytest.mark.parametrize("why", ["carved", "failed", "other size", "few steps", "other machine"])
+def test_a_run_that_says_nothing_of_this_one_is_not_asked(root, held, why):
+    run = run_in("failed" if why == "failed" else "new" if why == "few steps" else "finished", root, held)
+    settings = preset("quick").with_values({"num_layers": 1, "width": 32, "num_neurons": 64} if why == "other size" else {})
+    carved = Carving("other", 1, "", ((0,),)) if why == "carved" else None
+    here = {} if why == "other machine" else machine()
+    write_info(run.folder, replace(run.info, machine=here, settings=settings, carved=carved))
+    app = page("train")
+    app.segmented_control(key="train_view").set_value("new").run()
+    assert "time not known yet" in words_of(fine(app)) and "about not known" not in words_of(app)
+
+
+def test_a_finished_run_leads_on_and_is_what_a_new_visit_shows(root, held, monkeypatch):
+    monkeypatch.setenv("CPART_SAMPLES", str(root.parent / "samples"))
+    make_run(root.parent / "samples", "sample", name="the sample")
+    run = run_in("finished", root, held, name="my own")
+    app = fine(page("train"))
+    assert app.selectbox(key="bar_run").value == run.id
+    button(app, "Look inside your run").click().run()
+    assert fine(app).title[0].value == "Segments" and app.selectbox(key="bar_run").value == run.id
+
+
+def test_what_was_pasted_is_there_after_another_page(root):
+    app = page("train")
+    app.segmented_control(key="source_kind").set_value("paste").run()
+    app.text_area(key="paste_text_0").set_value("one two three. " * 50).run()
+    app.switch_page("views/home.py").run()
+    app.switch_page("views/train.py").run()
+    assert fine(app).text_area(key="paste_text_0").value == "one two three. " * 50
 
 
 def test_settings_that_do_not_fit_are_said_and_cannot_be_started(root):

@@ -50,7 +50,7 @@ def test_a_finished_run_says_what_it_is(untouched):
     assert run.state().state == "finished" and run.state().step == 40
     assert run.info.contexts == ("days", "sums") or run.info.contexts == ("sums", "days")
     assert run.info.fingerprint and run.info.vocabulary_size > 256 and run.info.num_parameters > 10_000
-    assert run.records().total == 40 and list(run.evaluations().step) == [1, 10, 20, 30, 40]
+    assert run.records().step.size == 40 and list(run.evaluations().step) == [1, 10, 20, 30, 40]
     assert run.checkpoint_steps() == [20, 30, 40]  # the newest three
     assert looked == [40] and "building the corpus" in words
     assert not differences(untouched, fingerprints(run))  # same seed, same records
@@ -155,7 +155,7 @@ def test_all_checkpoints_damaged_deletes_nothing_until_told(untouched):
         (run.checkpoint_folder(step) / "state.json").unlink()
     with pytest.raises(ValueError, match="--restart"):
         run_training(run)
-    assert run.state().state == "failed" and run.records().total == 12 and run.checkpoint_steps() == [10, 12]
+    assert run.state().state == "failed" and run.records().step.size == 12 and run.checkpoint_steps() == [10, 12]
     run_training(run, restart=True)
     assert not differences(untouched, fingerprints(open_run(run.id)))
 
@@ -170,7 +170,7 @@ def test_a_checkpoint_beyond_the_records_is_not_used(untouched):
         connection.execute("DELETE FROM steps WHERE step > 23")
     connection.close()
     run_training(run)
-    assert run.records().total == 40
+    assert run.records().step.size == 40
     assert not differences(untouched, fingerprints(open_run(run.id)))
 
 

@@ -1,0 +1,78 @@
+"""The one step slider of all pages, and following: while a run is trained its pages show the newest step, until a person holds one."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app import state
+from cpart_core.runs.folder import Run
+
+MOST_PLACES = 500
+"""More cannot be told apart on the screen, and each is sent to the browser with every tick."""
+TICK_SECONDS = 5.0
+"""How often a page other than Train looks for a newer step."""
+
+
+def chooser(run: Run) -> None:
+    """The slider, and under it for a run at work: which step is shown, and the way back to the newest."""
+    steps = run.snapshot_steps()
+    if len(steps) < 2:
+        st.caption(f"One snapshot so far: step {steps[0]:,}" if steps else "No snapshot yet")
+        return
+    live = state.grows(run)
+    held = not state.follows()
+    # While a run grows, its right end is a place of its own that never changes its name: the browser has then nothing old to report.
+    wanted = state.chosen_step(run) if held or not live else state.NEWEST
+    places = [*places_of(steps, wanted), *([state.NEWEST] if live else [])]
+    key = state.showing(f"bar_step_{run.id}", wanted)
+    st.select_slider(
+        "Step",
+        places,
+        wanted,
+        key=key,
+        format_func=lambda step: "newest" if step == state.NEWEST else f"{step:,}",
+        on_change=lambda: state.choose_step(run, state.widget(key)),
+        help="The step that every page shows. At the right end the pages follow a running run.",
+    )
+    if live:
+        where(state.chosen_step(run), held)
+
+
+def places_of(steps: list[int], wanted: int) -> list[int]:
+    """The steps that the slider stops at: all of them, or of many every second, fourth, ..., with the chosen and the last one."""
+    stride = 1
+    while len(steps) // stride > MOST_PLACES:
+        stride *= 2
+    return sorted({*steps[::stride], steps[-1], *(step for step in (wanted,) if step in steps)})
+
+
+def where(step: int, held: bool) -> None:
+    """What is shown of a run at work."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        if not held:
+            st.caption(f":green-badge[:material/sensors: live] following the newest step: {step:,}")
+            return
+        st.markdown(f":orange-badge[:material/pause_circle: step {step:,}]", width="content")
+        st.button(
+            "Back to live",
+            key="back_to_live",
+            icon=":material/sensors:",
+            type="tertiary",
+            on_click=state.choose_step,
+            args=(None, state.NEWEST),
+            help="Show the newest step, and go on with the training",
+        )
+
+
+def refresh(run: Run) -> None:
+    """Draw the page again when a run at work has a newer step to show; not while the page waits for what it asked for the last one."""
+    if not state.grows(run) or not state.follows():
+        return
+    shown = run.snapshot_steps()[-1:]
+
+    @st.fragment(run_every=TICK_SECONDS)
+    def look() -> None:
+        if state.follows() and run.snapshot_steps()[-1:] != shown and not state.get("waiting"):
+            st.rerun()
+
+    look()
