@@ -46,7 +46,10 @@ class Shelf(Generic[Kept]):
 
 
 def dates(folder: str) -> Dates:
-    """Of each file: number, size, and when it and its place changed (ns); empty for one that is not there. Follows no link."""
+    """Of each file: number, size, and when it and its place changed (ns); empty for one that is not there. Follows no link.
+
+    An empty file counts as none: SQLite makes an empty -wal whenever it reads.
+    """
     found: list[tuple[int, ...]] = []
     for name in FILES:
         try:
@@ -54,7 +57,7 @@ def dates(folder: str) -> Dates:
         except OSError:
             found.append(())
         else:
-            found.append((entry.st_ino, entry.st_size, entry.st_mtime_ns, entry.st_ctime_ns))
+            found.append((entry.st_ino, entry.st_size, entry.st_mtime_ns, entry.st_ctime_ns) if entry.st_size else ())
     return tuple(found)
 
 
