@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 
 from cpart_core.bench._report import save
-from cpart_core.cli.table import table
 from cpart_core.config import Settings
 from cpart_core.presets import preset
 from cpart_core.runs.child import python_child
@@ -64,7 +63,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="cpart-bench-") as root:
         os.environ["CPART_RUNS"] = root
         rows = [measured(name, arguments.steps) for name in arguments.only]
-    print(table(rows))
     results: dict[str, Any] = {"steps": arguments.steps, "models": rows}
     if len(rows) >= 4:
         results["line"] = line_through(rows)
@@ -101,7 +99,10 @@ def measured(name: str, steps: int) -> dict[str, Any]:
         "step_seconds": median(records.seconds.tolist()),
         "gflops": needed.flops_per_step / median(records.seconds.tolist()) / 1e9,
     }
-    print(f"{name}: {most / 1e6:.0f} MB measured, {needed.memory_bytes / 1e6:.0f} MB forecast", flush=True)
+    print(
+        f"{name:24} {most / 1e6:5.0f} MB measured, {needed.memory_bytes / 1e6:5.0f} MB forecast, {row['step_seconds']:.3f} s a step",
+        flush=True,
+    )
     return row
 
 
