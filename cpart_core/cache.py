@@ -13,6 +13,8 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
+from cpart_core.paths import path_of_environment
+
 PLACE = "CPART_CACHE"
 """Environment variable: the folder to keep it in."""
 OLD_SECONDS = 30 * 86_400.0
@@ -21,13 +23,13 @@ OLD_SECONDS = 30 * 86_400.0
 
 def candidates() -> Iterator[Path]:
     """As asked for, in the home, beside the runs, in a folder of the user's own among temporary ones."""
-    if given := os.environ.get(PLACE):
-        yield Path(given).expanduser().absolute()
+    if os.environ.get(PLACE):
+        yield path_of_environment(PLACE, Path())
     with suppress(RuntimeError):  # a user without a home, as in some containers
         home = Path.home()
         if home.is_dir():  # the home of a user without one is not ours to make
             yield home / ".cache" / "cpart"
-    runs = Path(os.environ.get("CPART_RUNS") or Path(__file__).resolve().parents[1] / "runs").absolute()
+    runs = path_of_environment("CPART_RUNS", Path(__file__).resolve().parents[1] / "runs")
     if runs.is_dir():
         yield runs / ".cache" / "compiled"
     yield Path(tempfile.gettempdir()) / f"cpart-{getattr(os, 'getuid', lambda: os.environ.get('USERNAME', 'user'))()}"

@@ -7,26 +7,11 @@ Standard library only: pages read this file before torch is needed.
 from __future__ import annotations
 
 import json
-import types
 from collections.abc import Iterator
 from dataclasses import Field, asdict, dataclass, field, fields, replace
-from functools import cache
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any
 
-
-def setting(
-    default: Any,
-    help: str,
-    *,
-    low: float | None = None,
-    high: float | None = None,
-    choices: tuple[str, ...] = (),
-    unit: str = "",
-    advanced: bool = True,
-) -> Any:
-    """A dataclass field with its checked range and what the form and `--help` say of it."""
-    metadata = {"help": help, "low": low, "high": high, "choices": choices, "unit": unit, "advanced": advanced}
-    return field(default=default, metadata=metadata)
+from cpart_core.fields import LEARNED, NAMED, RECLUSTERED, WEIGHED, check_field, coerce, setting, types_of
 
 
 @dataclass(frozen=True)
@@ -40,11 +25,14 @@ class CorpusSettings:
         advanced=False,
     )
     path: str = setting(
-        "", "The file, the folder (one subfolder a context), or the dataset's name or local path; empty for builtin", advanced=False
+        "",
+        "The file, the folder (one subfolder a context), or the dataset's name or local path; empty for builtin",
+        advanced=False,
+        when=NAMED,
     )
     contexts: tuple[str, ...] = setting((), "Names of the contexts to use; empty = all", advanced=False)
-    text_column: str = setting("text", "Column of a CSV, JSONL or dataset that holds the text")
-    context_column: str = setting("context", "Column that holds the context; without it contexts are discovered")
+    text_column: str = setting("text", "Column of a CSV, JSONL or dataset that holds the text", when=NAMED)
+    context_column: str = setting("context", "Column that holds the context; without it contexts are discovered", when=NAMED)
     kilobytes_per_context: int = setting(400, "Most text taken from one context", low=1, high=1_000_000, unit="kB", advanced=False)
     validation_share: float = setting(0.1, "Share of the documents of each context kept for validation", low=0.01, high=0.5)
     vocabulary_size: int = setting(1024, "Size of the byte-level BPE vocabulary", low=260, high=65_535, unit="tokens", advanced=False)
@@ -73,28 +61,48 @@ class ModelSettings:
         choices=("dense", "soft", "topk"),
         advanced=False,
     )
-    top_k: int = setting(2, "Segments computed for each token when the execution is topk", low=1, high=256, unit="segments", advanced=False)
+    top_k: int = setting(
+        2,
+        "Segments computed for each token when the execution is topk",
+        low=1,
+        high=256,
+        unit="segments",
+        advanced=False,
+        when=({"execution": ("topk",)},),
+    )
     fusion: str = setting(
         "attention",
         "How fusion weights are made: the same for all, attention over learned keys, a frozen random router, or the true context "
         "(oracle: a control that reads the labels and cannot generate)",
         choices=("uniform", "attention", "random", "oracle"),
         advanced=False,
+        when=(WEIGHED,),
     )
     pooling: str = setting(
         "document",
         "What fusion looks at: the token's hidden state, or its causal mean over the document so far",
         choices=("token", "document"),
         advanced=False,
+        when=({**WEIGHED, "fusion": ("attention", "random")},),
     )
-    fusion_temperature: float = setting(1.0, "Temperature tau of the fusion softmax", low=0.01, high=100.0)
-    fusion_width: int = setting(32, "Width of the fusion's queries and keys", low=1, high=1024, unit="numbers")
+    fusion_temperature: float = setting(
+        1.0, "Temperature tau of the fusion softmax", low=0.01, high=100.0, when=({**WEIGHED, "fusion": ("attention", "random")},)
+    )
+    fusion_width: int = setting(
+        32,
+        "Width of the fusion's queries and keys",
+        low=1,
+        high=1024,
+        unit="numbers",
+        when=({**WEIGHED, "fusion": ("attention", "random")},),
+    )
     weight_scale: int = setting(
         0,
         "A segment counts this times its fusion weight; 0 = the number of segments. A carved model keeps the number of the one it was cut from",
         low=0,
         high=256,
         unit="segments",
+        when=(WEIGHED,),
     )
     rope_base: float = setting(10_000.0, "Base of the rotary position frequencies", low=10.0, high=1e8)
 
@@ -110,25 +118,54 @@ class PartitionSettings:
         advanced=False,
     )
     first_step: int = setting(100, "Step of the first partition; before it the model is dense", low=1, high=10_000_000, unit="steps")
-    every: int = setting(50, "Steps between repartitions; 0 = never after the first", low=0, high=10_000_000, unit="steps")
-    freeze_step: int = setting(200, "Step after which segments no longer change", low=0, high=10_000_000, unit="steps")
+    every: int = setting(
+        50,
+        "Steps between repartitions; 0 = never after the first",
+        low=0,
+        high=10_000_000,
+        unit="steps",
+        when=({**RECLUSTERED, "freeze_step": "> first_step"},),
+    )
+    freeze_step: int = setting(
+        200, "Step after which segments no longer change", low=0, high=10_000_000, unit="steps", when=({**RECLUSTERED, "every": "> 0"},)
+    )
     fusion_step: int = setting(
         200,
         "Step from which fusion weights are applied and top-k begins; before it every neuron counts fully",
         low=1,
         high=10_000_000,
         unit="steps",
+        when=(WEIGHED,),
     )
     signature_every: int = setting(8, "Steps between two measurements of the signatures", low=1, high=10_000, unit="steps")
     signature_decay: float = setting(0.9, "Share of the old signature kept at each measurement; 0 = only the newest", low=0.0, high=0.999)
     affinity_weight: float = setting(
-        0.1, "Pull of the fusion weights towards the segments' share of the context's signature; 0 = off", low=0.0, high=10.0
+        0.1,
+        "Pull of the fusion weights towards the segments' share of the context's signature; 0 = off",
+        low=0.0,
+        high=10.0,
+        when=(LEARNED,),
     )
-    affinity_sharpness: float = setting(2.0, "Power to which the share is raised before it is a target; 1 = as it is", low=0.1, high=32.0)
+    affinity_sharpness: float = setting(
+        2.0,
+        "Power to which the share is raised before it is a target; 1 = as it is",
+        low=0.1,
+        high=32.0,
+        when=({**LEARNED, "affinity_weight": "> 0"}, {**WEIGHED, "fusion": ("oracle",)}),
+    )
     balance: str = setting(
-        "off", "Load balancing: off, over each batch, or over a running mean of batches (global)", choices=("off", "batch", "global")
+        "off",
+        "Load balancing: off, over each batch, or over a running mean of batches (global)",
+        choices=("off", "batch", "global"),
+        when=(LEARNED,),
     )
-    balance_weight: float = setting(0.01, "Weight of the load-balancing loss; used where balance is not off", low=0.0, high=10.0)
+    balance_weight: float = setting(
+        0.01,
+        "Weight of the load-balancing loss; used where balance is not off",
+        low=0.0,
+        high=10.0,
+        when=({**LEARNED, "balance": ("batch", "global")},),
+    )
 
 
 @dataclass(frozen=True)
@@ -243,40 +280,6 @@ def settings_from_dict(data: Any) -> Settings:
         typed = {name: coerce(f"{group_name}.{name}", value, hints[name]) for name, value in values.items()}
         settings = replace(settings, **{group_name: group_type(**typed)})
     return settings
-
-
-def types_of(kind: Any) -> dict[str, Any]:
-    """Field name -> type of a dataclass. Kept: working it out costs more than the rest of reading settings, and a list of runs reads many."""
-    return kept_types(kind)
-
-
-@cache
-def kept_types(kind: Any) -> dict[str, Any]:
-    return get_type_hints(kind)
-
-
-def coerce(name: str, value: Any, wanted: Any) -> Any:
-    """JSON value -> the field's type; a whole number passes for a float, nothing else is bent."""
-    if get_origin(wanted) is tuple:
-        element = get_args(wanted)[0]
-        if isinstance(value, (list, tuple)) and all(isinstance(entry, element) for entry in value):
-            return tuple(value)
-        raise ValueError(f"{name} must be a list of {element.__name__}; got {value!r}.")
-    assert not isinstance(wanted, types.UnionType), "settings have one type each"
-    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
-        raise ValueError(f"{name} must be {wanted.__name__}; got {value!r}.")
-    return value
-
-
-def check_field(name: str, item: Field[Any], value: Any) -> None:
-    """One setting against its own choices and range."""
-    low, high, choices = item.metadata["low"], item.metadata["high"], item.metadata["choices"]
-    if choices and value not in choices:
-        raise ValueError(f"{name} is {value!r}; allowed: {', '.join(choices)}.")
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and not (low is None or low <= value <= high):
-        raise ValueError(f"{name} is {value}; allowed: {low:g} to {high:g}.")
 
 
 def check_together(settings: Settings) -> None:

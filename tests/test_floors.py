@@ -9,10 +9,13 @@ from tests.source_files import files, imports, loaded_by, module_name, modules
 FLOORS = {
     # module or room: floor. A file may import its own room and any lower floor. The longest matching name counts.
     "cpart_core": 0,  # the bare package: version only
+    "cpart_core.fields": 0,
+    "cpart_core.paths": 0,
     "cpart_core.config": 1,
     "cpart_core.cache": 1,
     "cpart_core.percent": 1,  # how shares are written
     "cpart_core.printable": 1,  # what a line may hold
+    "cpart_core.effect": 2,
     "cpart_core.presets": 2,
     "cpart_core.training.records": 2,  # plain data that training yields
     "cpart_core.analysis.results": 2,  # plain data that pages draw

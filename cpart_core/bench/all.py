@@ -22,6 +22,7 @@ from cpart_core.bench._collect import curves_of, left_out_of, measured_of
 from cpart_core.bench._report import PROJECT
 from cpart_core.bench.speed import FORMAT, RESULTS, Speed, save_speed
 from cpart_core.bench.table import as_markdown
+from cpart_core.paths import given_path
 from cpart_core.runs.child import python_child
 from cpart_core.study.machine import machine, version
 
@@ -52,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--only", nargs="+", choices=list(PARTS), default=list(PARTS), help="only these parts (default: all)")
     parser.add_argument("--quick", action="store_true", help="a few minutes instead of half an hour; its numbers decide nothing")
     parser.add_argument("--publish", action="store_true", help="also store it where the Speed page of this copy finds it")
-    parser.add_argument("--out", type=Path, help="folder of the JSON file (default bench-results)")
+    parser.add_argument("--out", type=given_path, help="folder of the JSON file (default bench-results)")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -22,6 +22,7 @@ from cpart_core.bench._chromium import chromium
 from cpart_core.bench._report import save, spread
 from cpart_core.bench._server import AppServer
 from cpart_core.bench._synthetic import LAYERS, NEURONS, made_run
+from cpart_core.paths import given_path
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -42,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", type=int, default=1_000_000, help="steps of the made long run (default 1,000,000)")
     parser.add_argument("--only", choices=("waits", "cpu"), help="only how long a person waits, or only what it costs the server")
     parser.add_argument("--repeats", type=int, default=5, help="repeats of each measurement (default 5)")
-    parser.add_argument("--out", type=Path, help="folder of the JSON file (default bench-results)")
+    parser.add_argument("--out", type=given_path, help="folder of the JSON file (default bench-results)")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -24,6 +23,7 @@ from cpart_core.bench.speed import Curve, Line
 from cpart_core.config import ModelSettings, TrainingSettings
 from cpart_core.model.decoder import Decoder
 from cpart_core.partition.signatures import SignatureSums
+from cpart_core.paths import given_path
 from cpart_core.training.device import choose_device
 
 BASE = ModelSettings(width=256, num_neurons=1024, shared_neurons=0, num_segments=8, top_k=2, context_length=8192)
@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, default=1, help="CPU threads (default 1)")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="default auto: the GPU where there is one")
     parser.add_argument("--quick", action="store_true", help="two points a curve, 3 repetitions: does it run?")
-    parser.add_argument("--out", type=Path, help="folder of the JSON file (default bench-results)")
+    parser.add_argument("--out", type=given_path, help="folder of the JSON file (default bench-results)")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from cpart_core.config import ModelSettings
 from cpart_core.model.carve import carve
 from cpart_core.model.decoder import Decoder
 from cpart_core.model.generate import generate, generate_batch
+from cpart_core.paths import given_path
 from cpart_core.study.measure import parameter_counts
 
 VOCABULARY, PROMPT, KEPT = 1024, 8, 2
@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--repeats", type=int, default=7, help="repetitions of each (default 7)")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads (default 1)")
     parser.add_argument("--quick", action="store_true", help="small, 12 tokens, 3 repetitions: does it run?")
-    parser.add_argument("--out", type=Path, help="folder of the JSON file (default bench-results)")
+    parser.add_argument("--out", type=given_path, help="folder of the JSON file (default bench-results)")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -23,6 +22,7 @@ from cpart_core.bench._turns import Times, ratio, take_turns, told
 from cpart_core.bench._variants import MIXTURES
 from cpart_core.config import TrainingSettings
 from cpart_core.model.kernels.table import write
+from cpart_core.paths import given_path
 from cpart_core.study.machine import machine, version
 from cpart_core.training.device import choose_device, cpu_has_amx, keep_freed_memory
 
@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--write", action="store_true", help="measure all executions at many shapes and refresh the table they are chosen by"
     )
     parser.add_argument("--quick", action="store_true", help="width 256, 512 tokens, 3 repetitions: does it run?")
-    parser.add_argument("--out", type=Path, help="folder of the JSON file (default bench-results)")
+    parser.add_argument("--out", type=given_path, help="folder of the JSON file (default bench-results)")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -24,6 +24,7 @@ import numpy as np
 from cpart_core.bench._nursery import Nursery
 from cpart_core.bench._report import save
 from cpart_core.config import Settings
+from cpart_core.paths import given_path
 from cpart_core.runs.atomic import TEMPORARY
 from cpart_core.runs.create import create_run
 from cpart_core.runs.folder import Run, open_run
@@ -62,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--kills", type=int, default=100, help="kills, over as many runs as it takes (default: 100)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the times of the kills (default: 0)")
     parser.add_argument("--steps", type=int, default=SMALL.training.steps, help=f"steps of each run (default: {SMALL.training.steps})")
-    parser.add_argument("--out", type=Path, help="folder of the JSON file (default: bench-results)")
+    parser.add_argument("--out", type=given_path, help="folder of the JSON file (default: bench-results)")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from cpart_core.bench._report import save, spread
 from cpart_core.bench._turns import take_turns
+from cpart_core.paths import given_path
 
 NEURONS, CONTEXTS, STEPS = 20_000, 20, 8
 CURVE = ((1024, 8), (4096, 16), (16384, 32), (65536, 64))
@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--repeats", type=int, default=3, help="repeats of each measurement (default 3)")
     parser.add_argument("--neurons", type=int, default=NEURONS, help=f"points of the layouts (default {NEURONS:,})")
     parser.add_argument("--most", type=int, default=CURVE[-1][0], help="neurons of the largest clustering (default 65,536)")
-    parser.add_argument("--out", type=Path, help="folder of the JSON file (default bench-results)")
+    parser.add_argument("--out", type=given_path, help="folder of the JSON file (default bench-results)")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -21,6 +21,7 @@ from cpart_core.bench._server import free_port
 from cpart_core.bench._steps import CHOOSING_STEPS
 from cpart_core.bench._variants import PARTITIONED, SHAPES, UNWATCHED
 from cpart_core.config import Settings
+from cpart_core.paths import given_path
 from cpart_core.runs.child import python_child
 
 PARALLEL = ("ddp", "fsdp")
@@ -100,7 +101,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, default=0, help="CPU threads of all processes together; 0 = all cores")
     parser.add_argument("--blocks", type=int, default=7, help="blocks of each crew (default 7)")
     parser.add_argument("--steps", type=int, default=20, help="steps of a block (default 20)")
-    parser.add_argument("--out", type=Path, help="folder of the JSON file (default bench-results)")
+    parser.add_argument("--out", type=given_path, help="folder of the JSON file (default bench-results)")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin
 
-from cpart_core.config import types_of
+from cpart_core.fields import types_of
 from cpart_core.runs.atomic import read_small, write_file
 
 FORMAT = 1

@@ -13,10 +13,10 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cpart_core.bench._report import save, spread
+from cpart_core.paths import given_path
 from cpart_core.presets import PRESETS
 from cpart_core.runs.child import python_child
 
@@ -40,7 +40,7 @@ class Milestones:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--preset", choices=[entry.name for entry in PRESETS], default="quick")
     parser.add_argument("--repeats", type=int, default=3, help="trainings from the very start (default 3)")
-    parser.add_argument("--out", type=Path, help="folder of the JSON file (default bench-results)")
+    parser.add_argument("--out", type=given_path, help="folder of the JSON file (default bench-results)")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Sequence
-from pathlib import Path
 
 from cpart_core.bench.speed import Measured, Speed, read_speed, speed_files
+from cpart_core.paths import given_path
 
 BEGIN, END = "<!-- bench table -->", "<!-- end of bench table -->"
 HOW = "No measurement is stored. Make one: python -m cpart_core bench all --publish"
@@ -15,9 +15,11 @@ HOW = "No measurement is stored. Make one: python -m cpart_core bench all --publ
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "file", nargs="?", type=Path, help="JSON file of `bench all` (default: the one that comes with CPart, else the newest)"
+        "file", nargs="?", type=given_path, help="JSON file of `bench all` (default: the one that comes with CPart, else the newest)"
     )
-    parser.add_argument("--into", type=Path, metavar="README.md", help="write it between the two marks of this file instead of the screen")
+    parser.add_argument(
+        "--into", type=given_path, metavar="README.md", help="write it between the two marks of this file instead of the screen"
+    )
     parser.add_argument("--everything", action="store_true", help="also what no figure was set for and is not told in any case")
 
 

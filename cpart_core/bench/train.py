@@ -21,13 +21,13 @@ import tempfile
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
 from typing import Any
 
 from cpart_core.bench._report import save
 from cpart_core.bench._steps import measure
 from cpart_core.bench._variants import GROUPS, NANOGPT, PUBLIC, SHAPES
 from cpart_core.config import Settings
+from cpart_core.paths import given_path
 
 KEPT_PRODUCTS = "16384"
 """Compiled products that oneDNN keeps. A run has one model, here several take turns and would push each other's out."""
@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 = all cores but one, as in training")
     parser.add_argument("--no-peers", action="store_true", help="without other people's models")
     parser.add_argument("--no-compile", action="store_true", help="without torch.compile, which takes a minute before its first step")
-    parser.add_argument("--out", type=Path, help="folder of the JSON file (default bench-results)")
+    parser.add_argument("--out", type=given_path, help="folder of the JSON file (default bench-results)")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

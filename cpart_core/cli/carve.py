@@ -6,12 +6,14 @@ import argparse
 import json
 import sys
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cpart_core.cli.progress import share_line
 from cpart_core.cli.roots import add_run_argument, find_run, newest_checkpoint
 from cpart_core.cli.table import plain, table
+from cpart_core.corpus.encoding import read_small
+from cpart_core.corpus.files import LARGEST_FILE
+from cpart_core.paths import given_path
 
 if TYPE_CHECKING:
     from cpart_core.analysis.keep_results import CarveReport, Footprint, KeepCurve
@@ -26,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser, show_all: bool) -> None:
     add_run_argument(parser)
     parser.add_argument("--step", type=int, help="step of the checkpoint (default: the newest)")
     parser.add_argument("--context", default="", metavar="NAME", help="choose the segments on training documents of this context")
-    parser.add_argument("--text-file", type=Path, metavar="FILE", help="choose them on the first half of this text instead")
+    parser.add_argument("--text-file", type=given_path, metavar="FILE", help="choose them on the first half of this text instead")
     parser.add_argument(
         "--keep", type=int, help="segments to keep in each layer; without it the loss of every count is printed, nothing is carved"
     )
@@ -39,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser, show_all: bool) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     run = find_run(arguments)
-    text = "" if arguments.text_file is None else arguments.text_file.read_text(encoding="utf-8")
+    text = "" if arguments.text_file is None else read_small(arguments.text_file, LARGEST_FILE, "text file")
     wish = {
         "context": arguments.context,
         "text": text,

@@ -6,12 +6,12 @@ import argparse
 import json
 import sys
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cpart_core.cli.progress import share_line
 from cpart_core.cli.roots import add_run_argument, find_run, newest_checkpoint
 from cpart_core.cli.table import plain, table
+from cpart_core.paths import given_path
 
 if TYPE_CHECKING:
     from cpart_core.analysis.coherence_results import CoherenceReport
@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser, show_all: bool) -> None:
     parser.add_argument("--prompts", type=int, default=24, help="held-out documents to continue, 4 to 64 (default: 24)")
     parser.add_argument("--temperature", type=float, default=0.8, help="0 takes the most probable token (default: 0.8)")
     parser.add_argument("--seed", type=int, default=0, help="of the documents, the continuations and the intervals (default: 0)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the scores here")
+    parser.add_argument("--json", type=given_path, metavar="FILE", help="also write the scores here")
 
 
 def execute(arguments: argparse.Namespace) -> int:

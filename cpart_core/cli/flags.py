@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from cpart_core.config import Settings
+from cpart_core.corpus.encoding import read_small
+from cpart_core.effect import refuse_without_effect, when_in_words, with_source, without_effect
+from cpart_core.paths import given_path
 from cpart_core.presets import PRESETS, preset
 
 GROUP_TITLES = {
@@ -28,7 +31,10 @@ def add_setting_flags(parser: argparse.ArgumentParser, show_all: bool) -> None:
         "--preset", choices=[entry.name for entry in PRESETS], help="; ".join(f"{entry.name}: {entry.help}" for entry in PRESETS)
     )
     parser.add_argument(
-        "--settings", metavar="FILE.json", type=Path, help="read settings from a JSON file (as in a run's run.json); flags override it"
+        "--settings",
+        metavar="FILE.json",
+        type=given_path,
+        help="read settings from a JSON file (as in a run's run.json); flags override it",
     )
     groups = {name: parser.add_argument_group(title) for name, title in GROUP_TITLES.items()}
     for group_name, item, default in Settings().items():
@@ -42,32 +48,50 @@ def add_setting_flags(parser: argparse.ArgumentParser, show_all: bool) -> None:
         )
 
 
-def settings_from_flags(arguments: argparse.Namespace) -> Settings:
-    """Preset or file first, then the flags given; checked. ValueError says what is wrong."""
+def settings_from_flags(arguments: argparse.Namespace, say: Callable[[str], None] = print) -> Settings:
+    """Preset or file first, then the flags given; checked. ValueError says what is wrong, or what was given and cannot take effect.
+
+    say: told what was inferred, and what a file that holds every setting says without effect.
+    """
     if arguments.preset and arguments.settings:
         raise ValueError("Give --preset or --settings, not both.")
-    settings = preset(arguments.preset) if arguments.preset else Settings()
+    settings, in_file = (preset(arguments.preset) if arguments.preset else Settings()), frozenset[str]()
     if arguments.settings:
-        settings = read_settings(arguments.settings)
-    given = {
+        settings, in_file = read_settings(arguments.settings, say)
+    flags = {
         name.removeprefix("setting_"): value for name, value in vars(arguments).items() if name.startswith("setting_") and value is not None
     }
-    return settings.with_values(given).check()
+    given = in_file | set(flags)
+    settings, inferred = with_source(settings.with_values(flags), given)
+    if inferred:
+        say(inferred)
+    refuse_without_effect(settings, given)
+    return settings.check()
 
 
-def read_settings(path: Path) -> Settings:
-    """Settings from a JSON file, or from a whole run.json that holds them under "settings"."""
-    if not path.is_file():
-        raise ValueError(f"There is no settings file {str(path)!r}.")
-    if path.stat().st_size > LARGEST_SETTINGS_FILE:
-        raise ValueError(f"{str(path)!r} has {path.stat().st_size} bytes; a settings file has at most {LARGEST_SETTINGS_FILE}.")
-    text = path.read_text(encoding="utf-8")
+def read_settings(path: Path, say: Callable[[str], None] = print) -> tuple[Settings, frozenset[str]]:
+    """(settings, names that count as given) of a JSON file, or of a whole run.json that holds them under "settings".
+
+    A run.json, or a file that names every setting, is the record of a run: what has no effect in it is said, and nothing in it counts as given by hand.
+    ValueError with the file's name.
+    """
+    text = read_small(path, LARGEST_SETTINGS_FILE, "settings file")
     try:
         data = json.loads(text)
-    except (ValueError, RecursionError):
-        return Settings.from_json(text)  # says what is not valid in it
-    inner = data.get("settings") if isinstance(data, dict) else None
-    return Settings.from_json(text if inner is None else json.dumps(inner))
+        inner = data.get("settings") if isinstance(data, dict) else None
+        settings = Settings.from_json(text if inner is None else json.dumps(inner))
+    except (ValueError, RecursionError) as error:
+        why = f"not valid JSON: {error}" if isinstance(error, json.JSONDecodeError | RecursionError) else str(error)
+        raise ValueError(f"{path.name}: {why}") from None
+    groups = data if inner is None else inner
+    names = frozenset(name for group in groups.values() for name in group)
+    if inner is None and names != {item.name for _, item, _ in settings.items()}:
+        return settings, names
+    defaults = {item.name: value for _, item, value in Settings().items()}
+    changed = [item.name for _, item, value in settings.items() if value != defaults[item.name]]
+    for name, why in without_effect(settings, changed).items():
+        say(f"{path.name}: {name} has no effect: {why}")
+    return settings, frozenset()
 
 
 def converter(default: Any) -> Callable[[str], Any]:
@@ -97,7 +121,8 @@ def describe(item: Field[Any], default: Any) -> str:
         parts.append(f"{plain(low)} to {plain(high)}" + (f" {unit}" if unit else ""))
     if default not in ("", ()):
         parts.append(f"default {plain(default) if isinstance(default, (int, float)) else default}")
-    sentence = item.metadata["help"] + (f" ({'; '.join(parts)})" if parts else "")
+    when = when_in_words(item)
+    sentence = item.metadata["help"] + (f" ({'; '.join(parts)})" if parts else "") + (f". {when}" if when else "")
     return sentence.replace("%", "%%")
 
 

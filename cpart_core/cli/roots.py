@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cpart_core.paths import given_path
 from cpart_core.runs.manifest import verify
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ OUT_HELP = "root folder of the runs, such as sample_checkpoints (default: runs/ 
 
 def add_run_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help=RUN_HELP)
-    parser.add_argument("--out", metavar="ROOT", type=Path, help=OUT_HELP)
+    parser.add_argument("--out", metavar="ROOT", type=given_path, help=OUT_HELP)
 
 
 def use_root(root: Path | None) -> None:

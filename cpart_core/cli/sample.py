@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from cpart_core.cli import analyze
 from cpart_core.cli.roots import use_root
+from cpart_core.paths import given_path
 
 if TYPE_CHECKING:
     from cpart_core.runs.folder import Run
@@ -21,7 +22,11 @@ PICTURES = "losses,profiles,neuron_map,document_map,trace,specialization,ablatio
 
 def add_arguments(parser: argparse.ArgumentParser, show_all: bool) -> None:
     parser.add_argument(
-        "--out", metavar="ROOT", type=Path, default=Path("sample_checkpoints"), help="where to (default: sample_checkpoints of this folder)"
+        "--out",
+        metavar="ROOT",
+        type=given_path,
+        default=Path("sample_checkpoints"),
+        help="where to (default: sample_checkpoints of this folder)",
     )
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from cpart_core.cli.roots import use_root
 from cpart_core.cli.table import table
+from cpart_core.paths import given_path
 
 if TYPE_CHECKING:
     from cpart_core.study.plan import Plan
@@ -26,8 +27,10 @@ def add_arguments(parser: argparse.ArgumentParser, show_all: bool) -> None:
     parser.add_argument(
         "plan", metavar="STUDY", help="a study file (JSON), or the name of one that comes with CPart: default, controls, domains"
     )
-    parser.add_argument("--out", metavar="FOLDER", type=Path, help="where its runs lie (default: .studies/NAME below the root of runs)")
-    parser.add_argument("--corpus", metavar="PATH", type=Path, help="train on this folder (one subfolder a context) or file instead")
+    parser.add_argument(
+        "--out", metavar="FOLDER", type=given_path, help="where its runs lie (default: .studies/NAME below the root of runs)"
+    )
+    parser.add_argument("--corpus", metavar="PATH", type=given_path, help="train on this folder (one subfolder a context) or file instead")
     parser.add_argument("--set", metavar="JSON", default="{}", help="base settings to change, such as '{\"steps\": 2000}'")
     parser.add_argument("--seeds", metavar="A,B", help="seeds instead of the plan's")
     parser.add_argument("--jobs", type=int, default=1, help="runs trained at once (default 1; times are then of a busy machine)")

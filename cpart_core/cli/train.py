@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from cpart_core.cli.flags import add_setting_flags, settings_from_flags
 from cpart_core.cli.roots import NOW_HELP, OUT_HELP, use_root
+from cpart_core.paths import given_path
 from cpart_core.runs.twins import TWINS, twin_kinds
 from cpart_core.training.distributed import team_of_environment
 
@@ -17,7 +17,7 @@ HELP = "Train a model and store all of it in a run folder."
 def add_arguments(parser: argparse.ArgumentParser, show_all: bool) -> None:
     parser.add_argument("--name", default="", help="a name for people; any text")
     parser.add_argument("--id", default="", help="id of the run, which is the name of its folder (default: made from the time)")
-    parser.add_argument("--out", metavar="ROOT", type=Path, help=OUT_HELP)
+    parser.add_argument("--out", metavar="ROOT", type=given_path, help=OUT_HELP)
     parser.add_argument(
         "--twins", default="", metavar="A,B", help=f"also train controls on the very same batches afterwards: {', '.join(TWINS)}"
     )

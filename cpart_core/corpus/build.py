@@ -16,6 +16,7 @@ from cpart_core.corpus.files import gather_file, gather_folder
 from cpart_core.corpus.hub import gather_dataset
 from cpart_core.corpus.split import choose
 from cpart_core.corpus.tokenizer import Tokenizer
+from cpart_core.paths import with_home
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def gather(settings: CorpusSettings) -> Gathered:
         return gather_builtin(settings)
     if settings.source == "dataset":
         return gather_dataset(settings)
-    path = Path(settings.path).expanduser()
+    path = Path(with_home(settings.path, "path"))
     return gather_file(path, settings) if settings.source == "file" else gather_folder(path, settings)
 
 

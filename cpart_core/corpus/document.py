@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -39,6 +40,21 @@ class Gathered:
     skipped: tuple[Skipped, ...]
     notes: tuple[str, ...] = ()
     """Sentences for the person that are not about one piece of input."""
+
+
+@dataclass
+class Said:
+    """What is to be told of a source, collected while it is read."""
+
+    skipped: list[Skipped] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    """Sentences about what was read otherwise than it is written."""
+    tables: int = 0
+    """Files with rows that were read."""
+
+    def gathered(self, documents: Sequence[Document]) -> Gathered:
+        """The documents with what is said of them, each sentence once."""
+        return Gathered(tuple(documents), tuple(self.skipped), tuple(dict.fromkeys(self.notes)))
 
 
 @dataclass(frozen=True)

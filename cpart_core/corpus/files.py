@@ -1,6 +1,7 @@
-"""A person's own text: pasted, one file, or a folder.
+"""A person's own text: pasted, one file, uploads, or a folder.
 
-File kinds: .txt and .md (documents may be separated by lines that hold only <|doc|>), .csv, .jsonl, and each of them with .gz.
+File kinds: .txt and .md (documents may be separated by lines that hold only <|doc|>); tables with a header (.csv, .tsv); objects (.jsonl,
+.ndjson, .json: lines, or one array); and each of them with .gz.
 Folder: every subfolder is a context, whatever lies below it; files beside the subfolders are left out and said so. A folder without
 subfolders is text without labels. Where a folder has a file train.*, then valid.* or validation.* is its held-out text, and test.* is
 left out.
@@ -9,22 +10,28 @@ Links that lead out of the folder are not followed.
 
 from __future__ import annotations
 
-import codecs
 import gzip
 import io
 import os
 import zlib
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
 from cpart_core.config import CorpusSettings
-from cpart_core.corpus.document import TRAIN, UNKNOWN, VALIDATION, Document, Gathered, Skipped
-from cpart_core.corpus.passages import clean, clean_name, separate
-from cpart_core.corpus.tables import csv_documents, jsonl_documents
+from cpart_core.corpus.columns import listed
+from cpart_core.corpus.document import TRAIN, UNKNOWN, VALIDATION, Document, Gathered, Said, Skipped
+from cpart_core.corpus.encoding import decoded
+from cpart_core.corpus.foreign import HEAD, model_in, other_in, refused
+from cpart_core.corpus.objects import json_documents
+from cpart_core.corpus.passages import clean, distinct_names, separate
+from cpart_core.corpus.tables import csv_documents
+from cpart_core.paths import with_home
 
-KINDS = (".txt", ".md", ".csv", ".jsonl")
+PLAIN, TABLES, OBJECTS = (".txt", ".md"), (".csv", ".tsv"), (".jsonl", ".ndjson", ".json")
+KINDS = PLAIN + TABLES + OBJECTS
 LARGEST_FILE = 200_000_000
 """Bytes of one file, unpacked."""
 SAID_EACH = 20
@@ -43,43 +50,79 @@ def gather_pasted(text: str, context: str = UNKNOWN) -> Gathered:
 
 def gather_file(path: Path, settings: CorpusSettings) -> Gathered:
     """Documents of one file; ValueError where it cannot be used."""
-    skipped: list[Skipped] = []
-    documents = file_documents(path, path.name, settings, skipped)
+    if path.is_dir():
+        kind = model_in(path) or other_in(path)
+        raise ValueError(
+            f"{path.name} is {kind}, not a file of text." if kind else f"{path.name} is a folder, not a file; choose the source folder."
+        )
+    said = Said()
+    documents = file_documents(path, path.name, settings, said)
     if not documents:
-        reasons = "; ".join(dict.fromkeys(item.reason for item in skipped[:3]))
+        reasons = "; ".join(dict.fromkeys(item.reason for item in said.skipped[:3]))
         raise ValueError(f"{path.name} holds no text{': ' if reasons else ''}{reasons}.")
-    return Gathered(tuple(documents), tuple(skipped))
+    check_columns(settings, said, "")
+    return said.gathered(documents)
 
 
 def gather_uploads(files: Sequence[tuple[str, bytes]], settings: CorpusSettings, context_each: bool = False) -> Gathered:
     """Documents of uploaded files, (name, content) each; unusable ones are skipped with the reason. ValueError where none is left.
 
-    context_each: every plain-text file is a context, named as the file; else text without labels.
+    context_each: of several files, each whose documents have no labels is a context of its own, named as the file.
     """
-    skipped: list[Skipped] = []
+    said = Said()
     documents: list[Document] = []
-    for name, data in files:
-        context = name.split(".")[0] if context_each and kind_of(name) in (".txt", ".md") else UNKNOWN
+    contexts = file_contexts([name for name, _ in files], said)
+    for (name, data), context in zip(files, contexts, strict=True):
         try:
-            documents += content_documents(io.BytesIO(data), name, settings, skipped, context)
+            found = content_documents(io.BytesIO(data), name, settings, said)
         except ValueError as error:
-            skipped.append(Skipped(name, str(error)))
+            said.skipped.append(Skipped(name, str(error)))
+            continue
+        labelled = any(document.context for document in found) or len(files) == 1 or not context_each
+        documents += found if labelled else [replace(document, context=context) for document in found]
     if not documents:
         raise ValueError(
-            "None of the files holds text that can be used. " + " ".join(f"{item.title}: {item.reason}" for item in skipped[:3])
+            "None of the files holds text that can be used. " + " ".join(f"{item.title}: {item.reason}" for item in said.skipped[:3])
         )
-    return Gathered(tuple(documents), tuple(skipped))
+    check_columns(settings, said, "")
+    return said.gathered(documents)
+
+
+def file_contexts(names: Sequence[str], said: Said) -> list[str]:
+    """A context for each file: its name without the kind, or with it where two would be alike; two files of one name stay two."""
+    stems = [Path(name.removesuffix(".gz")).stem or name for name in names]
+    called = [stem if stems.count(stem) == 1 else name for stem, name in zip(stems, names, strict=True)]
+    again = [f"{name} ({called[:place].count(name) + 1})" if name in called[:place] else name for place, name in enumerate(called)]
+    shown = distinct_names(again, said.notes)
+    return [shown[name] for name in again]
+
+
+def check_columns(settings: CorpusSettings, said: Said, labelled_by: str) -> None:
+    """ValueError for a column that was named though nothing has columns, or whose labels something else has given already."""
+    usual = CorpusSettings()
+    given = [name for name in ("text_column", "context_column") if getattr(settings, name) != getattr(usual, name)]
+    if given and not said.tables:
+        raise ValueError(
+            f"{' and '.join(given)} name{'s' * (len(given) == 1)} a column, but no table ({', '.join(TABLES + OBJECTS)}) was read."
+        )
+    if "context_column" in given and labelled_by:
+        raise ValueError(
+            f"context_column {settings.context_column[:40]!r} cannot take effect: {labelled_by} name the contexts; leave it out."
+        )
 
 
 def gather_folder(path: Path, settings: CorpusSettings) -> Gathered:
     """Documents of all usable files below a folder; what is unusable is skipped with its reason. ValueError where nothing is left."""
-    root = path.expanduser()
+    root = Path(with_home(str(path), "path"))
     if not root.is_dir():
-        raise ValueError(f"{path} is not a folder.")
+        raise ValueError(f"{path} is not a folder{'; choose the source file for it' if root.is_file() else ''}.")
     root = root.resolve()
-    skipped: list[Skipped] = []
-    files = list_files(root, skipped)
-    context_of, splits = contexts_of(files, root, settings), splits_of(files)
+    if kind := model_in(root) or other_in(root):
+        raise ValueError(f"The folder {root.name} is {kind}, not a folder of texts.")
+    said = Said()
+    files = list_files(root, said.skipped)
+    context_of, splits = contexts_of(files, root, settings, said), splits_of(files)
+    labelled = any(context_of.values())
     documents: list[Document] = []
     room = LARGEST_TOTAL
     for file in files:
@@ -89,32 +132,36 @@ def gather_folder(path: Path, settings: CorpusSettings) -> Gathered:
         try:
             if split == "test":
                 raise ValueError("the test split is left out")
-            if file.parent == root and any(context_of.values()):
+            if file.parent == root and labelled:
                 raise ValueError("it lies beside the folders of the contexts; put it into one of them")
             if room <= 0:
                 raise ValueError(f"the folder holds more than {LARGEST_TOTAL // 1_000_000} MB of text")
-            found = file_documents(file, title, settings, skipped, context, split)
+            found = file_documents(file, title, settings, said, context, split)
         except ValueError as error:
-            skipped.append(Skipped(title, str(error)))
+            said.skipped.append(Skipped(title, str(error)))
             continue
         room -= sum(len(document.text) for document in found)
         documents += found
     if not documents:
-        reasons = "".join(f" {item.title}: {item.reason}" for item in skipped[:3])
+        reasons = "".join(f" {item.title}: {item.reason}" for item in said.skipped[:3])
         raise ValueError(f"The folder {root.name} holds no text that can be used ({', '.join(KINDS)}).{reasons}")
-    return Gathered(tuple(documents), summed_up(skipped))
+    check_columns(settings, said, "the folders" if labelled else "")
+    notes = said.notes[:SAID_EACH] + [f"{len(said.notes) - SAID_EACH:,} more such notes."] * (len(said.notes) > SAID_EACH)
+    return Gathered(tuple(documents), summed_up(said.skipped), tuple(notes))
 
 
-def contexts_of(files: list[Path], root: Path, settings: CorpusSettings) -> dict[Path, str | None]:
+def contexts_of(files: list[Path], root: Path, settings: CorpusSettings, said: Said) -> dict[Path, str | None]:
     """The context of each file: its folder directly below root; UNKNOWN for files beside those; None for contexts not asked for."""
-    folders = {file: UNKNOWN if file.parent == root else clean_name(file.relative_to(root).parts[0]) or "unnamed" for file in files}
-    names = sorted(set(folders.values()) - {UNKNOWN})
+    shown = distinct_names((file.relative_to(root).parts[0] for file in files if file.parent != root), said.notes)
+    folders = {file: UNKNOWN if file.parent == root else shown[file.relative_to(root).parts[0]] for file in files}
+    names = sorted(shown.values())
     if not names or not settings.contexts:
         return dict(folders)
-    unknown = sorted(set(settings.contexts) - set(names))
+    asked = {shown.get(name, name) for name in settings.contexts}
+    unknown = sorted(asked - set(names))
     if unknown:
-        raise ValueError(f"Unknown context {', '.join(unknown)}. The folder has: {', '.join(names[:30])}.")
-    return {file: name if name in settings.contexts else None for file, name in folders.items()}
+        raise ValueError(f"Unknown context {listed(unknown)}. The folder has: {listed(names)}.")
+    return {file: name if name in asked else None for file, name in folders.items()}
 
 
 def summed_up(skipped: list[Skipped]) -> tuple[Skipped, ...]:
@@ -144,11 +191,24 @@ def list_files(root: Path, skipped: list[Skipped]) -> list[Path]:
             elif name in names and not path.is_file():
                 skipped.append(Skipped(title, "it is not a plain file"))
             elif name in names and kind_of(name) is None:
-                skipped.append(Skipped(title, f"its kind is not one of {', '.join(KINDS)} (also with .gz)"))
+                known = f"its kind is not one of {', '.join(KINDS)} (also with .gz)"
+                foreign = refused(first_bytes(path))
+                skipped.append(Skipped(title, f"it is {foreign}; {known}" if foreign else known))
             elif name in names:
                 found.append(path)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        models = {name: model_in(Path(folder) / name) for name in folders if not name.startswith(".")}
+        skipped += [Skipped((Path(folder) / name).relative_to(root).as_posix(), f"it is {kind}") for name, kind in models.items() if kind]
+        folders[:] = sorted(name for name, kind in models.items() if kind is None)
     return sorted(found, key=lambda path: path.relative_to(root).parts)
+
+
+def first_bytes(path: Path) -> bytes:
+    """HEAD bytes of a plain file; none where it cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(HEAD)
+    except OSError:
+        return b""
 
 
 def kind_of(name: str) -> str | None:
@@ -169,34 +229,36 @@ def splits_of(files: list[Path]) -> dict[Path, str]:
 
 
 def file_documents(
-    path: Path, title: str, settings: CorpusSettings, skipped: list[Skipped], context: str = UNKNOWN, split: str = ""
+    path: Path, title: str, settings: CorpusSettings, said: Said, context: str = UNKNOWN, split: str = ""
 ) -> Sequence[Document]:
     """Documents of one file; ValueError says what is wrong with it."""
     if not path.is_file():  # nor a pipe or a device, which might never end
         raise ValueError(f"There is no file {title}.")
     try:
         with open(path, "rb") as file:
-            return content_documents(file, title, settings, skipped, context, split)
+            return content_documents(file, title, settings, said, context, split)
     except OSError as error:
         raise ValueError(f"{title} cannot be read: {error.strerror or error}.") from None
 
 
 def content_documents(
-    file: BinaryIO, title: str, settings: CorpusSettings, skipped: list[Skipped], context: str = UNKNOWN, split: str = ""
+    file: BinaryIO, title: str, settings: CorpusSettings, said: Said, context: str = UNKNOWN, split: str = ""
 ) -> Sequence[Document]:
     """Documents of a file's content, by the kind that its title names; ValueError says what is wrong with it."""
     kind = kind_of(title)
     if kind is None:
-        raise ValueError(f"{title}: this kind of file is not known. Known: {', '.join(KINDS)} (also with .gz).")
+        foreign = refused(file.read(HEAD))
+        what = f"{title} is {foreign}; " if foreign else f"{title}: "
+        raise ValueError(f"{what}this kind of file is not known. Known: {', '.join(KINDS)} (also with .gz).")
     text = read_text(file, title)
     if not separate(text):
-        skipped.append(Skipped(title, "it is empty"))
+        said.skipped.append(Skipped(title, "it is empty"))
         return ()
-    if kind == ".csv":
-        return csv_documents(text, title, settings, skipped, context, split)
-    if kind == ".jsonl":
-        return jsonl_documents(text, title, settings, skipped, context, split)
-    return text_documents(text, title, context, split)
+    if kind in PLAIN:
+        return text_documents(text, title, context, split)
+    said.tables += 1
+    read = csv_documents if kind in TABLES else json_documents
+    return read(text, title, settings, said, context, split)
 
 
 def text_documents(text: str, title: str, context: str = UNKNOWN, split: str = "") -> tuple[Document, ...]:
@@ -216,12 +278,4 @@ def read_text(file: BinaryIO, title: str) -> str:
         raise ValueError(f"{title} is a damaged .gz file: {error}.") from None
     if len(data) > LARGEST_FILE:
         raise ValueError(f"{title} is larger than {LARGEST_FILE // 1_000_000} MB. Cut it into smaller files in a folder.")
-    encoding = "utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8"
-    try:
-        text = data.decode(encoding)
-    except UnicodeDecodeError as error:
-        kind = "a binary file, not text" if b"\0" in data else f"not {encoding.upper()} text (byte {error.start:,}); save it as UTF-8"
-        raise ValueError(f"{title} is {kind}.") from None
-    if "\0" in text:
-        raise ValueError(f"{title} is a binary file, not text (it holds zero bytes).")
-    return clean(text)
+    return decoded(data, title)

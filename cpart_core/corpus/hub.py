@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from cpart_core.config import CorpusSettings
-from cpart_core.corpus.document import Document, Gathered, Skipped
+from cpart_core.corpus.columns import find_columns
+from cpart_core.corpus.document import Document, Gathered, Said, Skipped
 from cpart_core.corpus.files import LARGEST_TOTAL, split_of
-from cpart_core.corpus.tables import row_documents
+from cpart_core.corpus.objects import row_documents
+from cpart_core.paths import with_home
 
 
 def gather_dataset(settings: CorpusSettings) -> Gathered:
@@ -26,24 +29,34 @@ def gather_dataset(settings: CorpusSettings) -> Gathered:
     try:
         splits = load(datasets, settings.path)
         names = [name for name in splits if split_of(f"{name}.x") != "test"] or list(splits)
-        skipped = [Skipped(f"{settings.path} {name}", "the test split is left out") for name in splits if name not in names]
+        said = Said([Skipped(f"{settings.path} {name}", "the test split is left out") for name in splits if name not in names])
         documents: list[Document] = []
         for name in names:
-            title = f"{settings.path} {name}"
-            documents += row_documents(limited(splits[name]), title, settings, skipped, split=split_of(f"{name}.x"))
+            documents += split_documents(splits[name], f"{settings.path} {name}", settings, said, split_of(f"{name}.x"))
     except ValueError:
         raise
     except Exception as error:  # noqa: BLE001  the library and the network raise of all kinds; none may end the program
         raise ValueError(f"The dataset {settings.path!r} cannot be read: {error}") from None
     if not documents:
-        reasons = "; ".join(f"{item.title}: {item.reason}" for item in skipped[:3])
+        reasons = "; ".join(f"{item.title}: {item.reason}" for item in said.skipped[:3])
         raise ValueError(f"The dataset {settings.path!r} gives no text. {reasons}")
-    return Gathered(tuple(documents), tuple(skipped))
+    return said.gathered(documents)
+
+
+def split_documents(rows: Iterable[dict[str, Any]], title: str, settings: CorpusSettings, said: Said, split: str) -> list[Document]:
+    """Documents of one split; its first row has the names of its columns."""
+    coming = iter(limited(rows))
+    first = next(coming, None)
+    if first is None:
+        return []
+    return row_documents(
+        itertools.chain([first], coming), find_columns(list(first), title, settings, False, said), title, said, split=split
+    )
 
 
 def load(datasets: Any, path: str) -> dict[str, Any]:
     """Split name -> rows."""
-    folder = Path(path).expanduser()
+    folder = Path(with_home(path, "path"))
     if any((folder / name).is_file() for name in ("dataset_dict.json", "dataset_info.json", "state.json")):
         loaded = datasets.load_from_disk(str(folder))
         return dict(loaded) if isinstance(loaded, dict) else {"train": loaded}

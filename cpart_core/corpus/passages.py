@@ -10,6 +10,8 @@ SEPARATOR = re.compile(r"^<\|doc\|>[ \t]*$\n?", re.MULTILINE)
 """A line that holds only <|doc|> stands between two documents of one file."""
 PASSAGE = 4000
 """Characters of a passage: about ten rows of the default context length."""
+LONGEST_NAME = 80
+"""Characters of a context's name."""
 SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -21,9 +23,34 @@ def clean(text: str) -> str:
 
 
 def clean_name(name: str) -> str:
-    """A context's name on one line, without control characters, at most 80 characters."""
+    """A context's name on one line, without control characters, at most LONGEST_NAME characters."""
     visible = "".join(" " if unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp") else char for char in name)
-    return " ".join(visible.split())[:80]
+    return " ".join(visible.split())[:LONGEST_NAME]
+
+
+def distinct_names(names: Iterable[str], notes: list[str]) -> dict[str, str]:
+    """Each name -> the clean one; those that cleaning or shortening makes alike stay apart by a number, which is said in `notes`."""
+    different = list(dict.fromkeys(names))
+    found = {name: name for name in different if clean_name(name) == name}
+    taken = set(found.values())
+    numbered: list[str] = []
+    for name in different:
+        if name in found:
+            continue
+        base, number = clean_name(name) or ("unnamed" if name else name), 1
+        shown = base
+        while shown in taken:
+            number += 1
+            shown = f"{base[: LONGEST_NAME - len(f' ({number})')].rstrip()} ({number})"
+        numbered += [shown] * (number > 1)
+        found[name] = shown
+        taken.add(shown)
+    if numbered:
+        notes.append(
+            f"{len(numbered)} context name{'s are' if len(numbered) > 1 else ' is'} like another one once cleaned and shortened to "
+            f"{LONGEST_NAME} characters, and told apart by a number: {numbered[0]!r}{', ...' if len(numbered) > 1 else ''}."
+        )
+    return found
 
 
 def separate(text: str) -> list[str]:

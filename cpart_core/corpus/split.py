@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from random import Random
 
 from cpart_core.config import CorpusSettings
+from cpart_core.corpus.columns import listed, short
 from cpart_core.corpus.document import UNKNOWN, VALIDATION, Document, Gathered, Skipped
-from cpart_core.corpus.passages import PASSAGE, clean, clean_name, passages
+from cpart_core.corpus.passages import PASSAGE, clean, distinct_names, passages
 
 MOST_CONTEXTS = 256
 FEWEST_CHARACTERS = 400
@@ -30,7 +31,7 @@ def choose(gathered: Gathered, settings: CorpusSettings, seed: int) -> Chosen:
     """Clean, drop duplicates, cut to size and split each context; ValueError where too little is left."""
     notes: list[str] = []
     skipped: list[Skipped] = []
-    documents = labelled(with_chosen_contexts(cleaned(gathered.documents, skipped), settings), skipped, notes)
+    documents = labelled(with_chosen_contexts(cleaned(gathered.documents, skipped, notes), settings), skipped, notes)
     check_enough(documents, settings)
     cut = [piece for name, group in by_context(documents).items() for piece in cut_context(group, name, settings, notes)]
     contexts: list[str] = []
@@ -62,10 +63,11 @@ def by_context(documents: list[Document]) -> dict[str, list[Document]]:
     return groups
 
 
-def cleaned(documents: tuple[Document, ...], skipped: list[Skipped]) -> list[Document]:
-    """Documents with clean text and names; empty ones are counted and left out."""
-    names = {name: clean_name(name) for name in {document.context for document in documents}}
-    found = [Document(clean(document.text), names[document.context], document.title, document.split) for document in documents]
+def cleaned(documents: tuple[Document, ...], skipped: list[Skipped], notes: list[str]) -> list[Document]:
+    """Documents with clean text and names, white space in a name aside; empty ones are counted and left out."""
+    label_of = {name: " ".join(name.split()) for name in dict.fromkeys(document.context for document in documents)}
+    names = distinct_names(label_of.values(), notes)
+    found = [Document(clean(document.text), names[label_of[document.context]], document.title, document.split) for document in documents]
     kept = [document for document in found if document.text.strip()]
     if len(kept) < len(found):
         skipped.append(Skipped(f"{len(found) - len(kept)} documents", "they are empty"))
@@ -86,13 +88,18 @@ def labelled(documents: list[Document], skipped: list[Skipped], notes: list[str]
 
 
 def with_chosen_contexts(documents: list[Document], settings: CorpusSettings) -> list[Document]:
-    """Documents of the contexts that the settings name; all where they name none, or where the text has no labels."""
+    """Documents of the contexts that the settings name; all where they name none. ValueError for names that the text does not have."""
     names = dict.fromkeys(document.context for document in documents if document.context != UNKNOWN)
-    if not settings.contexts or not names:
+    if not settings.contexts:
         return documents
+    if not names and documents:
+        raise ValueError(
+            f"contexts names {listed(settings.contexts)}, but the text has no context labels to choose from; leave contexts out, "
+            f"or give a folder with one subfolder a context, or a table with a context column."
+        )
     unknown = sorted(set(settings.contexts) - set(names))
     if unknown:
-        raise ValueError(f"Unknown context {', '.join(unknown)}. The text has: {', '.join(list(names)[:30])}.")
+        raise ValueError(f"Unknown context {listed(unknown)}. The text has: {listed(names)}.")
     return [document for document in documents if document.context in settings.contexts]
 
 
@@ -104,7 +111,7 @@ def check_enough(documents: list[Document], settings: CorpusSettings) -> None:
     names = list(by_context(documents))
     if len(names) > MOST_CONTEXTS:
         raise ValueError(
-            f"The text has {len(names):,} different contexts ({', '.join(names[:3])}, ...); at most {MOST_CONTEXTS} are allowed. "
+            f"The text has {len(names):,} different contexts ({', '.join(short(name) for name in names[:3])}, ...); at most {MOST_CONTEXTS} are allowed. "
             f"Is {settings.context_column!r} the column with the context?"
         )
 

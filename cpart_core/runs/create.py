@@ -16,6 +16,7 @@ from pathlib import Path
 from cpart_core import __version__
 from cpart_core.config import Settings
 from cpart_core.corpus.document import Document, Gathered, Skipped
+from cpart_core.paths import with_home
 from cpart_core.runs.atomic import write_file, writing_folder
 from cpart_core.runs.folder import Run, new_run_id, open_run, runs_root
 from cpart_core.runs.info import NAME_PATTERN, RunInfo, clean_name, write_info
@@ -137,7 +138,8 @@ def copy_corpus(source: Path, target: Path) -> None:
 
 def with_whole_path(settings: Settings) -> Settings:
     """A path on this disk in full: the trainer may work in another folder than the one who named it. Names of datasets stay as they are."""
-    path = Path(settings.corpus.path).expanduser()
-    if settings.corpus.source == "builtin" or not settings.corpus.path or not path.exists():
+    corpus = settings.corpus
+    path = Path(with_home(corpus.path, "path")) if corpus.source != "builtin" and corpus.path else None
+    if path is None or not path.exists():
         return settings
     return settings.with_values({"path": str(path.resolve())})

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from cpart_core.config import Settings
+from cpart_core.paths import path_of_environment
 from cpart_core.runs.atomic import clear_leftovers, remove_folder
 from cpart_core.runs.commands import send_command
 from cpart_core.runs.control import RunLock
@@ -151,12 +152,12 @@ class Run:
 
 def runs_root() -> Path:
     """Where a person's runs are: CPART_RUNS, or `runs/` in the project. May not exist yet."""
-    return Path(os.environ.get("CPART_RUNS") or PROJECT / "runs").absolute()
+    return path_of_environment("CPART_RUNS", PROJECT / "runs")
 
 
 def sample_root() -> Path:
     """Where the finished examples are: CPART_SAMPLES, or `sample_checkpoints/` in the project. Nothing is ever written there."""
-    return Path(os.environ.get("CPART_SAMPLES") or PROJECT / "sample_checkpoints").absolute()
+    return path_of_environment("CPART_SAMPLES", PROJECT / "sample_checkpoints")
 
 
 def new_run_id() -> str:

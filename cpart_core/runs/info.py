@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
-from cpart_core.config import Settings, settings_from_dict, types_of
+from cpart_core.config import Settings, settings_from_dict
+from cpart_core.fields import types_of
 from cpart_core.runs.atomic import read_small, write_file
 from cpart_core.runs.twins import TWINS
 

@@ -30,7 +30,7 @@ from cpart_core.analysis.results import (
     Stability,
     Trace,
 )
-from cpart_core.config import types_of
+from cpart_core.fields import types_of
 from cpart_core.runs.arrays import load_arrays, save_arrays
 
 RESULT_TYPES: dict[str, type] = {

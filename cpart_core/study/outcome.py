@@ -9,7 +9,7 @@ import math
 from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
-from cpart_core.config import coerce, types_of
+from cpart_core.fields import coerce, types_of
 from cpart_core.study.interval import CHANGE, COSINE, POSITIVE, REAL, SHARE, Scale
 
 NAN = math.nan

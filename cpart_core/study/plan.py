@@ -13,7 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cpart_core.config import Settings, coerce, types_of
+from cpart_core.config import Settings
+from cpart_core.corpus.encoding import read_small
+from cpart_core.fields import coerce, types_of
+from cpart_core.paths import with_home
 from cpart_core.presets import preset
 from cpart_core.runs.info import NAME_PATTERN
 from cpart_core.runs.twins import TWINS, twin_settings
@@ -53,7 +56,7 @@ class Plan:
 
 def find_plan(text: str) -> Path:
     """The file of a plan: a path, or the name of one that comes with CPart."""
-    path = Path(text)
+    path = given if (given := Path(text)).is_file() else Path(with_home(text, "the study"))
     if path.is_file():
         return path
     shipped = {file.stem: file for file in sorted(PLANS.glob("*.json"))}
@@ -64,11 +67,9 @@ def find_plan(text: str) -> Path:
 
 def read_plan(path: Path, changes: dict[str, Any] | None = None) -> Plan:
     """The plan of a JSON file, with some base settings changed. ValueError that says what is wrong with it."""
-    if path.stat().st_size > LARGEST_PLAN:
-        raise ValueError(f"{path.name} has {path.stat().st_size} bytes; a study file has at most {LARGEST_PLAN}.")
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
+        data = json.loads(read_small(path, LARGEST_PLAN, "study file"))
+    except (json.JSONDecodeError, RecursionError) as error:
         raise ValueError(f"{path.name} is not valid JSON: {error}") from None
     if not isinstance(data, dict):
         raise ValueError(f"{path.name} must hold a JSON object with {', '.join(KEYS)}.")

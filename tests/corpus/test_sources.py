@@ -119,8 +119,8 @@ def test_tables_give_a_document_a_row(tmp_path):
     found = gather_file(lines, CorpusSettings(text_column="body", context_column="kind"))
     assert [(document.text, document.context) for document in found.documents] == [("a", "3"), ("\ud800", UNKNOWN)]
     assert [item.reason for item in found.skipped] == [
-        "1 rows have a text that is no string",
-        "1 rows have no text",
+        "1 row has a text that is no string but a number",
+        "1 row has no text",
         "3 lines are no JSON object, the first is line 5",
     ]
 
