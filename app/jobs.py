@@ -23,7 +23,7 @@ from cpart_core.runs.create import create_run, create_twin
 from cpart_core.runs.database import Unreadable
 from cpart_core.runs.folder import Run
 from cpart_core.runs.mend import mend_records
-from cpart_core.runs.twins import twin_settings
+from cpart_core.runs.twins import check_twins
 
 LAST = 19
 """The nice value of what gives way to everything else."""
@@ -36,8 +36,7 @@ def start_training(settings: Settings, name: str, gathered: Gathered | None = No
 
     gathered: documents that were pasted or uploaded; None = the trainer gathers what `settings.corpus` names. ValueError for bad settings.
     """
-    for kind in twins:
-        twin_settings(settings, kind)  # refused before anything is written
+    check_twins(settings, twins)  # refused before anything is written
     run = create_run(settings, gathered, name)
     launch(run, [create_twin(run, kind).id for kind in twins])
     return run.id

@@ -303,7 +303,7 @@ def check_together(settings: Settings) -> None:
         raise ValueError(
             "fusion uniform with execution topk would compute the same segments for every token. Choose soft, or attention fusion."
         )
-    if settings.partition.fusion_step < settings.partition.first_step:
+    if model.execution != "dense" and settings.partition.fusion_step < settings.partition.first_step:
         raise ValueError(
             f"fusion_step {settings.partition.fusion_step} must not come before first_step {settings.partition.first_step}: "
             f"fusion weights need segments."

@@ -7,12 +7,13 @@ from dataclasses import Field, field
 from functools import cache
 from typing import Any, get_args, get_origin, get_type_hints
 
-When = tuple[dict[str, tuple[str, ...] | str], ...]
+Case = dict[str, tuple[str, ...] | str]
+When = tuple[Case, ...]
 """When a setting takes effect: in any of these cases; a case is the settings it asks for, each with its values, or '> 0', '> first_step'."""
-WEIGHED = {"execution": ("soft", "topk")}
-LEARNED = {**WEIGHED, "fusion": ("attention",)}
+WEIGHED: Case = {"execution": ("soft", "topk")}
+LEARNED: Case = {**WEIGHED, "fusion": ("attention",)}
 NAMED: When = ({"source": ("file", "folder", "dataset")},)
-RECLUSTERED = {"method": ("gradient", "cocluster", "coactivation", "weights")}
+RECLUSTERED: Case = {"method": ("gradient", "cocluster", "coactivation", "weights")}
 
 
 def setting(

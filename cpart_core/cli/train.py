@@ -7,7 +7,7 @@ import argparse
 from cpart_core.cli.flags import add_setting_flags, settings_from_flags
 from cpart_core.cli.roots import NOW_HELP, OUT_HELP, use_root
 from cpart_core.paths import given_path
-from cpart_core.runs.twins import TWINS, twin_kinds
+from cpart_core.runs.twins import TWINS, check_twins, twin_kinds
 from cpart_core.training.distributed import team_of_environment
 
 NAME = "train"
@@ -35,5 +35,6 @@ def execute(arguments: argparse.Namespace) -> int:
     if not team.first:
         return follow_the_first(team)
     kinds = twin_kinds(arguments.twins)
+    check_twins(settings, kinds)
     run = create_run(settings, None, arguments.name, run_id=arguments.id)
     return train_in_order([run, *(create_twin(run, kind) for kind in kinds)], team=team, now=arguments.now)

@@ -115,7 +115,8 @@ def model_in(folder: Path) -> str | None:
     """'a model (llama, 2 files of weights)' where a folder holds a model's config.json, or weights and a tokenizer; else None."""
     config = small_json(folder / "config.json")
     weights = [name for name in names_in(folder) if name.endswith(WEIGHTS)]
-    said = config.get("model_type") or next(iter(config.get("architectures") or ()), None) if config else None
+    architectures = config.get("architectures")
+    said = config.get("model_type") or (architectures[0] if isinstance(architectures, list) and architectures else None)
     if not isinstance(said, str) and not (weights and {"tokenizer.json", "tokenizer_config.json"} & set(names_in(folder))):
         return None
     kind = [said[:40]] if isinstance(said, str) else []

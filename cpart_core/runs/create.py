@@ -16,6 +16,7 @@ from pathlib import Path
 from cpart_core import __version__
 from cpart_core.config import Settings
 from cpart_core.corpus.document import Document, Gathered, Skipped
+from cpart_core.effect import effective
 from cpart_core.paths import with_home
 from cpart_core.runs.atomic import write_file, writing_folder
 from cpart_core.runs.folder import Run, new_run_id, open_run, runs_root
@@ -106,9 +107,9 @@ def gathered_lines(gathered: Gathered) -> Iterator[str]:
 
 
 def command_of(settings: Settings) -> str:
-    """The command line that trains the same run again: the settings that are not the defaults, as flags."""
+    """The command line that trains the same run again: the settings that are not the defaults and take effect, as flags."""
     words = ["python", "-m", "cpart_core", "train"]
-    for (_, item, value), (_, _, default) in zip(settings.items(), Settings().items(), strict=True):
+    for (_, item, value), (_, _, default) in zip(effective(settings).items(), Settings().items(), strict=True):
         if value != default:
             words.append(f"--{item.name.replace('_', '-')}={','.join(value) if isinstance(value, tuple) else value}")
     return shlex.join(words)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from cpart_core.config import Settings
+from cpart_core.effect import effective
 
 Changes = dict[str, Any]
 """Flat setting name -> value."""
@@ -73,3 +74,14 @@ def twin_settings(settings: Settings, kind: str) -> Settings:
     """The settings of a twin. ValueError for an unknown kind, or one that these settings cannot have."""
     (kind,) = twin_kinds(kind)
     return settings.with_values(TWINS[kind].changes(settings)).check()
+
+
+def check_twins(settings: Settings, kinds: Iterable[str]) -> None:
+    """ValueError for a twin that these settings cannot have, or that would be the very same model and tell nothing."""
+    for kind in kinds:
+        twin = twin_settings(settings, kind)
+        if effective(twin) == effective(settings):
+            changes = ", ".join(f"{name} {value}" for name, value in TWINS[kind].changes(settings).items())
+            raise ValueError(
+                f"The {kind} twin would be the very same model as the run itself: {changes} changes nothing here. Leave it out."
+            )

@@ -15,11 +15,12 @@ from typing import Any
 
 from cpart_core.config import Settings
 from cpart_core.corpus.encoding import read_small
+from cpart_core.effect import refuse_without_effect
 from cpart_core.fields import coerce, types_of
 from cpart_core.paths import with_home
 from cpart_core.presets import preset
 from cpart_core.runs.info import NAME_PATTERN
-from cpart_core.runs.twins import TWINS, twin_settings
+from cpart_core.runs.twins import TWINS, check_twins, twin_settings
 
 PLANS = Path(__file__).resolve().parent / "plans"
 """Plans that come with CPart; on the command line their bare name is enough."""
@@ -85,7 +86,9 @@ def make_plan(data: dict[str, Any]) -> Plan:
     if not NAME_PATTERN.fullmatch(name):
         raise ValueError(f"The study's name is {name!r}; allowed are a-z, 0-9 and -, at most 64 characters, the first no dash.")
     chosen = of_type(data, "preset", str, "own")
-    base = preset(chosen).with_values(typed_values("settings", of_type(data, "settings", dict, {}))).check()
+    changes = of_type(data, "settings", dict, {})
+    base = preset(chosen).with_values(typed_values("settings", changes)).check()
+    refuse_without_effect(base, changes)
     arms: dict[str, Settings] = {}
     kinds: dict[str, str] = {}
     for arm, given in of_type(data, "arms", dict, {}).items():
@@ -97,6 +100,9 @@ def make_plan(data: dict[str, Any]) -> Plan:
     reference = of_type(data, "reference", str, next(iter(arms)))
     if reference not in arms:
         raise ValueError(f"The reference {reference!r} is no arm; the arms are {', '.join(arms)}.")
+    for arm, kind in kinds.items():
+        if arm != reference:
+            check_twins(base, [kind])
     return Plan(name, of_type(data, "title", str, name), base, arms, kinds, reference, checked_seeds(data.get("seeds", [0, 1, 2])))
 
 
@@ -125,7 +131,9 @@ def arm_settings(arm: str, given: Any, base: Settings) -> Settings:
         shared = sorted(set(given) & set(SHARED_BY_ALL))
         if shared:
             raise ValueError(f"{', '.join(shared)} would change the text or the batches, which all arms share.")
-        return base.with_values(typed_values(arm, given)).check()
+        settings = base.with_values(typed_values(arm, given)).check()
+        refuse_without_effect(settings, given)
+        return settings
     except ValueError as error:
         raise ValueError(f"Arm {arm}: {error}") from None
 
