@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+
+from cpart_core.analysis.sentence_ends import columns, is_whole, parts
 
 if TYPE_CHECKING:
     from cpart_core.corpus.document import Corpus
@@ -16,9 +17,8 @@ WINDOWS = 4
 SHORTEST_WINDOW = 8
 """Characters: a shorter window says nothing of a topic."""
 SHORTEST_PIECE = 20
-"""Characters: shorter sentences are joined with the next, so that a line of arithmetic is not compared with a full stop."""
+"""Columns, wide characters two: shorter sentences are joined with the next, so that a line of arithmetic is not compared with a full stop."""
 MOST_PIECES = 8
-SENTENCE = re.compile(r"(?<=[.!?;:])(?=[ \t])|(?<=\n)")
 SEEN = 100
 """Characters of a continuation by which it is recognised in a training text."""
 
@@ -68,14 +68,14 @@ def in_turn(queues: Sequence[Sequence[int]]) -> Iterable[int]:
 
 
 def sentences(text: str) -> list[str]:
-    """Pieces that joined are the text, without a last one that is cut short: sentences and lines of at least SHORTEST_PIECE characters."""
+    """Pieces that joined are the text, without a last one that is cut short: sentences and lines of at least SHORTEST_PIECE columns."""
     pieces: list[str] = []
-    for part in re.split(SENTENCE, text):
-        if pieces and len(pieces[-1]) < SHORTEST_PIECE:
+    for part in parts(text):
+        if pieces and columns(pieces[-1]) < SHORTEST_PIECE:
             pieces[-1] += part
         else:
             pieces.append(part)
-    if len(pieces) > 3 and (len(pieces[-1]) < SHORTEST_PIECE or not pieces[-1].rstrip(" ").endswith((".", "!", "?", ";", ":", "\n"))):
+    if len(pieces) > 3 and (columns(pieces[-1]) < SHORTEST_PIECE or not is_whole(pieces[-1])):
         pieces.pop()
     return [piece for piece in pieces if piece.strip()][:MOST_PIECES]
 

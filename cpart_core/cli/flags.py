@@ -58,15 +58,20 @@ def settings_from_flags(arguments: argparse.Namespace, say: Callable[[str], None
     settings, in_file = (preset(arguments.preset) if arguments.preset else Settings()), frozenset[str]()
     if arguments.settings:
         settings, in_file = read_settings(arguments.settings, say)
-    flags = {
-        name.removeprefix("setting_"): value for name, value in vars(arguments).items() if name.startswith("setting_") and value is not None
-    }
+    flags = given_flags(arguments)
     given = in_file | set(flags)
     settings, inferred = with_source(settings.with_values(flags), given)
     if inferred:
         say(inferred)
     refuse_without_effect(settings, given)
     return settings.check()
+
+
+def given_flags(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Name -> value of the settings that flags name."""
+    return {
+        name.removeprefix("setting_"): value for name, value in vars(arguments).items() if name.startswith("setting_") and value is not None
+    }
 
 
 def read_settings(path: Path, say: Callable[[str], None] = print) -> tuple[Settings, frozenset[str]]:

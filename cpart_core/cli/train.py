@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from cpart_core.cli.flags import add_setting_flags, settings_from_flags
+from cpart_core.cli.flags import add_setting_flags, given_flags, settings_from_flags
 from cpart_core.cli.roots import NOW_HELP, OUT_HELP, use_root
+from cpart_core.config import Settings
 from cpart_core.paths import given_path
 from cpart_core.runs.twins import TWINS, check_twins, twin_kinds
 from cpart_core.training.distributed import team_of_environment
 
+if TYPE_CHECKING:
+    from cpart_core.corpus.document import Corpus
+
 NAME = "train"
 HELP = "Train a model and store all of it in a run folder."
+
+MOST_SAID = 20
+"""Lines about what was left out; the run's corpus keeps all of them."""
 
 
 def add_arguments(parser: argparse.ArgumentParser, show_all: bool) -> None:
@@ -26,15 +35,41 @@ def add_arguments(parser: argparse.ArgumentParser, show_all: bool) -> None:
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    settings = settings_from_flags(arguments)
+    team = team_of_environment()
+    settings = settings_from_flags(arguments, print if team.first else silent)
     use_root(arguments.out)
     from cpart_core.cli.training import follow_the_first, train_in_order
+    from cpart_core.corpus.store import save_corpus
     from cpart_core.runs.create import create_run, create_twin
 
-    team = team_of_environment()
     if not team.first:
         return follow_the_first(team)
     kinds = twin_kinds(arguments.twins)
     check_twins(settings, kinds)
+    if team.alone and arguments.setting_parallel is not None:
+        print(f"parallel {settings.training.parallel} has no effect: torchrun did not start several processes.")
+    corpus = text_of(settings, given_flags(arguments))
     run = create_run(settings, None, arguments.name, run_id=arguments.id)
+    save_corpus(corpus, run.folder / "corpus")
     return train_in_order([run, *(create_twin(run, kind) for kind in kinds)], team=team, now=arguments.now)
+
+
+def silent(sentence: str) -> None:
+    """Only the first of several processes speaks."""
+
+
+def text_of(settings: Settings, given: Iterable[str]) -> Corpus:
+    """The corpus, read and checked before there is a run folder; what is to be said of it is printed. ValueError for what cannot work."""
+    from cpart_core.corpus.build import build_corpus, gather
+    from cpart_core.runs.folder import runs_root
+    from cpart_core.training.before import check_before, count_corpus
+
+    print("reading the text", flush=True)
+    corpus = build_corpus(gather(settings.corpus), settings.corpus, settings.training.seed)
+    left_out = [f"left out: {entry.title}: {entry.reason}" for entry in corpus.skipped]
+    said = check_before(settings, count_corpus(corpus), runs_root(), given)
+    for sentence in [*corpus.notes, *left_out[:MOST_SAID], *said]:
+        print(sentence, flush=True)
+    if len(left_out) > MOST_SAID:
+        print(f"left out: {len(left_out) - MOST_SAID:,} more", flush=True)
+    return corpus

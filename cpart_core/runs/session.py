@@ -31,6 +31,7 @@ from cpart_core.runs.records import BUSY_SECONDS, Heartbeat, RecordWriter
 from cpart_core.runs.state import QUEUED
 from cpart_core.runs.turn import Place, Turn
 from cpart_core.training.attend import attended
+from cpart_core.training.before import check_before, count_corpus
 from cpart_core.training.distributed import ALONE, Team
 from cpart_core.training.records import Record
 
@@ -253,7 +254,9 @@ class Session:
                 self.phase("gathering text")
                 gathered = self.attended(lambda: read_gathered(self.run.folder) or gather(settings))
                 self.phase("building the corpus")
-                save_corpus(self.attended(lambda: build_corpus(gathered, settings, seed)), folder)
+                built = self.attended(lambda: build_corpus(gathered, settings, seed))
+                check_before(self.run.settings, count_corpus(built))
+                save_corpus(built, folder)
         return load_corpus(folder)
 
     def write_info(self, corpus: Corpus, num_parameters: int) -> None:

@@ -26,6 +26,7 @@ from cpart_core.runs.folder import Run, open_run
 from cpart_core.runs.session import ExitCode, ignore_record, ignore_words, run_training
 from cpart_core.study.outcome import Outcome, is_complete, outcome_from, without_nan
 from cpart_core.study.plan import Plan
+from cpart_core.training.before import check_before, count_corpus
 
 if TYPE_CHECKING:
     from cpart_core.training.records import Record
@@ -63,6 +64,8 @@ def prepare_corpus(plan: Plan, folder: Path, seed: int) -> Path:
     target = folder / CORPORA / str(seed)
     if not (target / "corpus.json").is_file():
         corpus = build_corpus(gather(plan.base.corpus), plan.base.corpus, seed)
+        for arm in plan.arms:
+            check_before(plan.settings(arm, seed), count_corpus(corpus), folder)
         target.parent.mkdir(parents=True, exist_ok=True)
         with writing_folder(target) as draft:
             save_corpus(corpus, draft)
