@@ -46,10 +46,10 @@ def alike(name: str) -> str:
     return GAP.sub("", name.strip().casefold())
 
 
-def found_in(names: Sequence[str], wanted: str) -> str | None:
-    """The column of that name, else the only one that differs from it in case or blanks alone."""
-    if wanted in names:
-        return wanted
+def found_in(names: Sequence[str], wanted: str, usual: str) -> str | None:
+    """The column of that name; where it is the usual one, which nobody asked for, also the only one that differs in case or blanks alone."""
+    if wanted in names or wanted != usual:
+        return wanted if wanted in names else None
     near = [name for name in dict.fromkeys(names) if alike(name) == alike(wanted)]
     return near[0] if len(near) == 1 else None
 
@@ -59,13 +59,14 @@ def find_columns(names: Sequence[str], title: str, settings: CorpusSettings, lab
 
     ValueError where the text's column is missing, or one that was asked for by name; what is taken for it or missed otherwise is said.
     """
-    text = found_in(names, settings.text_column)
+    usual = CorpusSettings()
+    text = found_in(names, settings.text_column, usual.text_column)
     if text is None:
         raise ValueError(
             f"{title} has no column {short(settings.text_column)!r}; its columns are {listed(names)}. "
             f"Say which one holds the text (text_column){did_you_mean(names, settings.text_column)}."
         )
-    context = None if labelled else found_in(names, settings.context_column)
+    context = None if labelled else found_in(names, settings.context_column, usual.context_column)
     for wanted, found in ((settings.text_column, text), (settings.context_column, context)):
         if found is not None and names.count(found) > 1:
             raise ValueError(f"{title} has {names.count(found)} columns named {short(found)!r}; rename all but one, so that none is lost.")
