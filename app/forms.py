@@ -10,6 +10,7 @@ import streamlit as st
 
 from app import state
 from cpart_core.config import Settings
+from cpart_core.effect import without_effect
 
 GROUPS = {
     "corpus": "Text",
@@ -31,17 +32,18 @@ def label(item: Field[Any]) -> str:
     return words[0].upper() + words[1:] + said
 
 
-def help_text(item: Field[Any], default: Any) -> str:
-    """What the setting does, what is allowed, and what it is without a change."""
+def help_text(item: Field[Any], default: Any, idle: str = "") -> str:
+    """What the setting does, what is allowed, what it is without a change, and why it has no effect now, if so."""
     low, high = item.metadata["low"], item.metadata["high"]
     allowed = f" Allowed: {low:,g} to {high:,g}." if low is not None else ""
-    return f"{item.metadata['help']}.{allowed} Preset: {default}."
+    now = f" Now without effect: {idle}." if idle else ""
+    return f"{item.metadata['help']}.{allowed} Preset: {default}.{now}"
 
 
-def widget(item: Field[Any], default: Any, key: str) -> Any:
-    """The widget of one setting; returns its value."""
+def widget(item: Field[Any], default: Any, key: str, idle: str = "") -> Any:
+    """The widget of one setting; returns its value. idle: why it cannot take effect beside the others, which makes it grey."""
     low, high, choices = item.metadata["low"], item.metadata["high"], item.metadata["choices"]
-    common: dict[str, Any] = {"key": key, "help": help_text(item, default), "persist_state": "session"}
+    common: dict[str, Any] = {"key": key, "help": help_text(item, default, idle), "persist_state": "session", "disabled": bool(idle)}
     if choices:
         return st.selectbox(label(item), choices, index=choices.index(default), **common)
     if isinstance(default, float):
@@ -66,16 +68,24 @@ def fields_of(settings: Settings, group: str, advanced: bool) -> list[tuple[Fiel
     ]
 
 
+def idle_settings(base: Settings, key: str) -> dict[str, str]:
+    """Settings of the form that cannot take effect beside what its widgets say now -> why."""
+    drawn = [item.name for group in GROUPS for far in (False, True) for item, _ in fields_of(base, group, far)]
+    now = {name: state.widget(f"{key}_{name}") for name in drawn}
+    return without_effect(base.with_values({name: value for name, value in now.items() if value is not None}), drawn)
+
+
 def settings_form(base: Settings, key: str) -> dict[str, Any]:
     """All widgets: what matters first, the rest folded away. Returns the values that differ from the preset, by flat name."""
     changed: dict[str, Any] = {}
+    idle = idle_settings(base, key)
 
     def draw(entries: list[tuple[Field[Any], Any]], columns: int) -> None:
         for start in range(0, len(entries), columns):
             for cell, (item, default) in zip(st.columns(columns), entries[start : start + columns], strict=False):
                 with cell:
-                    value = widget(item, default, f"{key}_{item.name}")
-                if value is not None and value != default:
+                    value = widget(item, default, f"{key}_{item.name}", idle.get(item.name, ""))
+                if value is not None and value != default and item.name not in idle:
                     changed[item.name] = value
 
     for group, title in GROUPS.items():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import pandas as pd
 import streamlit as st
@@ -16,26 +17,35 @@ from app.texts import plain
 from cpart_core.config import Settings
 from cpart_core.corpus.build import CorpusReport, Preview, build_corpus, preview, report
 from cpart_core.corpus.document import Gathered, Skipped
+from cpart_core.training.before import TextCount, count_chosen, count_report
 
 LARGEST_CUT = 20_000_000
 """Bytes; more text is only counted here, and cut into tokens when training starts."""
 
 
-def show(found: Gathered | str, settings: Settings) -> str:
-    """Draw it. Returns what is in the way of training, in the corpus's own words, or nothing."""
+class Shown(NamedTuple):
+    """What is known of a text once it has been looked at."""
+
+    trouble: str
+    """What is in the way of training, in the corpus's own words, or nothing."""
+    text: TextCount | None = None
+
+
+def show(found: Gathered | str, settings: Settings) -> Shown:
+    """Draw what was found."""
     if isinstance(found, str):
-        return found
+        return Shown(found)
     said = preview(found)
     if not said.contexts:
         show_skipped(said.skipped)
-        return "No text was found. " + (said.skipped[0].reason if said.skipped else "")
+        return Shown("No text was found. " + (said.skipped[0].reason if said.skipped else ""))
     size = sum(entry.bytes for entry in said.contexts)
     told = cut(found, identity(found), settings) if size <= LARGEST_CUT else None
     if isinstance(told, CorpusReport):
         show_report(told)
-        return ""
+        return Shown("", count_report(told))
     show_preview(said, size)
-    return told or too_little(found, settings)
+    return Shown(told) if told else counted(found, settings)
 
 
 def identity(found: Gathered) -> str:
@@ -102,15 +112,14 @@ def draw(table: pd.DataFrame) -> None:
     )
 
 
-def too_little(found: Gathered, settings: Settings) -> str:
-    """Why the documents cannot be split into training and validation text; empty when they can."""
+def counted(found: Gathered, settings: Settings) -> Shown:
+    """Documents split into training and validation text but not cut into tokens, or why they cannot be split."""
     from cpart_core.corpus.split import choose
 
     try:
-        choose(found, settings.corpus, settings.training.seed)
+        return Shown("", count_chosen(choose(found, settings.corpus, settings.training.seed)))
     except ValueError as error:
-        return str(error)
-    return ""
+        return Shown(str(error))
 
 
 def show_skipped(skipped: Sequence[Skipped]) -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any
 
 import streamlit as st
@@ -15,6 +13,8 @@ from app.found import show
 from app.texts import code_span, plain
 from cpart_core.config import CorpusSettings, Settings
 from cpart_core.corpus.document import Document, Gathered, Skipped
+from cpart_core.corpus.files import KINDS
+from cpart_core.training.before import TextCount, count_chosen
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 SOURCES = {
@@ -40,6 +40,8 @@ class Source:
     """Documents that came with the page; None = the trainer gathers what the settings name."""
     trouble: str = ""
     """Why it cannot be trained on yet, in a sentence; empty when it can."""
+    text: TextCount | None = None
+    """How much it is; None where nobody has looked yet."""
 
 
 def choose_source(chosen_so_far: Settings) -> Source:
@@ -93,14 +95,14 @@ def paste(settings: Settings) -> Source:
         with right:
             text = forms.within(st.text_area("Text", key=f"paste_text_{place}", height=140, persist_state="session"), PASTE_LIMIT)
         if text.strip():
-            found = gathered_from_text(text, context if count > 1 else "")
+            found = gathered_from_text(text, (context.strip() or f"context {place + 1}") if count > 1 else "")
             documents += found.documents
             skipped += found.skipped
     if not documents:
         return Source(trouble="Paste some text: a few pages of each context, so that something can be learned and something held out.")
     gathered = Gathered(tuple(documents), tuple(skipped))
     values = {"source": "file", "path": "pasted text", "contexts": ()}
-    return Source(values, gathered, show(gathered, settings.with_values(values)))
+    return Source(values, gathered, *show(gathered, settings.with_values(values)))
 
 
 def gathered_from_text(text: str, context: str) -> Gathered:
@@ -116,8 +118,9 @@ def upload(settings: Settings) -> Source:
     limit = st.get_option("server.maxUploadSize")
     files = kept_files.chooser(
         f"Text files, at most {limit} MB each",
-        ["txt", "md", "csv", "jsonl"],
-        "A .txt or .md file is a context of its own. A .csv or .jsonl file has a column with the text and may have one with the context.",
+        [*(kind.removeprefix(".") for kind in KINDS), "gz"],
+        "A .txt or .md file is a context of its own. A table (.csv, .tsv, .jsonl, .json) has a column with the text and may have one with the "
+        "context.",
     )
     columns = column_names(settings.corpus)
     if not files:
@@ -125,7 +128,8 @@ def upload(settings: Settings) -> Source:
     gathered = gathered_from_uploads([(file.name, file.getvalue()) for file in files], columns["text_column"], columns["context_column"])
     names = plain(", ".join(file.name for file in files), 200)
     values = {**columns, "source": "file", "path": f"uploaded: {names}", "contexts": ()}
-    return Source(values, gathered, show(gathered, settings.with_values(values)))
+    shown = show(gathered, settings.with_values(values))
+    return Source(values, None if isinstance(gathered, str) else gathered, *shown)
 
 
 def column_names(settings: CorpusSettings) -> dict[str, str]:
@@ -144,31 +148,14 @@ def column_names(settings: CorpusSettings) -> dict[str, str]:
 
 
 @state.remembered(max_entries=4, spinner="Reading the files")
-def gathered_from_uploads(files: Sequence[tuple[str, bytes]], text_column: str, context_column: str) -> Gathered:
-    """Each file through the same reader as the command line, from a temporary folder that is gone afterwards."""
-    from cpart_core.corpus.files import gather_file
+def gathered_from_uploads(files: Sequence[tuple[str, bytes]], text_column: str, context_column: str) -> Gathered | str:
+    """All files through the same reader as the command line, each without labels a context; or the sentence that says what is wrong."""
+    from cpart_core.corpus.files import gather_uploads
 
-    settings = CorpusSettings(text_column=text_column, context_column=context_column)
-    documents: list[Document] = []
-    skipped: list[Skipped] = []
-    notes: list[str] = []
-    with tempfile.TemporaryDirectory() as scratch:
-        for number, (name, content) in enumerate(files):
-            stem = "".join(letter if letter.isalnum() or letter in " -_" else "_" for letter in Path(name).stem)[:60] or "file"
-            inner = Path(scratch) / str(number)
-            inner.mkdir()
-            path = inner / f"{stem}{Path(name).suffix.lower()}"
-            path.write_bytes(content)
-            try:
-                found = gather_file(path, settings)
-            except ValueError as error:
-                skipped.append(Skipped(plain(name), str(error)))
-                continue
-            labelled = any(document.context for document in found.documents) or len(files) == 1
-            documents += found.documents if labelled else [replace(entry, context=stem) for entry in found.documents]
-            skipped += found.skipped
-            notes += found.notes
-    return Gathered(tuple(documents), tuple(skipped), tuple(notes))
+    try:
+        return gather_uploads(files, CorpusSettings(text_column=text_column, context_column=context_column), context_each=True)
+    except ValueError as error:
+        return str(error)
 
 
 def folder(settings: Settings) -> Source:
@@ -176,7 +163,7 @@ def folder(settings: Settings) -> Source:
         "Folder on this machine",
         key="folder_path",
         persist_state="session",
-        help="One subfolder a context; .txt, .md, .csv and .jsonl files are read",
+        help=f"One subfolder a context; {', '.join(KINDS)} files are read. ~ is your home.",
     )
     columns = column_names(settings.corpus)
     if not path.strip():
@@ -202,6 +189,21 @@ def dataset(settings: Settings) -> Source:
     return looked_at({**columns, "source": "dataset", "path": name.strip(), "contexts": ()}, settings, "Download and look inside")
 
 
+def text_before_start(settings: Settings, source: Source) -> TextCount | None:
+    """How much text there is, read now where nobody has looked; None for a dataset, which only the trainer fetches. ValueError as training."""
+    from cpart_core.corpus.split import choose
+
+    corpus = settings.corpus
+    if source.text is not None or corpus.source == "dataset":
+        return source.text
+    found = gather_named(
+        corpus.source, corpus.path, corpus.contexts, corpus.kilobytes_per_context, corpus.text_column, corpus.context_column
+    )
+    if isinstance(found, str):
+        raise ValueError(found)
+    return count_chosen(choose(found, corpus, settings.training.seed))
+
+
 def looked_at(values: dict[str, Any], settings: Settings, button: str) -> Source:
     """A source that is read only when asked to; training may start without a look."""
     identity = (values["source"], values["path"], values["text_column"], values["context_column"])
@@ -219,7 +221,7 @@ def look(values: dict[str, Any], settings: Settings) -> Source:
     found = gather_named(
         corpus.source, corpus.path, corpus.contexts, corpus.kilobytes_per_context, corpus.text_column, corpus.context_column
     )
-    return Source(values, None, show(found, chosen))
+    return Source(values, None, *show(found, chosen))
 
 
 @state.remembered(max_entries=4, spinner="Reading the text", ttl=600)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import streamlit as st
 
 from app import chrome, forms, glossary, jobs, state, words
 from app.forecast import forecast
-from app.sources import Source, choose_source
+from app.sources import Source, choose_source, text_before_start
 from app.texts import plain, sentence
 from app.watch import watch
 from cpart_core.config import Settings
 from cpart_core.presets import PRESETS
+from cpart_core.runs import folder
 from cpart_core.runs.info import LONGEST_NAME
-from cpart_core.runs.twins import TWINS
+from cpart_core.runs.twins import TWINS, check_twins
+from cpart_core.training.before import TextCount, check_before
 from cpart_core.training.estimate import Estimate, estimate
 
 VIEWS = {"new": ":material/add: New run", "watch": ":material/monitoring: Watch"}
@@ -75,7 +79,7 @@ def new_run() -> None:
         st.subheader("Text", anchor=False)
         source = choose_source(preset.settings.with_values(changed))  # drawn above, but what it finds depends on the settings
     settings, problem = combined(preset.settings, changed, source)
-    start_box(settings, problem or source.trouble, source, preset.title)
+    start_box(settings, problem or source.trouble, source, preset.title, changed)
 
 
 def combined(base: Settings, changed: dict[str, object], source: Source) -> tuple[Settings, str]:
@@ -87,7 +91,7 @@ def combined(base: Settings, changed: dict[str, object], source: Source) -> tupl
         return settings, str(error)
 
 
-def start_box(settings: Settings, problem: str, source: Source, title: str) -> None:
+def start_box(settings: Settings, problem: str, source: Source, title: str, changed: Collection[str]) -> None:
     """Name, twins, what it will cost, and the button."""
     with st.container(border=True):
         left, right = st.columns(2, gap="medium")
@@ -103,12 +107,24 @@ def start_box(settings: Settings, problem: str, source: Source, title: str) -> N
                 format_func=lambda kind: f"{kind} twin",
                 help="  \n".join(f"**{kind}**: The same model {TWINS[kind].help}." for kind in OFFERED_TWINS),
             )
+        problem, said = (problem, ()) if problem else before(settings, source.text, changed, twins)
         if problem:
             st.warning(sentence(problem, 500), icon=":material/edit_note:")
         else:
             costs(settings, estimate(settings), 1 + len(twins))
+        for entry in said:
+            st.info(sentence(entry, 400), icon=":material/info:")
         if st.button("Start training", type="primary", icon=":material/play_arrow:", disabled=bool(problem), key="start"):
-            start(settings, name.strip() or title, source, tuple(twins))
+            start(settings, name.strip() or title, source, tuple(twins), changed)
+
+
+def before(settings: Settings, text: TextCount | None, changed: Collection[str], twins: Collection[str]) -> tuple[str, tuple[str, ...]]:
+    """(why this cannot be trained, what is to be said of it), as the command line says it."""
+    try:
+        check_twins(settings, twins)
+        return "", check_before(settings, text, folder.runs_root(), changed)
+    except ValueError as error:
+        return str(error), ()
 
 
 def costs(settings: Settings, needed: Estimate, runs: int) -> None:
@@ -128,8 +144,9 @@ def costs(settings: Settings, needed: Estimate, runs: int) -> None:
     )
 
 
-def start(settings: Settings, name: str, source: Source, twins: tuple[str, ...]) -> None:
+def start(settings: Settings, name: str, source: Source, twins: tuple[str, ...], changed: Collection[str]) -> None:
     try:
+        check_before(settings, text_before_start(settings, source), folder.runs_root(), changed)
         run_id = jobs.start_training(settings, name, source.gathered, twins)
     except (ValueError, OSError) as error:
         st.error(f"Training was not started: {sentence(str(error), 400)}", icon=":material/error:")

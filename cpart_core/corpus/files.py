@@ -76,7 +76,7 @@ def gather_uploads(files: Sequence[tuple[str, bytes]], settings: CorpusSettings,
         try:
             found = content_documents(io.BytesIO(data), name, settings, said)
         except ValueError as error:
-            said.skipped.append(Skipped(name, str(error)))
+            said.skipped.append(Skipped(name, str(error).removeprefix(f"{name}: ")))
             continue
         labelled = any(document.context for document in found) or len(files) == 1 or not context_each
         documents += found if labelled else [replace(document, context=context) for document in found]
@@ -138,7 +138,7 @@ def gather_folder(path: Path, settings: CorpusSettings) -> Gathered:
                 raise ValueError(f"the folder holds more than {LARGEST_TOTAL // 1_000_000} MB of text")
             found = file_documents(file, title, settings, said, context, split)
         except ValueError as error:
-            said.skipped.append(Skipped(title, str(error)))
+            said.skipped.append(Skipped(title, str(error).removeprefix(f"{title}: ")))
             continue
         room -= sum(len(document.text) for document in found)
         documents += found

@@ -38,7 +38,7 @@ def csv_documents(text: str, title: str, settings: CorpusSettings, said: Said, c
     ValueError for a missing or doubled column and for a quote that is never closed, with its line. Rows that have more cells than the header
     are left out and counted, since their text cannot be told from what follows it.
     """
-    lines = text.split("\n")
+    lines = text.rstrip("\n").split("\n")
     header = find_header(lines, settings.text_column)
     if header.titles:
         above = "1 line" if len(header.titles) == 1 else f"{len(header.titles)} lines"

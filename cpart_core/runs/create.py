@@ -139,8 +139,8 @@ def copy_corpus(source: Path, target: Path) -> None:
 
 def with_whole_path(settings: Settings) -> Settings:
     """A path on this disk in full: the trainer may work in another folder than the one who named it. Names of datasets stay as they are."""
-    corpus = settings.corpus
-    path = Path(with_home(corpus.path, "path")) if corpus.source != "builtin" and corpus.path else None
-    if path is None or not path.exists():
+    given = settings.corpus.path
+    path = Path(with_home(given, "path") if given.startswith("~") else given)
+    if settings.corpus.source == "builtin" or not given or not path.exists():
         return settings
     return settings.with_values({"path": str(path.resolve())})
