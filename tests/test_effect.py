@@ -121,6 +121,9 @@ def test_a_settings_file_is_held_to_the_same_rule_and_a_record_of_a_run_is_not(t
         parsed("--settings", str(file))
     file.write_bytes('{"training": {"steps": 5}}'.encode("utf-16"))
     assert parsed("--settings", str(file)).training.steps == 5
+    file.write_text('{"training": {"steps": 5, "steps": 6}}')
+    with pytest.raises(ValueError, match=r"s\.json: 'steps' stands twice"):
+        parsed("--settings", str(file))
     file.write_bytes(b"\xef\xbb\xbf{")
     with pytest.raises(ValueError, match=r"s\.json: not valid JSON"):
         parsed("--settings", str(file))

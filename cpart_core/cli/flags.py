@@ -82,7 +82,7 @@ def read_settings(path: Path, say: Callable[[str], None] = print) -> tuple[Setti
     """
     text = read_small(path, LARGEST_SETTINGS_FILE, "settings file")
     try:
-        data = json.loads(text)
+        data = json.loads(text, object_pairs_hook=named_once)
         inner = data.get("settings") if isinstance(data, dict) else None
         settings = Settings.from_json(text if inner is None else json.dumps(inner))
     except (ValueError, RecursionError) as error:
@@ -97,6 +97,15 @@ def read_settings(path: Path, say: Callable[[str], None] = print) -> tuple[Setti
     for name, why in without_effect(settings, changed).items():
         say(f"{path.name}: {name} has no effect: {why}")
     return settings, frozenset()
+
+
+def named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object; ValueError where a name stands in it twice, since the first one would be lost."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        again = next(name for place, (name, _) in enumerate(pairs) if name in dict(pairs[:place]))
+        raise ValueError(f"{again[:60]!r} stands twice in one group; keep one of them.")
+    return found
 
 
 def converter(default: Any) -> Callable[[str], Any]:

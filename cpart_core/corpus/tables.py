@@ -106,7 +106,7 @@ def say_odd(odd: Odd, rows: Sequence[Row], lines: Sequence[str], header: Header,
     divided = [row.line for row in rows if is_divided(lines[row.line - 1], row)] if len(header.names) == 1 else []
     if divided:
         said.notes.append(
-            f"{title}: {amount(divided, rows)} more cells than the header, which names one column ({lines_listed(divided)}), if commas count; "
+            f"{title}: {amount(divided, rows)} more cells than the header, which names one column ({lines_listed(divided)}), if commas and tabs count; "
             f"each was taken whole, as one text."
         )
 
@@ -117,8 +117,8 @@ def amount_of_lines(rows: Sized, lines: Sequence[str], header: Header) -> str:
 
 
 def is_divided(line: str, row: Row) -> bool:
-    """Whether a row of a one-column table would have more cells if its commas counted."""
-    return row.cells == [line] and len(cells_alone(line, ",", False)) > 1
+    """Whether a row of a one-column table would have more cells if its commas or tabs counted."""
+    return row.cells == [line] and any(len(cells_alone(line, delimiter, False)) > 1 for delimiter in ",\t")
 
 
 def amount(some: Sized, rows: Sized) -> str:

@@ -63,7 +63,7 @@ TWINS: dict[str, Twin] = {
 
 def twin_kinds(text: str) -> tuple[str, ...]:
     """ "dense,random" -> ("dense", "random"); ValueError for a kind that is not known."""
-    kinds = tuple(kind.strip() for kind in text.split(",") if kind.strip())
+    kinds = tuple(dict.fromkeys(kind.strip() for kind in text.split(",") if kind.strip()))
     unknown = sorted(set(kinds) - set(TWINS))
     if unknown:
         raise ValueError(f"Unknown twin {', '.join(unknown)}; allowed: {', '.join(TWINS)}.")

@@ -59,13 +59,18 @@ def write_outcome(folder: Path, outcome: Outcome) -> None:
     write_file(path, json.dumps(without_nan(asdict(outcome)), indent=1).encode())
 
 
-def prepare_corpus(plan: Plan, folder: Path, seed: int) -> Path:
-    """The folder of a seed's text, built now if it is not there. ValueError for text that cannot be used."""
+def prepare_corpus(plan: Plan, folder: Path, seed: int, say: Callable[[str], None] = ignore_words) -> Path:
+    """The folder of a seed's text, built now if it is not there. ValueError for text that cannot be used, or not by one of the arms.
+
+    say: told what is to be said of the text and of trainings on it.
+    """
     target = folder / CORPORA / str(seed)
     if not (target / "corpus.json").is_file():
         corpus = build_corpus(gather(plan.base.corpus), plan.base.corpus, seed)
-        for arm in plan.arms:
-            check_before(plan.settings(arm, seed), count_corpus(corpus), folder)
+        count = count_corpus(corpus)
+        said = [sentence for arm in plan.arms for sentence in check_before(plan.settings(arm, seed), count, folder)]
+        for sentence in dict.fromkeys([*corpus.notes, *said]):
+            say(sentence)
         target.parent.mkdir(parents=True, exist_ok=True)
         with writing_folder(target) as draft:
             save_corpus(corpus, draft)

@@ -88,7 +88,7 @@ class StudyRunner:
         arm, seed = cell
         if not (self.folder / ".corpora" / str(seed)).is_dir():
             self.say(f"building the text of seed {seed}")
-            prepare_corpus(self.plan, self.folder, seed)
+            prepare_corpus(self.plan, self.folder, seed, self.say)
         logs = self.folder / LOGS
         logs.mkdir(parents=True, exist_ok=True)
         child = python_child("cpart_core", "study", *self.plan_flags, "--out", str(self.folder), "--only", cell_id(arm, seed))
