@@ -11,7 +11,6 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -19,6 +18,7 @@ import numpy as np
 
 from cpart_core.bench._report import save
 from cpart_core.config import Settings
+from cpart_core.paths import given_path
 from cpart_core.presets import preset
 from cpart_core.runs.child import python_child
 from cpart_core.training.estimate import PROCESS_BYTES, estimate, step_bytes, weight_bytes
@@ -51,7 +51,7 @@ SOON = {"warmup_steps": 2, "first_step": 4, "every": 4, "freeze_step": 12, "eval
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", type=int, default=20, help="steps of each training (default 20)")
     parser.add_argument("--only", nargs="+", choices=list(KINDS), default=list(KINDS), metavar="KIND", help="only these models")
-    parser.add_argument("--out", type=Path, help="folder of the JSON file (default bench-results)")
+    parser.add_argument("--out", type=given_path, help="folder of the JSON file (default bench-results)")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

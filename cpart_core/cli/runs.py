@@ -6,10 +6,10 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cpart_core.cli.roots import OUT_HELP, use_root
+from cpart_core.paths import given_path
 
 if TYPE_CHECKING:
     from cpart_core.runs.folder import RunSummary
@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser, show_all: bool) -> None:
     parser.add_argument("--search", metavar="WORDS", default="", help="only runs with these words in name, id, state, contexts or method")
     parser.add_argument("--sort", choices=ORDERS, default="newest", help="order of the list (default newest)")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    parser.add_argument("--out", metavar="ROOT", type=Path, help=OUT_HELP)
+    parser.add_argument("--out", metavar="ROOT", type=given_path, help=OUT_HELP)
     actions = parser.add_subparsers(title="to change runs", metavar="ACTION", dest="action")
     rename = actions.add_parser("rename", help="give a run another name", allow_abbrev=False)
     rename.add_argument("run", metavar="RUN", help="id of the run")
