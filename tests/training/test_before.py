@@ -12,10 +12,12 @@ from cpart_core.corpus.build import build_corpus
 from cpart_core.corpus.document import Document, Gathered
 from cpart_core.corpus.split import choose
 from cpart_core.runs.folder import list_runs
+from cpart_core.runs.session import run_training
 from cpart_core.training import before
 from cpart_core.training.before import TextCount, check_before, count_chosen, count_corpus
 from cpart_core.training.disk import disk_need
 from cpart_core.training.estimate import estimate
+from tests.runs.tiny import tiny_run
 
 PLENTY = TextCount(contexts=6, train_documents=500, validation_documents=50, bytes=2_000_000, train_tokens=700_000)
 FOUND = TextCount(contexts=0, train_documents=20, validation_documents=2, bytes=24_000, train_tokens=8_000_000)
@@ -103,3 +105,11 @@ def test_the_command_refuses_before_there_is_a_run(tmp_path, monkeypatch, capsys
     told = capsys.readouterr()
     assert re.search(r"documents cannot be divided into 60 contexts", told.err) and "source file: taken from the path" in told.out
     assert not list_runs()
+
+
+def test_a_trainer_that_a_page_started_refuses_before_its_first_step(tmp_path, monkeypatch):
+    monkeypatch.setenv("CPART_RUNS", str(tmp_path))
+    run = tiny_run(labelled=False, discovered_contexts=64)
+    with pytest.raises(ValueError, match="60 documents cannot be divided into 64 contexts"):
+        run_training(run)
+    assert run.state().step == 0 and "cannot be divided" in run.state().last_words
