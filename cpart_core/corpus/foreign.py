@@ -66,6 +66,7 @@ WHAT_TO_DO = {
     "packed with gzip": "end its name in .gz, such as .txt.gz",
 }
 MODELS = ("model", "PyTorch checkpoint")
+TOKENIZERS = {"tokenizer.json", "tokenizer_config.json", "tokenizer.model", "vocab.json"}
 WEIGHTS = (
     ".safetensors",
     ".bin",
@@ -112,12 +113,13 @@ def refused(head: bytes) -> str | None:
 
 
 def model_in(folder: Path) -> str | None:
-    """'a model (llama, 2 files of weights)' where a folder holds a model's config.json, or weights and a tokenizer; else None."""
+    """'a model (llama, 2 files of weights)' where a folder holds two of: a model's config.json, weights, a tokenizer; else None."""
     config = small_json(folder / "config.json")
     weights = [name for name in names_in(folder) if name.endswith(WEIGHTS)]
     architectures = config.get("architectures")
     said = config.get("model_type") or (architectures[0] if isinstance(architectures, list) and architectures else None)
-    if not isinstance(said, str) and not (weights and {"tokenizer.json", "tokenizer_config.json"} & set(names_in(folder))):
+    beside = TOKENIZERS & set(names_in(folder))
+    if not (weights or beside) or not (isinstance(said, str) or (weights and beside)):
         return None
     kind = [said[:40]] if isinstance(said, str) else []
     count = [f"{len(weights)} file{'s' * (len(weights) > 1)} of weights"] if weights else []

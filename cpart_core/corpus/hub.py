@@ -12,6 +12,7 @@ from cpart_core.config import CorpusSettings
 from cpart_core.corpus.columns import find_columns
 from cpart_core.corpus.document import Document, Gathered, Said, Skipped
 from cpart_core.corpus.files import LARGEST_TOTAL, split_of
+from cpart_core.corpus.foreign import model_in
 from cpart_core.corpus.objects import row_documents
 from cpart_core.paths import with_home
 
@@ -22,6 +23,8 @@ def gather_dataset(settings: CorpusSettings) -> Gathered:
     Splits named train and validation are kept as such, test is left out. Code in a dataset's repository is never run.
     ValueError where the extra is missing or the dataset cannot be read.
     """
+    if (kind := model_in(Path(with_home(settings.path, "path")))) is not None:
+        raise ValueError(f"The folder {Path(settings.path).name} is {kind}, not a dataset.")
     try:
         datasets = importlib.import_module("datasets")
     except ImportError:

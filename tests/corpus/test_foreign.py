@@ -12,6 +12,7 @@ import pytest
 from cpart_core.config import CorpusSettings
 from cpart_core.corpus.encoding import read_small
 from cpart_core.corpus.files import gather_file, gather_folder, gather_uploads
+from cpart_core.corpus.hub import gather_dataset
 
 USUAL = CorpusSettings()
 
@@ -75,9 +76,11 @@ def test_a_folder_that_is_a_model_is_said_and_is_not_trained_on(tmp_path):
         gather_folder(model, USUAL)
     with pytest.raises(ValueError, match="is a model .*, not a file of text"):
         gather_file(model, USUAL)
+    with pytest.raises(ValueError, match="is a model .*, not a dataset"):
+        gather_dataset(CorpusSettings(source="dataset", path=str(model)))
     (tmp_path / "corpus" / "sea").mkdir()
     (tmp_path / "corpus" / "sea" / "a.txt").write_text("the sea " * 50)
-    (tmp_path / "corpus" / "sea" / "config.json").write_text('{"colour": "blue"}')
+    (tmp_path / "corpus" / "sea" / "config.json").write_text('{"model_type": "told of in the text"}')
     found = gather_folder(tmp_path / "corpus", USUAL)
     assert {document.context for document in found.documents} == {"sea"}
     assert ("llama", "it is a model (llama, 1 file of weights)") in {(item.title, item.reason) for item in found.skipped}
