@@ -13,8 +13,12 @@ from cpart_core.runs.folder import Run
 from cpart_core.training.distributed import Team, lost_another
 from cpart_core.training.failure import NonFiniteLoss
 
-OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory", "bad alloc", "bad_alloc", "failed to map segment")
-"""How torch, C++ and the loader of libraries call it."""
+OUT_OF_MEMORY = (
+    *("out of memory", "can't allocate memory", "cannot allocate memory", "bad alloc", "bad_alloc"),
+    *("failed to map segment", "can't start new thread"),
+)
+"""How torch, C++, the loader of libraries and Python call it."""
+PROBE_BYTES = 64 << 20
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT) if hasattr(errno, "EDQUOT") else (errno.ENOSPC,)
 
 
@@ -54,20 +58,37 @@ class Explanations:
         )
 
     def of(self, error: BaseException) -> str | None:
-        if isinstance(error, MemoryError):
-            return self.memory
         if isinstance(error, NonFiniteLoss):
             return str(error) + self.rate
-        said = str(error).lower()
-        if any(words in said for words in OUT_OF_MEMORY):
+        if says_memory(error):
             return self.memory
         if not self.team.alone and lost_another(error):
             return self.lost
         if not isinstance(error, OSError):
-            return None
+            # Without memory Python and torch fail in ways that do not name it, such as a module that is imported by half.
+            return self.memory if memory_is_out() else None
         if error.errno in NO_SPACE:
             return f"The disk is full ({free_space(self.run)}). Make space, then resume {self.run.id}: it goes on from its last checkpoint."
         return str(error)
+
+
+def says_memory(error: BaseException | None) -> bool:
+    """Whether the error, or one that led to it, is that memory ran out."""
+    for _ in range(20):
+        if error is None:
+            return False
+        if isinstance(error, MemoryError) or any(words in str(error).lower() for words in OUT_OF_MEMORY):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def memory_is_out() -> bool:
+    """Whether this process is refused a modest amount of memory, as it is only at a limit of its own or the machine's."""
+    try:
+        return len(bytearray(PROBE_BYTES)) == 0
+    except MemoryError:
+        return True
 
 
 def free_space(run: Run) -> str:

@@ -100,6 +100,7 @@ def run_training(
         raise ValueError(f"Run {run.id} is a sample and is only for looking at; train a run of your own.")
     if run.info.carved is not None:
         raise ValueError(f"Run {run.id} was carved from run {run.info.carved.run} and has no training to go on with; resume that one.")
+    explanations = Explanations(run, team)
     with RunLock(run.folder) as lock:
         try:
             if mended := mend_records(run.folder, BUSY_SECONDS):
@@ -110,10 +111,14 @@ def run_training(
                     writer.event("note", mended)
                 orders = Orders(commands.take)
                 with stop_on_signals(orders):
-                    return Session(run, lock, writer, orders, on_record, say, team, turn).go(look_inside, restart)
+                    return Session(run, lock, writer, orders, on_record, say, team, turn, explanations).go(look_inside, restart)
         except (ValueError, OSError) as error:
             lock.end("fail", str(error))  # also where the records could not even be opened
             raise
+        except MemoryError:
+            lock.end("fail", explanations.memory)
+            unless_the_disk_is_full(say)(explanations.memory)
+            return ExitCode.FAILED
 
 
 class Session:
@@ -127,8 +132,9 @@ class Session:
         orders: Orders,
         on_record: Callable[[Record], None],
         say: Callable[[str], None],
-        team: Team = ALONE,
-        turn: Turn | None = None,
+        team: Team,
+        turn: Turn | None,
+        explanations: Explanations,
     ) -> None:
         self.run = run
         self.turn = turn
@@ -139,7 +145,7 @@ class Session:
         self.on_record = unless_the_disk_is_full(on_record)
         self.say = unless_the_disk_is_full(say)
         self.drive: Drive | None = None
-        self.explanations = Explanations(run, team)
+        self.explanations = explanations
         self.reserve: bytearray | None = bytearray(RESERVE_BYTES)
         self.phase_now = ""
         self.last_word = time.monotonic()

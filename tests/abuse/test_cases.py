@@ -17,9 +17,6 @@ QUICK = tuple(entry.number for entry in CASES if entry.quick)
 
 NOT_YET_MENDED: dict[str, str] = {
     "23": "golden folders of this release (entry 41)",
-    "C32.1": "sound checkpoints refused where records are lost",
-    "C33.3": "SIGTERM while the corpus is built",
-    "C33.4": "SIGINT twice",
     "C35.2": "folders and files open to other users",
     "C36.3": "csv.field_size_limit of the process",
     "C38": "leftovers in snapshots and in the root",
