@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import shutil
 from contextlib import suppress
+from pathlib import Path
 
 from cpart_core.runs.folder import Run
 from cpart_core.training.distributed import Team, lost_another
@@ -19,6 +20,8 @@ OUT_OF_MEMORY = (
 )
 """How torch, C++, the loader of libraries and Python call it."""
 PROBE_BYTES = 64 << 20
+CLOSE = 0.7
+"""Share of a limit from which on memory is the likely reason of a failure that names none."""
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT) if hasattr(errno, "EDQUOT") else (errno.ENOSPC,)
 
 
@@ -84,11 +87,18 @@ def says_memory(error: BaseException | None) -> bool:
 
 
 def memory_is_out() -> bool:
-    """Whether this process is refused a modest amount of memory, as it is only at a limit of its own or the machine's."""
+    """Whether this process is refused a modest amount of memory, or has been close to a limit that was set for it."""
     try:
-        return len(bytearray(PROBE_BYTES)) == 0
+        bytearray(PROBE_BYTES)
     except MemoryError:
         return True
+    with suppress(ImportError, OSError, ValueError, StopIteration):
+        import resource
+
+        limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+        peak = next(line for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines() if line.startswith("VmPeak:"))
+        return limit != resource.RLIM_INFINITY and int(peak.split()[1]) * 1024 > CLOSE * limit
+    return False
 
 
 def free_space(run: Run) -> str:
