@@ -21,7 +21,7 @@ from cpart_core.runs.commands import note_launch
 from cpart_core.runs.control import RunLock, end_process, is_training, trainer_pid
 from cpart_core.runs.create import create_run, create_twin
 from cpart_core.runs.database import Unreadable
-from cpart_core.runs.folder import Run
+from cpart_core.runs.folder import Run, list_runs
 from cpart_core.runs.mend import mend_records
 from cpart_core.runs.twins import check_twins
 
@@ -55,6 +55,11 @@ def resume_training(run: Run, then: Sequence[str] = (), device: str = "") -> Non
     if state == "finished":
         raise ValueError(f"Run {run.id} has finished; there is nothing left to do.")
     launch(run, then, device)
+
+
+def read_list() -> None:
+    """Read every run once, behind all else, so that the first visitor's list need only look for changes. A server calls it when it starts."""
+    threading.Thread(target=list_runs, daemon=True, name="read-list").start()
 
 
 def warm_up() -> None:

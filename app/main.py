@@ -32,5 +32,6 @@ else:
         on_script_error=server.show_error,
     )
     jobs.warm_up()
+    jobs.read_list()
     if __name__ == "__main__":
         app.run(config=server.flat_settings())
