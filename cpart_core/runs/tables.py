@@ -75,7 +75,10 @@ def read_records(connection: sqlite3.Connection, num_contexts: int, max_points: 
     """
     if max_points < FEWEST_POINTS:
         raise ValueError(f"max_points is {max_points}; it must be at least {FEWEST_POINTS}.")
-    first, last = connection.execute("SELECT min(step), max(step) FROM steps WHERE step > ?", (after_step,)).fetchone()
+    # One at a time: asked for both at once, SQLite reads every row.
+    first, last = connection.execute(
+        "SELECT (SELECT min(step) FROM steps WHERE step > ?1), (SELECT max(step) FROM steps WHERE step > ?1)", (after_step,)
+    ).fetchone()
     stride = 1
     if first is not None:
         integers("step", (first, last))

@@ -9,9 +9,10 @@ import sqlite3
 import numpy as np
 import pytest
 
-from cpart_core.runs.database import DATABASE, NETWORK_FILESYSTEMS, filesystem_of, seal
+from cpart_core.runs.database import DATABASE, NETWORK_FILESYSTEMS, filesystem_of, reading, seal
 from cpart_core.runs.folder import open_run
 from cpart_core.runs.records import Heartbeat, RecordWriter
+from cpart_core.runs.tables import read_records
 from tests.runs.made import C, L, make_change, make_evaluation, make_record, make_run, make_snapshot, same, start_python
 
 COLUMNS = ("step", "tokens", "loss", "affinity_loss", "balance_loss", "gradient_norm", "learning_rate", "seconds", "memory_bytes")
@@ -61,6 +62,32 @@ def test_thinning_keeps_first_and_last_and_never_exceeds(root, count, most):
     assert (table.step[0], table.step[-1]) == (5, 4 + count)
     assert np.all(np.diff(table.step) > 0) and np.array_equal(table.loss, 1 / table.step)
     assert len(table.step) == count or len(table.step) * 4 > most or most < 10, "not thinner than needed"
+
+
+@pytest.mark.parametrize("most", [2, 3, 10, 40, 1000])
+def test_thinned_validations_keep_first_and_last_too(root, most):
+    run = make_run(root)
+    generator = np.random.default_rng(0)
+    with RecordWriter(run.folder) as writer:
+        for step in range(1, 400):
+            writer.append(make_record(step, evaluation=make_evaluation(generator) if step % 10 == 0 else None))
+    whole, thinned = run.evaluations(), run.evaluations(max_points=most)
+    assert len(whole.step) == 39 and len(thinned.step) <= most and set(thinned.step) <= set(whole.step)
+    assert (thinned.step[0], thinned.step[-1]) == (10, 390)
+
+
+def test_a_thinned_table_costs_as_much_of_a_long_run_as_of_a_short_one(root):
+    """Counted in operations of SQLite's machine: a run of a million steps opens as quickly as one of a thousand."""
+    run, costs = make_run(root), []
+    for steps in (range(1, 1001), range(1001, 16_001)):
+        write(run, steps)
+        operations: list[int] = []
+        with reading(run.folder) as connection:
+            connection.set_progress_handler(lambda noted=operations: noted.append(1) or 0, 10)
+            table = read_records(connection, C, 50)
+        assert len(table.step) > 25 and table.step[-1] == steps[-1]
+        costs.append(len(operations))
+    assert costs[1] < 2 * costs[0]
 
 
 def test_points_stay_where_they_are_while_a_run_grows(root):
