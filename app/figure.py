@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from app.live import Words, show_in_place
 from app.source import Sources, columns_of, file_stem, said, source_of
@@ -44,6 +45,12 @@ def show_figure(
     words = Words(alt, caption, source, file or key)
     show_in_place(figure, key, words, on_select)
     under_figure(key, words, data)
+
+
+def place(key: str, height: int) -> DeltaGenerator:
+    """A container that is as high as the figure that is to come, from the first: what stands below does not jump when it comes."""
+    st.html(f"<style>.st-key-{key}{{min-height:{height}px}}</style>")
+    return st.container(key=key)
 
 
 def under_figure(key: str, words: Words, data: Data) -> None:

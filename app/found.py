@@ -40,7 +40,8 @@ def show(found: Gathered | str, settings: Settings) -> Shown:
         show_skipped(said.skipped)
         return Shown("No text was found. " + (said.skipped[0].reason if said.skipped else ""))
     size = sum(entry.bytes for entry in said.contexts)
-    told = cut(found, identity(found), settings) if size <= LARGEST_CUT else None
+    with st.spinner("Cutting the text into tokens"):
+        told = cut(found, identity(found), settings) if size <= LARGEST_CUT else None
     if isinstance(told, CorpusReport):
         show_report(told)
         return Shown("", count_report(told))
@@ -57,7 +58,7 @@ def identity(found: Gathered) -> str:
     return digest.hexdigest()
 
 
-@state.remembered(max_entries=8, spinner="Cutting the text into tokens")
+@state.remembered(max_entries=8)
 def cut(_found: Gathered, identity: str, settings: Settings) -> CorpusReport | str:
     """Counts of the corpus that training would use, or why there can be none."""
     try:

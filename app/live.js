@@ -56,7 +56,8 @@ function arrange(board, width, zoom) {
 // Plotly itself keeps what a person zoomed to while uirevision stays the same: until the axes mean something else.
 function plain(board) {
   const { data, layout } = JSON.parse(board.figure);
-  return { traces: data, layout: { ...layout, uirevision: JSON.stringify([layout.height, layout.xaxis.title]) } };
+  const clicks = board.selectable ? { clickmode: "event+select" } : {};
+  return { traces: data, layout: { ...layout, ...clicks, uirevision: JSON.stringify([layout.height, layout.xaxis.title]) } };
 }
 
 async function drawOnce(box) {

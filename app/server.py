@@ -6,6 +6,7 @@ Knows streamlit's server; knows no page.
 from __future__ import annotations
 
 import logging
+import re
 import sys
 import tomllib
 from pathlib import Path
@@ -19,6 +20,7 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.first_paint import FirstPaint
 from app.offered import OfferedOnly
 from app.origin import OwnPagesOnly
 from app.uploads import UploadBudget
@@ -58,7 +60,7 @@ POLICY = "; ".join(
         "style-src 'self' 'unsafe-inline'",
         "img-src 'self' data: blob:",
         "font-src 'self' data:",
-        "connect-src 'self' ws: wss:",
+        "connect-src 'self'{websockets}",
         "worker-src 'self' blob:",
         "frame-ancestors 'self'",
         "form-action 'self'",
@@ -66,10 +68,10 @@ POLICY = "; ".join(
         "base-uri 'self'",
     )
 )
-"""Nothing is fetched from elsewhere, so an image in somebody's text cannot call home. Streamlit's own bundle needs the two 'unsafe' words."""
+"""Nothing is fetched from elsewhere, so an image in somebody's text cannot call home. Streamlit's own bundle needs the two 'unsafe' words.
+{websockets}: this very host, since not every browser counts its websockets as 'self'."""
 
 HEADERS = (
-    (b"content-security-policy", POLICY.encode()),
     (b"x-frame-options", b"SAMEORIGIN"),
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
@@ -111,8 +113,15 @@ def refuse_to_run_open() -> None:
         raise SystemExit(2)
 
 
+def policy_for(host: bytes) -> tuple[bytes, bytes]:
+    """POLICY as the header of an answer to a request of this host."""
+    name = host.decode("latin-1")
+    websockets = f" ws://{name} wss://{name}" if re.fullmatch(r"[\w.-]+(:\d+)?", name, re.ASCII) else ""
+    return b"content-security-policy", POLICY.format(websockets=websockets).encode()
+
+
 class SecurityHeaders:
-    """Puts HEADERS on every answer."""
+    """Puts HEADERS and the policy on every answer."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -121,7 +130,8 @@ class SecurityHeaders:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 given = {name.lower() for name, _ in message.get("headers", ())}
-                message["headers"] = [*message.get("headers", ()), *(pair for pair in HEADERS if pair[0] not in given)]
+                ours = (policy_for(dict(scope["headers"]).get(b"host", b"")), *HEADERS)
+                message["headers"] = [*message.get("headers", ()), *(pair for pair in ours if pair[0] not in given)]
             await send(message)
 
         await self.app(scope, receive, send_with_headers if scope["type"] == "http" else send)
@@ -136,6 +146,7 @@ def middleware() -> list[Middleware]:
         Middleware(OwnPagesOnly, also=settings["server.corsAllowedOrigins"]),
         Middleware(OfferedOnly),
         Middleware(UploadBudget),
+        Middleware(FirstPaint, light=settings["theme.light.backgroundColor"], dark=settings["theme.dark.backgroundColor"]),
     ]
 
 

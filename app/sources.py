@@ -125,7 +125,10 @@ def upload(settings: Settings) -> Source:
     columns = column_names(settings.corpus)
     if not files:
         return Source(columns, trouble="Upload at least one file.")
-    gathered = gathered_from_uploads([(file.name, file.getvalue()) for file in files], columns["text_column"], columns["context_column"])
+    with st.spinner("Reading the files"):
+        gathered = gathered_from_uploads(
+            [(file.name, file.getvalue()) for file in files], columns["text_column"], columns["context_column"]
+        )
     names = plain(", ".join(file.name for file in files), 200)
     values = {**columns, "source": "file", "path": f"uploaded: {names}", "contexts": ()}
     shown = show(gathered, settings.with_values(values))
@@ -147,7 +150,7 @@ def column_names(settings: CorpusSettings) -> dict[str, str]:
     return {"text_column": text, "context_column": context}
 
 
-@state.remembered(max_entries=4, spinner="Reading the files")
+@state.remembered(max_entries=4)
 def gathered_from_uploads(files: Sequence[tuple[str, bytes]], text_column: str, context_column: str) -> Gathered | str:
     """All files through the same reader as the command line, each without labels a context; or the sentence that says what is wrong."""
     from cpart_core.corpus.files import gather_uploads
@@ -218,13 +221,14 @@ def look(values: dict[str, Any], settings: Settings) -> Source:
     """Read a named source, and show what is in it."""
     chosen = settings.with_values(values)
     corpus = chosen.corpus
-    found = gather_named(
-        corpus.source, corpus.path, corpus.contexts, corpus.kilobytes_per_context, corpus.text_column, corpus.context_column
-    )
+    with st.spinner("Reading the text"):
+        found = gather_named(
+            corpus.source, corpus.path, corpus.contexts, corpus.kilobytes_per_context, corpus.text_column, corpus.context_column
+        )
     return Source(values, None, *show(found, chosen))
 
 
-@state.remembered(max_entries=4, spinner="Reading the text", ttl=600)
+@state.remembered(max_entries=4, ttl=600)
 def gather_named(
     source: str, path: str, contexts: tuple[str, ...], kilobytes: int, text_column: str, context_column: str
 ) -> Gathered | str:

@@ -212,9 +212,10 @@ def drop_widgets(prefix: str) -> None:
         del st.session_state[name]
 
 
-def remembered(max_entries: int, spinner: str | bool = False, ttl: float | None = None) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """A decorator: keep what a function returned for its arguments, for all sessions."""
-    return st.cache_data(max_entries=max_entries, show_spinner=spinner, ttl=ttl)
+def remembered(max_entries: int, ttl: float | None = None) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """A decorator: keep what a function returned for its arguments, for all sessions. It says nothing meanwhile, since what a cache says is
+    printed over what stands below: callers that may take long say so by st.spinner, which has a place of its own."""
+    return st.cache_data(max_entries=max_entries, show_spinner=False, ttl=ttl)
 
 
 def dark() -> bool:

@@ -20,6 +20,8 @@ MOST_SVG_POINTS = 2_000
 MOST_LARGE_POINTS = 10_000
 """More points than this are drawn smaller: they hide one another less, and a third of the pixels is to be painted at each drag."""
 MOST_TRAILS = 60
+HEIGHT = 480
+"""Pixels: the whole map is on the first screen of a small laptop, below run and step."""
 LAYER_SYMBOLS = ("circle", "square", "diamond", "cross", "triangle-up", "star", "hexagon", "x")
 COLOURINGS = ("segment", "strongest context", "layer")
 
@@ -158,7 +160,7 @@ def plane(position: np.ndarray) -> dict[str, Any]:
     return {
         "xaxis": {"range": across, **bare},
         "yaxis": {"range": up, **bare},
-        "height": 560,
+        "height": HEIGHT,
         "dragmode": "lasso",
         "hovermode": "closest",
         "legend": {"itemsizing": "constant", "y": -0.02},

@@ -125,7 +125,8 @@ def veil(neurons: np.ndarray, selected: Collection[tuple[int, int]], dark: bool)
 
 def blocks(segment: np.ndarray, dark: bool) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The segment's number in the middle of each block of at least 1/40 of the layer, the second cue beside colour, as one trace: annotations
-    take the browser four times as long. And lines above the blocks in the segments' colours, for the map whose cells are coloured by context.
+    take the browser four times as long. And a line above each block, for the map whose cells are coloured by context: in no colour, since a segment's
+    beside those of contexts would be taken for one of them.
     """
     strips, middles = [], []
     for layer, row in enumerate(segment[:MOST_LABELLED_LAYERS]):
@@ -135,7 +136,7 @@ def blocks(segment: np.ndarray, dark: bool) -> tuple[dict[str, Any], list[dict[s
                 continue
             number = int(row[start])
             edge = {"x0": start - 0.4, "x1": end - 0.6, "y0": layer - 0.46, "y1": layer - 0.34}
-            strips.append({"type": "rect", **edge, "fillcolor": segment_colour(number, dark), "line": {"width": 0}})
+            strips.append({"type": "rect", **edge, "fillcolor": ink(dark).faint, "line": {"width": 0}})
             middles.append(((start + end - 1) / 2, layer, short_name(number)))
     x, y, names = zip(*middles, strict=True) if middles else ((), (), ())
     labels = {

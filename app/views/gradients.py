@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from app import chrome, state
 from app.charts import gradients_documents, gradients_map
-from app.figure import show_figure
+from app.figure import place, show_figure
 from app.glossary import words
 from app.source import source_of
 from app.views import gradients_selection, reading
@@ -14,6 +15,7 @@ from app.views.gradients_layout import laid_out
 from cpart_core.analysis.results import NeuronMap
 from cpart_core.percent import percent
 from cpart_core.runs.folder import Run
+from cpart_core.training.records import Snapshot
 
 SEED = 0
 """Seed of the layouts: one for everybody, so that everybody sees the same map."""
@@ -30,21 +32,24 @@ def page() -> None:
         "Gradients",
         "A neuron's signature says how much it contributes to the loss of each context. Here neurons with similar signatures lie together.",
     )
-    words("signature", "neuron", "context", "faithfulness")
-    reading.say_stage(run, reading.snapshot_or_stop(run, step))
-    what = st.segmented_control(
-        "Map of", ["neurons", "documents"], default="neurons", key="gradients_what", required=True, persist_state="session"
-    )
-    if what == "documents":
-        draw_documents(run, step)
-    else:
-        draw_neurons(run, step)
-
-
-def draw_neurons(run: Run, step: int) -> None:
-    """The neuron map, its selection, and the neighbours of a neuron."""
     snapshot = reading.snapshot_or_stop(run, step)
-    with st.container(horizontal=True, gap="medium"):
+    left, right = st.columns([3, 2], gap="large")
+    map_place = left.container()
+    with right:
+        what = st.segmented_control(
+            "Map of", ["neurons", "documents"], default="neurons", key="gradients_what", required=True, persist_state="session"
+        )
+        reading.say_stage(run, snapshot)
+    if what == "documents":
+        draw_documents(run, step, map_place, right)
+    else:
+        draw_neurons(run, step, snapshot, map_place, right)
+    words("signature", "neuron", "context", "faithfulness")
+
+
+def draw_neurons(run: Run, step: int, snapshot: Snapshot, left: DeltaGenerator, right: DeltaGenerator) -> None:
+    """The neuron map, beside it what it shows, its selection, and the neighbours of a neuron."""
+    with right, st.container(horizontal=True, gap="medium"):
         layer = layer_of_map(run)
         colouring = st.segmented_control(
             "Colour by", gradients_map.COLOURINGS, default="segment", key="gradients_colour", required=True, persist_state="session"
@@ -54,12 +59,11 @@ def draw_neurons(run: Run, step: int) -> None:
             "Trails of the selected", key="gradients_trails", persist_state="session", help="The way of each selected neuron over the steps"
         )
     request = {"run": run.id, "method": method, "layer": layer, "seed": SEED}
-    result = laid_out(run, "neuron_map", request)
-    if result is None:
-        return
-    at = min(result.steps, key=lambda mapped: abs(mapped - step))
-    left, right = st.columns([3, 2], gap="large")
-    with left:
+    with left, place("neuron_map_place", gradients_map.HEIGHT):
+        result = laid_out(run, "neuron_map", request, right)
+        if result is None:
+            return
+        at = min(result.steps, key=lambda mapped: abs(mapped - step))
         scatter(run, result, at, step, str(colouring), trails)
     with right:
         gradients_selection.draw_selected(run, snapshot)
@@ -150,26 +154,33 @@ def kept(faithfulness: float, points: int) -> str:
     return f"Faithfulness: {percent(faithfulness)} of each point's 15 nearest neighbours are still its nearest here (chance: {percent(chance)})."
 
 
-def draw_documents(run: Run, step: int) -> None:
-    """Documents of the validation split by their gradient."""
+def draw_documents(run: Run, step: int, left: DeltaGenerator, right: DeltaGenerator) -> None:
+    """Documents of the validation split by their gradient; beside them what they show."""
     checkpoint = state.checkpoint_step(run, step)
     if checkpoint is None:
-        reading.no_checkpoint(run, "The gradient of a document")
+        with left:
+            reading.no_checkpoint(run, "The gradient of a document")
         return
-    with st.container(horizontal=True, gap="medium"):
+    with right, st.container(horizontal=True, gap="medium"):
         colouring = st.segmented_control(
             "Colour by", gradients_documents.COLOURINGS, default="context", key="documents_colour", required=True, persist_state="session"
         )
         layer = chrome.layer_chooser(run) if colouring == "strongest segment" else state.chosen_layer(run)
         method = method_chooser("documents_method")
-    result = laid_out(run, "document_map", {"run": run.id, "step": checkpoint, "method": method, "seed": SEED})
-    if result is None:
-        return
+    request = {"run": run.id, "step": checkpoint, "method": method, "seed": SEED}
+    with left, place("document_map_place", gradients_map.HEIGHT):
+        result = laid_out(run, "document_map", request, right)
+        if result is not None:
+            document_scatter(run, result, step, str(colouring), layer)
+
+
+def document_scatter(run: Run, result: gradients_documents.DocumentMap, step: int, colouring: str, layer: int) -> None:
+    """The map itself."""
     documents = len(result.position)
     colours = "context" if colouring == "context" else f"the segment of layer {layer} that it uses most"
-    near = f"gradients need weights: the checkpoint nearest to step {step:,}" if checkpoint != step else ""
+    near = f"gradients need weights: the checkpoint nearest to step {step:,}" if result.step != step else ""
     show_figure(
-        gradients_documents.document_map(result, str(colouring), layer, dark=state.dark()),
+        gradients_documents.document_map(result, colouring, layer, dark=state.dark()),
         "document_map",
         told(result),
         f"{result.method.upper()} of the gradients of {documents} documents, coloured by {colours}. {kept(result.faithfulness, documents)}",

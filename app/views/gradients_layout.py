@@ -5,23 +5,28 @@ from __future__ import annotations
 from typing import Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from app import chrome, state
 from app.texts import sentence
 from cpart_core.runs.folder import Run
 
 
-def laid_out(run: Run, name: str, request: dict[str, Any]) -> Any | None:
-    """The map of the request; while UMAP is being made, the PCA of the same points. None while there is nothing at all."""
+def laid_out(run: Run, name: str, request: dict[str, Any], beside: DeltaGenerator) -> Any | None:
+    """The map of the request; while UMAP is being made, the PCA of the same points. None while there is nothing at all.
+
+    beside: where it is said how far the UMAP is, and that the map may be made anew, so that the map stays where it is.
+    """
     quick = {**request, "method": "pca"}
     if request["method"] == "pca":
-        return with_renewal(run, name, quick, first_map(run, name, quick))
+        return with_renewal(run, name, quick, first_map(run, name, quick), beside)
     wanted = state.stored_result(run, name, request)
     if wanted is not None:
-        return with_renewal(run, name, request, wanted)
+        return with_renewal(run, name, request, wanted, beside)
     meanwhile = first_map(run, name, quick)
     if meanwhile is not None:
-        wait_beside(run, name, request)
+        with beside:
+            wait_beside(run, name, request)
     return meanwhile
 
 
@@ -44,11 +49,11 @@ def first_map(run: Run, name: str, request: dict[str, Any]) -> Any | None:
     return result
 
 
-def with_renewal(run: Run, name: str, request: dict[str, Any], result: Any | None) -> Any | None:
+def with_renewal(run: Run, name: str, request: dict[str, Any], result: Any | None, beside: DeltaGenerator) -> Any | None:
     """The same map; where the run has gone on since it was made, a button that makes it anew."""
     steps = run.snapshot_steps()
     if result is not None and name == "neuron_map" and steps and result.steps[-1] != steps[-1] and not run.read_only:
-        with st.container(horizontal=True, vertical_alignment="center"):
+        with beside.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f"Laid out for the steps up to {result.steps[-1]:,}; the run is at {steps[-1]:,} now.", width="content")
             st.button("Lay out anew", key="renew_map", icon=":material/refresh:", on_click=state.drop_result, args=(run, name, request))
     return result

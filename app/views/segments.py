@@ -79,7 +79,7 @@ def draw_map(run: Run, snapshot: Snapshot) -> None:
     contexts = run.info.contexts
     figure = segments_map.segment_map(snapshot, contexts, order=str(order), colour=str(colour), selected=selected, dark=state.dark())
     tokens = int(np.nansum(snapshot.signature_tokens))
-    what = "Neurons by the context in which their signature is greatest; the number on each block is its segment."
+    what = "Neurons by the context in which their signature is greatest; each line is above the neurons of one segment."
     if colour == "segment":
         what = "Neurons by their segment."
     elif order == "neuron":

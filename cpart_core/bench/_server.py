@@ -24,20 +24,23 @@ class AppServer:
     Used as a context: on leaving, the server, its workers and every trainer that works in `runs_root` are ended.
     """
 
-    def __init__(self, runs_root: Path, log: Path, port: int | None = None) -> None:
+    def __init__(self, runs_root: Path, log: Path, port: int | None = None, base_path: str = "") -> None:
         self.runs_root = runs_root
         self.log = log
         self.port = port or free_port()
+        self.base_path = base_path
+        """Below which all is served, such as "/lab"; empty = at the root."""
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
     def address(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://127.0.0.1:{self.port}{self.base_path}"
 
     def start(self) -> float:
         """Start and wait until it answers; returns the seconds that took. RuntimeError carries its last words."""
         began = time.monotonic()
         flags = ["--server.port", str(self.port), "--server.headless", "true", "--server.fileWatcherType", "none"]
+        flags += ["--server.baseUrlPath", self.base_path] if self.base_path else []
         child = python_child("streamlit", "run", "app/main.py", *flags, changes={"CPART_RUNS": str(self.runs_root)})
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(

@@ -90,7 +90,9 @@ def test_every_answer_carries_the_headers_and_strangers_hosts_get_none():
     app = Starlette(routes=server.routes(), middleware=server.middleware())
     answer = ask(app, "/api/healthz")
     assert answer.status == 200 and answer.headers[b"x-frame-options"] == b"SAMEORIGIN"
-    assert b"default-src 'self'" in answer.headers[b"content-security-policy"]
+    policy = answer.headers[b"content-security-policy"]
+    assert b"default-src 'self'" in policy and b"{" not in policy
+    assert b"connect-src 'self' ws://127.0.0.1:8501 wss://127.0.0.1:8501;" in policy, "websockets to this host alone"
     assert ask(app, "/api/healthz", host="evil.example").status == 400
     refused = ask(app, "/api/healthz", method="POST", origin="http://127.0.0.1:9999")
     assert refused.status == 403 and b"content-security-policy" in refused.headers

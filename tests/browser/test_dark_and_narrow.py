@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
 
 from tests.browser.pages import NAMES, address, wait_until_drawn
 from tests.browser.trained import train
@@ -38,3 +39,29 @@ def test_a_telephone_shows_all_of_it(visit, run_id, name):
     seen.picture(f"{name}-narrow-dark")
     seen.nothing_overflows()
     seen.no_harm()
+
+
+@pytest.mark.parametrize(("scheme", "background"), [("light", "rgb(255, 255, 255)"), ("dark", "rgb(15, 19, 25)")])
+def test_the_first_paint_has_the_colour_of_the_page(visit, run_id, scheme, background):
+    """Before any code of Streamlit's runs: it is held back here."""
+    seen = visit(color_scheme=scheme)
+    seen.page.route("**/static/js/**", lambda route: None)
+    seen.page.goto(seen.address, wait_until="commit")
+    seen.page.locator("noscript").wait_for(state="attached")
+    assert seen.page.evaluate("getComputedStyle(document.documentElement).backgroundColor") == background
+
+
+def test_the_page_that_is_open_is_marked_among_the_tabs(visit, run_id):
+    """Or the menu that hides its tab, where the window is too narrow for all."""
+    seen = visit(width=1024, height=768).open(f"/claims?run={run_id}")
+    tab = seen.page.locator('[data-testid="stTopNavLink"][aria-current="page"]')
+    menu = seen.page.get_by_test_id("stTopNavSection")
+    expect(tab).to_be_visible()
+    assert "Claims" in tab.inner_text() and not menu.is_visible()
+    seen.picture("tabs-1024")
+    seen.page.set_viewport_size({"width": 850, "height": 768})
+    expect(menu).to_be_visible()
+    expect(menu).not_to_have_css("background-color", "rgba(0, 0, 0, 0)")
+    seen.picture("tabs-850")
+    seen.go("Home")
+    expect(menu).to_have_css("background-color", "rgba(0, 0, 0, 0)")

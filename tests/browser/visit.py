@@ -15,8 +15,8 @@ SECONDS = 1000.0
 PATIENCE = 45 * SECONDS
 """Longer than anything should take on two busy cores; waiting ends as soon as the thing is there."""
 
-BASE_PATH_PROBE = re.compile(r"/[a-z]+/_stcore/(health|host-config)$")
-"""On a page's own address Streamlit first asks whether it is served below that path; the 404 it gets is its answer, not a fault."""
+BASE_PATH_PROBE = re.compile(r"/_stcore/(health|host-config)$")
+"""Streamlit first asks below which part of the page's own path it is served; the 404s it gets are its answer, no faults."""
 
 
 class Visit:
