@@ -1,5 +1,7 @@
 // Saves a figure as SVG or PNG with its caption drawn under it, and with title, caption, run, step, seed, n and version in the file itself.
 const SVG = "http://www.w3.org/2000/svg", LINE = 16, EDGE = 8, SCALE = 3;
+const FONT = "sans-serif", SIZE = 11; // not the page's: a saved picture has no web fonts, and lines are broken by the width of these letters
+const ROOM = 0.93; // elsewhere sans-serif may be wider
 
 async function savePicture(Plotly, box, format) {
   const { source, file, alt } = box.cpartBoard;
@@ -29,7 +31,7 @@ function wrapped(text, width, font) {
 
 function withCaption(bare, look, words) {
   const inner = new DOMParser().parseFromString(bare, "image/svg+xml").documentElement;
-  const lines = wrapped(words.caption, look.width - 2 * EDGE, `11px ${look.font.family}`);
+  const lines = wrapped(words.caption, ROOM * (look.width - 2 * EDGE), `${SIZE}px ${FONT}`);
   const height = look.height + lines.length * LINE + EDGE;
   const outer = document.implementation.createDocument(SVG, "svg").documentElement;
   const add = (name, attributes, text) => {
@@ -44,8 +46,8 @@ function withCaption(bare, look, words) {
   add("metadata", {}, JSON.stringify(words.fields));
   add("rect", { width: look.width, height, fill: look.background });
   outer.appendChild(outer.ownerDocument.importNode(inner, true));
-  lines.forEach((line, number) => add("text", { x: EDGE, y: look.height + (number + 1) * LINE - 4, "font-family": look.font.family,
-    "font-size": 11, fill: look.font.color }, line));
+  lines.forEach((line, number) => add("text", { x: EDGE, y: look.height + (number + 1) * LINE - 4, "font-family": FONT,
+    "font-size": SIZE, fill: look.font.color }, line));
   return { text: new XMLSerializer().serializeToString(outer), width: look.width, height };
 }
 

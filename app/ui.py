@@ -34,12 +34,12 @@ STYLE = """<style>
 .stMainBlockContainer{padding-top:4.5rem;padding-bottom:3rem;max-width:1480px}
 .stMetric label p{font-size:.8rem}
 [data-testid="stBaseButton-primary"]{color:light-dark(#fff,#0f1319)}
-@media (max-width:1180px){[data-testid="stTopNavLink"] [data-testid="stIconMaterial"]{display:none}}
+@media (max-width:1180px){[data-testid="stTopNavLink"] :has(>[data-testid="stIconMaterial"]){display:none}}
 .rc-overflow:has([aria-hidden="true"] [aria-current="page"]) [data-testid="stTopNavSection"]{
 font-weight:600;background:color-mix(in srgb,currentColor 10%,transparent)}
 </style>"""
-"""The little that the theme cannot say. All tabs have room down to 1,024 pixels; on less, the menu with those that have none is marked when the
-page that is open is among them."""
+"""The little that the theme cannot say. Narrow tabs have no icons; where some have no room still, their menu is marked when the page
+that is open is among them."""
 
 
 def draw() -> None:

@@ -135,7 +135,7 @@ def blocks(segment: np.ndarray, dark: bool) -> tuple[dict[str, Any], list[dict[s
             if end - start < len(row) / 40:
                 continue
             number = int(row[start])
-            edge = {"x0": start - 0.4, "x1": end - 0.6, "y0": layer - 0.46, "y1": layer - 0.34}
+            edge = {"x0": start - 0.4, "x1": end - 0.6, "y0": layer - 0.46, "y1": layer - 0.41}
             strips.append({"type": "rect", **edge, "fillcolor": ink(dark).faint, "line": {"width": 0}})
             middles.append(((start + end - 1) / 2, layer, short_name(number)))
     x, y, names = zip(*middles, strict=True) if middles else ((), (), ())
