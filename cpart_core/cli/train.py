@@ -10,6 +10,7 @@ from cpart_core.cli.flags import add_setting_flags, given_flags, settings_from_f
 from cpart_core.cli.roots import NOW_HELP, OUT_HELP, use_root
 from cpart_core.config import Settings
 from cpart_core.paths import given_path
+from cpart_core.printable import marked
 from cpart_core.runs.twins import TWINS, check_twins, twin_kinds
 from cpart_core.training.distributed import team_of_environment
 
@@ -69,7 +70,7 @@ def text_of(settings: Settings, given: Iterable[str]) -> Corpus:
     left_out = [f"left out: {entry.title}: {entry.reason}" for entry in corpus.skipped]
     said = check_before(settings, count_corpus(corpus), runs_root(), given)
     for sentence in [*corpus.notes, *left_out[:MOST_SAID], *said]:
-        print(sentence, flush=True)
+        print(marked(" ".join(sentence.split()), "?"), flush=True)
     if len(left_out) > MOST_SAID:
         print(f"left out: {len(left_out) - MOST_SAID:,} more", flush=True)
     return corpus
