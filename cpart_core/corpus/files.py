@@ -81,11 +81,14 @@ def gather_uploads(files: Sequence[tuple[str, bytes]], settings: CorpusSettings,
         labelled = any(document.context for document in found) or len(files) == 1 or not context_each
         documents += found if labelled else [replace(document, context=context) for document in found]
     if not documents:
-        raise ValueError(
-            "None of the files holds text that can be used. " + " ".join(f"{item.title}: {item.reason}" for item in said.skipped[:3])
-        )
+        raise ValueError("None of the files holds text that can be used. " + " ".join(sentence_of(item) for item in said.skipped[:3]))
     check_columns(settings, said, "")
     return said.gathered(documents)
+
+
+def sentence_of(item: Skipped) -> str:
+    """What was left out and why; many reasons begin with the name."""
+    return item.reason if item.reason.startswith(item.title) else f"{item.title}: {item.reason}"
 
 
 def file_contexts(names: Sequence[str], said: Said) -> list[str]:
@@ -143,7 +146,7 @@ def gather_folder(path: Path, settings: CorpusSettings) -> Gathered:
         room -= sum(len(document.text) for document in found)
         documents += found
     if not documents:
-        reasons = "".join(f" {item.title}: {item.reason}" for item in said.skipped[:3])
+        reasons = "".join(f" {sentence_of(item)}" for item in said.skipped[:3])
         raise ValueError(f"The folder {root.name} holds no text that can be used ({', '.join(KINDS)}).{reasons}")
     check_columns(settings, said, "the folders" if labelled else "")
     notes = said.notes[:SAID_EACH] + [f"{len(said.notes) - SAID_EACH:,} more such notes."] * (len(said.notes) > SAID_EACH)

@@ -128,6 +128,41 @@ def test_pasted_text_is_shown_before_training(root, monkeypatch):
     assert settings.corpus.source == "file" and settings.check()
 
 
+def test_what_cannot_take_effect_is_grey_and_a_twin_that_is_the_run_itself_is_said(root):
+    app = page("train")
+    app.number_input(key="set_quick_top_k").set_value(3).run()
+    assert not app.number_input(key="set_quick_top_k").disabled and "Reset 1 changed" in {element.label for element in app.button}
+    app.selectbox(key="set_quick_execution").set_value("dense").run()
+    top_k = fine(app).number_input(key="set_quick_top_k")
+    assert top_k.disabled and "takes effect only where execution is topk" in top_k.help
+    assert "Reset 1 changed" in {element.label for element in app.button}  # the execution alone: what is grey is not given
+    app.button_group(key="twins").set_value(["dense"]).run()
+    assert "would be the very same model" in words_of(fine(app)) and app.button(key="start").disabled
+
+
+def test_too_little_text_and_too_few_steps_are_said_before_start(root):
+    app = page("train")
+    app.number_input(key="set_quick_steps").set_value(30).run()
+    assert "No segments will form" in words_of(fine(app)) and not app.button(key="start").disabled
+    app.number_input(key="set_quick_steps").set_value(400).run()
+    app.segmented_control(key="source_kind").set_value("paste").run()
+    app.number_input(key="paste_boxes").set_value(1).run()
+    app.text_area(key="paste_text_0").set_value("".join(f"line {number} of a short text\n" for number in range(18))).run()
+    assert "cannot be divided into 6 contexts" in words_of(fine(app)) and app.button(key="start").disabled
+
+
+def test_a_start_that_cannot_work_makes_no_run(root, tmp_path, monkeypatch):
+    monkeypatch.setattr(jobs, "start_training", lambda *given: pytest.fail("it was started"))
+    monkeypatch.setattr("app.sources.LOOPBACK", (None, ""))  # AppTest has no address
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "a.txt").write_text("".join(f"line {number} of a short text\n" for number in range(18)))
+    app = page("train")
+    app.segmented_control(key="source_kind").set_value("folder").run()
+    app.text_input(key="folder_path").set_value(str(tmp_path / "texts")).run()
+    app.button(key="start").click().run()
+    assert "cannot be divided into 6 contexts" in words_of(fine(app))
+
+
 def test_every_setting_has_its_widget_or_its_place():
     settings = Settings()
     drawn = {item.name for group in forms.GROUPS for far in (False, True) for item, _ in forms.fields_of(settings, group, far)}
