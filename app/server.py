@@ -24,6 +24,7 @@ from app.first_paint import FirstPaint
 from app.offered import OfferedOnly
 from app.origin import OwnPagesOnly
 from app.uploads import UploadBudget
+from app.visits import Visits
 
 CONFIG_FILE = Path(__file__).resolve().parents[1] / "streamlit_config.toml"
 
@@ -145,6 +146,7 @@ def middleware() -> list[Middleware]:
         Middleware(SecurityHeaders),
         Middleware(OwnPagesOnly, also=settings["server.corsAllowedOrigins"]),
         Middleware(OfferedOnly),
+        Middleware(Visits),
         Middleware(UploadBudget),
         Middleware(FirstPaint, light=settings["theme.light.backgroundColor"], dark=settings["theme.dark.backgroundColor"]),
     ]

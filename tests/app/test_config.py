@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import subprocess
 import sys
 
 import pytest
 from starlette.applications import Starlette
-from starlette.responses import PlainTextResponse
 
 from app import server
 from app.charts.theme import DARK, LIGHT
-from app.uploads import UploadBudget
 from tests.app.asking import ask
 
 ROOT = server.CONFIG_FILE.parent
@@ -97,32 +94,6 @@ def test_every_answer_carries_the_headers_and_strangers_hosts_get_none():
     refused = ask(app, "/api/healthz", method="POST", origin="http://127.0.0.1:9999")
     assert refused.status == 403 and b"content-security-policy" in refused.headers
     assert ask(app, "/_stcore/metrics").status == ask(app, "/_stcore/agent/openapi.json").status == 404
-
-
-def test_a_flood_of_uploads_is_refused_before_it_is_read():
-    """The sum of what is held, what is being read and what is asked for stays within the budget; an unknown length is refused."""
-    read = []
-
-    async def take(scope, receive, send):
-        read.append(scope["path"])
-        await PlainTextResponse("taken")(scope, receive, send)
-
-    app = UploadBudget(take, budget=100, held=lambda: 40)
-
-    def put(length: bytes | None, path: str = "/_stcore/upload_file/a/b") -> int:
-        headers = [] if length is None else [(b"content-length", length)]
-        messages: list[dict] = []
-
-        async def send(message):
-            messages.append(message)
-
-        asyncio.run(app({"type": "http", "method": "PUT", "path": path, "headers": headers}, None, send))
-        return messages[0]["status"]
-
-    assert put(b"60") == 200 and put(b"61") == 413 and put(None) == 411 and put(b"-1") == 411
-    app.under_way = 30
-    assert put(b"30") == 200 and put(b"31") == 413 and app.under_way == 30
-    assert put(b"900", "/api/healthz") == 200 and len(read) == 3
 
 
 def test_both_themes_can_be_read():
