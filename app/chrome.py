@@ -9,6 +9,7 @@ from typing import Any
 import streamlit as st
 
 from app import state, steps
+from app.said import last_said
 from app.texts import code_span, plain, sentence
 from cpart_core.runs import find, folder
 from cpart_core.runs.folder import Run, RunSummary
@@ -28,6 +29,9 @@ STATES = {
     "busy": ("records in use", "orange", ":material/lock:"),
 }
 """State of a run -> what a person reads, colour, icon."""
+
+LAST_WORDS = 1500
+"""Characters of what a trainer said at its end."""
 
 ALIVE = ("new", "queued", "running", "paused", "busy")
 
@@ -156,10 +160,10 @@ def train_link(label: str = "Train a model") -> None:
 
 
 def last_words(said: Any) -> None:
-    """What the trainer said before it ended, as it is."""
+    """What the trainer said before it ended; pages are read by others than who started it."""
     if said.last_words:
         st.caption("Its last words")
-        st.code(said.last_words[-2000:], language=None, wrap_lines=True)
+        st.code(last_said(said.last_words, LAST_WORDS), language=None, wrap_lines=True)
 
 
 def result(run: Run, name: str, request: dict[str, Any], doing: str) -> Any | None:

@@ -17,12 +17,14 @@ import streamlit as st  # noqa: E402
 from streamlit.runtime.scriptrunner import get_script_run_ctx  # noqa: E402
 
 from app import jobs, server  # noqa: E402
+from cpart_core.runs.private import only_for_me  # noqa: E402
 
 if get_script_run_ctx(suppress_warning=True) is not None:
     from app import ui
 
     ui.draw()
 else:
+    only_for_me()
     if __name__ != "__main__":
         server.refuse_to_run_open()
     app = st.App(

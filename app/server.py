@@ -176,10 +176,11 @@ def routes() -> list[Route]:
 def show_error(error: Exception) -> bool:
     """A box without file names and line numbers in the page; the traceback goes to the terminal. True: Streamlit shows nothing of its own."""
     logging.getLogger("cpart.app").error("A page failed", exc_info=error)
+    from app.said import shortened
     from app.texts import code_span
 
     said = str(error) if isinstance(error, ValueError) else type(error).__name__
-    st.error(f"This part of the page could not be drawn: {code_span(said, 400)}", icon=":material/error:")
+    st.error(f"This part of the page could not be drawn: {code_span(shortened(said), 400)}", icon=":material/error:")
     st.caption(
         "Nothing of the run is lost: pages only read. Choose another run or step, or load the page again. The terminal shows the details."
     )

@@ -10,13 +10,13 @@ import streamlit as st
 
 from app import forms, kept_files, state
 from app.found import show
+from app.locality import at_this_machine
 from app.texts import code_span, plain
 from cpart_core.config import CorpusSettings, Settings
 from cpart_core.corpus.document import Document, Gathered, Skipped
 from cpart_core.corpus.files import KINDS
 from cpart_core.training.before import TextCount, count_chosen
 
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 SOURCES = {
     "builtin": ("Built in", ":material/auto_stories:"),
     "paste": ("Paste", ":material/content_paste:"),
@@ -24,6 +24,8 @@ SOURCES = {
     "folder": ("Folder", ":material/folder:"),
     "dataset": ("Hugging Face", ":material/dataset:"),
 }
+ON_THE_DISK = ("folder", "dataset")
+"""Those by which a visitor has the server read its own disk."""
 PASTE_LIMIT = 2_000_000
 """Characters in the text box; a file takes more."""
 LONGEST_CONTEXT = 60
@@ -46,8 +48,7 @@ class Source:
 
 def choose_source(chosen_so_far: Settings) -> Source:
     """Widgets of the choice, and below them what was found. The settings are those of the form: sizes of corpus and vocabulary count."""
-    local = st.get_option("server.address") in LOOPBACK
-    offered = [name for name in SOURCES if local or name not in ("folder", "dataset")]
+    offered = [name for name in SOURCES if name not in ON_THE_DISK or at_this_machine()]
     chosen = st.segmented_control(
         "Where the text comes from",
         offered,
@@ -58,7 +59,7 @@ def choose_source(chosen_so_far: Settings) -> Source:
         persist_state="session",
     )
     drawers = {"builtin": builtin, "paste": paste, "upload": upload, "folder": folder, "dataset": dataset}
-    return drawers[chosen or "builtin"](chosen_so_far)
+    return drawers[chosen if chosen in offered else "builtin"](chosen_so_far)
 
 
 def builtin(settings: Settings) -> Source:

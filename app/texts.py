@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 
 from app.charts.palette import rgba, segment_colour
+from app.said import shortened
 from cpart_core.printable import JOINERS, carried, isolated, marked
 
 SQUARE = "\u25ab"
@@ -39,8 +40,9 @@ def unmarked(markdown: str) -> str:
 
 
 def sentence(text: str, limit: int = 400) -> str:
-    """A message as markdown: ours read as sentences; one that quotes what could come alive is shown in a code span as it is."""
-    line = plain(text, limit)
+    """A message as markdown: ours read as sentences; one that quotes what could come alive is shown in a code span as it is.
+    Paths are shortened, and secrets covered."""
+    line = plain(shortened(text), limit)
     return line if HARMLESS.fullmatch(line) and "www." not in line.lower() else code_span(text, limit)
 
 

@@ -17,6 +17,7 @@ from collections.abc import Sequence  # noqa: E402
 
 from cpart_core.cli.commands import build_parser  # noqa: E402
 from cpart_core.cli.huge_pages import begin_anew  # noqa: E402
+from cpart_core.runs.private import only_for_me  # noqa: E402
 from cpart_core.training.distributed import leave  # noqa: E402
 
 USER_ERROR = 2
@@ -64,4 +65,5 @@ def say_error(sentence: str) -> int:
 
 if __name__ == "__main__":
     begin_anew()
+    only_for_me()
     leave(main())

@@ -37,13 +37,14 @@ FLOORS = {
     "app.handle": 9,  # a request to them
     "app.worker": 10,  # the engine's processes, seen from the pages
     "app.jobs": 11,
+    "app.said": 10,  # what a program said, for pages
     "app.texts": 11,  # escaping and coloured text
     "app.charts": 12,
     "app": 13,
 }
 HEAVY = ("torch", "umap", "sklearn", "numba")
 SCREEN = ("streamlit", "plotly")
-SILENT = ("app.charts", "app.jobs", "app.texts", "app.worker")
+SILENT = ("app.charts", "app.jobs", "app.said", "app.texts", "app.worker")
 """Parts of the app that know nothing of streamlit."""
 
 

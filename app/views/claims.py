@@ -11,7 +11,7 @@ from app import glossary, state, stored, words
 from app.charts.claims import arm_forest, arm_table, claim_forest, finding_table
 from app.figure import show_figure
 from app.source import Source
-from app.texts import code_span, plain
+from app.texts import code_span, plain, sentence
 from app.views import claims_box
 from cpart_core.study.claims import HOLDS, judge
 from cpart_core.study.design import designs
@@ -32,7 +32,7 @@ def draw() -> None:
     readable, troubles = stored.read_all(study_files(), read_study, "study")
     studies = {path: study for path, study in readable.items() if study.outcomes}
     for trouble in troubles:
-        st.warning(code_span(trouble, 300), icon=":material/broken_image:")
+        st.warning(sentence(trouble, 300), icon=":material/broken_image:")
     if not studies:
         no_study()
         return

@@ -103,7 +103,7 @@ def how_far(summary: RunSummary) -> None:
     """Steps and validation loss from the first to the newest evaluation; for a damaged run, the reason."""
     said = summary.state
     if summary.info is None or said.state == "damaged":
-        st.caption(code_span(said.last_words or "Nothing more is known.", 300))
+        st.caption(sentence(said.last_words or "Nothing more is known.", 300))
         return
     if said.state == "queued":
         st.caption(said.phase)

@@ -24,7 +24,7 @@ def draw() -> None:
     )
     speeds, troubles = stored.read_all(speed_files(), read_speed, "measurement")
     for trouble in troubles:
-        st.warning(code_span(trouble, 300), icon=":material/broken_image:")
+        st.warning(sentence(trouble, 300), icon=":material/broken_image:")
     if not speeds:
         nothing_stored()
         return

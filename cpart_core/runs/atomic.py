@@ -16,13 +16,15 @@ from pathlib import Path
 
 TEMPORARY = ".tmp-"
 """How the names of unfinished files and folders begin."""
+OURS, OUR_FOLDER = 0o600, 0o700
+"""Modes: nobody else reads what is written here."""
 
 
 def write_file(path: Path, data: bytes) -> None:
     """Write or replace one file; a reader sees the old bytes or the new ones, also after a power cut. OSError when the disk refuses."""
     temporary = path.with_name(f"{TEMPORARY}{secrets.token_hex(4)}-{path.name}")
     try:
-        with open(temporary, "xb") as file:
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), OURS), "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -37,9 +39,9 @@ def write_file(path: Path, data: bytes) -> None:
 @contextmanager
 def writing_folder(target: Path) -> Iterator[Path]:
     """Yield an empty folder to fill; left without an exception it becomes `target` (replacing one that was there), else it vanishes."""
-    target.parent.mkdir(parents=True, exist_ok=True)
+    target.parent.mkdir(OUR_FOLDER, parents=True, exist_ok=True)
     temporary = target.with_name(f"{TEMPORARY}{secrets.token_hex(4)}-{target.name}")
-    temporary.mkdir()
+    temporary.mkdir(OUR_FOLDER)
     try:
         yield temporary
         sync_tree(temporary)
@@ -91,10 +93,12 @@ def read_small(path: Path, limit_bytes: int = 4_000_000) -> bytes:
 
 
 def sync_tree(folder: Path) -> None:
-    """fsync every file and folder below `folder`, and itself."""
+    """fsync every file and folder below `folder`, and itself; they become their owner's alone, whatever wrote them."""
     for place, _, names in os.walk(folder):
+        os.chmod(place, OUR_FOLDER)
         for name in names:
             with open(os.path.join(place, name), "rb+") as file:
+                os.chmod(file.name, OURS)
                 os.fsync(file.fileno())
         sync_folder(Path(place))
 

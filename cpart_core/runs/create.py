@@ -22,6 +22,7 @@ from cpart_core.runs.atomic import write_file, writing_folder
 from cpart_core.runs.folder import Run, new_run_id, open_run, runs_root
 from cpart_core.runs.info import NAME_PATTERN, RunInfo, clean_name, write_info
 from cpart_core.runs.mirror import check_mirror
+from cpart_core.runs.private import make_private
 from cpart_core.runs.twins import twin_settings
 
 GATHERED = "gathered.jsonl"
@@ -66,6 +67,7 @@ def create_run(
         write_info(draft, info)
         if gathered is not None:
             write_file(draft / GATHERED, "".join(gathered_lines(gathered)).encode("ascii"))
+    make_private(folder)
     return open_run(run_id)
 
 

@@ -18,12 +18,13 @@ from typing import Any
 
 from cpart_core.config import Settings
 from cpart_core.paths import path_of_environment
-from cpart_core.runs.atomic import clear_leftovers, remove_folder
+from cpart_core.runs.atomic import OUR_FOLDER, clear_leftovers, remove_folder
 from cpart_core.runs.commands import send_command
 from cpart_core.runs.control import RunLock
 from cpart_core.runs.database import reading
 from cpart_core.runs.info import NAME_PATTERN, RunInfo, clean_name, read_info, write_info
 from cpart_core.runs.listing import Shelf
+from cpart_core.runs.private import make_private
 from cpart_core.runs.results import load_result, result_file, save_result
 from cpart_core.runs.snapshots import load_snapshot, snapshot_steps, steps_in
 from cpart_core.runs.state import RunState, run_state
@@ -133,7 +134,9 @@ class Run:
     def store_result(self, name: str, request: dict[str, Any], result: Any) -> Path:
         """Store a result; the path of its file. OSError when the disk refuses."""
         folder = self.result_folders()[-1]
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(OUR_FOLDER, parents=True, exist_ok=True)
+        if not self.read_only:
+            make_private(self.folder)
         clear_leftovers(folder, YOUNG_SECONDS)
         path = folder / result_file(name, request)
         save_result(path, name, result)

@@ -27,6 +27,7 @@ from cpart_core.runs.follow import GRACE_SECONDS, Word, processes_beside, tell
 from cpart_core.runs.info import read_info, write_info
 from cpart_core.runs.mend import mend_records
 from cpart_core.runs.orders import Orders, stop_on_signals
+from cpart_core.runs.private import make_private
 from cpart_core.runs.records import BUSY_SECONDS, Heartbeat, RecordWriter
 from cpart_core.runs.state import QUEUED
 from cpart_core.runs.turn import Place, Turn
@@ -102,6 +103,7 @@ def run_training(
         raise ValueError(f"Run {run.id} was carved from run {run.info.carved.run} and has no training to go on with; resume that one.")
     explanations = Explanations(run, team)
     with RunLock(run.folder) as lock:
+        make_private(run.folder)
         try:
             if mended := mend_records(run.folder, BUSY_SECONDS):
                 lock.begin_anew()
