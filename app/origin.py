@@ -27,14 +27,15 @@ class OwnPagesOnly:
         self.app, self.also = app, {place for origin in also if (place := place_of(origin))}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "websocket" and not self.is_ours(Headers(scope=scope)):
+        if scope["type"] == "websocket" and not self.is_ours(scope):
             await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": "This page is not ours."})
-        elif scope["type"] == "http" and scope["method"] not in ONLY_READING and not self.is_ours(Headers(scope=scope)):
+        elif scope["type"] == "http" and scope["method"] not in ONLY_READING and not self.is_ours(scope):
             await PlainTextResponse("This page may not ask that: it was not served here.", 403)(scope, receive, send)
         else:
             await self.app(scope, receive, send)
 
-    def is_ours(self, headers: Headers) -> bool:
+    def is_ours(self, scope: Scope) -> bool:
+        headers = Headers(scope=scope)
         origins = headers.getlist("origin")
         if len(origins) > 1:
             return False
@@ -43,7 +44,7 @@ class OwnPagesOnly:
             return True
         if headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
             return False
-        return not origins or (place is not None and place[1:] == asked_host(headers.get("host", ""), place[0]))
+        return not origins or (place is not None and is_asked(place, headers.get("host", ""), scope["scheme"] in ("https", "wss")))
 
 
 def place_of(origin: str) -> tuple[str, str, int] | None:
@@ -58,7 +59,11 @@ def place_of(origin: str) -> tuple[str, str, int] | None:
     return parts.scheme, parts.hostname.rstrip("."), USUAL_PORTS[parts.scheme] if port is None else port
 
 
-def asked_host(host: str, scheme: str) -> tuple[str, int] | None:
-    """(host, port) of the header Host, which leaves out the port that is usual for the scheme."""
-    place = place_of(f"{scheme}://{host}")
-    return place[1:] if place else None
+def is_asked(place: tuple[str, str, int], host: str, secure: bool) -> bool:
+    """Whether the page's place is the one that was asked: the host and port of the header Host, which leaves out the usual port.
+
+    secure: whether the connection is. A proxy that speaks TLS in front of us on its usual port makes no difference.
+    """
+    scheme, _, port = place
+    asked = place_of(f"{scheme}://{host}")
+    return asked == place and (secure == (scheme == "https") or port == USUAL_PORTS["https"])

@@ -15,10 +15,10 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 UPLOADS = "/_stcore/upload_file/"
-BUDGET = 200_000_000
-"""Bytes of all visitors; ten files of the greatest size that one upload may have."""
-SHARE = 100_000_000
-"""Bytes of one visitor."""
+BUDGET = 300_000_000
+"""Bytes of all visitors."""
+SHARE = 200_000_000
+"""Bytes of one visitor: ten files of the greatest size that one upload may have. No one visitor can take everybody's room."""
 SILENT_SECONDS = 20.0
 """Between two pieces of an upload."""
 LONGEST_SECONDS = 600.0

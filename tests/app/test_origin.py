@@ -35,6 +35,7 @@ APP = OwnPagesOnly(inner, also=["https://lab.example"])
         ("http://localhost:8501", "127.0.0.1:8501", False),
         ("http://127.0.0.1", "127.0.0.1:8501", False),
         ("https://127.0.0.1", "127.0.0.1:80", False),
+        ("https://127.0.0.1:8501", "127.0.0.1:8501", False),
         ("http://evil.example", "127.0.0.1:8501", False),
         ("http://lab.example", "127.0.0.1:8501", False),
         ("null", "127.0.0.1:8501", False),

@@ -26,35 +26,42 @@ async def inner(scope, receive, send):
         pass
 
 
-def test_the_session_of_a_closed_page_is_closed():
+def ends_with(code: int) -> list[str]:
+    """The sessions that are closed when a connection ends so."""
     closed: list[str] = []
     app = Visits(inner, close=closed.append)
-    assert ask(app, kind="websocket").accepted and closed == ["first"] and app.open == 0
 
-
-def test_a_broken_connection_keeps_its_session():
-    closed: list[str] = []
-
-    async def broken(scope, receive, send):
-        async def receive_broken():
+    async def outer(scope, receive, send):
+        async def receive_the_end():
             message = await receive()
-            return {**message, "code": 1006} if message["type"] == "websocket.disconnect" else message
+            return {**message, "code": code} if message["type"] == "websocket.disconnect" else message
 
-        await Visits(inner, close=closed.append)(scope, receive_broken, send)
+        await app(scope, receive_the_end, send)
 
-    assert ask(broken, kind="websocket").accepted and closed == []
+    assert ask(outer, kind="websocket").accepted and app.open == []
+    return closed
 
 
-def test_pages_above_the_limit_are_refused_until_others_close():
+def test_the_session_of_a_closed_page_is_closed_and_one_of_a_broken_connection_is_not():
+    assert ends_with(1001) == ends_with(1000) == ["first"]
+    assert ends_with(1005) == ends_with(1006) == ends_with(1012) == []
+
+
+def test_pages_above_the_limit_are_refused_and_silent_connections_make_room():
     app = Visits(inner, most=2, close=lambda session: None)
 
-    async def flood() -> list[bool]:
-        async def wait() -> bytes:
-            await asyncio.sleep(0.1)
-            return b"x"
+    async def later(data: bytes = b"x") -> bytes:
+        await asyncio.sleep(0.2)
+        return data
 
-        visits = [asyncio.create_task(exchange(app, {"type": "websocket", "path": "/", "headers": []}, [wait()])) for _ in range(5)]
-        return [answer.accepted for answer in await asyncio.gather(*visits)]
+    async def flood(*first: bytes) -> list[list[str]]:
+        visits = [
+            asyncio.create_task(exchange(app, {"type": "websocket", "path": "/", "headers": []}, [*first, later()])) for _ in range(5)
+        ]
+        return [[message["type"] for message in answer.messages] for answer in await asyncio.gather(*visits)]
 
-    assert asyncio.run(flood()) == [True, True, False, False, False] and app.open == 0
-    assert ask(app, kind="websocket").accepted
+    pages = asyncio.run(flood(b"rerun"))
+    assert [told[0] == "websocket.accept" for told in pages] == [True, True, False, False, False]
+    silent = asyncio.run(flood())
+    assert all(told[0] == "websocket.accept" for told in silent) and app.open == []
+    assert [told[-1] == "websocket.close" for told in silent] == [True, True, True, False, False], "the oldest make room"
