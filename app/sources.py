@@ -151,7 +151,7 @@ def column_names(settings: CorpusSettings) -> dict[str, str]:
     return {"text_column": text, "context_column": context}
 
 
-@state.remembered(max_entries=4)
+@state.remembered(max_entries=4, scope="session")
 def gathered_from_uploads(files: Sequence[tuple[str, bytes]], text_column: str, context_column: str) -> Gathered | str:
     """All files through the same reader as the command line, each without labels a context; or the sentence that says what is wrong."""
     from cpart_core.corpus.files import gather_uploads

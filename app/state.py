@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Literal, ParamSpec, TypeVar
 
 import streamlit as st
 
@@ -212,10 +212,15 @@ def drop_widgets(prefix: str) -> None:
         del st.session_state[name]
 
 
-def remembered(max_entries: int, ttl: float | None = None) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """A decorator: keep what a function returned for its arguments, for all sessions. It says nothing meanwhile, since what a cache says is
-    printed over what stands below: callers that may take long say so by st.spinner, which has a place of its own."""
-    return st.cache_data(max_entries=max_entries, show_spinner=False, ttl=ttl)
+def remembered(
+    max_entries: int, ttl: float | None = None, scope: Literal["global", "session"] = "global"
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """A decorator: keep what a function returned for its arguments, for all sessions; or for each alone, and until its page is closed.
+
+    It says nothing meanwhile, since what a cache says is printed over what stands below: callers that may take long say so by st.spinner,
+    which has a place of its own.
+    """
+    return st.cache_data(max_entries=max_entries, show_spinner=False, ttl=ttl, scope=scope)
 
 
 def dark() -> bool:
