@@ -55,9 +55,11 @@ def test_pages_above_the_limit_are_refused_and_silent_connections_make_room():
         return data
 
     async def flood(*first: bytes) -> list[list[str]]:
-        visits = [
-            asyncio.create_task(exchange(app, {"type": "websocket", "path": "/", "headers": []}, [*first, later()])) for _ in range(5)
-        ]
+        visits = []
+        for _ in range(5):
+            scope = {"type": "websocket", "path": "/", "headers": []}
+            visits.append(asyncio.create_task(exchange(app, scope, [*first, later()])))
+            await asyncio.sleep(0.01)
         return [[message["type"] for message in answer.messages] for answer in await asyncio.gather(*visits)]
 
     pages = asyncio.run(flood(b"rerun"))
