@@ -42,7 +42,8 @@ def unmarked(markdown: str) -> str:
 def sentence(text: str, limit: int = 400) -> str:
     """A message as markdown: ours read as sentences; one that quotes what could come alive is shown in a code span as it is.
     Paths are shortened, and secrets covered."""
-    line = plain(shortened(text), limit)
+    text = shortened(text)
+    line = plain(text, limit)
     return line if HARMLESS.fullmatch(line) and "www." not in line.lower() else code_span(text, limit)
 
 

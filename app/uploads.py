@@ -10,9 +10,13 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+if TYPE_CHECKING:
+    from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
 
 UPLOADS = "/_stcore/upload_file/"
 BUDGET = 300_000_000
@@ -25,15 +29,20 @@ LONGEST_SECONDS = 600.0
 """Of a whole upload."""
 
 
-def bytes_held() -> Mapping[str, int]:
-    """Session -> bytes of the uploads that it holds now."""
+def store() -> MemoryUploadedFileManager | None:
+    """Streamlit's store of uploads; None outside a server."""
     from streamlit.runtime import Runtime
     from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
 
-    store = Runtime.instance().uploaded_file_mgr if Runtime.exists() else None
-    if not isinstance(store, MemoryUploadedFileManager):
-        return {}
-    return {session: sum(len(file.data) for file in list(files.values())) for session, files in list(store.file_storage.items())}
+    found = Runtime.instance().uploaded_file_mgr if Runtime.exists() else None
+    return found if isinstance(found, MemoryUploadedFileManager) else None
+
+
+def bytes_held() -> Mapping[str, int]:
+    """Session -> bytes of the uploads that it holds now."""
+    found = store()
+    kept = list(found.file_storage.items()) if found is not None else []
+    return {session: sum(len(file.data) for file in list(files.values())) for session, files in kept}
 
 
 def is_here(session: str) -> bool:
@@ -45,9 +54,9 @@ def is_here(session: str) -> bool:
 
 def forget(session: str, file: str) -> None:
     """Free one upload."""
-    from streamlit.runtime import Runtime
-
-    Runtime.instance().uploaded_file_mgr.remove_file(session, file)
+    found = store()
+    if found is not None:
+        found.remove_file(session, file)
 
 
 class Refused(OSError):

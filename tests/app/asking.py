@@ -25,7 +25,7 @@ class Answer:
 def ask(app, path: str = "/", method: str = "GET", kind: str = "http", chunks=(), peer: str = "127.0.0.1", **headers: str) -> Answer:
     """One request or (kind "websocket") one connection that sends `chunks` and closes. Headers by name, `_` for `-`; a tuple repeats one.
 
-    A chunk is bytes, or an awaitable that gives them later.
+    A chunk is bytes, or an async function that gives them later.
     """
     given = {"host": "127.0.0.1:8501", **{name.replace("_", "-"): value for name, value in headers.items()}}
     pairs = [
@@ -52,7 +52,7 @@ async def exchange(app, scope: dict[str, Any], chunks: list[Any]) -> Answer:
             closed = {"type": "websocket.disconnect", "code": 1001} if scope["type"] == "websocket" else None
             return closed or {"type": "http.request", "body": b"", "more_body": False}
         chunk = chunks.pop(0)
-        data = chunk if isinstance(chunk, bytes) else await chunk
+        data = chunk if isinstance(chunk, bytes) else await chunk()
         if scope["type"] == "websocket":
             return {"type": "websocket.receive", "bytes": data}
         return {"type": "http.request", "body": data, "more_body": bool(chunks)}

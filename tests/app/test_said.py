@@ -45,7 +45,7 @@ def test_values_of_the_environment_that_are_secret_are_covered():
 
 
 def test_messages_are_shortened_and_the_end_of_a_log_is_bounded():
-    assert sentence("There is no file '/people/ada/a.txt'.") == "` There is no file '~/a.txt'. `"
+    assert sentence("There is no file '/people/ada/a.txt'.") == "`` There is no file '~/a.txt'. ``"
     log = "\n".join(f"line {number} /people/ada/x" for number in range(1000))
     told = said.last_said(log, 500)
     assert len(told) <= 500 and told.startswith("\u2026\nline ") and told.endswith("line 999 ~/x")

@@ -50,15 +50,15 @@ def test_the_session_of_a_closed_page_is_closed_and_one_of_a_broken_connection_i
 def test_pages_above_the_limit_are_refused_and_silent_connections_make_room():
     app = Visits(inner, most=2, close=lambda session: None)
 
-    async def later(data: bytes = b"x") -> bytes:
+    async def later() -> bytes:
         await asyncio.sleep(0.2)
-        return data
+        return b"x"
 
     async def flood(*first: bytes) -> list[list[str]]:
         visits = []
         for _ in range(5):
             scope = {"type": "websocket", "path": "/", "headers": []}
-            visits.append(asyncio.create_task(exchange(app, scope, [*first, later()])))
+            visits.append(asyncio.create_task(exchange(app, scope, [*first, later])))
             await asyncio.sleep(0.01)
         return [[message["type"] for message in answer.messages] for answer in await asyncio.gather(*visits)]
 
