@@ -166,7 +166,8 @@ def manage(summary: RunSummary) -> None:
             )
             return
         st.markdown(
-            f"{code_span(summary.name, 60)} with its records, snapshots and checkpoints is deleted from the disk. This cannot be undone."
+            f"{code_span(summary.name, LONGEST_NAME)} (id {code_span(summary.id, 64)}) with its records, snapshots and checkpoints is deleted "
+            "from the disk. This cannot be undone."
         )
         with st.container(horizontal=True):
             st.button("Delete for good", type="primary", key=f"really_{summary.id}", on_click=attempt, args=(folder.delete_run, summary.id))

@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser, show_all: bool) -> None:
     parser.add_argument(
         "--keep", type=int, help="segments to keep in each layer; without it the loss of every count is printed, nothing is carved"
     )
-    parser.add_argument("--name", default="", help="name of the new run")
+    parser.add_argument("--name", default="", help="name of the new run; the first 80 characters are kept")
     parser.add_argument("--ranking", default="contribution", choices=RANKINGS, help="what makes a segment matter (default: contribution)")
     parser.add_argument("--documents", type=int, default=32, help="most training documents to choose on (default: 32)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the choosing documents, random draws and intervals (default: 0)")

@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser, show_all: bool) -> None:
     actions = parser.add_subparsers(title="to change runs", metavar="ACTION", dest="action")
     rename = actions.add_parser("rename", help="give a run another name", allow_abbrev=False)
     rename.add_argument("run", metavar="RUN", help="id of the run")
-    rename.add_argument("name", metavar="NAME", help="its new name")
+    rename.add_argument("name", metavar="NAME", help="its new name; the first 80 characters are kept")
     delete = actions.add_parser("delete", help="delete runs with all that is in them", allow_abbrev=False)
     delete.add_argument("runs", metavar="RUN", nargs="+", help="ids of the runs")
     clear = actions.add_parser("clear", help="delete the starts that failed before their first step", allow_abbrev=False)

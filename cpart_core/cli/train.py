@@ -25,7 +25,7 @@ MOST_SAID = 20
 
 
 def add_arguments(parser: argparse.ArgumentParser, show_all: bool) -> None:
-    parser.add_argument("--name", default="", help="a name for people; any text")
+    parser.add_argument("--name", default="", help="a name for people; any text, of which the first 80 characters are kept")
     parser.add_argument("--id", default="", help="id of the run, which is the name of its folder (default: made from the time)")
     parser.add_argument("--out", metavar="ROOT", type=given_path, help=OUT_HELP)
     parser.add_argument(
