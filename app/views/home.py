@@ -32,7 +32,7 @@ def draw() -> None:
         return
     st.subheader("Runs", anchor=False)
     alive = any(summary.state.state in chrome.ALIVE for summary in summaries)
-    st.fragment(run_list, run_every=TICK_SECONDS if alive else None)(alive)
+    st.fragment(run_list, run_every=TICK_SECONDS if alive else None)(alive, [summaries])
 
 
 draw()

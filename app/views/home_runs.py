@@ -18,9 +18,9 @@ FEW = 4
 """Up to so many runs need no search."""
 
 
-def run_list(was_alive: bool) -> None:
-    """The list, drawn again by itself while something is being trained."""
-    summaries = folder.list_runs()
+def run_list(was_alive: bool, just_read: list[list[RunSummary]]) -> None:
+    """The list, drawn again by itself while something is being trained. just_read: holds the runs for the first time that it is drawn."""
+    summaries = just_read.pop() if just_read else folder.list_runs()
     if was_alive and not any(summary.state.state in chrome.ALIVE for summary in summaries):
         st.rerun()
     if (problem := state.get("home_trouble")) is not None:

@@ -176,7 +176,12 @@ def roots() -> list[tuple[Path, bool]]:
 
 def run_folders() -> list[tuple[Path, bool]]:
     """(folder, read only) of every run: samples by name, then a person's runs, newest first. Links that lead elsewhere are left out."""
-    found: dict[str, tuple[Path, bool]] = {}
+    return [(Path(place), read_only) for place, read_only in run_places()]
+
+
+def run_places() -> list[tuple[str, bool]]:
+    """The same as texts, of which a thousand are made in no time."""
+    found: dict[str, tuple[str, bool]] = {}
     for root, read_only in roots():
         try:
             entries = sorted(os.scandir(root), key=lambda entry: entry.name, reverse=not read_only)
@@ -184,30 +189,32 @@ def run_folders() -> list[tuple[Path, bool]]:
             continue
         for entry in entries:
             if NAME_PATTERN.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False):
-                found.setdefault(entry.name, (Path(entry.path), read_only))
+                found.setdefault(entry.name, (entry.path, read_only))
     return list(found.values())
 
 
 def list_runs() -> list[RunSummary]:
     """Every run with its state, samples first, then the newest. Damaged ones are listed with the reason; the disk makes nothing raise."""
-    summaries = [(folder, known_summary(folder, read_only)) for folder, read_only in run_folders()]
-    there = [(folder, entry) for folder, entry in summaries if entry.info is not None or folder.is_dir()]  # one may just have been deleted
+    summaries = [(place, known_summary(place, read_only)) for place, read_only in run_places()]
+    there = [
+        (place, entry) for place, entry in summaries if entry.info is not None or os.path.isdir(place)
+    ]  # one may just have been deleted
     samples = [entry for _, entry in there if entry.read_only]
     return samples + [entry for _, entry in sorted(there, key=made_at, reverse=True) if not entry.read_only]
 
 
-def made_at(listed: tuple[Path, RunSummary]) -> float:
+def made_at(listed: tuple[str, RunSummary]) -> float:
     """Seconds since 1970 at which a run was made; for a damaged one, at which its folder last changed."""
-    folder, entry = listed
+    place, entry = listed
     try:
         return datetime.fromisoformat(entry.created).timestamp()
     except ValueError:
-        return folder.stat().st_mtime if folder.is_dir() else 0.0
+        return os.stat(place).st_mtime if os.path.isdir(place) else 0.0
 
 
-def known_summary(folder: Path, read_only: bool) -> RunSummary:
+def known_summary(place: str, read_only: bool) -> RunSummary:
     """One line of the list, read again only if something may have changed."""
-    return shelf().get(str(folder), lambda: summary(folder, read_only), lambda entry: entry.state.holds_seconds)
+    return shelf().get(place, lambda: summary(Path(place), read_only), lambda entry: entry.state.holds_seconds)
 
 
 @cache

@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-FILES = ("run.json", "records.sqlite", "records.sqlite-wal", "lock", "log.txt")
-"""What a run's line is made from."""
+FILES = ("run.json", "records.sqlite", "records.sqlite-wal", "lock")
+"""What a run's line is made from; its log ends with its trainer, which changes the lock."""
 YOUNG_SECONDS = 2.0
 """Filesystems date changes by steps of up to 2 s."""
 MOST = 20_000

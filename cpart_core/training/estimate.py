@@ -8,7 +8,7 @@ from cpart_core.config import Settings, TrainingSettings
 
 PROCESS_BYTES = 640_000_000
 """Resident memory of a trainer beside its model: Python, torch, its threads' buffers, compiled passes, the text. Measured on CPU by training
-very small models (`bench estimate`); before its first step such a process holds 450 MB."""
+very small models (`bench estimate`, within 6 % of six models); before its first step such a process holds 450 MB."""
 
 MOST_ROWS = 8
 """Validation rows of a context where their number is left to be chosen."""
