@@ -88,7 +88,7 @@ def run_chooser(with_step: bool = True) -> Run | None:
     if run is None:
         return None
     labels = run_labels(folder.list_runs())
-    left, right = st.columns([2, 3], gap="medium", vertical_alignment="bottom")
+    left, right = st.columns([2, 3], gap="medium", vertical_alignment="top")
     with left:
         key = state.showing("bar_run", run.id)
         st.selectbox(
