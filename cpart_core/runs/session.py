@@ -21,7 +21,7 @@ from cpart_core.runs.commands import Commands
 from cpart_core.runs.compiling import compiled_by_another
 from cpart_core.runs.control import RunLock, end_others
 from cpart_core.runs.create import copy_corpus, read_gathered
-from cpart_core.runs.explain import Explanations, FolderGone, quiet
+from cpart_core.runs.explain import Explanations, FolderGone, quiet, says_memory
 from cpart_core.runs.folder import Run, open_run
 from cpart_core.runs.follow import GRACE_SECONDS, Word, processes_beside, tell
 from cpart_core.runs.info import read_info, write_info
@@ -169,9 +169,10 @@ class Session:
             raise
         except Exception as error:
             self.reserve = None
-            sentence = str(error) if isinstance(error, ValueError) else self.explanations.of(error)
+            persons = isinstance(error, ValueError) and not says_memory(error)
+            sentence = str(error) if persons else self.explanations.of(error)
             self.end("fail", sentence or f"An unexpected error: {type(error).__name__}: {error}")
-            if sentence is None or isinstance(error, ValueError):
+            if sentence is None or persons:
                 raise
             self.say(sentence)
             if sentence == self.explanations.lost:

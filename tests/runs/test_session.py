@@ -190,7 +190,19 @@ def test_a_loss_that_is_no_number_is_said(monkeypatch):
     assert run.checkpoint_steps() == [10]  # nothing bad was saved
 
 
-@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried ...")])
+def caused(error: Exception, by: Exception) -> Exception:
+    error.__context__ = by
+    return error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        caused(ValueError("a zip that is still open"), MemoryError()),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried ..."),
+    ],
+)
 def test_out_of_memory_is_said(error):
     run = tiny_run()
 
