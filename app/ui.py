@@ -37,9 +37,10 @@ STYLE = """<style>
 @media (max-width:1180px){[data-testid="stTopNavLink"] :has(>[data-testid="stIconMaterial"]){display:none}}
 .rc-overflow:has([aria-hidden="true"] [aria-current="page"]) [data-testid="stTopNavSection"]{
 font-weight:600;background:color-mix(in srgb,currentColor 10%,transparent)}
+[data-testid="stElementToolbarButton"]:has([aria-label^="Download as CSV"]){display:none}
 </style>"""
 """The little that the theme cannot say. Narrow tabs have no icons; where some have no room still, their menu is marked when the page
-that is open is among them."""
+that is open is among them. Streamlit's own CSV of a table says not where it is from, and escapes no formula; ours is figure.csv_button."""
 
 
 def draw() -> None:

@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 
 import pandas as pd
 import pytest
+from playwright.sync_api import expect
 
 from cpart_core import __version__
 from tests.browser.pages import wait_until_drawn
@@ -86,6 +87,9 @@ def test_saved_pictures_and_tables_say_where_they_are_from(visit, run_id):
     seen.page.get_by_role("button", name="Data").first.click()
     with seen.page.expect_download() as taken:
         seen.page.get_by_role("button", name="Data as CSV").click()
+    seen.page.get_by_test_id("stDataFrame").last.hover()
+    expect(seen.page.get_by_role("button", name=re.compile("^Search")).last).to_be_visible()
+    assert not seen.page.get_by_role("button", name=re.compile("^Download as CSV")).count(), "a CSV that escapes nothing"
     table = pd.read_csv(taken.value.path())
     assert taken.value.suggested_filename == f"{stem}.csv"
     assert len(table) == 2 * 72 and all((table[name] == value).all() for name, value in fields.items())
