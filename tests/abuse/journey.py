@@ -57,7 +57,7 @@ def save_figure(seen: Visit, folder: Path, run_id: str) -> None:
         press(seen, plot.locator(f'.modebar-btn[data-title="{title}"]').first, title, folder)
     seen.click(seen.button("Data"))
     with seen.page.expect_download() as saved:
-        seen.click(seen.button("as CSV"))
+        seen.click(seen.button("data as csv"))
     saved.value.save_as(folder / "data.csv")
 
 

@@ -104,7 +104,7 @@ def trainer_goes_on(place: Place, name: str, run: object, look: Look) -> None:
     began = int(note.read_text()) if note.is_file() else 0
     note.unlink(missing_ok=True)
     said = [event.message for event in run.events() if "missing" in event.message or "record" in event.message.lower()]
-    whole = run.records(10**9).total == run.state().step
+    whole = len(run.records(10**9).step) == run.state().step
     fits = began == newest + 1 or (whole and newest - TINY.training.checkpoint_every <= began)
     look(code == 0 and fits, f"{name}: exit code {code}, went on at step {began} from the checkpoint of {newest}{', none missing' * whole}")
     look(bool(said), f"{name}: says {said[-1:] or 'nothing'}")

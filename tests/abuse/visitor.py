@@ -29,7 +29,7 @@ class Visitor:
 
     def __enter__(self) -> Visitor:
         """Open the websocket and have the page's script run once, as a browser does."""
-        answer = request(self.server, "GET", "/_stcore/host-config")
+        answer = request(self.server, "GET", "/_stcore/health")
         cookies = [value for name, value in answer.headers if name.lower() == "set-cookie" and value.startswith(COOKIE)]
         self.token = cookies[0].split("=", 1)[1].split(";")[0].strip('"') if cookies else ""
         self.socket = open_socket(self.server)
