@@ -18,7 +18,7 @@ from pathlib import Path
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ.setdefault(name, "1")  # before torch and numpy: no threads in a process that forks
 
-import cpart_core.runs.drive  # noqa: E402, F401  what a trainer would import, once
+from cpart_core.bench._nursery import import_what_trainers_need  # noqa: E402
 from tests.abuse.alone import Result, Running  # noqa: E402
 from tests.abuse.case import FAIL, PART, Case  # noqa: E402
 from tests.abuse.cases import CASES, chosen  # noqa: E402
@@ -53,6 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for entry in cases:
             print(f"{entry.number:>6}  {entry.title}: {entry.demanded}{' (quick)' if entry.quick else ''}")
         return 0
+    import_what_trainers_need()
     requests = arguments.requests.absolute() if arguments.requests else None
     options = Options(arguments.kills, arguments.soak_minutes, arguments.sockets, requests, arguments.keep)
     results = do_all(cases, options, max(1, arguments.jobs))

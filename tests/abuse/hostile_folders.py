@@ -51,7 +51,7 @@ def links_out(place: Place) -> str:
     return look.said()
 
 
-@case("C28", "code planted in every folder that a child is started in", "none of it is imported", limit=240)
+@case("C28", "code planted in every folder that a child is started in", "none of it is imported", limit=500)
 def planted_code(place: Place) -> str:
     look = Look()
     mark = place.root / "imported.txt"
@@ -81,19 +81,16 @@ def planted_code(place: Place) -> str:
 
 def study_with_planted_code(place: Place, mark: Path, look: Look) -> None:
     """A study of two runs in a folder where code lies, also where its runs will be."""
-    from tests.study.made import plan_file
+    from tests.study.made import SMALL, plan_file, text_folder
 
     folder = place.root / "study"
     for inner in (folder, folder / ".logs", folder / ".corpora"):
         inner.mkdir(parents=True, exist_ok=True)
         plant(inner, mark)
-    plan = plan_file(
-        place.root / "plan.json",
-        seeds=[0],
-        settings={**json.loads(plan_file(place.root / "p.json").read_text())["settings"], "source": "builtin"},
-    )
+    settings = {**SMALL, "steps": 24, "fusion_step": 12, "source": "folder", "path": str(text_folder(place.root / "text"))}
+    plan = plan_file(place.root / "plan.json", seeds=[0], settings=settings)
     os.environ["PYTHONPATH"] = str(Path(sys.modules["tests"].__path__[0]).parent)
-    code, said = place.cli("study", str(plan), "--out", str(folder), seconds=150)
+    code, said = place.cli("study", str(plan), "--out", str(folder), seconds=300)
     look(code == 0 and not mark.exists(), f"a study (exit code {code}): {seen(mark)}" + ("" if code == 0 else said[-200:]))
 
 
