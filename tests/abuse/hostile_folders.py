@@ -199,12 +199,12 @@ def trapped_databases(place: Place) -> str:
         connection.commit()
         connection.close()
         made[name] = run.folder
-    bearable(look, made, place.finished().id)
     run = open_run(made["a trigger"].name)
     with suppress(ValueError):
         note_launch(run.folder)
     with suppress(ValueError):
         look(len(run.records().step) == HALF, f"with the trigger there are {len(run.records().step)} records after an event was written")
+    bearable(look, made, place.finished().id)
     return look.said()
 
 
