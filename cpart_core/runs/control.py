@@ -31,6 +31,8 @@ LOCK_BYTES = 4096
 LONGEST_MESSAGE = 600
 TRIES = 10
 SECONDS_BETWEEN_TRIES = 0.05
+SECONDS_TO_DIE = 5.0
+"""For the system to take down a killed process and let go of its lock: at once, but on a busy machine."""
 """A page that asks whether the trainer lives holds the lock for a moment; a starting trainer must outlast that."""
 EVERYTHING = sys.maxsize
 """Larger than the number of any row."""
@@ -229,15 +231,22 @@ def end_process(folder: Path, patience_seconds: float) -> bool:
     """SIGTERM to the trainer, and SIGKILL to all its processes when it still lives after that. True when no trainer is left. Waits."""
     others = last_holder(folder).others
     signal_trainer(folder, signal.SIGTERM)
-    deadline = time.monotonic() + patience_seconds
-    while is_training(folder) and time.monotonic() < deadline:
-        time.sleep(SECONDS_BETWEEN_TRIES)
-    if is_training(folder):
+    if not let_go(folder, patience_seconds):
         signal_trainer(folder, signal.SIGTERM if sys.platform == "win32" else signal.SIGKILL, others=True)
-        time.sleep(SECONDS_BETWEEN_TRIES * 4)
-    elif others:
+        return let_go(folder, SECONDS_TO_DIE)
+    if others:
         end_others(folder)
     return not is_training(folder)
+
+
+def let_go(folder: Path, patience_seconds: float) -> bool:
+    """Wait until no trainer holds the lock; False when one still does after `patience_seconds`."""
+    deadline = time.monotonic() + patience_seconds
+    while is_training(folder):
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(SECONDS_BETWEEN_TRIES)
+    return True
 
 
 def end_others(folder: Path, patience_seconds: float = 0.0) -> None:

@@ -94,7 +94,7 @@ def two_tabs(place: Place) -> str:
     return look.said()
 
 
-@case("8", "twenty tabs watch one run", "training goes on, every tab shows it, the server answers", limit=400)
+@case("8", "twenty tabs watch one run", "training goes on, every tab shows it, the server answers", limit=900)
 def twenty_tabs(place: Place) -> str:
     server, browser = opened(place)
     run = place.new_run(**LONG, threads=1)
@@ -105,7 +105,7 @@ def twenty_tabs(place: Place) -> str:
         tab.page.goto(f"{tab.address}/train?run={run.id}", wait_until="commit")
     look = Look()
     for tab in tabs:
-        tab.shows("running", 120)
+        tab.shows("running", 300)
     look(True, "all twenty say running")
     step = run.state().step
     until(lambda: run.state().step > step, "training should go on", 60)
