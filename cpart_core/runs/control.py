@@ -31,9 +31,9 @@ LOCK_BYTES = 4096
 LONGEST_MESSAGE = 600
 TRIES = 10
 SECONDS_BETWEEN_TRIES = 0.05
+"""A page that asks whether the trainer lives holds the lock for a moment; a starting trainer must outlast that."""
 SECONDS_TO_DIE = 5.0
 """For the system to take down a killed process and let go of its lock: at once, but on a busy machine."""
-"""A page that asks whether the trainer lives holds the lock for a moment; a starting trainer must outlast that."""
 EVERYTHING = sys.maxsize
 """Larger than the number of any row."""
 
