@@ -14,6 +14,8 @@ WORDS = {
     "To first order this is what removing the neuron would change.",
     "fusion weights": "Written alpha: the attention weights with which the outputs of a layer's segments are summed, for each token. "
     "They sum to 1 over the segments.",
+    "factor": "What a segment's output is really multiplied by: as many times its fusion weight as there are segments, so that even weights give 1, which is "
+    "the dense layer; 0 where it is not computed.",
     "fusion": "The module that makes the fusion weights from the input: the token's hidden state, or its mean over the document so far. It never looks ahead.",
     "fusion mass": "The mean fusion weight of a segment over many tokens, for example over the validation text of one context.",
     "churn": "The share of a layer's neurons that changed their segment at a repartition, after segment numbers were matched to the previous ones.",
@@ -22,7 +24,9 @@ WORDS = {
     "checkpoint": "The weights and the optimizer's state at one step: what a run goes on from.",
     "snapshot": "What the pages show of one step: partition, signatures and fusion mass.",
     "twin": "A control run on the very same batches: with a dense layer, or with a random partition.",
-    "validation loss": "How surprised the model is by held-out text, in nats per token: the mean over contexts, each counted the same. Lower is better.",
+    "validation loss": "How surprised the model is by held-out text, in nats per token: the mean over contexts, each counted the same. Lower is better. "
+    "It is always of all validation text, each row once. While a model is being trained a sample of these rows is read, the same each time: what it gives is "
+    "called the sampled validation loss.",
     "faithfulness": "The share of each point's 15 nearest neighbours among signatures that are also its 15 nearest on the plane. "
     "A map keeps only so much: distances between far groups mean little.",
     "information": "How many bits one thing says about another. I(S;C): what a token's segment S says about its context C; I(S;T): about which token T "

@@ -32,10 +32,10 @@ def draw_differences(run: Run, ours: EvaluationTable, twins: Sequence[tuple[str,
         when, less = differences(ours, table)
         if len(when):
             said.append(f"{less[-1, 0]:+.3f} against the {name} twin at step {int(when[-1]):,}")
-    st.caption(f"Validation loss of this run less its twin's, on the same rows; below 0 this run is better: {', '.join(said)}.")
+    st.caption(f"Sampled validation loss of this run less its twin's, on the same rows; below 0 this run is better: {', '.join(said)}.")
     tokens = int(ours.tokens_by_context[-1].sum())
     more = "nats per token; one seed: run a study for an interval"
-    source = source_of(run, int(ours.step[-1]), f"{tokens:,} validation tokens", run.settings.training.seed, more)
-    words = Words(f"Validation loss less the twins': {', '.join(said)}.", "", source, "loss_less_twins")
+    source = source_of(run, int(ours.step[-1]), f"{tokens:,} sampled validation tokens", run.settings.training.seed, more)
+    words = Words(f"Sampled validation loss less the twins': {', '.join(said)}.", "", source, "loss_less_twins")
     show_board(board, f"twins_{run.id}", words)
     under_figure(f"twins_{run.id}", words, lambda: difference_table(run.info.contexts, ours, twins))

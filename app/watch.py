@@ -21,6 +21,7 @@ from cpart_core.runs.folder import Run
 from cpart_core.runs.info import RunInfo
 from cpart_core.runs.state import IN_USE, RunState
 from cpart_core.runs.tables import EvaluationTable
+from cpart_core.runs.validation import validation_loss
 
 TICK_SECONDS = 2.0
 LIVE_POINTS = 128
@@ -76,10 +77,15 @@ def header(run: Run, said: RunState) -> None:
             st.badge(f"not responding for {words.duration(said.heartbeat_age)}", color="orange", icon=":material/hourglass_disabled:")
     st.progress(min(1.0, said.step / max(1, said.steps)), text=f"step {said.step:,} of {said.steps:,}")
     evaluations = run.evaluations(max_points=2)
-    newest, first = (float(evaluations.loss[-1]), float(evaluations.loss[0])) if len(evaluations.loss) else (math.nan, math.nan)
-    change = f"{newest - first:+.3f} since step {int(evaluations.step[0]):,}" if len(evaluations.loss) > 1 else None
+    found = validation_loss(run)
+    change = (
+        f"{evaluations.loss[-1] - evaluations.loss[0]:+.3f} since step {int(evaluations.step[0]):,}" if len(evaluations.loss) > 1 else None
+    )
+    if found is not None and not found.sampled:
+        change = found.interval or None  # the step is the last one, and the first look was at a sample
+    label = "Validation loss" if found is None else found.name.capitalize()
     numbers: list[tuple[str, str, str | None]] = [
-        ("Validation loss", words.loss(newest), change),
+        (label, words.loss(math.nan if found is None else found.value), change),
         ("Time left", words.duration(said.eta_seconds) if said.state == "running" else "\u2013", None),
         ("Tokens per second", words.amount(said.tokens_per_second), None),
         ("Memory of the trainer", words.size(said.memory_bytes), None),
@@ -88,7 +94,13 @@ def header(run: Run, said: RunState) -> None:
         for label, value, delta in numbers:
             value = "\u2013" if value == words.UNKNOWN else value
             st.metric(
-                label, value, delta, delta_color="inverse", width="content", help="Nats per token, mean over contexts" if delta else None
+                label,
+                value,
+                delta,
+                delta_color="inverse" if found is None or found.sampled else "off",
+                delta_arrow="auto" if found is None or found.sampled else "off",
+                width="content",
+                help=f"Nats per token, mean over contexts; {found.n}" if delta and found is not None else None,
             )
 
 
@@ -209,14 +221,18 @@ def losses(run: Run, said: RunState, dark: bool) -> None:
     trained = twins_of(run, folder.list_runs())
     twins = validated(trained)
     st.markdown("#### Loss by context")
-    newest = f"validation {evaluations.loss[-1]:.3f} at step {int(evaluations.step[-1])}" if len(evaluations.loss) else "no validation yet"
+    newest = (
+        f"sampled validation {evaluations.loss[-1]:.3f} at step {int(evaluations.step[-1])}"
+        if len(evaluations.loss)
+        else "no validation yet"
+    )
     alt = f"Loss by context over {said.step} steps: {newest}."
     tokens = int(evaluations.tokens_by_context[-1].sum()) if len(evaluations.step) else 0
     thinned = f"every {records.stride} steps" if records.stride > 1 else "every step"
     more = f"nats per token; training batches {thinned}" + twin_note(run, trained, bool(twins))
     if run.info.discovered and not tokens:
         more += f"; contexts are found at step {run.settings.partition.first_step:,}"
-    source = source_of(run, said.step, f"{tokens:,} validation tokens" if tokens else "", run.settings.training.seed, more)
+    source = source_of(run, said.step, f"{tokens:,} sampled validation tokens" if tokens else "", run.settings.training.seed, more)
     words = Words(alt, "", source, "loss")
     show_board(loss_board(run.info.contexts, records, evaluations, twins, said.steps, dark), f"loss_{run.id}", words)
     under_figure(f"loss_{run.id}", words, lambda: loss_table(run))
@@ -280,7 +296,7 @@ def structure(run: Run, dark: bool) -> None:
     top = float(shown.fusion_mass.max()) if shown.fusion_mass.size else 0.0
     alt = f"Mean fusion weight by context and segment at step {step}; the largest is {top:.2f}."
     more = f"{MOST_LAYERS} of {model.num_layers} layers, evenly" if model.num_layers > MOST_LAYERS else ""
-    source = source_of(run, step, f"{int(shown.fusion_tokens.sum()):,} validation tokens", run.settings.training.seed, more)
+    source = source_of(run, step, f"{int(shown.fusion_tokens.sum()):,} sampled validation tokens", run.settings.training.seed, more)
     words = Words(alt, "", source, "fusion_weight_by_context")
     show_board(fusion_board(shown, run.info.contexts, dark), f"fusion_{run.id}", words)
     under_figure(f"fusion_{run.id}", words, lambda: fusion_table(shown, run.info.contexts))

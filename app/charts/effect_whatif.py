@@ -89,7 +89,7 @@ def context_changes(report: InterventionReport, *, dark: bool) -> go.Figure:
     )
     figure.add_vline(x=0, line={"color": ink(dark).faint, "width": 1, "dash": "dot"})
     figure.update_yaxes(type="category", autorange="reversed")
-    figure.update_xaxes(title="change of the validation loss, nats per token", tickformat="+.3~f")
+    figure.update_xaxes(title="change of the sampled validation loss, nats per token", tickformat="+.3~f")
     figure.update_layout(height=110 + 30 * len(names))
     return style(figure, dark)
 
@@ -136,7 +136,7 @@ def finding(report: InterventionReport, quoted: Callable[[str], str] = plain) ->
         worst = int(np.nanargmax(np.abs(change)))
         low, high = report.change_low[worst], report.change_high[worst]
         if abs(change[worst]) < NOTHING:
-            said.append("no context's validation loss changes")
+            said.append("no context's sampled validation loss changes")
         else:
             doubt = "" if low > 0 or high < 0 else ", which chance could explain"
             said.append(f"{quoted(report.contexts[worst])} changes most: {change[worst]:+.3f} nats (95 % {low:+.3f} to {high:+.3f}){doubt}")

@@ -41,7 +41,7 @@ def token_axis(figure: go.Figure, trace: Trace, dark: bool) -> None:
 
 
 def fusion_heat(trace: Trace, layers: Sequence[int], *, full: float | None = None, dark: bool) -> go.Figure:
-    """alpha: segments of each layer as rows, layer under layer; tokens as columns. The hover also gives the weight used and the norm.
+    """alpha: segments of each layer as rows, layer under layer; tokens as columns. The hover also gives the factor and the norm.
 
     full: the weight at the top of the colour scale, so that two texts can share one; None = the greatest here.
     """
@@ -67,8 +67,8 @@ def fusion_heat(trace: Trace, layers: Sequence[int], *, full: float | None = Non
             zmax=greatest(trace, layers) if full is None else full,
             colorbar=colorbar(dark, "fusion weight"),
             hovertemplate=(
-                "%{text}<br>layer %{customdata[2]:.0f} · segment %{customdata[3]:.0f}<br>fusion weight (alpha) <b>%{z:.3f}</b><br>"
-                "weight it was summed with %{customdata[0]:.2f}<br>norm of its output %{customdata[1]:.3f}<extra></extra>"
+                "%{text}<br>layer %{customdata[2]:.0f} · segment %{customdata[3]:.0f}<br>fusion weight <b>%{z:.3f}</b><br>"
+                "factor of its output %{customdata[0]:.2f}<br>norm of its output %{customdata[1]:.3f}<extra></extra>"
             ),
         )
     )
@@ -142,7 +142,7 @@ def entropy_heat(trace: Trace, *, dark: bool) -> go.Figure:
 
 
 def trace_table(trace: Trace) -> pd.DataFrame:
-    """One row a token, layer and segment: token, text, generated, layer, segment, alpha, weight, norm, entropy_bits, loss_nats."""
+    """One row a token, layer and segment: token, text, generated, layer, segment, fusion_weight, factor, norm, entropy_bits, loss_nats."""
     layer, token, segment = np.indices(trace.alpha.shape)
     return pd.DataFrame(
         {
@@ -151,8 +151,8 @@ def trace_table(trace: Trace) -> pd.DataFrame:
             "generated": token.ravel() >= trace.prompt_tokens,
             "layer": layer.ravel(),
             "segment": segment.ravel(),
-            "alpha": trace.alpha.ravel(),
-            "weight": trace.weight.ravel(),
+            "fusion_weight": trace.alpha.ravel(),
+            "factor": trace.weight.ravel(),
             "norm": trace.norm.ravel(),
             "entropy_bits": np.repeat(trace.entropy.ravel(), trace.alpha.shape[2]),
             "loss_nats": trace.loss[token.ravel()],

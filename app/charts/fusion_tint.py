@@ -45,15 +45,15 @@ def by_loss(trace: Trace, layer: int) -> Tint:
 
 def card(trace: Trace, layer: int, token: int) -> str:
     """All weights of one token in one layer, strongest first, and its loss and entropy: plain text, a line each."""
-    alpha, weight, norm = trace.alpha[layer, token], trace.weight[layer, token], trace.norm[layer, token]
+    alpha, factor, norm = trace.alpha[layer, token], trace.weight[layer, token], trace.norm[layer, token]
     loss = trace.loss[token]
     lines = [f"“{token_label(trace.tokens[token])}”  token {token}, layer {layer}"]
     lines.append(
         "loss: first token, not predicted" if np.isnan(loss) else f"loss {loss:.2f} nats · entropy {trace.entropy[layer, token]:.2f} bits"
     )
-    lines.append("segment  alpha  weight   norm")
+    lines.append("segment  fusion weight  factor   norm")
     order = np.argsort(-alpha, kind="stable")[:MOST_LISTED]
-    lines += [f"{segment:>7}  {alpha[segment]:.3f}  {weight[segment]:6.2f}  {norm[segment]:5.2f}" for segment in order]
+    lines += [f"{segment:>7}  {alpha[segment]:13.3f}  {factor[segment]:6.2f}  {norm[segment]:5.2f}" for segment in order]
     if len(alpha) > MOST_LISTED:
         lines.append(f"and {len(alpha) - MOST_LISTED} more")
     return "\n".join(lines)

@@ -27,7 +27,7 @@ def weight_and_norm(trace: Trace, layer: int, token: int | None, *, dark: bool) 
     what = "mean over the text" if token is None else f"token {token}"
     figure = make_subplots(cols=2, shared_yaxes=True, horizontal_spacing=0.04)
     for column, (name, title, digits) in enumerate(
-        (("alpha", "fusion weight (alpha)", ".2f"), ("norm", "norm of its output", ".2f")), start=1
+        (("fusion_weight", "fusion weight", ".2f"), ("norm", "norm of its output", ".2f")), start=1
     ):
         values = table[name].to_numpy()
         figure.add_trace(
@@ -52,17 +52,17 @@ def weight_and_norm(trace: Trace, layer: int, token: int | None, *, dark: bool) 
 
 
 def weight_table(trace: Trace, layer: int, token: int | None) -> pd.DataFrame:
-    """One row a segment: segment (-1 is the shared one), alpha, weight, norm; the mean over tokens where token is None."""
+    """One row a segment: segment (-1 is the shared one), fusion_weight, factor, norm; the mean over tokens where token is None."""
     tokens = slice(None) if token is None else slice(token, token + 1)
     table = pd.DataFrame(
         {
             "segment": np.arange(trace.alpha.shape[2]),
-            "alpha": trace.alpha[layer, tokens].mean(axis=0),
-            "weight": trace.weight[layer, tokens].mean(axis=0),
+            "fusion_weight": trace.alpha[layer, tokens].mean(axis=0),
+            "factor": trace.weight[layer, tokens].mean(axis=0),
             "norm": trace.norm[layer, tokens].mean(axis=0),
         }
     )
     if trace.shared_norm[layer].any():
-        shared = {"segment": SHARED, "alpha": np.nan, "weight": 1.0, "norm": float(trace.shared_norm[layer, tokens].mean())}
+        shared = {"segment": SHARED, "fusion_weight": np.nan, "factor": 1.0, "norm": float(trace.shared_norm[layer, tokens].mean())}
         table = pd.concat([table, pd.DataFrame([shared])], ignore_index=True)
     return table

@@ -12,7 +12,7 @@ from app.texts import escaped
 from cpart_core.analysis.keep_results import CarveReport, KeepCurve
 
 CHOSEN = {False: "#1845fb", True: "#82a9ff"}
-RISE = "rise of the held-out loss (nats per token)"
+RISE = "rise of the loss on a sample of held-out text (nats per token)"
 CHANCE_BAND = (0.05, 0.5, 0.95)
 
 
@@ -48,7 +48,7 @@ def keep_figure(curve: KeepCurve, keep: int | None = None, *, dark: bool) -> go.
         marker={"symbol": "circle", "size": 8},
         customdata=np.stack([curve.loss, curve.low, curve.high], axis=1),
         hovertemplate=(
-            "%{x} kept<br>rise <b>%{y:.4f}</b> nats (%{customdata[1]:.4f} to %{customdata[2]:.4f})<br>loss %{customdata[0]:.4f}<extra></extra>"
+            "%{x} kept<br>rise <b>%{y:.4f}</b> nats (%{customdata[1]:.4f} to %{customdata[2]:.4f})<br>sampled loss %{customdata[0]:.4f}<extra></extra>"
         ),
     )
     figure.add_hline(y=0, line={"color": ink(dark).faint, "width": 1})

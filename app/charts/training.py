@@ -122,10 +122,18 @@ def panel(
     for number, (name, twin_step, twin_loss) in enumerate(twins):
         dash = ("dash", "dot", "dashdot", "longdash")[number % 4]
         traces.append(
-            line(f"{name} twin, validation", twin_step, twin_loss, {"color": segment_colour(1, dark), "width": 1.8, "dash": dash}, hover)
+            line(
+                f"{name} twin, sampled validation",
+                twin_step,
+                twin_loss,
+                {"color": segment_colour(1, dark), "width": 1.8, "dash": dash},
+                hover,
+            )
         )
     traces.append(
-        line("validation", step, held_out, {"color": main, "width": 2.4}, hover, mode="lines+markers" if len(step) < 40 else "lines")
+        line(
+            "sampled validation", step, held_out, {"color": main, "width": 2.4}, hover, mode="lines+markers" if len(step) < 40 else "lines"
+        )
     )
     return {"title": title, "traces": traces}
 

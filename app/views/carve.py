@@ -139,7 +139,7 @@ def measured(run: Run, request: dict[str, Any]) -> KeepCurve | None:
 
 def source(run: Run, curve: KeepCurve) -> Source:
     """Where the numbers are from."""
-    what = "passages of the text's second half" if curve.text else "held-out documents"
+    what = "passages of the text's second half" if curve.text else "validation documents, of each its beginning"
     return source_of(run, curve.step, f"{curve.documents} {what}, {curve.tokens:,} tokens", curve.seed, f"{curve.execution} execution")
 
 
@@ -184,7 +184,8 @@ def finding(curve: KeepCurve, keep: int) -> str:
     interval = "" if np.isnan(curve.low[place]) else f" (95 %: {curve.low[place]:+.3f} to {curve.high[place]:+.3f})"
     return (
         f"Keeping **{keep} of {int(curve.kept[0])}** changes the loss on {subject(curve)} by **{curve.rise[place]:+.3f}** nats{interval}, "
-        f"{change(curve.rise[place] / curve.loss[0])} of {curve.loss[0]:.3f}. As many by chance: {middle:+.3f} (5 to 95 %: {low:+.3f} to {high:+.3f})."
+        f"{change(curve.rise[place] / curve.loss[0])} of the {curve.loss[0]:.3f} that the whole model has on this sample of {curve.tokens:,} "
+        f"tokens. As many by chance: {middle:+.3f} (5 to 95 %: {low:+.3f} to {high:+.3f})."
     )
 
 
@@ -210,7 +211,7 @@ def draw_others(run: Run, curve: KeepCurve, keep: int) -> None:
     show_figure(
         keep_k.others_figure(curve, keep, dark=state.dark()),
         "carve_others",
-        "The same kept segments on held-out documents of every context.",
+        "The same kept segments on a sample of every context's validation text; carving measures all of it.",
         f"With {keep} segments kept for {subject(curve)}, the loss rises most on {code_span(curve.contexts[worst], 40)}: {rise[worst]:+.3f} nats.",
         lambda: keep_k.others_table(curve),
         source_of(

@@ -55,7 +55,7 @@ def draw(run: Run, report: CarveReport) -> None:
     show_figure(
         keep_k.losses_figure(report, dark=state.dark()),
         f"carve_losses_{report.carved}",
-        "Loss after carving less loss before, on the same held-out documents, 95 % intervals over documents.",
+        "Validation loss after carving less that before, on all validation text, 95 % intervals over documents.",
         f"Rise of the loss by carving for {subject(report)}: most on {code_span(report.contexts[worst], 40)}, {rise[worst]:+.3f} nats.",
         lambda: keep_k.losses_table(report),
         source_of(run, report.step, read, report.seed),

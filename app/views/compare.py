@@ -138,7 +138,7 @@ def meters(sides: Sides) -> tuple[Specialization, Specialization] | None:
 
 def draw_losses(sides: Sides, losses: LossComparison) -> None:
     """The difference of the losses by context, with intervals."""
-    st.subheader("Held-out loss by context", anchor=False)
+    st.subheader(f"{losses.name[:1].upper()}{losses.name[1:]}, by context", anchor=False)
     if not sides.exact:
         st.caption(
             f"Losses need weights: these are the nearest checkpoints, step {losses.step:,} of A and step {losses.other_step:,} of B, "
@@ -146,7 +146,9 @@ def draw_losses(sides: Sides, losses: LossComparison) -> None:
         )
     if losses.left_out:
         st.caption(f"{losses.left_out} documents that one run holds out were in the other's training text, so they are not read.")
-    n = f"{len(losses.titles)} held-out documents, of each its beginning"
+    n = f"all {len(losses.titles)} validation documents, {int(losses.length.sum()):,} tokens"
+    if not losses.whole:
+        n = f"{len(losses.titles)} documents held out from both, of each its beginning: not the text of either's own validation loss"
     show_figure(
         charts.loss_dots(losses, dark=state.dark()),
         "compare_losses",

@@ -155,14 +155,14 @@ def draw_weights(run: Run, trace: Trace, layer: int, number: int) -> None:
     )
     at = None if token is None or token < 0 else int(token)
     table = fusion_weights.weight_table(trace, layer, at)
-    by_weight, by_norm = int(table["alpha"].fillna(-1).idxmax()), int(table["norm"].idxmax())
+    by_weight, by_norm = int(table["fusion_weight"].fillna(-1).idxmax()), int(table["norm"].idxmax())
     names = ["shared" if segment < 0 else f"segment {segment}" for segment in table["segment"]]
     agree = "and it also adds most" if by_weight == by_norm else f"but {names[by_norm]} adds most (norm {table['norm'][by_norm]:.2f})"
     show_figure(
         fusion_weights.weight_and_norm(trace, layer, at, dark=state.dark()),
         f"fusion_weights_{number}",
         f"Layer {layer}, {'mean over the text' if at is None else f'token {at}'}.",
-        f"In layer {layer}, {names[by_weight]} has the greatest weight ({table['alpha'][by_weight]:.2f}), {agree}.",
+        f"In layer {layer}, {names[by_weight]} has the greatest fusion weight ({table['fusion_weight'][by_weight]:.2f}), {agree}.",
         lambda: table,
         source(run, trace),
     )

@@ -24,7 +24,7 @@ KINDS = {
     "ablate": "Its weighted output counts 0; everything else stays as it was.",
     "forbid": "It cannot be chosen: its fusion weight goes to the others, and another segment takes its place.",
     "force": "It is among the chosen of every token, at the strongest weight; the weakest chosen one makes room.",
-    "scale": "Its weight times a factor; everything else stays as it was.",
+    "scale": "Its output times a number; everything else stays as it was.",
 }
 NEVER_CHOSEN = ("ablate", "scale")
 """What can be done to the shared segment, and to a dense model's."""
@@ -113,20 +113,26 @@ def one_change(run: Run, trace: Trace, layer: int) -> list[Any]:
             help="  \n".join(f"**{name}**: {KINDS[name]}" for name in kinds) + "  \nThe layer is chosen further up.",
         )
         kind = str(kind or "ablate")
-        mean = trace.weight[layer].mean(axis=0)
+        mean, factors = trace.alpha[layer].mean(axis=0), trace.weight[layer].mean(axis=0)
         options = [*range(len(mean)), *([SHARED] if model.shared_neurons and kind in NEVER_CHOSEN else [])]
         segment = st.selectbox(
             "Segment",
             options,
             index=int(np.argmax(mean)),
-            format_func=lambda number: "shared (always counts)" if number < 0 else f"{number} (mean weight here {mean[number]:.2f})",
+            format_func=lambda number: (
+                "shared (always counts)"
+                if number < 0
+                else (f"{number} (mean fusion weight here {mean[number]:.2f}, factor {factors[number]:.2f})")
+            ),
             key=f"whatif_segment_{layer}_{len(options)}",
-            width=280,
+            width=380,
+            help="Fusion weights sum to 1 over the segments; the factor is what a segment's output is multiplied by: as many times its fusion weight as there "
+            "are segments, and 0 where it is not computed.",
         )
         factor = 1.0
         if kind == "scale":
             factor = float(
-                st.slider("Factor", 0.0, 4.0, 2.0, 0.1, key="whatif_factor", help="1 leaves it as it is, 0 is ablate", width=200)
+                st.slider("Multiply it by", 0.0, 4.0, 2.0, 0.1, key="whatif_factor", help="1 leaves it as it is, 0 is ablate", width=200)
             )
     return [layer, int(segment if segment is not None else options[0]), kind, factor]
 

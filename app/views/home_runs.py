@@ -11,6 +11,7 @@ from app.texts import code_span, sentence
 from cpart_core.runs import find, folder
 from cpart_core.runs.folder import RunSummary
 from cpart_core.runs.info import LONGEST_NAME
+from cpart_core.runs.validation import validation_loss
 
 ROWS = 8
 """Runs on one page of the list."""
@@ -100,7 +101,7 @@ def about(summary: RunSummary, names: dict[str, str]) -> str:
 
 
 def how_far(summary: RunSummary) -> None:
-    """Steps and validation loss from the first to the newest evaluation; for a damaged run, the reason."""
+    """Steps and the newest validation loss; for a damaged run, the reason."""
     said = summary.state
     if summary.info is None or said.state == "damaged":
         st.caption(sentence(said.last_words or "Nothing more is known.", 300))
@@ -120,19 +121,13 @@ def how_far(summary: RunSummary) -> None:
 
 def loss_sentence(summary: RunSummary) -> str:
     try:
-        evaluations = folder.open_run(summary.id).evaluations(max_points=2)
+        found = validation_loss(folder.open_run(summary.id))
     except ValueError as error:
         return f"losses cannot be read: {code_span(str(error))}"
-    if not len(evaluations.loss):
+    if found is None:
         return ":gray[no validation yet]"
-    first, last = evaluations.loss[0], evaluations.loss[-1]
-    tokens = int(evaluations.tokens_by_context[-1].sum())
-    if len(evaluations.loss) == 1:
-        return f"validation loss **{words.loss(last)}** at step {int(evaluations.step[-1]):,} :gray[(n = {tokens:,} tokens)]"
-    return (
-        f"validation loss {words.loss(first)} \u2192 **{words.loss(last)}** "
-        f":gray[(steps {int(evaluations.step[0]):,} to {int(evaluations.step[-1]):,}, n = {tokens:,} tokens)]"
-    )
+    at = "; ".join(filter(None, (f"step {found.step:,}", found.interval, found.n)))
+    return f"{found.name} **{words.loss(found.value)}** :gray[({at})]"
 
 
 def actions(summary: RunSummary) -> None:

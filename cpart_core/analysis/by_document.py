@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 RESAMPLES = 500
 INTERVAL = (2.5, 97.5)
 """Percentiles."""
 FOLDS = 2
+MOST_DRAWN = 2_000_000
+"""Numbers of one drawing, so that a corpus of a million documents does not cost gigabytes."""
 
 
 class DocumentSums:
@@ -51,32 +55,37 @@ class DocumentSums:
 
     def means(self, fold: np.ndarray) -> np.ndarray:
         """[F, C, K] mean over the tokens of each half of each context; NaN without any."""
-        sums, tokens = self.grouped(fold, np.ones((1, len(self.tokens))))
-        return divided(sums[0], tokens[0])
+        return divided(*self.summed(fold))
 
     def redrawn(self, fold: np.ndarray, seed: int, resamples: int = RESAMPLES) -> tuple[np.ndarray, np.ndarray]:
         """(sums [R, F, C, K], tokens [R, F, C]) when the documents of each half of each context are drawn again, with repeats."""
         random = np.random.default_rng([seed, 18])
-        weight = np.zeros((resamples, len(self.tokens)))
+        sums = np.zeros((resamples, FOLDS, self.num_contexts, self.sums.shape[1]), dtype=np.float32)
+        tokens = np.zeros(sums.shape[:3])
+        for half, context, members in self.groups(fold):
+            at_once = max(1, MOST_DRAWN // max(1, len(members)))
+            for first in range(0, resamples, at_once):
+                some = slice(first, min(first + at_once, resamples))
+                weight = random.multinomial(len(members), np.full(len(members), 1 / len(members)), size=some.stop - some.start)
+                sums[some, half, context] = weight @ self.sums[members]
+                tokens[some, half, context] = weight @ self.tokens[members]
+        return sums, tokens
+
+    def summed(self, fold: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(sums [F, C, K], tokens [F, C]) of the documents of each half of each context."""
+        sums = np.zeros((FOLDS, self.num_contexts, self.sums.shape[1]))
+        tokens = np.zeros(sums.shape[:2])
+        for half, context, members in self.groups(fold):
+            sums[half, context], tokens[half, context] = self.sums[members].sum(axis=0), self.tokens[members].sum()
+        return sums, tokens
+
+    def groups(self, fold: np.ndarray) -> Iterator[tuple[int, int, np.ndarray]]:
+        """(half, context, its documents) of all that have some."""
         for half in range(FOLDS):
             for context in range(self.num_contexts):
                 members = np.flatnonzero(self.read & (self.context_of == context) & (fold == half))
                 if len(members):
-                    weight[:, members] = random.multinomial(len(members), np.full(len(members), 1 / len(members)), size=resamples)
-        return self.grouped(fold, weight)
-
-    def grouped(self, fold: np.ndarray, weight_RM: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Weighted sums over the documents of each half of each context."""
-        sums = np.zeros(
-            (len(weight_RM), FOLDS, self.num_contexts, self.sums.shape[1]), dtype=np.float32 if len(weight_RM) > 1 else np.float64
-        )
-        tokens = np.zeros(sums.shape[:3])
-        for half in range(FOLDS):
-            for context in range(self.num_contexts):
-                members = np.flatnonzero(self.read & (self.context_of == context) & (fold == half))
-                sums[:, half, context] = weight_RM[:, members] @ self.sums[members]
-                tokens[:, half, context] = weight_RM[:, members] @ self.tokens[members]
-        return sums, tokens
+                    yield half, context, members
 
 
 def divided(sums: np.ndarray, tokens: np.ndarray) -> np.ndarray:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
 
 import numpy as np
 
+from cpart_core.analysis.compare_losses import bootstrap, measured_by
+from cpart_core.analysis.evaluation import validation_report
 from cpart_core.analysis.footprint import REPEATS, measure_footprints
-from cpart_core.analysis.held_out import DocumentLosses, document_losses, interval_of_rise
-from cpart_core.analysis.keep_k import Texts, Wish, means, rank_segments, texts_of
+from cpart_core.analysis.held_out import document_losses
+from cpart_core.analysis.keep_k import Texts, Wish, rank_segments, texts_of
 from cpart_core.analysis.keep_results import CarveReport
 from cpart_core.analysis.progress import Progress, part_of, silent
 from cpart_core.analysis.source import Source
@@ -20,14 +21,6 @@ from cpart_core.runs.carved import carve_run
 from cpart_core.runs.checkpoint import load_model
 from cpart_core.runs.create import machine
 from cpart_core.runs.folder import Run
-
-
-class Losses(NamedTuple):
-    """Of one model."""
-
-    by_context: list[DocumentLosses]
-    text: float
-    """On the second half of the text; NaN without one."""
 
 
 def carve_for(
@@ -42,13 +35,11 @@ def carve_for(
     kept = np.sort(order[:, :keep], axis=1)
     progress(0.1, f"Carving {keep} of {order.shape[1]} segments a layer")
     carved = carve_run(run, source.step, source.model, kept, wish.context, name)
-    progress(0.2, "Losses before")
-    before = losses_of(source.model, wish, texts)
-    progress(0.3, "Losses after")
-    after = losses_of(load_model(carved, source.step).model, wish, texts)
-    footprints = measure_footprints([(run, source.step), (carved, source.step)], repeats, part_of(progress, 0.4, 1.0))
-    pairs = zip(before.by_context, after.by_context, strict=True)
-    intervals = np.array([interval_of_rise(whole, smaller, wish.seed) for whole, smaller in pairs])
+    smaller = source_of(carved, source.step)
+    before = validation_report(run, source, corpus, part_of(progress, 0.15, 0.3))
+    after = validation_report(carved, smaller, corpus, part_of(progress, 0.3, 0.45))
+    _, _, low, high, _ = bootstrap(measured_by(before), measured_by(after), corpus.validation.context, len(corpus.contexts), wish.seed)
+    footprints = measure_footprints([(run, source.step), (carved, source.step)], repeats, part_of(progress, 0.45, 1.0))
     report = CarveReport(
         run=run.id,
         step=source.step,
@@ -62,14 +53,14 @@ def carve_for(
         before=footprints[0],
         after=footprints[1],
         contexts=corpus.contexts,
-        loss_before=means(before.by_context),
-        loss_after=means(after.by_context),
-        low=intervals[:, 0],
-        high=intervals[:, 1],
-        documents_by_context=np.array([len(rows.titles) for rows in texts.others]),
-        tokens_by_context=np.array([rows.tokens for rows in texts.others]),
-        text_before=before.text,
-        text_after=after.text,
+        loss_before=before.loss_by_context,
+        loss_after=after.loss_by_context,
+        low=low[:-1],
+        high=high[:-1],
+        documents_by_context=before.documents_by_context,
+        tokens_by_context=before.tokens_by_context,
+        text_before=loss_of_text(source.model, wish, texts),
+        text_after=loss_of_text(smaller.model, wish, texts),
         text_tokens=texts.measured.tokens if wish.text else 0,
         machine=machine(),
         load=os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan"),
@@ -78,7 +69,12 @@ def carve_for(
     return report
 
 
-def losses_of(model: Decoder, wish: Wish, texts: Texts) -> Losses:
-    """On held-out documents of every context, and on the second half of the text."""
-    text = document_losses(model, texts.measured).mean() if wish.text else float("nan")
-    return Losses([document_losses(model, rows) for rows in texts.others], text)
+def source_of(run: Run, step: int) -> Source:
+    """A checkpoint as it lies on the disk."""
+    model, tokenizer, _ = load_model(run, step)
+    return Source(run.id, step, model, tokenizer)
+
+
+def loss_of_text(model: Decoder, wish: Wish, texts: Texts) -> float:
+    """On the second half of the text; NaN without one."""
+    return document_losses(model, texts.measured).mean() if wish.text else float("nan")

@@ -133,7 +133,7 @@ def pair_of(what: str, unit: str, first: float, second: float, low: float = np.n
 
 def loss_differences(losses: LossComparison) -> list[Difference]:
     """The whole, then each context (only the whole where there is one context)."""
-    names = [*(f"held-out loss on {name}" for name in losses.contexts), "held-out loss"]
+    names = [*(f"{losses.name} of {name}" for name in losses.contexts), losses.name]
     places = [len(names) - 1, *(range(len(names) - 1) if len(losses.contexts) > 1 else ())]
     values = zip(names, losses.loss_by_context, losses.other_by_context, losses.low, losses.high, strict=True)
     every = [pair_of(name, losses.unit, *map(float, numbers)) for name, *numbers in values]
@@ -141,7 +141,7 @@ def loss_differences(losses: LossComparison) -> list[Difference]:
 
 
 def recorded_losses(first: Run, first_step: int, second: Run, second_step: int) -> list[Difference]:
-    """The validation loss that training itself noted at or before the steps: no interval, since it kept no documents.
+    """The sampled validation loss that training itself noted at or before the steps: no interval, since it kept no documents.
 
     Empty where one has none yet, and where the two validated on other text or in other tokens.
     """
@@ -156,7 +156,7 @@ def recorded_losses(first: Run, first_step: int, second: Run, second_step: int) 
         if place < 0:
             return []
         rows.append([*table.loss_by_context[place].tolist(), float(table.loss[place])])
-    names = [*(f"validation loss on {name}" for name in first.info.contexts), "validation loss"]
+    names = [*(f"sampled validation loss of {name}" for name in first.info.contexts), "sampled validation loss"]
     return [pair_of(name, "nats per token", a, b) for name, a, b in zip(names, *rows, strict=True)]
 
 
@@ -190,7 +190,7 @@ def segment_differences(segments: SegmentComparison) -> list[Difference]:
 def headline_words(losses: LossComparison) -> str:
     """One sentence on the loss as a whole."""
     value, low, high = float(losses.difference[-1]), float(losses.low[-1]), float(losses.high[-1])
-    n = f"{len(losses.titles)} held-out documents"
+    n = f"all {len(losses.titles)} validation documents" if losses.whole else f"{len(losses.titles)} documents held out from both"
     if abs(value) <= SAME:
         return f"A and B have the same loss on {n}."
     limits = f"{value:+.4f} {losses.unit}" + (f", 95 %: {low:+.4f} to {high:+.4f}" if np.isfinite(low) else ", no interval")

@@ -1,6 +1,8 @@
 """Two checkpoints on the same held-out documents: the losses of each document, and the interval of their difference over documents.
 
-Text is cut at the same characters for both, so that models with other tokenizers read the same; then bits per byte are compared.
+Where both have the same validation rows (two steps of a run, twins), these are all of them, and each side's loss is its validation loss.
+Else it is what both hold out: text is cut at the same characters, so that models with other tokenizers read the same; then bits per byte
+are compared.
 """
 
 from __future__ import annotations
@@ -12,11 +14,14 @@ import numpy as np
 
 from cpart_core.analysis.by_document import RESAMPLES, DocumentSums, interval
 from cpart_core.analysis.compare_results import LossComparison
+from cpart_core.analysis.evaluation import means, without_alone
 from cpart_core.analysis.held_out import cut_rows, document_losses, fair_share, pack
 from cpart_core.analysis.progress import Progress, part_of, silent
-from cpart_core.analysis.source import Source, mean_over
+from cpart_core.analysis.results import LossReport
+from cpart_core.analysis.source import Source
 from cpart_core.corpus.document import Corpus, Split
 from cpart_core.corpus.tokenizer import Tokenizer
+from cpart_core.runs.folder import Run
 
 MOST_BYTES = 100_000
 """Of all documents together; each gives its beginning."""
@@ -91,6 +96,59 @@ def compare_losses(
     )
 
 
+def same_rows(first: Run, second: Run, corpora: tuple[Corpus, Corpus]) -> bool:
+    """Whether both are validated on the very same rows of the very same tokens."""
+    if (first.settings.training.seed, first.settings.model.context_length) != (
+        second.settings.training.seed,
+        second.settings.model.context_length,
+    ):
+        return False
+    a, b = corpora
+    return a.fingerprint == b.fingerprint and a.discovered == b.discovered and a.tokenizer_json == b.tokenizer_json
+
+
+def compare_reports(first: LossReport, second: LossReport, corpus: Corpus, comparable: bool, seed: int) -> LossComparison:
+    """Two reports on the same validation rows; nothing is read again. corpus: the first's, whose labels count."""
+    known = comparable and bool((corpus.validation.context >= 0).any())
+    context = corpus.validation.context.astype(np.int64) if known else np.zeros(len(corpus.validation.context), dtype=np.int64)
+    names = corpus.contexts if known else (ALL_TEXT,)
+    kept = np.flatnonzero(first.tokens > 0)
+    read = np.where(first.tokens > 0, context, -1)
+    mine, theirs, low, high, documents = bootstrap(measured_by(first), measured_by(second), read, len(names), seed)
+    token_bytes = Tokenizer.from_json(corpus.tokenizer_json).token_bytes
+    spans = corpus.validation.starts
+    texts = [corpus.validation.ids[spans[number] : min(spans[number] + LONGEST_TEXT, spans[number + 1])] for number in kept]
+    return LossComparison(
+        run=first.run,
+        step=first.step,
+        other=second.run,
+        other_step=second.step,
+        seed=seed,
+        unit="nats per token",
+        same_corpus=True,
+        left_out=0,
+        contexts=names,
+        titles=tuple(corpus.validation.titles[number] for number in kept),
+        texts=tuple(b"".join(token_bytes[token] for token in ids.tolist()).decode("utf-8", "ignore")[:LONGEST_TEXT] for ids in texts),
+        context=context[kept],
+        loss=first.nats[kept] / first.tokens[kept],
+        other_loss=second.nats[kept] / second.tokens[kept],
+        length=first.tokens[kept].astype(np.float64),
+        loss_by_context=mine,
+        other_by_context=theirs,
+        low=low,
+        high=high,
+        documents_by_context=documents,
+        resamples=RESAMPLES,
+        whole=known or not (corpus.validation.context >= 0).any(),
+    )
+
+
+def measured_by(report: LossReport) -> Measured:
+    """The sums of a report, by validation document."""
+    return Measured(report.nats, report.tokens.astype(np.float64))
+
+
 def held_out_for_both(corpora: tuple[Corpus, Corpus], comparable: bool) -> Documents:
     """Validation documents of both that neither was trained on, each once, in an order that does not depend on which run is A."""
     first, second = corpora
@@ -149,24 +207,13 @@ def bootstrap(first: Measured, second: Measured, context_of: np.ndarray, num_con
     sums.sums[:] = np.stack([first.nats, first.length, second.nats, second.length], axis=1)
     sums.tokens[:] = np.minimum(first.length, second.length)
     fold = np.zeros(len(context_of), dtype=np.int64)
-    one, _ = sums.grouped(fold, np.ones((1, len(context_of))))
+    one, _ = sums.summed(fold)
     drawn, _ = sums.redrawn(fold, seed)
-    means, others = losses(one[0, 0])
+    mine, theirs = losses(one[0])
     low, high = interval(np.subtract(*losses(drawn[:, 0])[::-1]))
-    alone = sums.documents_by_context < 2
-    # One document drawn again and again is always itself: no interval.
-    alone = np.append(alone, bool(alone.all()))
-    return means, others, np.where(alone, np.nan, low), np.where(alone, np.nan, high), sums.documents_by_context
+    return mine, theirs, without_alone(sums, low), without_alone(sums, high), sums.documents_by_context
 
 
 def losses(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Sums [..., C, 4] -> A's and B's means [..., C + 1]; NaN for a context without documents, which the mean leaves out."""
-    sums = sums.astype(np.float64)
-    found = []
-    for column in (0, 2):
-        length = sums[..., column + 1]
-        mean = mean_over(sums[..., column], length)
-        known = ~np.isnan(mean)
-        whole = mean_over(np.where(known, mean, 0.0).sum(axis=-1, keepdims=True), known.sum(axis=-1, keepdims=True))
-        found.append(np.concatenate([mean, whole], axis=-1))
-    return found[0], found[1]
+    """Sums [..., C, 4] -> A's and B's means [..., C + 1]."""
+    return means(sums[..., 0], sums[..., 1]), means(sums[..., 2], sums[..., 3])

@@ -79,7 +79,7 @@ class SegmentComparison:
 
 @dataclass(frozen=True)
 class LossComparison:
-    """Two checkpoints on the same held-out documents, of each its beginning."""
+    """Two checkpoints on the same held-out documents."""
 
     run: str
     step: int
@@ -112,6 +112,13 @@ class LossComparison:
     documents_by_context: np.ndarray
     """[C]"""
     resamples: int
+    whole: bool = False
+    """All validation rows of both, so that each side's numbers are its validation loss; else documents held out from both, each to a length."""
+
+    @property
+    def name(self) -> str:
+        """What the losses are called: only the stated evaluation set gives a validation loss."""
+        return "validation loss" if self.whole else "loss on text held out from both"
 
     @property
     def difference(self) -> np.ndarray:

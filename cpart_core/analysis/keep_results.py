@@ -13,7 +13,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class KeepCurve:
-    """Held-out loss against the number of segments kept in each layer, for segments chosen for one context or text."""
+    """Loss on a sample of held-out text against the number of segments kept in each layer, for segments chosen for one context or text."""
 
     run: str
     step: int
@@ -86,7 +86,7 @@ class Footprint:
 
 @dataclass(frozen=True)
 class CarveReport:
-    """A model before and after carving. Losses on held-out documents; the segments were chosen on training documents."""
+    """A model before and after carving, on all validation text; the segments were chosen on training documents."""
 
     run: str
     step: int

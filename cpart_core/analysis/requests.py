@@ -13,7 +13,7 @@ from cpart_core.analysis.coherence_results import CoherenceReport, SideBySide
 from cpart_core.analysis.compare_results import LossComparison, SegmentComparison, TextComparison
 from cpart_core.analysis.effects import AblationMatrix, InterventionReport, RouterAudit
 from cpart_core.analysis.keep_results import CarveReport, KeepCurve
-from cpart_core.analysis.progress import Progress, silent
+from cpart_core.analysis.progress import Progress, part_of, silent
 from cpart_core.analysis.results import DocumentMap, LossReport, NeuronMap, SegmentProfiles, Specialization, Stability, Trace
 from cpart_core.analysis.source import Sources
 from cpart_core.runs.folder import Run, open_run, run_folders
@@ -44,7 +44,7 @@ def answer_profiles(run: Run, values: Values, sources: Sources, progress: Progre
 
 
 def answer_losses(run: Run, values: Values, sources: Sources, progress: Progress) -> LossReport:
-    from cpart_core.analysis.losses import report_losses
+    from cpart_core.analysis.evaluation import report_losses
 
     progress(0.0, "Loading the model")
     return report_losses(sources.source(run, values["step"]), sources.corpus(run), run.settings.training.seed, progress)
@@ -146,15 +146,22 @@ def answer_compare_segments(run: Run, values: Values, sources: Sources, progress
 
 
 def answer_compare_losses(run: Run, values: Values, sources: Sources, progress: Progress) -> LossComparison:
-    from cpart_core.analysis.compare_losses import compare_losses
+    from cpart_core.analysis.compare_losses import compare_losses, compare_reports, same_rows
     from cpart_core.analysis.compare_match import same_contexts
+    from cpart_core.analysis.evaluation import validation_report
 
     progress(0.0, "Loading both models")
     other = open_run(values["other"])
     corpora = (sources.corpus(run), sources.corpus(other))
     comparable = same_contexts(run, other)
     first, second = sources.source(run, values["step"]), sources.source(other, values["other_step"])
-    return compare_losses(first, second, corpora, comparable, values["seed"], progress)
+    if not same_rows(run, other, corpora):
+        return compare_losses(first, second, corpora, comparable, values["seed"], progress)
+    reports = (
+        validation_report(run, first, corpora[0], part_of(progress, 0.1, 0.5)),
+        validation_report(other, second, corpora[1], part_of(progress, 0.5, 0.9)),
+    )
+    return compare_reports(reports[0], reports[1], corpora[0], comparable, values["seed"])
 
 
 def answer_compare_text(run: Run, values: Values, sources: Sources, progress: Progress) -> TextComparison:

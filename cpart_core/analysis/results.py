@@ -6,7 +6,8 @@ Segment numbers are 0..S-1; -1 is the shared segment. Every result says where it
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -27,7 +28,7 @@ class Trace:
     alpha: np.ndarray
     """[L, T, S] fusion weights; sum to 1 over S."""
     weight: np.ndarray
-    """[L, T, S] weight at which each segment's output was really summed: S * alpha, 0 where not computed, 1 where execution is dense."""
+    """[L, T, S] the factor (so called on every screen) of each segment's output: S * alpha, 0 where not computed, 1 where execution is dense."""
     norm: np.ndarray
     """[L, T, S] norm of each segment's weighted output contribution."""
     shared_norm: np.ndarray
@@ -173,6 +174,25 @@ class LossReport:
     """[C] share of next tokens that are the model's first choice."""
     bits_per_byte: float
     """Comparable between vocabularies: nats summed / ln 2 / bytes of text, over all contexts."""
+    low: float = math.nan
+    """95 % interval of `loss`, documents drawn anew; NaN with fewer than two, and in reports from before it was measured."""
+    high: float = math.nan
+    low_by_context: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    """[C], or nothing in reports from before it was measured; so are all below."""
+    high_by_context: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    nats: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    """[M] summed over the predicted tokens of each validation document."""
+    tokens: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    """[M] how many they are."""
+
+    @property
+    def num_tokens(self) -> int:
+        return int(self.tokens.sum()) if len(self.tokens) else int(self.tokens_by_context.sum())
+
+    @property
+    def num_documents(self) -> int:
+        """That something was read of."""
+        return int((self.tokens > 0).sum()) if len(self.tokens) else int(self.documents_by_context.sum())
 
 
 @dataclass(frozen=True)

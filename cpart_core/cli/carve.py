@@ -90,7 +90,8 @@ def curve_table(curve: KeepCurve) -> str:
     ]
     head = (
         f"run {curve.run}, step {curve.step}, {about(curve)}, seed {curve.seed}; chosen by {curve.ranking} on {len(curve.chosen_on)} "
-        f"documents ({curve.chosen_tokens} tokens), measured on {curve.documents} others ({curve.tokens} tokens), nats per token; "
+        f"documents ({curve.chosen_tokens} tokens), measured on a sample: the beginnings of {curve.documents} "
+        f"validation documents ({curve.tokens} tokens), nats per token; "
         f"by chance: {len(curve.random_loss)} draws"
     )
     return f"{head}\n\n{table(rows)}\n\nGive --keep K to carve."
@@ -115,7 +116,7 @@ def report_table(report: CarveReport) -> str:
     head = f"run {report.run}, step {report.step}: the {report.keep} segments a layer that matter for {about(report)} are now run {report.carved}"
     how = f"medians of {report.before.repeats} fresh processes each, one thread, load average {report.load:.1f}"
     text = f"\n\nthe text itself: {report.text_before:.4f} -> {report.text_after:.4f} ({report.text_tokens} tokens)" if report.text else ""
-    return f"{head}\n\n{table(costs)}\n({how})\n\nheld-out loss, nats per token, seed {report.seed}\n{table(losses)}{text}"
+    return f"{head}\n\n{table(costs)}\n({how})\n\nvalidation loss by context (all validation text), nats per token, seed {report.seed}\n{table(losses)}{text}"
 
 
 def cost_row(name: str, cost: Footprint) -> dict[str, Any]:

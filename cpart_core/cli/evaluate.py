@@ -6,17 +6,19 @@ import argparse
 import json
 import math
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from cpart_core.cli.progress import share_line
 from cpart_core.cli.roots import add_run_argument, find_run, newest_checkpoint
 from cpart_core.cli.table import table
+from cpart_core.runs.validation import of_report
 
 if TYPE_CHECKING:
     from cpart_core.analysis.results import LossReport
 
 NAME = "evaluate"
-HELP = "Validation loss of a checkpoint, by context."
+HELP = "Validation loss of a checkpoint, by context, on all validation text."
 
 
 def add_arguments(parser: argparse.ArgumentParser, show_all: bool) -> None:
@@ -30,7 +32,10 @@ def execute(arguments: argparse.Namespace) -> int:
     step = newest_checkpoint(run, arguments.step)
     from cpart_core.analysis.requests import answer
 
-    report: LossReport = answer("losses", {"run": run.id, "step": step}, share_line(sys.stderr))
+    request = {"run": run.id, "step": step}
+    report: LossReport = answer("losses", request, share_line(sys.stderr))
+    with suppress(OSError):  # pages say the same number from now on; where nothing can be stored it is still said here
+        run.store_result("losses", request, report)
     print(as_json(report) if arguments.json else as_table(report))
     return 0
 
@@ -40,22 +45,30 @@ def as_table(report: LossReport) -> str:
         {
             "context": name,
             "loss": float(loss),
+            "low 95 %": float(low),
+            "high 95 %": float(high),
             "perplexity": math.exp(loss),
             "accuracy": float(right),
             "tokens": int(tokens),
             "documents": int(documents),
         }
-        for name, loss, right, tokens, documents in zip(
+        for name, loss, low, high, right, tokens, documents in zip(
             report.contexts,
             report.loss_by_context,
+            report.low_by_context,
+            report.high_by_context,
             report.accuracy_by_context,
             report.tokens_by_context,
             report.documents_by_context,
             strict=True,
         )
     ]
-    head = f"run {report.run}, step {report.step}, all validation text (loss in nats per token)"
-    return f"{head}\n\n{table(rows)}\n\nloss (mean over contexts) {report.loss:.4f}   bits per byte {report.bits_per_byte:.4f}"
+    found = of_report(report)
+    head = f"run {report.run}, step {report.step}, {found.n} (loss in nats per token)"
+    said = f"{found.name} (mean over contexts) {report.loss:.4f}"
+    if math.isfinite(report.low):
+        said += f" (95 % over documents: {report.low:.4f} to {report.high:.4f})"
+    return f"{head}\n\n{table(rows)}\n\n{said}   bits per byte {report.bits_per_byte:.4f}"
 
 
 def as_json(report: LossReport) -> str:
@@ -74,6 +87,10 @@ def as_json(report: LossReport) -> str:
         "run": report.run,
         "step": report.step,
         "loss": number(report.loss),
+        "low_95": number(report.low),
+        "high_95": number(report.high),
+        "tokens": report.num_tokens,
+        "documents": report.num_documents,
         "bits_per_byte": number(report.bits_per_byte),
         "contexts": contexts,
     }

@@ -53,7 +53,7 @@ class Progress:
     def show(self, record: Record) -> None:
         speed = f"{self.tokens_per_step / self.step_seconds:,.0f} tokens/s" if self.step_seconds > 0 and self.tokens_per_step else "-"
         left = "-" if self.seen < FIRST_STEPS_WITHOUT_ETA else duration((self.steps - record.step) * self.step_seconds)
-        validation = "" if self.validation != self.validation else f"  validation {self.validation:.3f}"
+        validation = "" if self.validation != self.validation else f"  sampled validation {self.validation:.3f}"
         line = f"step {record.step}/{self.steps}  loss {record.loss:.3f}{validation}  {speed}  ETA {left}"
         if self.live:
             print(f"\r\x1b[2K{line}", end="", file=self.stream, flush=True)

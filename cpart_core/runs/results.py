@@ -9,7 +9,7 @@ import hashlib
 import json
 import types
 from collections.abc import Callable
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
@@ -178,13 +178,14 @@ def decoder(wanted: Any, arrays: dict[str, np.ndarray], where: str) -> Callable[
 
 
 def dataclass_decoder(wanted: type[Any], arrays: dict[str, np.ndarray], where: str) -> Callable[[Any], Any]:
-    """JSON object -> dataclass; all its fields and no others."""
+    """JSON object -> dataclass; its fields and no others. One that came later, and has a value for files from before, may be missing."""
     parts = {name: decoder(hint, arrays, f"{where}.{name}") for name, hint in types_of(wanted).items()}
+    needed = {item.name for item in fields(wanted) if item.default is MISSING and item.default_factory is MISSING}
 
     def decode(data: Any) -> Any:
-        if checked(data, (dict,), where).keys() != parts.keys():
+        if not needed <= checked(data, (dict,), where).keys() <= parts.keys():
             raise ValueError(f"{where} is not a {wanted.__name__}")
-        return wanted(**{name: part(data[name]) for name, part in parts.items()})
+        return wanted(**{name: part(data[name]) for name, part in parts.items() if name in data})
 
     return decode
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from cpart_core.analysis.losses import report_losses
+from cpart_core.analysis.evaluation import report_losses
 from cpart_core.analysis.passages import Window, Windows, pieces
 from cpart_core.analysis.profiles import dead_segments, present_segments, profile_segments, segment_norms
 from cpart_core.analysis.source import validation_batches

@@ -20,8 +20,8 @@ def test_the_heat_map_is_alpha_row_by_row():
 def test_tables_are_the_trace():
     trace = made.trace()
     table = fusion_heat.trace_table(trace)
-    for name in ("alpha", "weight", "norm"):
-        assert (table[name].to_numpy().reshape(trace.alpha.shape) == getattr(trace, name)).all()
+    for name, field in (("fusion_weight", "alpha"), ("factor", "weight"), ("norm", "norm")):
+        assert (table[name].to_numpy().reshape(trace.alpha.shape) == getattr(trace, field)).all()
     assert table["generated"].sum() == made.LAYERS * made.SEGMENTS * 1
     entropy = fusion_heat.entropy_table(trace)["entropy_bits"].to_numpy().reshape(trace.entropy.shape)
     assert (entropy == trace.entropy).all()
@@ -33,7 +33,7 @@ def test_weight_and_norm_of_one_token_and_of_the_whole_text():
     one = fusion_weights.weight_and_norm(trace, 1, 2, dark=False)
     assert np.allclose(one.data[0].x, trace.alpha[1, 2]) and np.allclose(one.data[1].x, trace.norm[1, 2])
     whole = fusion_weights.weight_table(trace, 0, None)
-    assert np.allclose(whole["alpha"], trace.alpha[0].mean(axis=0)) and np.allclose(whole["norm"], trace.norm[0].mean(axis=0))
+    assert np.allclose(whole["fusion_weight"], trace.alpha[0].mean(axis=0)) and np.allclose(whole["norm"], trace.norm[0].mean(axis=0))
 
 
 def test_a_shared_segment_gets_a_bar_of_its_own():
