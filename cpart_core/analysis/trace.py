@@ -47,8 +47,9 @@ def trace_continuation(source: Source, text: str, sampling: Sampling, progress: 
     How much of a long text is read: model/room.py. The result's `text` is what was read. Raises ValueError for an empty text or sampling
     settings out of range.
     """
-    ids, left_out, wanted = fit(encoded(source, text), sampling.max_tokens, source.model.settings.context_length)
-    if left_out:
+    room = fit(encoded(source, text), sampling.max_tokens, source.model.settings.context_length)
+    ids, wanted = room.ids, room.count
+    if room.left_out:
         text = source.tokenizer.decode(ids)
     prompt_tokens = len(ids)
     sampled = generate(source.model, ids, **asdict(sampling), stop=source.tokenizer.end)

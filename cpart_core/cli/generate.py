@@ -36,9 +36,10 @@ def execute(arguments: argparse.Namespace) -> int:
 
     model, tokenizer, _ = load_model(run, step)
     text = as_typed(arguments.text)
-    room = model.settings.context_length
-    ids, left_out, _ = fit(tokenizer.encode(text), arguments.max_tokens, room)
-    say(beginning_left_out(len(ids), room) if left_out else "")
+    length = model.settings.context_length
+    room = fit(tokenizer.encode(text), arguments.max_tokens, length)
+    ids = room.ids
+    say(beginning_left_out(len(ids), length) if room.left_out else "")
     sampled = generate(
         model,
         ids,
@@ -51,7 +52,7 @@ def execute(arguments: argparse.Namespace) -> int:
     )
     sys.stdout.write(text)
     made = write(sampled, ids, tokenizer)
-    say(early_end(len(ids), made, arguments.max_tokens, room))
+    say(early_end(len(ids), made, arguments.max_tokens, length))
     return 0
 
 

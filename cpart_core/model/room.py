@@ -6,10 +6,11 @@ goes on; what follows may fill the rest of the context and ends there.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 
-class Room(NamedTuple):
+@dataclass(frozen=True)
+class Room:
     """What fits."""
 
     ids: list[int]
