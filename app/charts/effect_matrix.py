@@ -96,7 +96,7 @@ def hover_of(matrix: AblationMatrix, layer: int, column: int, context: int, name
     low, high = matrix.low[layer, column, context], matrix.high[layer, column, context]
     return (
         f"layer {layer} · {segment_name(int(matrix.segments[column]))} taken away<br>{names[context]}<br>"
-        f"loss <b>{matrix.change[layer, column, context]:+.4f}</b> nats, 95 % {low:+.4f} to {high:+.4f}<br>"
+        f"change of the sampled loss <b>{matrix.change[layer, column, context]:+.4f}</b> nats, 95 % {low:+.4f} to {high:+.4f}<br>"
         f"n = {int(matrix.tokens_by_context[context]):,} tokens of {int(matrix.documents_by_context[context])} documents"
     )
 

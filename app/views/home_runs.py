@@ -126,7 +126,7 @@ def loss_sentence(summary: RunSummary) -> str:
         return f"losses cannot be read: {code_span(str(error))}"
     if found is None:
         return ":gray[no validation yet]"
-    at = "; ".join(filter(None, (f"step {found.step:,}", found.interval, found.n)))
+    at = "; ".join(filter(None, (f"step {found.step:,}", found.interval, found.n, found.began)))
     return f"{found.name} **{words.loss(found.value)}** :gray[({at})]"
 
 

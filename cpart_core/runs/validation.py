@@ -24,6 +24,8 @@ class ValidationLoss:
     """0 where training counted none: its sample knows rows, not documents."""
     step: int
     sampled: bool
+    began: str = ""
+    """Where a sample began, which is the same sample: '4.975 at step 1'."""
 
     @property
     def name(self) -> str:
@@ -61,4 +63,6 @@ def validation_loss(run: Run) -> ValidationLoss | None:
             return of_report(report)
     if newest < 0:
         return None
-    return ValidationLoss(float(table.loss[-1]), math.nan, math.nan, int(table.tokens_by_context[-1].sum()), 0, newest, True)
+    tokens = int(table.tokens_by_context[-1].sum())
+    began = f"{table.loss[0]:.3f} at step {int(table.step[0]):,}" if len(table.step) > 1 else ""
+    return ValidationLoss(float(table.loss[-1]), math.nan, math.nan, tokens, 0, newest, True, began)

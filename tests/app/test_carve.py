@@ -120,7 +120,7 @@ def test_a_measured_curve_stands_beside_chance_with_its_n(quiet_worker):
     assert (
         "**+0.020** nats (95 %: +0.015 to +0.025)" in words
         and "By chance: 10 draws" in words
-        and "n = 7 held-out documents, 700 tokens" in words
+        and "n = 7 validation documents, of each its beginning, 700 tokens" in words
     )
     page.button(key="carve_go").click().run()
     assert quiet_worker == [("carve", {**request_of(run), "keep": 2, "name": ""})]

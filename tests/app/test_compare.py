@@ -51,8 +51,8 @@ def test_the_twin_is_compared_by_default_and_stands_in_the_address(quiet_worker)
     page = open_page("compare", first)
     assert not page.exception and not page.error and not quiet_worker and figures(page) == 6
     assert page.session_state["cpart_other"] == second.id and page.session_state["cpart_other_step"] == STEPS[-1]
-    assert "1 setting differs" in said(page) and "A predicts 3 held-out documents better" in said(page)
-    assert "Held-out loss on" in html(page) and "①" in html(page)
+    assert "1 setting differs" in said(page) and "A predicts 3 documents held out from both better" in said(page)
+    assert "Loss on text held out from both" in html(page) and "①" in html(page)
     assert "<a href" not in html(page)
 
 

@@ -39,7 +39,7 @@ def test_each_state_is_said(root, held, state):
 
 def test_losses_stand_with_their_steps_and_n(root, held):
     run_in("finished", root, held)
-    assert "validation loss 4.975 \u2192 **4.000** :gray[(steps 1 to 40, n = 300 tokens)]" in words_of(page())
+    assert "sampled validation loss **4.000** :gray[(step 40; a sample of 300 tokens; 4.975 at step 1)]" in words_of(page())
 
 
 def test_a_hostile_name_stays_text(root, held):
