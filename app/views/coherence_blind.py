@@ -14,7 +14,7 @@ from app import state
 from app.charts.coherence import row_names
 from app.texts import code_span, plain, sentence
 from cpart_core.analysis.coherence_results import CoherenceReport
-from cpart_core.percent import with_interval
+from cpart_core.percent import between, percent
 from cpart_core.runs import ratings
 from cpart_core.runs.folder import Run
 from cpart_core.runs.ratings import Vote
@@ -122,7 +122,7 @@ def show_tally() -> None:
     left = sum(vote.choice == "left" for vote in cast)
     decided = sum(vote.choice != "tie" for vote in cast)
     share, low, high = ratings.wilson(left, decided)
-    habit = f" Left was chosen in {with_interval(share, low, high)} of them, 95 %; far from 50 % it is a habit." if decided else ""
+    habit = f" Left was chosen in {percent(share)} of them (95 %: {between(low, high)}); far from 50 % it is a habit." if decided else ""
     st.caption(f"n = {len(cast)} votes, {decided} decided; Wilson's interval, ties left out. Kept beside the runs.{habit}")
     with st.container(horizontal=True, gap="small"):
         st.download_button("Votes as CSV", ratings.as_csv(cast), "ratings.csv", "text/csv", key="ratings_csv", icon=":material/download:")

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from cpart_core.cli.progress import share_line
 from cpart_core.cli.roots import add_run_argument, find_run, newest_checkpoint
 from cpart_core.cli.table import table
-from cpart_core.runs.validation import of_report
 
 if TYPE_CHECKING:
     from cpart_core.analysis.results import LossReport
@@ -41,6 +40,8 @@ def execute(arguments: argparse.Namespace) -> int:
 
 
 def as_table(report: LossReport) -> str:
+    from cpart_core.runs.validation import of_report
+
     rows = [
         {
             "context": name,

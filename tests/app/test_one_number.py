@@ -85,7 +85,7 @@ def test_carving_measures_the_same_loss_and_the_carved_run_says_it(runs, monkeyp
 
 def test_other_text_is_not_called_validation_loss(runs):
     run, _ = runs
-    other = tiny_run(seed=1)
+    other = tiny_run(context_length=32)
     run_training(other)
     compared = answer("compare_losses", {"run": run.id, "step": 40, "seed": 0, "other": other.id, "other_step": 40})
     assert not compared.whole and "held out from both" in compared.name
