@@ -136,6 +136,7 @@ RUNNING_TEXT_STYLE = """<style>
 .cp-text{white-space:pre-wrap;overflow-wrap:anywhere;line-height:2;font-size:1rem;font-family:"Source Code Pro",ui-monospace,monospace}
 .cp-token{position:relative;border-radius:3px 3px 0 0;padding:1px 0;cursor:default}
 .cp-token sub{font-size:.65em;font-weight:600;margin:0 2px 0 1px;unicode-bidi:isolate}
+.cp-thin{z-index:2}
 .cp-thin::after{content:"";position:absolute;inset-inline-start:-2px;top:0;width:4px;height:100%;
 border-bottom:2px dotted currentColor}
 .cp-token:hover,.cp-token:focus{outline:1.5px solid currentColor;outline-offset:1px}
