@@ -181,7 +181,7 @@ def test_the_list_says_the_largest_first_and_what_chance_can_do_last(sides, tmp_
     low, high = there.low.copy(), there.high.copy()
     low[0], high[0] = -1.0, 1.0
     found = differences(run, run, None, replace(there, low=low, high=high), None)
-    assert found[-1].what == "held-out loss on letters" and "chance alone" in found[-1].words
+    assert found[-1].what == "loss on text held out from both of letters" and "chance alone" in found[-1].words
     assert [one.size for one in found[:-1]] == sorted((one.size for one in found[:-1]), reverse=True)
     assert {row["told_apart"] for row in difference_rows(found)} <= {"beyond chance", "within chance"}
 
@@ -195,6 +195,6 @@ def test_it_is_asked_for_kept_and_said_in_the_terminal(monkeypatch, tmp_path, ca
     assert a.result("compare_text", request).pieces
     assert main(["analyze", a.id, "--what", "compare", "--other", b.id]) == 0
     said = capsys.readouterr().out
-    assert "B less A" in said and "All settings are the same" in said and "held-out loss on digits" in said
+    assert "B less A" in said and "All settings are the same" in said and "validation loss of digits" in said
     assert not recorded_losses(a, 10, b, 10), "no validation was recorded"
     assert main(["analyze", a.id, "--what", "compare"]) != 0 and "--other" in capsys.readouterr().err

@@ -55,7 +55,7 @@ def test_verdicts_count_only_what_the_interval_says():
     assert effect_matrix.verdict(matrix).startswith("2 of 2 contexts") and "1 of them at least 3" in effect_matrix.verdict(matrix)
     unknown = replace(matrix, strongest_selectivity=np.full(3, np.nan))
     assert "No context has enough documents" in effect_matrix.verdict(unknown)
-    assert effect_router.finding(made.audit()) == "Better than a random choice in layer 1 of 2; its regret is 43% of a random choice's."
+    assert effect_router.finding(made.audit()) == "Better than a random choice in layer 1 of 2; its regret is 43 % of a random choice's."
     none = replace(made.audit(), random_low=np.array([-1.0, 0.0]))
     assert "in no layer" in effect_router.finding(none)
 
@@ -72,5 +72,5 @@ def test_the_finding_names_the_context_that_changes_most_and_doubts_what_chance_
     )
     nothing = replace(report, loss_after=report.loss_before, context_after=report.context_before, next_after=report.next_before)
     assert effect_whatif.finding(nothing) == (
-        "The text's own loss stays as it was; the likeliest next token stays the same; no context's validation loss changes."
+        "The text's own loss stays as it was; the likeliest next token stays the same; no context's sampled validation loss changes."
     )
