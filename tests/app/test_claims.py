@@ -9,6 +9,7 @@ from cpart_core.study import result
 from cpart_core.study.claims import judge
 from cpart_core.study.evidence import weigh
 from cpart_core.study.result import save_study
+from tests.app.looked_at import figures
 from tests.app.made import HOSTILE, fine, page, words_of
 from tests.study.made import made_outcome, made_study
 
@@ -25,7 +26,7 @@ def studies(root, tmp_path, monkeypatch):
 def test_without_a_study_it_says_how_to_make_one(studies):
     app = fine(page("claims"))
     assert "No study is stored yet" in words_of(app) and "python -m cpart_core study default" in words_of(app)
-    assert not app.get("bidi_component")
+    assert not figures(app)
 
 
 def test_every_claim_stands_beside_its_numbers(studies):
@@ -42,7 +43,7 @@ def test_every_claim_stands_beside_its_numbers(studies):
     assert "-30.0 % (every seed)" in cells
     assert "Three seeds say little: an interval is 2.2 times as wide" in said
     assert "seeds 0, 1, 2" in said and "n = 10,000 validation tokens" in said and "python -m cpart_core study made" in said
-    assert len(app.get("bidi_component")) == 2
+    assert figures(app) == 2
     app.selectbox(key="claims_measure").set_value("seconds").run()
     fine(app)
 

@@ -10,6 +10,7 @@ import pytest
 from app.charts.speed import curve_figure, curve_table, measured_table
 from cpart_core.bench import speed
 from cpart_core.bench.speed import LeftOut, save_speed
+from tests.app.looked_at import figures
 from tests.app.made import HOSTILE, fine, page, words_of
 from tests.bench.made import made_speed
 
@@ -26,7 +27,7 @@ def results(root, tmp_path, monkeypatch):
 def test_without_a_measurement_it_says_how_to_make_one(results):
     app = fine(page("speed"))
     assert "No measurement is stored yet" in words_of(app) and "python -m cpart_core bench all" in words_of(app)
-    assert not app.get("bidi_component")
+    assert not figures(app)
 
 
 def test_figures_verdicts_and_curves_are_those_of_the_file(results):
@@ -35,7 +36,7 @@ def test_figures_verdicts_and_curves_are_those_of_the_file(results):
     shown = app.dataframe[0].value
     assert list(shown["verdict"].str[2:]) == [item.verdict if item.figure > 0 else "" for item in made_speed().measured if item.told]
     assert [metric.value.split(" of ")[1] for metric in app.metric] == [str(sum(shown["verdict"] != ""))] * 3
-    assert len(app.get("bidi_component")) == 2
+    assert figures(app) == 2
     app.toggle(key="speed_everything").set_value(True).run()
     assert len(fine(app).dataframe[0].value) == len(made_speed().measured)
 
@@ -58,7 +59,7 @@ def test_a_damaged_file_is_said(results):
     save_speed(made_speed(), results / "good.json")
     (results / "bad.json").write_text("[1, 2]")
     app = fine(page("speed"))
-    assert "bad.json cannot be read" in words_of(app) and len(app.get("bidi_component")) == 2
+    assert "bad.json cannot be read" in words_of(app) and figures(app) == 2
 
 
 def test_the_pictures_show_what_the_tables_say():
