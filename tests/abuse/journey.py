@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Locator
+from playwright.sync_api import Locator, TimeoutError
 
 from tests.browser.pages import NAMES, TITLES, wait_until_drawn
 from tests.browser.visit import Visit
@@ -31,8 +31,13 @@ def travel(seen: Visit, folder: Path, run_id: str, other_id: str) -> list[str]:
         ("a run carved", lambda: carve(seen, run_id)),
         ("text uploaded and a training begun, watched and stopped", lambda: train_from_upload(seen, folder)),
     )
+    seen.page.set_default_timeout(1000 * SLOW)  # a worker loads models and lays out maps, on cores that are busy
     for name, part in parts:
-        part()
+        try:
+            part()
+        except (AssertionError, TimeoutError) as error:
+            seen.picture("gave-up")
+            raise AssertionError(f"not done: {name}, after {', '.join(done) or 'nothing'}: {str(error)[:500]}") from None
         done.append(name)
     return done
 
