@@ -15,6 +15,7 @@ import psutil
 
 from cpart_core.config import Settings
 from cpart_core.corpus.document import Gathered
+from cpart_core.files.plain import open_to_add
 from cpart_core.model.passes.mark import all_compiled
 from cpart_core.runs.child import python_child
 from cpart_core.runs.commands import note_launch
@@ -23,6 +24,7 @@ from cpart_core.runs.create import create_run, create_twin
 from cpart_core.runs.database import Unreadable
 from cpart_core.runs.folder import Run, list_runs
 from cpart_core.runs.mend import mend_records
+from cpart_core.runs.state import LOG
 from cpart_core.runs.twins import check_twins
 
 LAST = 19
@@ -112,7 +114,7 @@ def launch(run: Run, then: Sequence[str], device: str = "") -> None:
         with RunLock(run.folder):
             mend_records(run.folder)
         note_launch(run.folder)
-    with open(run.folder / "log.txt", "ab") as log:
+    with open_to_add(run.folder, LOG) as log:
         process = subprocess.Popen(
             child.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=child.environment, cwd=child.folder
         )

@@ -11,6 +11,7 @@ FLOORS = {
     "cpart_core": 0,  # the bare package: version only
     "cpart_core.fields": 0,
     "cpart_core.paths": 0,
+    "cpart_core.files": 1,
     "cpart_core.config": 1,
     "cpart_core.cache": 1,
     "cpart_core.percent": 1,  # how shares are written

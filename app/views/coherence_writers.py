@@ -169,13 +169,13 @@ def held_out(run: Run) -> list[Prompt]:
     known = state.get("coherence_prompts")
     if known is not None and known[0] == run.id:
         return list(known[1])
-    from cpart_core.corpus.store import load_corpus
+    from cpart_core.corpus.store import load_held_out
     from cpart_core.corpus.tokenizer import Tokenizer
 
     room = run.settings.model.context_length
     found: list[Prompt] = []
     try:
-        corpus = load_corpus(run.folder / "corpus")
+        corpus = load_held_out(run.folder / "corpus")
         found, _ = choose_prompts(corpus, Tokenizer.from_json(corpus.tokenizer_json), room // 3, room - room // 3, DOCUMENTS, 0)
     except (ValueError, OSError):
         found = []

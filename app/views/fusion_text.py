@@ -27,12 +27,12 @@ def suggestions(run: Run) -> list[tuple[str, str]]:
     known = state.get("suggestions")
     if known is not None and known[0] == run.id:
         return list(known[1])
-    from cpart_core.corpus.store import load_corpus
+    from cpart_core.corpus.store import load_held_out
     from cpart_core.corpus.tokenizer import Tokenizer
 
     found = []
     try:
-        corpus = load_corpus(run.folder / "corpus")
+        corpus = load_held_out(run.folder / "corpus")
         tokenizer = Tokenizer.from_json(corpus.tokenizer_json)
         split, count = corpus.validation, [0] * (len(corpus.contexts) + 1)
         for number, context in enumerate(split.context.tolist()):

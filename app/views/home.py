@@ -6,8 +6,10 @@ import streamlit as st
 
 from app import chrome, glossary, state
 from app.diagram import show_picture
+from app.texts import code_span
 from app.views.home_runs import run_list
 from cpart_core.runs import folder
+from cpart_core.runs.unlisted import unlisted
 
 TICK_SECONDS = 3.0
 
@@ -25,6 +27,7 @@ def draw() -> None:
         state.put("next_train_view", "new")
         state.go_to("train")
     summaries = folder.list_runs()
+    say_what_is_not_listed()
     if not summaries:
         with st.container(border=True):
             st.subheader("No run yet", anchor=False)
@@ -33,6 +36,12 @@ def draw() -> None:
     st.subheader("Runs", anchor=False)
     alive = any(summary.state.state in chrome.ALIVE for summary in summaries)
     st.fragment(run_list, run_every=TICK_SECONDS if alive else None)(alive, [summaries])
+
+
+def say_what_is_not_listed() -> None:
+    """Folders of runs that cannot be in the list, each with what to do."""
+    for entry in unlisted():
+        st.warning(f"Not listed: {code_span(entry.name, 60)}. {entry.reason}", icon=":material/folder_off:")
 
 
 draw()

@@ -45,10 +45,13 @@ def execute(arguments: argparse.Namespace) -> int:
 def show(arguments: argparse.Namespace) -> int:
     from cpart_core.runs.find import in_order, search
     from cpart_core.runs.folder import list_runs
+    from cpart_core.runs.unlisted import unlisted
 
     listed = list_runs()
     found = in_order(search(listed, arguments.search), arguments.sort)
     rows = [row_of(summary) for summary in found]
+    for entry in unlisted():
+        print(f"not listed: {entry.name}: {entry.reason}", file=sys.stderr)
     if arguments.json:
         print(json.dumps(rows, indent=2))
         return 0

@@ -2,32 +2,44 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
-import tokenize
-import zipfile
-import zlib
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from cpart_core.corpus.build import fingerprint_of
 from cpart_core.corpus.document import Corpus, Skipped, Split
 from cpart_core.corpus.tokenizer import Tokenizer
+from cpart_core.files.arrays import PAGE_BYTES, load_arrays
+from cpart_core.files.bounded_json import load_bounded
+from cpart_core.files.digest import signed, without_signature
+from cpart_core.files.plain import OURS, plain_folder, read_plain
 
 FORMAT = 1
-DAMAGE = (
-    *(ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError),
-    *(SyntaxError, tokenize.TokenError, OSError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError),
-)
-"""What reading damaged JSON, zip files and array headers raises."""
+FACTS, TOKENIZER, ARRAYS = "corpus.json", "tokenizer.json", "corpus.npz"
+FILES = (ARRAYS, TOKENIZER, FACTS)
+"""In the order in which they are put in place: where the last one is, all are."""
+TOKENIZER_SUM = "tokenizer_sha256"
+LARGEST_TOKENIZER = 16 << 20
+LARGEST_CORPUS = 2 << 30
+"""Bytes in memory; a billion tokens."""
+LARGEST_FACTS = 1 << 30
+"""Bytes in memory of all titles, as Python's texts."""
+DAMAGE = (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError, OSError)
+"""What reading damaged JSON and tokenizers raises."""
 TYPES = {"ids": np.uint16, "starts": np.int64, "context": np.int16}
 
 
 def save_corpus(corpus: Corpus, folder: Path) -> None:
-    """Write the three files, each whole or not at all; an older corpus in the folder is replaced."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write the three files, each whole or not at all; an older corpus in the folder is replaced. NotPlain where the folder is a link."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    plain_folder(folder.parent, folder.name, make=True)
     arrays = {f"{name}_{key}": getattr(split, key) for name, split in splits(corpus).items() for key in TYPES}
     facts = {
         "format": FORMAT,
@@ -37,21 +49,29 @@ def save_corpus(corpus: Corpus, folder: Path) -> None:
         "titles": {name: split.titles for name, split in splits(corpus).items()},
         "skipped": [[skipped.title, skipped.reason] for skipped in corpus.skipped],
         "notes": corpus.notes,
+        TOKENIZER_SUM: hashlib.sha256(corpus.tokenizer_json.encode()).hexdigest(),
     }
-    with open(folder / "corpus.npz.new", "wb") as file:
-        np.savez_compressed(file, **arrays)
-        finish(file)
-    for name, text in (("tokenizer.json", corpus.tokenizer_json), ("corpus.json", json.dumps(facts, ensure_ascii=False, indent=1))):
-        with open(folder / f"{name}.new", "wb") as file:
-            file.write(text.encode())
-            finish(file)
-    for name in ("corpus.npz", "tokenizer.json", "corpus.json"):
-        os.replace(folder / f"{name}.new", folder / name)
+    drafts = {name: folder / f".tmp-{secrets.token_hex(4)}-{name}" for name in FILES}
+    try:
+        with draft_file(drafts[ARRAYS]) as file:
+            np.savez_compressed(file, **arrays)
+        for name, text in ((TOKENIZER, corpus.tokenizer_json), (FACTS, json.dumps(signed(facts), ensure_ascii=False, indent=1))):
+            with draft_file(drafts[name]) as file:
+                file.write(text.encode())
+        for name in FILES:
+            os.replace(drafts[name], folder / name)
+    finally:
+        for draft in drafts.values():
+            draft.unlink(missing_ok=True)
 
 
-def finish(file: Any) -> None:
-    file.flush()
-    os.fsync(file.fileno())
+@contextmanager
+def draft_file(path: Path) -> Iterator[BinaryIO]:
+    """A new file, on the disk when the block is left."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), OURS), "wb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def splits(corpus: Corpus) -> dict[str, Split]:
@@ -60,19 +80,37 @@ def splits(corpus: Corpus) -> dict[str, Split]:
 
 def load_corpus(folder: Path) -> Corpus:
     """Read and check a corpus; ValueError that says what is missing or damaged."""
+    corpus = read_corpus(folder, ("train", "validation"), LARGEST_CORPUS, LARGEST_FACTS)
+    if fingerprint_of(corpus) != corpus.fingerprint:
+        raise ValueError(f"The corpus in {folder.name} is damaged or was changed: its text does not fit its fingerprint.")
+    return corpus
+
+
+def load_held_out(folder: Path) -> Corpus:
+    """The validation documents alone, for the pages: `train` is empty. ValueError also when they take more memory than a page may."""
+    return read_corpus(folder, ("validation",), PAGE_BYTES, PAGE_BYTES)
+
+
+def read_corpus(folder: Path, names: tuple[str, ...], most_bytes: int, most_bytes_of_facts: int) -> Corpus:
+    """The splits of these names, every number of them checked, but not the fingerprint, which is of all of them."""
     try:
-        facts = json.loads((folder / "corpus.json").read_bytes())
-        tokenizer_json = (folder / "tokenizer.json").read_bytes().decode()
-        arrays = read_arrays(folder / "corpus.npz")
+        plain_folder(folder.parent, folder.name)
+        facts = load_bounded(read_plain(folder, FACTS, most_bytes_of_facts), most_bytes_of_facts)
+        facts = without_signature(facts)
+        tokenizer_json = read_plain(folder, TOKENIZER, LARGEST_TOKENIZER).decode()
+        found = hashlib.sha256(tokenizer_json.encode()).hexdigest()
+        if facts.get(TOKENIZER_SUM, found) != found:  # an earlier release noted none
+            raise ValueError(f"{TOKENIZER} is not the one that the text was divided with")
         if facts["format"] != FORMAT:
             raise ValueError(f"its format is {facts['format']}, this version reads {FORMAT}")
+        arrays = load_arrays(folder / ARRAYS, most_bytes, only="" if len(names) == 2 else names[0])
         vocabulary_size = Tokenizer.from_json(tokenizer_json).vocabulary_size
-        train, validation = (read_split(name, arrays, facts, vocabulary_size) for name in ("train", "validation"))
-        corpus = Corpus(
+        read = {name: read_split(name, arrays, facts, vocabulary_size) for name in names}
+        return Corpus(
             contexts=tuple(map(str, facts["contexts"])),
             discovered=bool(facts["discovered"]),
-            train=train,
-            validation=validation,
+            train=read.get("train", NO_TEXT),
+            validation=read["validation"],
             tokenizer_json=tokenizer_json,
             fingerprint=str(facts["fingerprint"]),
             skipped=tuple(Skipped(str(title), str(reason)) for title, reason in facts["skipped"]),
@@ -82,18 +120,9 @@ def load_corpus(folder: Path) -> Corpus:
         raise ValueError(f"The corpus in {folder.name} is not complete: {Path(error.filename).name} is missing.") from None
     except DAMAGE as error:
         raise ValueError(f"The corpus in {folder.name} is damaged: {error}.") from None
-    if fingerprint_of(corpus) != corpus.fingerprint:
-        raise ValueError(f"The corpus in {folder.name} is damaged or was changed: its text does not fit its fingerprint.")
-    return corpus
 
 
-def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """All arrays of an npz; every byte is checked against its sum before numpy looks at any."""
-    with zipfile.ZipFile(path) as archive:
-        if damaged := archive.testzip():
-            raise ValueError(f"{damaged} does not fit its checksum")
-    with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
-        return {name: arrays[name] for name in arrays.files}
+NO_TEXT = Split(np.zeros(0, np.uint16), np.zeros(1, np.int64), np.zeros(0, np.int16), ())
 
 
 def read_split(name: str, arrays: dict[str, np.ndarray], facts: dict[str, Any], vocabulary_size: int) -> Split:

@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from cpart_core.files.plain import kind_of, read_plain
+
 TEMPORARY = ".tmp-"
 """How the names of unfinished files and folders begin."""
 OURS, OUR_FOLDER = 0o600, 0o700
@@ -66,8 +68,9 @@ def remove_folder(folder: Path) -> None:
 
 
 def clear_leftovers(folder: Path, older_than_seconds: float = 0.0) -> None:
-    """Delete what killed writers left in `folder`. Where several may write at once, spare the young ones: they may be at work."""
-    if not folder.is_dir():
+    """Delete what killed writers left in `folder`, unless that is a link. Where several may write at once, spare the young ones: they may
+    be at work."""
+    if kind_of(folder) != "a folder":
         return
     for entry in folder.iterdir():
         if not entry.name.startswith(TEMPORARY):
@@ -83,13 +86,10 @@ def clear_leftovers(folder: Path, older_than_seconds: float = 0.0) -> None:
 
 def read_small(path: Path, limit_bytes: int = 4_000_000) -> bytes:
     """The bytes of a file that ought to be small. ValueError when it is a link, missing or larger; OSError when it cannot be read."""
-    if path.is_symlink() or not path.is_file():
-        raise ValueError(f"{path.name} is missing or is not a plain file.")
-    with open(path, "rb") as file:
-        data = file.read(limit_bytes + 1)
-    if len(data) > limit_bytes:
-        raise ValueError(f"{path.name} is larger than the {limit_bytes} bytes allowed for it.")
-    return data
+    try:
+        return read_plain(path.parent, path.name, limit_bytes)
+    except FileNotFoundError:
+        raise ValueError(f"{path.name} is missing.") from None
 
 
 def sync_tree(folder: Path) -> None:

@@ -6,6 +6,7 @@ Safetensors and JSON only, each file under a SHA-256 in MANIFEST.json. Knows tor
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from collections.abc import Mapping
@@ -20,6 +21,8 @@ from torch import Tensor
 
 from cpart_core.config import ModelSettings, settings_from_dict
 from cpart_core.corpus.tokenizer import Tokenizer
+from cpart_core.files.bounded_json import load_bounded
+from cpart_core.files.plain import kind_of, open_plain, plain_folder
 from cpart_core.model.decoder import Decoder
 from cpart_core.runs.atomic import clear_leftovers, read_small, remove_folder, writing_folder
 from cpart_core.runs.folder import Run
@@ -31,6 +34,10 @@ LARGEST_HEADER = 4 << 20
 """Bytes. A hostile header of 90 MB costs half a gigabyte before anything else is looked at."""
 LARGEST_TENSOR_COUNT = 20_000
 LARGEST_CONFIG = 100_000
+LARGEST_STATE, LARGEST_TOKENIZER = 4 << 20, 16 << 20
+STATE_TYPES = {"step": int, "tokens": int, "fused": bool, "device": str, "passes": bool}
+MEMORY_OF_JSON = 30
+"""Bytes of memory that a byte of our JSON may become."""
 LARGEST_VOCABULARY = 65_536
 """Token ids are stored in 16 bits."""
 
@@ -84,14 +91,19 @@ def folder_of(checkpoints: Path, step: int) -> Path:
 
 
 def steps_in(checkpoints: Path) -> list[int]:
-    """Steps of the checkpoints there, ascending; leftovers of an interrupted write (`.tmp-*`) are not among them."""
-    if not checkpoints.is_dir():
+    """Steps of the checkpoints there, ascending, none in a folder that is a link; leftovers of an interrupted write (`.tmp-*`) are not
+    among them."""
+    if kind_of(checkpoints) != "a folder":
         return []
     return sorted(int(match.group(1)) for entry in checkpoints.iterdir() if (match := STEP_FOLDER.fullmatch(entry.name)))
 
 
 def save_checkpoint(checkpoints: Path, checkpoint: Checkpoint, keep: int) -> Path:
-    """Write one, then remove all but the newest `keep`; a crash at any point leaves the older ones and at most a `.tmp-*` folder."""
+    """Write one, then remove all but the newest `keep`; a crash at any point leaves the older ones and at most a `.tmp-*` folder.
+
+    NotPlain, before anything is written or removed, where `checkpoints` is a link.
+    """
+    plain_folder(checkpoints.parent, checkpoints.name, make=True)
     clear_leftovers(checkpoints)
     step = checkpoint.config.step
     target = folder_of(checkpoints, step)
@@ -112,13 +124,12 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     """Read and verify one checkpoint folder; ValueError says what is wrong with it."""
     verify(folder)
     config = read_config(folder / "config.json")
-    numbers = json.loads((folder / "state.json").read_text(encoding="utf-8"))
     return Checkpoint(
         config,
         read_tensors(folder / "model.safetensors"),
         read_tensors(folder / "optimizer.safetensors"),
-        numbers,
-        (folder / "tokenizer.json").read_text(encoding="utf-8"),
+        read_state(folder / "state.json", config),
+        read_small(folder / "tokenizer.json", LARGEST_TOKENIZER).decode(),
     )
 
 
@@ -163,7 +174,7 @@ def load_model(run: Run, step: int) -> LoadedModel:
     model.load_state_dict(read_tensors(folder / "model.safetensors"))
     model.set_fused(config.fused)
     model.eval()
-    return LoadedModel(model, Tokenizer.from_json((folder / "tokenizer.json").read_text(encoding="utf-8")), config)
+    return LoadedModel(model, Tokenizer.from_json(read_small(folder / "tokenizer.json", LARGEST_TOKENIZER).decode()), config)
 
 
 def is_sound(checkpoints: Path, step: int) -> bool:
@@ -191,11 +202,8 @@ def config_json(config: CheckpointConfig) -> str:
 
 def read_config(path: Path) -> CheckpointConfig:
     """config.json, checked against the ranges of the settings."""
-    try:
-        data = json.loads(read_small(path, LARGEST_CONFIG))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path.name} is not valid JSON: {error}") from None
-    if not isinstance(data, dict) or data.pop("format", None) != FORMAT:
+    data = read_object(path, LARGEST_CONFIG)
+    if data.pop("format", None) != FORMAT:
         raise ValueError(f"{path.name} is not of format {FORMAT}, the only one this version reads.")
     step, vocabulary_size, fused = data.pop("step", None), data.pop("vocabulary_size", None), data.pop("fused", None)
     if type(step) is not int or type(vocabulary_size) is not int or step < 0 or not 1 <= vocabulary_size <= LARGEST_VOCABULARY:
@@ -208,22 +216,46 @@ def read_config(path: Path) -> CheckpointConfig:
     return CheckpointConfig(settings_from_dict({"model": data}).check().model, vocabulary_size, step, fused)
 
 
+def read_state(path: Path, config: CheckpointConfig) -> dict[str, Any]:
+    """state.json; ValueError where what training goes on from is of another type, or of another step than config.json."""
+    numbers = read_object(path, LARGEST_STATE)
+    for name, kind in STATE_TYPES.items():
+        if name in numbers and type(numbers[name]) is not kind:
+            raise ValueError(f"{path.name} has {name} {str(numbers[name])[:40]!r}, which is no {kind.__name__}.")
+    if numbers.get("step", config.step) != config.step:
+        raise ValueError(f"{path.name} is of step {numbers['step']}, but config.json of step {config.step}.")
+    return numbers
+
+
+def read_object(path: Path, limit_bytes: int) -> dict[str, Any]:
+    """A JSON object out of a file of bounded size; ValueError for anything else."""
+    try:
+        data = load_bounded(read_small(path, limit_bytes), limit_bytes * MEMORY_OF_JSON)
+        if not isinstance(data, dict):
+            raise ValueError("it is no object")
+    except ValueError as error:
+        raise ValueError(f"{path.name} is not sound JSON: {error}") from None
+    return data
+
+
 def header_shapes(path: Path) -> dict[str, tuple[int, ...]]:
     """Name -> shape of every tensor, from the header alone and within caps, before a byte of payload is allocated."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
+    with os.fdopen(open_plain(path.parent, path.name), "rb") as file:
+        size = os.fstat(file.fileno()).st_size
         length = int.from_bytes(file.read(8), "little")
         if length > min(LARGEST_HEADER, size):
             raise ValueError(f"{path.name} has a header of {length} bytes; allowed: {min(LARGEST_HEADER, size)}.")
         try:
-            header = json.loads(file.read(length))
-        except (ValueError, RecursionError) as error:
+            header = load_bounded(file.read(length), LARGEST_HEADER * MEMORY_OF_JSON)
+        except ValueError as error:
             raise ValueError(f"{path.name} has no readable header: {error}") from None
-    if not isinstance(header, dict) or len(header) > LARGEST_TENSOR_COUNT:
+    if not isinstance(header, dict):
+        raise ValueError(f"{path.name} has a header that is not safetensors'.")
+    if len(header) > LARGEST_TENSOR_COUNT:
         raise ValueError(f"{path.name} names {len(header)} tensors; allowed: {LARGEST_TENSOR_COUNT}.")
     try:
         return {name: tuple(int(n) for n in entry["shape"]) for name, entry in header.items() if name != "__metadata__"}
-    except (TypeError, KeyError, ValueError):
+    except (TypeError, KeyError, ValueError, OverflowError):
         raise ValueError(f"{path.name} has a header that is not safetensors'.") from None
 
 

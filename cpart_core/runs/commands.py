@@ -5,11 +5,12 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from cpart_core.runs.clock import Instant
 from cpart_core.runs.database import EVENT_ROW, LIFE, open_for_writing, refusal
+from cpart_core.runs.signed import unsign
 
 COMMANDS = ("pause", "resume", "step", "stop")
 LAUNCHED = "launched"
@@ -46,6 +47,8 @@ def told(folder: Path) -> Iterator[sqlite3.Connection]:
     except sqlite3.Error as error:
         raise refusal(error, f"Run {folder.name} could not be told") from None
     finally:
+        with suppress(OSError):
+            unsign(folder)  # a trainer that ended meanwhile may have signed what was there before this
         connection.close()
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
+from cpart_core.files.plain import NotPlain, open_plain
 from cpart_core.runs.clock import boot, process_started
 from cpart_core.runs.database import LIFE, Busy, reading
 
@@ -126,7 +127,7 @@ class RunLock:
 
 def open_lock(path: Path) -> BinaryIO:
     """The lock file, made if it is not there, for reading and writing in place."""
-    return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600), "rb+", buffering=0)
+    return os.fdopen(open_plain(path.parent, path.name, os.O_RDWR | os.O_CREAT), "rb+", buffering=0)
 
 
 def last_life(folder: Path) -> int:
@@ -146,8 +147,8 @@ def last_life(folder: Path) -> int:
 def is_training(folder: Path) -> bool:
     """Does a living process hold this run's lock? Costs some microseconds."""
     try:
-        file = open(folder / LOCK, "rb")
-    except OSError:
+        file = os.fdopen(open_plain(folder, LOCK), "rb")
+    except (OSError, NotPlain):
         return False
     with file:
         if try_lock(file, shared=True):
@@ -190,7 +191,7 @@ def trainer_pid(folder: Path) -> int | None:
 def last_holder(folder: Path) -> Holder:
     """Who took the lock last. A file that its holder was killed before filling says that much: taken, and no word since."""
     try:
-        with open(folder / LOCK, "rb") as file:
+        with os.fdopen(open_plain(folder, LOCK), "rb") as file:
             written = file.read(LOCK_BYTES)
         if not written.strip():
             return Holder(after=EVERYTHING)

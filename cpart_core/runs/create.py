@@ -17,12 +17,14 @@ from cpart_core import __version__
 from cpart_core.config import Settings
 from cpart_core.corpus.document import Document, Gathered, Skipped
 from cpart_core.effect import effective
+from cpart_core.files.plain import check_tree, open_plain, plain_folder
 from cpart_core.paths import with_home
 from cpart_core.runs.atomic import write_file, writing_folder
 from cpart_core.runs.folder import Run, new_run_id, open_run, runs_root
 from cpart_core.runs.info import NAME_PATTERN, RunInfo, clean_name, write_info
 from cpart_core.runs.mirror import check_mirror
 from cpart_core.runs.private import make_private
+from cpart_core.runs.ready import tidy_root
 from cpart_core.runs.twins import twin_settings
 
 GATHERED = "gathered.jsonl"
@@ -63,6 +65,7 @@ def create_run(
         twin_kind=twin_kind,
         command=command if command is not None else command_of(settings) if gathered is None else "",
     )
+    tidy_root()
     with writing_folder(folder) as draft:
         write_info(draft, info)
         if gathered is not None:
@@ -79,11 +82,12 @@ def create_twin(run: Run, kind: str) -> Run:
 
 def read_gathered(folder: Path) -> Gathered | None:
     """What came with the run; None when the trainer is to gather by itself. ValueError for a damaged file."""
-    path = folder / GATHERED
-    if not path.is_file():
+    try:
+        handle = open_plain(folder, GATHERED)
+    except FileNotFoundError:
         return None
     documents, skipped, notes = [], [], []
-    with path.open(encoding="ascii") as lines:
+    with os.fdopen(handle, encoding="ascii") as lines:
         for number, line in enumerate(lines, 1):
             try:
                 data = json.loads(line)
@@ -134,7 +138,9 @@ def machine() -> dict[str, str]:
 
 
 def copy_corpus(source: Path, target: Path) -> None:
-    """The corpus folder of another run, whole or not at all."""
+    """The corpus folder of another run, whole or not at all. NotPlain where it holds anything but plain files."""
+    plain_folder(source.parent, source.name)
+    check_tree(source)
     with writing_folder(target) as draft:
         shutil.copytree(source, draft, dirs_exist_ok=True)
 

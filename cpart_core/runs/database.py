@@ -8,13 +8,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from cpart_core.files.plain import open_plain
+from cpart_core.runs.guarded import StrangeTables, check_files, check_tables, set_limits, tables_in
+from cpart_core.runs.signed import check_signature, has_wal, sign, unsign
+
 DATABASE = "records.sqlite"
 WAIT_SECONDS = 10.0
 """How long one connection waits for another's write to end."""
 READ_SECONDS = 2.0
 """How long a reader waits: a page must not stand still for it."""
-BUSY, LOCKED, FULL, DAMAGED, NO_DATABASE = 5, 6, 13, 11, 26
-"""SQLite's primary codes: in use; the same within one process; no space; a file that is no whole database; or none at all."""
+MOST_CPU_SECONDS = 1.0
+"""Of one reading. What pages ask of a run of a million steps takes a part of it."""
+BUSY, LOCKED, STOPPED, FULL, DAMAGED, NO_DATABASE = 5, 6, 9, 13, 11, 26
+"""SQLite's primary codes: in use; the same within one process; took too long; no space; a file that is no whole database; or none at all."""
 
 LIFE = ("launch", "start", "finish", "stop", "fail")
 """Events that say where a run is in its life: a page started a trainer; it began; it reached its last step; was told to stop; failed."""
@@ -35,6 +41,7 @@ CREATE TABLE IF NOT EXISTS commands (id INTEGER PRIMARY KEY, time REAL, name TEX
 """
 
 
+OUR_TABLES = tables_in(TABLES)
 LATER_COLUMNS = {"boot": "TEXT", "clock": "REAL"}
 """Of `status`, which the first release did not have: the heartbeat's `clock.Instant`."""
 
@@ -56,6 +63,8 @@ def refusal(error: sqlite3.Error, what: str) -> ValueError:
     """The ValueError to raise for it: `what` is the beginning of the sentence. Busy and Unreadable are told apart."""
     if code(error) in (BUSY, LOCKED):
         return Busy(f"{what}: another program has the records in use ({error}). Try again in a moment.")
+    if code(error) == STOPPED:
+        return ValueError(f"{what}: it would take longer than a run of CPart's ever does.")
     kind = Unreadable if code(error) in (DAMAGED, NO_DATABASE) else ValueError
     return kind(f"{what}: {error}.")
 
@@ -64,15 +73,19 @@ def open_for_writing(folder: Path, patience_seconds: float | None = None) -> sql
     """Open the run's database, making it if it is not there. ValueError when it is damaged or cannot be written; Busy when it is in use
     for longer than `patience_seconds` (None = WAIT_SECONDS)."""
     patience = WAIT_SECONDS if patience_seconds is None else patience_seconds
+    check_files(folder, DATABASE, writing=True)
+    make_file(folder)
     try:
         connection = sqlite3.connect(folder / DATABASE, timeout=patience, isolation_level=None)
     except sqlite3.Error as error:
         raise refusal(error, f"{DATABASE} of run {folder.name} cannot be opened") from None
     try:
+        set_limits(connection, None)
+        check_tables(connection, OUR_TABLES)
         connection.execute(f"PRAGMA journal_mode = {'DELETE' if on_network(folder) else 'WAL'}")
         connection.execute("PRAGMA synchronous = NORMAL")
-        connection.execute("PRAGMA trusted_schema = OFF")
         connection.executescript(f"BEGIN IMMEDIATE; {TABLES}")
+        unsign(folder)  # within: whoever signs holds the database for writing
         there = {row[1] for row in connection.execute("PRAGMA table_info(status)")}
         for name, kind in LATER_COLUMNS.items():
             if name not in there:
@@ -82,44 +95,55 @@ def open_for_writing(folder: Path, patience_seconds: float | None = None) -> sql
     except sqlite3.Error as error:
         connection.close()
         raise refusal(error, f"{DATABASE} of run {folder.name} cannot be written") from None
+    except OSError:
+        connection.close()
+        raise
+    except StrangeTables as error:
+        connection.close()
+        raise ValueError(f"{DATABASE} of run {folder.name} cannot be written: {error}.") from None
     return connection
 
 
+def make_file(folder: Path) -> None:
+    """Make the file before SQLite does, for its owner alone; SQLite's helper files are made as it is."""
+    os.close(open_plain(folder, DATABASE, os.O_RDWR | os.O_CREAT))
+
+
 @contextmanager
-def reading(folder: Path, read_only: bool = False) -> Iterator[sqlite3.Connection]:
+def reading(
+    folder: Path, read_only: bool = False, cpu_seconds: float = MOST_CPU_SECONDS, check_sum: bool = False
+) -> Iterator[sqlite3.Connection]:
     """Open for reading, and close. A missing database, or one without tables yet, reads as an empty one; a damaged one raises
     ValueError, also from inside the block, and one that is in use Busy.
 
     `read_only` says that nobody writes to this run, so that its folder may be one in which not even SQLite's helper files can be made.
+    check_sum: refuse records that are not what was written when training ended; a list of runs has no time for it. What is done in the
+    block may take `cpu_seconds` of this thread's time; then it ends with ValueError.
     """
     path = folder / DATABASE
     connection = None
     try:
-        if path.is_symlink():
-            raise ValueError(f"{DATABASE} of run {folder.name} is a link; links are not accepted here.")
-        if path.exists():
+        if check_files(folder, DATABASE, writing=False):
+            if check_sum:
+                check_signature(folder, DATABASE)
             still = (read_only or not os.access(folder, os.W_OK)) and not has_wal(path)
             uri = f"{path.absolute().as_uri()}?mode=ro{'&immutable=1' if still else ''}"
             connection = sqlite3.connect(uri, uri=True, timeout=READ_SECONDS, isolation_level=None)
-            connection.execute("PRAGMA trusted_schema = OFF")
-            if connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is None:
+            set_limits(connection, cpu_seconds)
+            if not check_tables(connection, OUR_TABLES):
                 connection.close()  # its maker was killed before the tables were there
                 connection = None
         if connection is None:
             connection = sqlite3.connect(":memory:", isolation_level=None)
             connection.executescript(TABLES)
         yield connection
+    except StrangeTables as error:
+        raise ValueError(f"{DATABASE} of run {folder.name} cannot be read: {error}.") from None
     except sqlite3.Error as error:
         raise refusal(error, f"{DATABASE} of run {folder.name} cannot be read") from None
     finally:
         if connection is not None:
             connection.close()
-
-
-def has_wal(path: Path) -> bool:
-    """Is there a write-ahead log with something in it beside the database?"""
-    wal = path.with_name(path.name + "-wal")
-    return wal.exists() and wal.stat().st_size > 0
 
 
 def seal(folder: Path) -> None:
@@ -129,6 +153,7 @@ def seal(folder: Path) -> None:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         mode = connection.execute("PRAGMA journal_mode = DELETE").fetchone()[0]
         connection.execute("VACUUM")
+        sign(folder, DATABASE, connection)
     except sqlite3.Error as error:
         raise ValueError(f"{DATABASE} of run {folder.name} cannot become one file: {error}. Stop its trainer and its pages.") from None
     finally:

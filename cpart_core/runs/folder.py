@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from cpart_core.config import Settings
+from cpart_core.files.plain import NotPlain, kind_of, plain_folder
 from cpart_core.paths import path_of_environment
 from cpart_core.runs.atomic import OUR_FOLDER, clear_leftovers, remove_folder
 from cpart_core.runs.commands import send_command
-from cpart_core.runs.control import RunLock
+from cpart_core.runs.control import RunLock, is_training
 from cpart_core.runs.database import reading
 from cpart_core.runs.info import NAME_PATTERN, RunInfo, clean_name, read_info, write_info
 from cpart_core.runs.listing import Shelf
@@ -41,6 +42,7 @@ from cpart_core.runs.tables import (
 from cpart_core.training.records import Snapshot
 
 PROJECT = Path(__file__).resolve().parents[2]
+ANALYSIS, CACHE = "analysis", ".cache"
 YOUNG_SECONDS = 600.0
 """Unfinished analysis files younger than this may be at work in another process."""
 MOST_RESULTS = 200
@@ -79,34 +81,42 @@ class Run:
 
     def state(self) -> RunState:
         """How the run is now; never raises for what is on the disk."""
-        return run_state(self.folder, self.settings.training.steps, self.read_only)
+        return run_state(self.folder, self.settings.training.steps, self.read_only, check_sum=True)
 
     def records(self, max_points: int = 2000, after_step: int = 0) -> RecordTable:
         """Training steps after `after_step`, thinned to at most `max_points`, first and last kept. ValueError when damaged."""
-        with reading(self.folder, self.read_only) as connection:
+        with reading(self.folder, self.read_only, check_sum=True) as connection:
             return read_records(connection, len(self.info.contexts), max_points, after_step)
 
     def evaluations(self, max_points: int | None = None) -> EvaluationTable:
         """Validations during training, thinned to at most `max_points`, first and last kept. ValueError when damaged."""
-        with reading(self.folder, self.read_only) as connection:
+        with reading(self.folder, self.read_only, check_sum=True) as connection:
             return read_evaluations(connection, len(self.info.contexts), max_points)
 
     def changes(self) -> ChangeTable:
         """Partitions and repartitions. ValueError when damaged."""
-        with reading(self.folder, self.read_only) as connection:
+        with reading(self.folder, self.read_only, check_sum=True) as connection:
             return read_changes(connection, self.settings.model.num_layers)
 
     def events(self) -> list[Event]:
         """What happened, oldest first. ValueError when damaged."""
-        with reading(self.folder, self.read_only) as connection:
+        with reading(self.folder, self.read_only, check_sum=True) as connection:
             return read_events(connection)
 
     def snapshot_steps(self) -> list[int]:
         return snapshot_steps(self.folder)
 
     def snapshot(self, step: int) -> Snapshot:
-        """ValueError when there is none of this step, or it is damaged."""
-        return load_snapshot(self.folder, step)
+        """ValueError when there is none of this step, it is damaged, or it is of another model or other contexts than run.json says."""
+        snapshot = load_snapshot(self.folder, step)
+        model = self.settings.model
+        wanted = (model.num_layers, model.num_neurons, len(self.info.contexts) or snapshot.signature.shape[-1])
+        if snapshot.signature.shape != wanted or snapshot.fusion_mass.shape[-1] != model.num_segments:
+            raise ValueError(
+                f"The snapshot of step {step} is of {' x '.join(map(str, snapshot.signature.shape))} layers, neurons and contexts; "
+                f"run.json says {' x '.join(map(str, wanted))}. One of the two is damaged or from another run."
+            )
+        return snapshot
 
     def checkpoint_steps(self) -> list[int]:
         """Steps with a checkpoint, rising; whether it is sound is known when it is loaded."""
@@ -116,19 +126,23 @@ class Run:
         return self.folder / "checkpoints" / f"step-{step:08d}"
 
     def result_folders(self) -> tuple[Path, ...]:
-        """Where results may lie; new ones go to the last."""
-        own = self.folder / "analysis"
+        """Where results may lie, none of them a link; new ones go to the last. NotPlain where that one is."""
+        own = self.folder / ANALYSIS
+        if not self.read_only:
+            return (plain_folder(self.folder, ANALYSIS),)
         # The time of its making in the name: a sample made anew must not be shown with the results of the old one.
         made = hashlib.sha256(self.info.created.encode()).hexdigest()[:8]
-        return (own, runs_root() / ".cache" / f"{self.id}-{made}") if self.read_only else (own,)
+        cache = plain_folder(runs_root(), f"{CACHE}/{self.id}-{made}")
+        return (own, cache) if kind_of(own) == "a folder" else (cache,)
 
     def result(self, name: str, request: dict[str, Any]) -> Any | None:
         """The stored result of a request, or None when it has to be computed (also when the stored file is damaged)."""
         file = result_file(name, request)
-        for folder in self.result_folders():
-            if (folder / file).is_file():
-                with suppress(ValueError):
-                    return load_result(folder / file, name)
+        with suppress(ValueError):
+            for folder in self.result_folders():
+                if (folder / file).is_file():
+                    with suppress(ValueError):
+                        return load_result(folder / file, name)
         return None
 
     def store_result(self, name: str, request: dict[str, Any], result: Any) -> Path:
@@ -263,5 +277,10 @@ def rename_run(run_id: str, name: str) -> None:
 def delete_run(run_id: str) -> None:
     """Delete a run with everything in it. ValueError while it is being trained, and for samples."""
     folder = own_folder(run_id)
-    with RunLock(folder):
+    try:
+        with RunLock(folder):
+            remove_folder(folder)
+    except NotPlain:  # such a lock is not taken, but one that was copied by name since then may be held
+        if is_training(folder):
+            raise
         remove_folder(folder)

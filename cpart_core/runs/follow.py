@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from cpart_core.config import Settings
 from cpart_core.corpus.document import Corpus
-from cpart_core.corpus.store import load_corpus
+from cpart_core.corpus.store import FILES, LARGEST_CORPUS, load_corpus
+from cpart_core.files.plain import read_plain
 from cpart_core.model.passes.mark import all_compiled
 from cpart_core.runs.clock import boot, process_started
 from cpart_core.runs.compiling import compiled_by_another
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
     from cpart_core.training.loop import Trainer
 
-CORPUS_FILES = ("corpus.json", "corpus.npz", "tokenizer.json")
 LEFT_ALONE = 3
 """Exit code of a process whose first is gone."""
 SECONDS_BETWEEN_LOOKS, GRACE_SECONDS = 1.0, 10.0
@@ -84,14 +84,14 @@ def share_run(team: Team, settings: Settings, corpus: Path) -> None:
     if not team.alone:
         tell(team, Word.RUN)
         team.share_bytes(settings.to_json().encode())
-        for name in CORPUS_FILES:
-            team.share_bytes((corpus / name).read_bytes())
+        for name in FILES:
+            team.share_bytes(read_plain(corpus, name, LARGEST_CORPUS))
 
 
 def receive_run(team: Team) -> tuple[Settings, Corpus]:
     settings = Settings.from_json(team.share_bytes().decode())
     with tempfile.TemporaryDirectory(prefix="cpart-") as folder:
-        for name in CORPUS_FILES:
+        for name in FILES:
             (Path(folder) / name).write_bytes(team.share_bytes())
         return settings, without_found_labels(load_corpus(Path(folder)))
 

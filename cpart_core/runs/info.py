@@ -5,17 +5,21 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
 from cpart_core.config import Settings, settings_from_dict
 from cpart_core.fields import types_of
+from cpart_core.files.bounded_json import load_bounded
+from cpart_core.files.digest import signed, without_signature
 from cpart_core.runs.atomic import read_small, write_file
 from cpart_core.runs.twins import TWINS
 
 INFO = "run.json"
 FORMAT = 1
+LARGEST, MOST_BYTES = 400_000, 8 << 20
+"""Bytes of run.json, and of memory for what it says; ours have 4,000, and with the longest names of the most contexts 30,000."""
 LONGEST_NAME = 80
 JOINERS = "\u200c\u200d"
 """Invisible, but Persian and many emoji are wrong without them."""
@@ -65,29 +69,36 @@ class RunInfo:
     """Set for a run that was carved, not trained."""
 
     def to_json(self) -> str:
-        return json.dumps({"format": FORMAT, **asdict(self)}, indent=2) + "\n"
+        return json.dumps(signed({"format": FORMAT, **asdict(self)}), indent=2) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> RunInfo:
         """Read `run.json`; ValueError that says what is wrong with it."""
-        try:
-            data = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise ValueError(f"{INFO} is not valid JSON: {error}") from None
-        if not isinstance(data, dict) or data.pop("format", None) != FORMAT:
+        data = values_in(text)
+        if data.pop("format", None) != FORMAT:
             raise ValueError(f"{INFO} is not a run of format {FORMAT}.")
-        data.setdefault("carved", None)  # run.json of before there was carving
-        missing = sorted({item.name for item in fields(cls)} - set(data))
-        unknown = sorted(set(data) - {item.name for item in fields(cls)})
+        missing = sorted({item.name for item in fields(cls) if item.default is MISSING and item.default_factory is MISSING} - set(data))
+        unknown = sorted(name[:40] for name in set(data) - {item.name for item in fields(cls)})
         if missing or unknown:
-            raise ValueError(f"{INFO} lacks {missing} and has unknown {unknown}.")
-        values = {name: typed(name, data[name], wanted) for name, wanted in types_of(cls).items()}
+            raise ValueError(f"{INFO} lacks {missing} and has unknown {unknown[:9]}; is it of a later release of CPart?")
+        values = {name: typed(name, data[name], wanted) for name, wanted in types_of(cls).items() if name in data}
         if not NAME_PATTERN.fullmatch(values["id"]):
             raise ValueError(f"{INFO} has the id {values['id']!r}; allowed are a-z, 0-9 and -, at most 64 characters.")
-        if values["twin_kind"] and values["twin_kind"] not in TWINS:
-            raise ValueError(f"{INFO} has twin_kind {values['twin_kind']!r}; allowed: {', '.join(TWINS)} or nothing.")
+        if (kind := values.get("twin_kind")) and kind not in TWINS:
+            raise ValueError(f"{INFO} has twin_kind {kind!r}; allowed: {', '.join(TWINS)} or nothing.")
         values["name"] = clean_name(values["name"]) or values["id"]
         return cls(**values)
+
+
+def values_in(text: str) -> dict[str, Any]:
+    """The JSON object, its sum checked; ValueError that says what is wrong with it."""
+    try:
+        data = load_bounded(text.encode(), MOST_BYTES)
+        if not isinstance(data, dict):
+            raise ValueError("it is no object")
+        return without_signature(data)
+    except ValueError as error:
+        raise ValueError(f"{INFO} is not sound JSON: {error}") from None
 
 
 def typed(name: str, value: Any, wanted: Any) -> Any:
@@ -129,17 +140,14 @@ def clean_name(name: str) -> str:
 
 
 def read_info(folder: Path) -> RunInfo:
-    """The RunInfo of a run folder. ValueError when it is missing, damaged, or of another run."""
+    """The RunInfo of a run folder. ValueError when it is missing or damaged. The folder's name is the run's id: a copy is a run of its own."""
     try:
-        text = read_small(folder / INFO).decode()
+        text = read_small(folder / INFO, LARGEST).decode()
     except OSError as error:
         raise ValueError(f"{INFO} cannot be read: {error.strerror}.") from None
     except UnicodeDecodeError:
         raise ValueError(f"{INFO} is not UTF-8 text.") from None
-    info = RunInfo.from_json(text)
-    if info.id != folder.name:
-        raise ValueError(f"{INFO} says that this is run {info.id}, but its folder is {folder.name}.")
-    return info
+    return replace(RunInfo.from_json(text), id=folder.name)
 
 
 def write_info(folder: Path, info: RunInfo) -> None:

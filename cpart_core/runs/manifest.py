@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 
+from cpart_core.files.plain import check_plain, open_plain
 from cpart_core.runs.atomic import read_small, write_file
 
 MANIFEST = "MANIFEST.json"
@@ -31,8 +33,8 @@ def verify(folder: Path, leave_out: tuple[str, ...] = ()) -> None:
     try:
         text = read_small(folder / MANIFEST).decode()
         files = json.loads(text)["files"]
-        sound = canonical(files) == text
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        sound = canonical(files) == text and all(isinstance(entry, dict) for entry in files.values())
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, AttributeError):
         sound = False
     if not sound:
         raise ValueError(f"{MANIFEST} in {folder.name} is missing or damaged.")
@@ -42,7 +44,8 @@ def verify(folder: Path, leave_out: tuple[str, ...] = ()) -> None:
             raise ValueError(f"{name} is missing in {folder.name}.")
         if name not in files:
             raise ValueError(f"{name} in {folder.name} is not in its {MANIFEST}.")
-        if files[name] != {"bytes": present[name].stat().st_size, "sha256": digest(present[name])}:
+        size = present[name].stat().st_size
+        if files[name].get("bytes") != size or files[name] != {"bytes": size, "sha256": digest(present[name])}:
             raise ValueError(f"{name} in {folder.name} is damaged: it is not what {MANIFEST} says.")
 
 
@@ -60,12 +63,13 @@ def listing(folder: Path) -> dict[str, Path]:
             continue
         if path.is_symlink():
             raise ValueError(f"{'/'.join(parts)} in {folder.name} is a link; links are not accepted here.")
-        if path.is_file():
+        if not path.is_dir():
+            check_plain("/".join(parts), path.lstat())
             found["/".join(parts)] = path
     return found
 
 
 def digest(path: Path) -> str:
     """SHA-256 of a file, in hex."""
-    with open(path, "rb") as file:
+    with os.fdopen(open_plain(path.parent, path.name), "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -9,8 +9,12 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from cpart_core.runs.database import DATABASE, Unreadable, open_for_writing, refusal
+from cpart_core.runs.guarded import set_limits
+from cpart_core.runs.signed import SUM_FILE, check_signature
 
 TABLES = ("steps", "evaluations", "changes", "events", "status", "commands")
+MOST_CPU_SECONDS = 60.0
+"""To read what can be read."""
 BESIDE = ("", "-wal", "-shm")
 """What SQLite's files are called after the database."""
 SHOWN_GAPS = 5
@@ -21,6 +25,11 @@ def mend_records(folder: Path, patience_seconds: float | None = None) -> str:
 
     Busy when another program has them in use for longer than `patience_seconds`, ValueError when the disk refuses.
     """
+    changed = ""
+    try:
+        check_signature(folder, DATABASE)
+    except ValueError:
+        changed = f"{DATABASE} is not what {SUM_FILE} says: it was damaged or changed after training last ended."
     try:
         check(folder, patience_seconds)
     except Unreadable as error:
@@ -28,7 +37,7 @@ def mend_records(folder: Path, patience_seconds: float | None = None) -> str:
         kept = keep_what_can_be_read(folder, aside)
         what = f"{kept:,} of its rows could be read and were kept" if kept else "nothing of it could be read"
         return f"{error} It was set aside as {aside.name}, and {what}."
-    return ""
+    return changed and f"{changed} Its rows can be read, and were kept as they are."
 
 
 def check(folder: Path, patience_seconds: float | None) -> None:
@@ -59,7 +68,7 @@ def keep_what_can_be_read(folder: Path, aside: Path) -> int:
     kept = 0
     with closing(open_for_writing(folder)) as new, suppress(sqlite3.Error):
         with closing(sqlite3.connect(f"{aside.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)) as old:
-            old.execute("PRAGMA trusted_schema = OFF")
+            set_limits(old, MOST_CPU_SECONDS)
             new.execute("BEGIN IMMEDIATE")
             for table in TABLES:
                 columns = [row[1] for row in new.execute(f"PRAGMA table_info({table})")]

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import NamedTuple
 
+from cpart_core.files.plain import NotPlain, open_plain
 from cpart_core.runs.folder import runs_root
 from cpart_core.runs.spreadsheet import csv_text
 
@@ -66,7 +67,7 @@ def add_vote(vote: Vote) -> None:
     root.mkdir(parents=True, exist_ok=True)
     line = (json.dumps(asdict(vote)) + "\n").encode()
     # One write in append mode: two windows that vote at once do not mix their lines.
-    file = os.open(root / FILE, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    file = open_plain(root, FILE, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     try:
         os.write(file, line)
     finally:
@@ -75,10 +76,11 @@ def add_vote(vote: Vote) -> None:
 
 def votes() -> list[Vote]:
     """All votes so far, oldest first; lines that are no votes (a half-written last one) are passed over."""
-    path = runs_root() / FILE
-    if not path.is_file():
+    try:
+        handle = open_plain(runs_root(), FILE)
+    except (OSError, NotPlain):
         return []
-    with path.open("rb") as file:
+    with os.fdopen(handle, "rb") as file:
         lines = file.read(LARGEST).splitlines()
     return [vote for vote in map(vote_of, lines) if vote is not None]
 

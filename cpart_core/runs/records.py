@@ -17,8 +17,9 @@ from types import TracebackType
 import numpy as np
 
 from cpart_core.runs.clock import Instant
-from cpart_core.runs.database import BUSY, EVENT_ROW, LIFE, LOCKED, code, open_for_writing
+from cpart_core.runs.database import BUSY, DATABASE, EVENT_ROW, LIFE, LOCKED, code, open_for_writing
 from cpart_core.runs.explain import DiskRefuses, FolderGone
+from cpart_core.runs.signed import sign
 from cpart_core.runs.snapshots import save_snapshot, truncate_snapshots
 from cpart_core.training.records import Record, Snapshot
 
@@ -193,10 +194,12 @@ class RecordWriter:
             raise ValueError(f"The records after step {step} could not be removed: {error}.") from None
 
     def close(self) -> None:
-        """Flush and close. Rows that the disk still refuses are lost."""
+        """Flush, note the records' sum, and close. Rows that the disk still refuses are lost, and then there is no sum."""
         self._wait_for_others(seconds=10)
-        self.flush()
+        whole = self.flush()
         self._hand.shutdown()
+        if whole:
+            sign(self.folder, DATABASE, self._connection)
         self._connection.close()
 
     def __enter__(self) -> RecordWriter:

@@ -31,7 +31,9 @@ from cpart_core.analysis.results import (
     Trace,
 )
 from cpart_core.fields import types_of
-from cpart_core.runs.arrays import load_arrays, save_arrays
+from cpart_core.files.arrays import PAGE_BYTES, load_arrays
+from cpart_core.files.bounded_json import load_bounded
+from cpart_core.runs.arrays import save_arrays
 
 RESULT_TYPES: dict[str, type] = {
     "profiles": SegmentProfiles,
@@ -62,6 +64,8 @@ LEAVES = (str, int, float)
 
 TEXT = "json"
 """The member that holds the JSON text, as UTF-8 bytes."""
+MOST_BYTES_OF_TEXT = 8 << 20
+"""Of memory for what the text stands for, beside what the arrays leave of theirs."""
 
 
 def request_key(request: dict[str, Any]) -> str:
@@ -102,7 +106,8 @@ def load_result(path: Path, name: str) -> Any:
     """Read a result of kind `name`. ValueError when the file is damaged, hostile, or of another kind."""
     arrays = load_arrays(path)
     try:
-        data = json.loads(arrays.pop(TEXT).tobytes().decode())
+        text = arrays.pop(TEXT).tobytes()
+        data = load_bounded(text, PAGE_BYTES + MOST_BYTES_OF_TEXT - sum(array.nbytes for array in arrays.values()))
         if data["name"] != name:
             raise ValueError(f"it holds {str(data['name'])[:40]!r}, not {name!r}")
         return decoder(RESULT_TYPES[name], arrays, name)(data["result"])
@@ -219,4 +224,4 @@ def decode_array(data: Any, arrays: dict[str, np.ndarray], where: str) -> np.nda
         raise ValueError(f"{where} is not stored as {kind}")
     if offset < 0 or offset + size > pile.size:
         raise ValueError(f"{where} is longer than what is stored")
-    return pile[offset : offset + size].reshape(shape).copy()
+    return pile[offset : offset + size].reshape(shape)

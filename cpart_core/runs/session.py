@@ -16,7 +16,6 @@ from cpart_core.corpus.build import build_corpus, gather
 from cpart_core.corpus.document import Corpus
 from cpart_core.corpus.store import load_corpus, save_corpus
 from cpart_core.model.passes.mark import all_compiled, kept_in
-from cpart_core.runs.atomic import clear_leftovers
 from cpart_core.runs.commands import Commands
 from cpart_core.runs.compiling import compiled_by_another
 from cpart_core.runs.control import RunLock, end_others
@@ -28,6 +27,7 @@ from cpart_core.runs.info import read_info, write_info
 from cpart_core.runs.mend import mend_records
 from cpart_core.runs.orders import Orders, stop_on_signals
 from cpart_core.runs.private import make_private
+from cpart_core.runs.ready import make_ready
 from cpart_core.runs.records import BUSY_SECONDS, Heartbeat, RecordWriter
 from cpart_core.runs.state import QUEUED
 from cpart_core.runs.turn import Place, Turn
@@ -105,6 +105,7 @@ def run_training(
     with RunLock(run.folder) as lock:
         make_private(run.folder)
         try:
+            make_ready(run.folder)
             if mended := mend_records(run.folder, BUSY_SECONDS):
                 lock.begin_anew()
             with RecordWriter(run.folder) as writer, closing(Commands(run.folder)) as commands:
@@ -188,7 +189,6 @@ class Session:
 
     def train(self, restart: bool) -> bool:
         """Corpus, trainer, steps. True when the last step is done."""
-        clear_leftovers(self.run.folder)
         self.wait_for_turn()
         self.phase("starting")
         corpus = self.corpus()

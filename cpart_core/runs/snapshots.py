@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from cpart_core.runs.arrays import load_arrays, save_arrays
+from cpart_core.files.arrays import load_arrays
+from cpart_core.files.plain import kind_of, plain_folder
+from cpart_core.runs.arrays import save_arrays
 from cpart_core.training.records import SHARED, Snapshot
 
 FOLDER = "snapshots"
@@ -40,15 +42,15 @@ def save_snapshot(folder: Path, snapshot: Snapshot) -> None:
     arrays = {name: np.asarray(getattr(snapshot, name), dtype=STORED_AS.get(name)) for name in AXES}
     for name in ("step", "partitioned", "frozen"):
         arrays[name] = np.asarray(getattr(snapshot, name))
-    path = snapshot_path(folder, snapshot.step)
-    path.parent.mkdir(exist_ok=True)
-    save_arrays(path, arrays)
+    plain_folder(folder, FOLDER, make=True)
+    save_arrays(snapshot_path(folder, snapshot.step), arrays)
 
 
 def load_snapshot(folder: Path, step: int) -> Snapshot:
     """The snapshot of a step. ValueError when there is none, or the file is damaged."""
+    plain_folder(folder, FOLDER)
     path = snapshot_path(folder, step)
-    if not path.is_file():
+    if kind_of(path) == "nothing":
         raise ValueError(f"There is no snapshot of step {step} in run {folder.name}.")
     arrays = load_arrays(path)
     wanted = {*AXES, "step", "partitioned", "frozen"}
@@ -83,7 +85,9 @@ def snapshot_steps(folder: Path) -> list[int]:
 
 
 def steps_in(folder: Path, suffix: str = "") -> list[int]:
-    """Rising steps of the entries `step-<number><suffix>` of a folder; other names are not looked at."""
+    """Rising steps of the entries `step-<number><suffix>` of a folder, none of a link; other names are not looked at."""
+    if kind_of(folder) == "a link":
+        return []
     try:
         names = os.listdir(folder)
     except (FileNotFoundError, NotADirectoryError):
@@ -93,7 +97,8 @@ def steps_in(folder: Path, suffix: str = "") -> list[int]:
 
 
 def truncate_snapshots(folder: Path, step: int) -> None:
-    """Delete the snapshots of later steps than `step`."""
+    """Delete the snapshots of later steps than `step`. NotPlain where the folder is a link: they would be somebody else's."""
+    plain_folder(folder, FOLDER)
     for later in snapshot_steps(folder):
         if later > step:
             snapshot_path(folder, later).unlink(missing_ok=True)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import os
 import sqlite3
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from cpart_core.files.plain import open_plain
 from cpart_core.runs.clock import Instant
 from cpart_core.runs.control import Holder, is_training, last_holder
 from cpart_core.runs.database import LIFE, Busy, reading
@@ -21,6 +23,8 @@ LAUNCH_SECONDS = 60.0
 """How long a launched trainer may take to lock its run (importing torch on a busy machine) before it counts as crashed."""
 SILENT_SECONDS = 60.0
 """A running trainer whose last heartbeat is older is 'not responding': perhaps in a long evaluation, perhaps hung."""
+MOST_CPU_SECONDS = 0.2
+"""For the state of one run, which takes a thousandth of it: a list asks this of every run."""
 DAMAGED_SECONDS = 30.0
 LOG = "log.txt"
 LOG_TAIL_BYTES = 4000
@@ -66,10 +70,10 @@ class RunState:
         return not (self.alive and self.heartbeat_age > SILENT_SECONDS)
 
 
-def run_state(folder: Path, steps: int, read_only: bool = False) -> RunState:
-    """The state of a run folder; an unreadable database gives 'damaged', never an exception."""
+def run_state(folder: Path, steps: int, read_only: bool = False, check_sum: bool = False) -> RunState:
+    """The state of a run folder; an unreadable database gives 'damaged', never an exception. check_sum: as in `reading`."""
     try:
-        with reading(folder, read_only) as connection:
+        with reading(folder, read_only, MOST_CPU_SECONDS, check_sum) as connection:
             return derive(connection, folder, steps, read_only)
     except Busy as error:
         living = not read_only and is_training(folder)
@@ -170,14 +174,11 @@ def number(value: object, missing: float = math.nan) -> float:
 
 def last_lines(folder: Path) -> str:
     """The end of the trainer's log as plain text, at most about 20 lines; empty when there is none."""
-    path = folder / LOG
     try:
-        if path.is_symlink():
-            return ""
-        with open(path, "rb") as file:
-            file.seek(max(0, path.stat().st_size - LOG_TAIL_BYTES))
+        with os.fdopen(open_plain(folder, LOG), "rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - LOG_TAIL_BYTES))
             text = file.read(LOG_TAIL_BYTES).decode(errors="replace")
-    except OSError:
+    except (OSError, ValueError):
         return ""
     lines = [line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n")]  # a progress line is written over and over
     return "\n".join("".join(letter for letter in line if letter.isprintable()) for line in lines[-20:]).strip()

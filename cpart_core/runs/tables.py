@@ -8,6 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 FEWEST_POINTS = 4
+MOST_EVENTS = 2000
+MOST_BYTES = 32 << 20
+BYTES_A_CELL = 40
+"""Of memory, beside the length of a text."""
 
 
 @dataclass(frozen=True)
@@ -108,13 +112,13 @@ def rows_at(connection: sqlite3.Connection, after_step: int, first: int, last: i
     """The rows at multiples of the stride, and the first and the last: each is looked up by its step, none is read in vain."""
     chosen = "SELECT step, tokens, memory_bytes, loss, affinity_loss, balance_loss, gradient_norm, learning_rate, seconds, loss_by_context "
     if stride == 1:
-        return connection.execute(f"{chosen} FROM steps WHERE step > ? ORDER BY step", (after_step,)).fetchall()
+        return rows_of(connection, f"{chosen} FROM steps WHERE step > ? ORDER BY step", (after_step,))
     wanted = (
         "WITH RECURSIVE wanted(step) AS (SELECT ? UNION ALL SELECT step + ? FROM wanted WHERE step + ? <= ?) "
         f"{chosen} FROM steps WHERE step IN (SELECT step FROM wanted UNION SELECT ? UNION SELECT ?) ORDER BY step"
     )
     start = -(-first // stride) * stride
-    return connection.execute(wanted, (start, stride, stride, last, first, last)).fetchall()
+    return rows_of(connection, wanted, (start, stride, stride, last, first, last))
 
 
 def read_evaluations(connection: sqlite3.Connection, num_contexts: int, max_points: int | None = None) -> EvaluationTable:
@@ -123,11 +127,12 @@ def read_evaluations(connection: sqlite3.Connection, num_contexts: int, max_poin
     stride = 1
     while max_points is not None and count > max(2, max_points) and (count - 2) // stride + 2 > max(2, max_points):
         stride *= 2
-    rows = connection.execute(
+    rows = rows_of(
+        connection,
         "SELECT step, loss, loss_by_context, tokens_by_context FROM "
         "(SELECT *, row_number() OVER (ORDER BY step) - 1 AS place FROM evaluations) WHERE place % ? = 0 OR place = ? ORDER BY step",
         (stride, count - 1),
-    ).fetchall()
+    )
     step, loss, by_context, tokens = columns(rows, 4)
     return EvaluationTable(
         step=integers("step", step),
@@ -139,7 +144,7 @@ def read_evaluations(connection: sqlite3.Connection, num_contexts: int, max_poin
 
 def read_changes(connection: sqlite3.Connection, num_layers: int) -> ChangeTable:
     """All partitions and repartitions."""
-    rows = connection.execute("SELECT step, churn, seconds, frozen FROM changes ORDER BY step").fetchall()
+    rows = rows_of(connection, "SELECT step, churn, seconds, frozen FROM changes ORDER BY step")
     step, churn, seconds, frozen = columns(rows, 4)
     return ChangeTable(
         step=integers("step", step),
@@ -150,11 +155,25 @@ def read_changes(connection: sqlite3.Connection, num_layers: int) -> ChangeTable
 
 
 def read_events(connection: sqlite3.Connection) -> list[Event]:
-    """All events, oldest first."""
-    rows = connection.execute("SELECT time, step, kind, message FROM events ORDER BY id").fetchall()
+    """The last MOST_EVENTS events, oldest first."""
+    rows = rows_of(connection, "SELECT time, step, kind, message FROM events ORDER BY id DESC LIMIT ?", (MOST_EVENTS,))[::-1]
     times, steps, kinds, messages = columns(rows, 4)
     entries = zip(floats("time", times), integers("step", steps), kinds, messages, strict=True)
     return [Event(float(when), int(step), str(kind), str(message)) for when, step, kind, message in entries]
+
+
+def rows_of(connection: sqlite3.Connection, statement: str, values: tuple[object, ...] = ()) -> list[tuple[object, ...]]:
+    """All rows of a query. ValueError when they take more memory than a page may: no run of ours has so many or so long ones."""
+    found: list[tuple[object, ...]] = []
+    taken = 0
+    for row in connection.execute(statement, values):
+        taken += BYTES_A_CELL * len(row) + sum(len(cell) for cell in row if isinstance(cell, (str, bytes)))
+        if taken > MOST_BYTES:
+            raise ValueError(
+                f"records.sqlite holds more than the {MOST_BYTES:,} bytes of rows that are read at once; is it a run of CPart's?"
+            )
+        found.append(row)
+    return found
 
 
 def columns(rows: list[tuple[object, ...]], count: int) -> list[tuple[object, ...]]:

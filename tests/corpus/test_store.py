@@ -50,6 +50,7 @@ def test_found_labels_keep_the_fingerprint_and_are_stored(tmp_path):
 def test_every_damage_tried_is_noticed(tmp_path):
     save_corpus(build_corpus(gathered(labels=True), CorpusSettings(vocabulary_size=300), seed=0), tmp_path)
     facts = json.loads((tmp_path / "corpus.json").read_text())
+    del facts["sha256"]  # as earlier releases wrote it: what each value may be is checked beside it
     tokenizer = (tmp_path / "tokenizer.json").read_bytes()
     damaged = {
         "corpus.json": [b"", b"{", b"[]", *(json.dumps(facts | change).encode() for change in CHANGES)],

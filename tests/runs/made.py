@@ -18,11 +18,12 @@ from cpart_core.training.records import Evaluation, PartitionChange, Record, Sna
 PROJECT = Path(__file__).resolve().parents[2]
 CONTEXTS = ("code", "prose", "sums")
 L, N, S, C = 4, 24, 8, len(CONTEXTS)
+MADE = Settings().with_values({"num_layers": L, "num_neurons": N, "shared_neurons": 0, "num_segments": S})
 
 
 def make_run(root: Path, run_id: str = "20260102-030405-abcd", **values: Any) -> Run:
     """A new run folder with nothing in it but run.json."""
-    info = RunInfo(id=run_id, name="a run", created="2026-01-02T03:04:05+00:00", settings=Settings(), contexts=CONTEXTS)
+    info = RunInfo(id=run_id, name="a run", created="2026-01-02T03:04:05+00:00", settings=MADE, contexts=CONTEXTS)
     folder = root / run_id
     folder.mkdir(parents=True)
     write_info(folder, RunInfo(**{**{item.name: getattr(info, item.name) for item in fields(info)}, **values}))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -13,6 +14,7 @@ from cpart_core.runs.database import DATABASE
 from cpart_core.runs.folder import delete_run, list_runs, new_run_id, open_run, rename_run
 from cpart_core.runs.info import Carving, RunInfo, clean_name
 from cpart_core.runs.records import RecordWriter
+from cpart_core.runs.unlisted import unlisted
 from tests.runs.made import make_record, make_run
 
 HOSTILE = [
@@ -59,6 +61,20 @@ def test_a_link_out_of_the_root_is_no_run(root, tmp_path):
     (run.folder / "run.json").rename(outside / "other.json")
     os.symlink(outside / "other.json", run.folder / "run.json")
     assert [entry.state.state for entry in list_runs()] == ["damaged"]
+
+
+def test_what_cannot_be_listed_is_said_with_what_to_do(root, monkeypatch):
+    run = make_run(root)
+    shutil.copytree(run.folder, root / "Good_Copy")
+    shutil.copytree(run.folder, root / "good-copy")
+    os.symlink(run.folder, root / "linked")
+    assert {entry.id for entry in list_runs()} == {run.id, "good-copy"}, "a copy is a run of its own"
+    assert open_run("good-copy").info == replace(run.info, id="good-copy")
+    said = {entry.name: entry.reason for entry in unlisted()}
+    assert set(said) == {"Good_Copy", "linked"}
+    assert "Rename this one to good-copy-2." in said["Good_Copy"] and "link" in said["linked"]
+    monkeypatch.setenv("CPART_RUNS", str(run.folder / "run.json"))
+    assert [entry.reason[:47] for entry in unlisted()] == ["The place of the runs is a file and not a folde"] and list_runs() == []
 
 
 def test_samples_come_first_then_the_newest(root):
@@ -117,7 +133,9 @@ def test_info_comes_back_and_every_wrong_field_is_refused(root):
     info = replace(info, carved=Carving("20260101-000000-abcd", 10, "sums", ((0, 2), (1, 3))))
     assert RunInfo.from_json(info.to_json()) == info
     data = json.loads(info.to_json())
-    assert RunInfo.from_json(json.dumps({name: value for name, value in data.items() if name != "carved"})).carved is None
+    with pytest.raises(ValueError, match="sha256"):
+        RunInfo.from_json(json.dumps({**data, "name": "another"}))
+    del data["sha256"]  # as earlier releases wrote it
     for part in data["carved"]:
         with pytest.raises(ValueError):
             RunInfo.from_json(json.dumps({**data, "carved": {**data["carved"], part: -1}}))
@@ -126,8 +144,12 @@ def test_info_comes_back_and_every_wrong_field_is_refused(root):
         for wrong in (None, 1.5, [1], {"a": 1}, -1, "../x" if name in ("id", "twin_kind") else b"".hex() or [None]):
             with pytest.raises(ValueError):
                 RunInfo.from_json(json.dumps({**data, name: wrong}))
-        with pytest.raises(ValueError):
-            RunInfo.from_json(json.dumps({other: value for other, value in data.items() if other != name}))
+        without = json.dumps({other: value for other, value in data.items() if other != name})
+        if name in ("format", "id", "name", "created", "settings"):
+            with pytest.raises(ValueError, match=name):
+                RunInfo.from_json(without)
+        else:
+            assert RunInfo.from_json(without) == replace(info, carved=None, **{name: getattr(RunInfo("a", "", "", info.settings), name)})
     with pytest.raises(ValueError):
         RunInfo.from_json(json.dumps({**data, "surprise": 1}))
 

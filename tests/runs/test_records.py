@@ -205,7 +205,7 @@ def test_a_sealed_run_is_one_file_and_reading_it_makes_no_other(root):
     assert run.read_only
     before = sorted(path.name for path in run.folder.iterdir())
     assert run.records().step.size == 99 and run.state().step == 99 and run.evaluations().step.size == 0
-    assert sorted(path.name for path in run.folder.iterdir()) == before == [DATABASE, "run.json"]
+    assert sorted(path.name for path in run.folder.iterdir()) == before == ["records.sha256", DATABASE, "run.json"]
 
 
 @pytest.mark.parametrize(
