@@ -86,6 +86,7 @@ def read_own_text(seen: Visit, run_id: str) -> None:
     box.press("Control+Enter")
     seen.shows("beacon", SLOW)
     seen.figures().first.wait_for()
+    seen.click(seen.page.get_by_test_id("stExpander").filter(has_text="Continue the text").locator("summary"))
     seen.click(seen.button("Continue the text"))
     seen.settle()
 

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -149,6 +150,9 @@ class Place:
             except ValueError as error:
                 print(f"refused: {error}", flush=True)
                 code = 2
+            except BaseException:  # it leaves by os._exit below, which says nothing of it
+                traceback.print_exc()
+                raise
             finally:
                 os._exit(code)
         return Trainer(pid)

@@ -113,15 +113,18 @@ def hung(place: Place) -> str:
     state.SILENT_SECONDS = 0.5
     run = place.new_run()
     look = Look()
+    deaf_now = place.root / "deaf"
 
     def deaf(record: object) -> None:
         if record.step == 15:
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, signal.SIG_IGN)
+            deaf_now.touch()
             while True:
                 signal.pause()
 
     trainer = place.fork_trainer(run, on_record=deaf)
+    until(deaf_now.exists, "it should hang")
     until(lambda: run.state().alive and not run.state().responding, "it should be said not to respond")
     look(True, "not responding")
     look(end_process(run.folder, patience_seconds=0.3), "Kill leaves no trainer")
