@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from cpart_core.files.plain import open_plain
@@ -73,8 +73,8 @@ def open_for_writing(folder: Path, patience_seconds: float | None = None) -> sql
     """Open the run's database, making it if it is not there. ValueError when it is damaged or cannot be written; Busy when it is in use
     for longer than `patience_seconds` (None = WAIT_SECONDS)."""
     patience = WAIT_SECONDS if patience_seconds is None else patience_seconds
-    check_files(folder, DATABASE, writing=True)
-    make_file(folder)
+    if not check_files(folder, DATABASE, writing=True):
+        make_file(folder)
     try:
         connection = sqlite3.connect(folder / DATABASE, timeout=patience, isolation_level=None)
     except sqlite3.Error as error:
@@ -105,8 +105,13 @@ def open_for_writing(folder: Path, patience_seconds: float | None = None) -> sql
 
 
 def make_file(folder: Path) -> None:
-    """Make the file before SQLite does, for its owner alone; SQLite's helper files are made as it is."""
-    os.close(open_plain(folder, DATABASE, os.O_RDWR | os.O_CREAT))
+    """Make the file before SQLite does, for its owner alone; SQLite's helper files are made as it is.
+
+    A file that is there is never opened: closing it would let go of the locks that this process
+    holds on it (POSIX), and the next program to close it would take its log away from under us.
+    """
+    with suppress(FileExistsError):  # another process was quicker
+        os.close(open_plain(folder, DATABASE, os.O_RDWR | os.O_CREAT | os.O_EXCL))
 
 
 @contextmanager

@@ -35,8 +35,14 @@ def make_private(folder: Path) -> None:
 
 
 def close(name: Path | str, place: int | None) -> None:
-    """Take the bits for others from a plain file or folder that is ours. place: handle of the folder that holds it."""
+    """Take the bits for others from a plain file or folder that is ours. place: handle of the folder that holds it.
+
+    What is closed already is not opened: a trainer that closes a handle of its own database lets go
+    of its locks on it.
+    """
     with suppress(OSError):  # a link, gone meanwhile, or of another user
+        if not os.stat(name, dir_fd=place, follow_symlinks=False).st_mode & OTHERS:
+            return
         handle = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=place)
         try:
             found = os.fstat(handle)

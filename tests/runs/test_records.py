@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import signal
 import sqlite3
+from contextlib import closing
 
 import numpy as np
 import pytest
 
+from cpart_core.runs.commands import Commands
 from cpart_core.runs.database import DATABASE, NETWORK_FILESYSTEMS, filesystem_of, reading, seal
 from cpart_core.runs.folder import open_run
+from cpart_core.runs.private import make_private
 from cpart_core.runs.records import Heartbeat, RecordWriter
 from cpart_core.runs.tables import read_records
 from tests.runs.made import C, L, make_change, make_evaluation, make_record, make_run, make_snapshot, same, start_python
@@ -195,6 +198,34 @@ def test_the_heartbeat_is_read_while_the_writer_works(root):
         state = run.state()
         assert (state.step, state.tokens_per_second, state.memory_bytes) == (1, 12.5, 99)
         assert np.isnan(state.eta_seconds) and 0 <= state.heartbeat_age < 5
+
+
+NEIGHBOUR = """
+import sys
+from pathlib import Path
+from cpart_core.runs.commands import send_command
+from cpart_core.runs.database import reading
+folder = Path(sys.argv[1])
+send_command(folder, "pause")
+print("sent", flush=True)
+sys.stdin.readline()
+with reading(folder) as connection:
+    print(connection.execute("SELECT max(step) FROM steps").fetchone()[0], flush=True)
+"""
+
+
+def test_a_command_of_another_process_does_not_take_the_log_away_from_the_writer(root):
+    """A process that closes any handle of the database lets go of its locks on it: nothing in a trainer may do so."""
+    run = make_run(root)
+    with RecordWriter(run.folder) as writer, closing(Commands(run.folder)) as commands:
+        make_private(run.folder)
+        writer.append(make_record(1))
+        assert writer.flush()
+        other = start_python(NEIGHBOUR, run.folder)
+        assert other.stdout.readline() == "sent\n" and commands.take() == ["pause"]
+        writer.append(make_record(2))
+        assert writer.flush()
+        assert other.communicate("read\n")[0] == "2\n"
 
 
 def test_a_sealed_run_is_one_file_and_reading_it_makes_no_other(root):
