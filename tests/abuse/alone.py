@@ -56,6 +56,7 @@ class Running:
         if not pid and not late:
             return None
         if not pid:
+            os.kill(self.pid, signal.SIGKILL)  # by itself, too: it may hang before it has a group
             self.end_all()
             _, _, used = os.wait4(self.pid, 0)
         return self.result(late, used.ru_utime + used.ru_stime)
