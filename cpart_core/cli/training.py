@@ -9,8 +9,8 @@ from contextlib import ExitStack
 from cpart_core.cli.progress import Progress
 from cpart_core.runs.folder import Run, runs_root
 from cpart_core.runs.follow import Word, follow, tell
+from cpart_core.runs.queue import Slot
 from cpart_core.runs.session import ExitCode, run_training
-from cpart_core.runs.turn import Turn
 from cpart_core.training.distributed import ALONE, Team, joined
 from cpart_core.training.machine import need_of, this_machine
 
@@ -27,26 +27,26 @@ def train_in_order(runs: Sequence[Run], restart: bool = False, team: Team = ALON
     now: begin at once, whatever else is trained below the same root; else wait until the machine has room for one more.
     """
     with joined(team), ExitStack() as stack:
-        turn = None if now or not team.alone else stack.enter_context(turn_of(runs[0]))
-        code = train_each(runs, team, restart, turn)
+        slot = None if now or not team.alone else stack.enter_context(slot_of(runs[0]))
+        code = train_each(runs, team, restart, slot)
         if code == ExitCode.DONE:  # after a failure the others may wait for anything, and see that this process has gone
             tell(team, Word.END)
     return int(code)
 
 
-def turn_of(run: Run) -> Turn:
+def slot_of(run: Run) -> Slot:
     """The place in line of a run and of its twins, which need the same."""
     machine = this_machine()
-    return Turn(runs_root(), run.id, need_of(run.settings, machine), machine)
+    return Slot(runs_root(), run.id, need_of(run.settings, machine), machine)
 
 
-def train_each(runs: Sequence[Run], team: Team, restart: bool, turn: Turn | None) -> ExitCode:
+def train_each(runs: Sequence[Run], team: Team, restart: bool, slot: Slot | None) -> ExitCode:
     code = ExitCode.DONE
     for run in runs:
         progress = Progress(run.settings.training.steps, sys.stdout)
         together = "" if team.alone else f", {team.size} processes ({run.settings.training.parallel})"
         progress.say(f"run {run.id}{together}" + (f" ({run.info.twin_kind} twin of {run.info.twin_of})" if run.info.twin_of else ""))
-        code = run_training(run, progress.record, progress.say, look_inside, restart, team, turn)
+        code = run_training(run, progress.record, progress.say, look_inside, restart, team, slot)
         state = run.state()
         progress.say(f"{state.state} at step {state.step} of {state.steps}: {run.folder}")
         if code != ExitCode.DONE or state.state != "finished":

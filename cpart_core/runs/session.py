@@ -27,10 +27,10 @@ from cpart_core.runs.info import read_info, write_info
 from cpart_core.runs.mend import mend_records
 from cpart_core.runs.orders import Orders, stop_on_signals
 from cpart_core.runs.private import make_private
+from cpart_core.runs.queue import Position, Slot
 from cpart_core.runs.ready import make_ready
 from cpart_core.runs.records import BUSY_SECONDS, Heartbeat, RecordWriter
 from cpart_core.runs.state import QUEUED
-from cpart_core.runs.turn import Place, Turn
 from cpart_core.training.attend import attended
 from cpart_core.training.before import check_before, count_corpus
 from cpart_core.training.distributed import ALONE, Team
@@ -56,8 +56,8 @@ LAST_WRITTEN = "corpus.json"
 """Of a corpus's files; where it is, the corpus is whole."""
 RESERVE_BYTES = 8 << 20
 """Of memory, let go of when there is no more, so that the reason can be written down."""
-SECONDS_IN_LINE = 0.3
-"""Between two looks at whose turn it is."""
+SECONDS_BETWEEN_REQUESTS = 0.3
+"""Between two requests for a slot."""
 SECONDS_BETWEEN_WORDS = 5.0
 """To the other processes, while the first does what they wait for."""
 
@@ -87,15 +87,15 @@ def run_training(
     look_inside: LookInside | None = None,
     restart: bool = False,
     team: Team = ALONE,
-    turn: Turn | None = None,
+    slot: Slot | None = None,
 ) -> ExitCode:
     """Train `run` to its last step from wherever it is; records are as if it had never been interrupted.
 
     on_record: called after each record is stored. say: phases and messages for a person. look_inside: called after the last
     step, to compute what the pages show first. restart: forget all checkpoints and begin again. team: the processes that train together,
-    connected; this is the first of them, and the others `follow`. turn: a place in the line of this machine's trainings, which is waited
-    for; None = begin at once. ValueError for a person's mistakes (bad text, nothing to resume from,
-    trained by another process), which are stored in the run as well.
+    connected; this is the first of them, and the others `follow`. slot: in the queue of this machine's trainings, which is waited for; None =
+    begin at once. ValueError for a person's mistakes (bad text, nothing to resume from, trained by another process), which are stored in
+    the run as well.
     """
     if run.read_only:
         raise ValueError(f"Run {run.id} is a sample and is only for looking at; train a run of your own.")
@@ -114,7 +114,7 @@ def run_training(
                     writer.event("note", mended)
                 orders = Orders(commands.take)
                 with stop_on_signals(orders):
-                    return Session(run, lock, writer, orders, on_record, say, team, turn, explanations).go(look_inside, restart)
+                    return Session(run, lock, writer, orders, on_record, say, team, slot, explanations).go(look_inside, restart)
         except (ValueError, OSError) as error:
             lock.end("fail", str(error))  # also where the records could not even be opened
             raise
@@ -136,11 +136,11 @@ class Session:
         on_record: Callable[[Record], None],
         say: Callable[[str], None],
         team: Team,
-        turn: Turn | None,
+        slot: Slot | None,
         explanations: Explanations,
     ) -> None:
         self.run = run
-        self.turn = turn
+        self.slot = slot
         self.lock = lock
         self.team = team
         self.writer = writer
@@ -189,7 +189,7 @@ class Session:
 
     def train(self, restart: bool) -> bool:
         """Corpus, trainer, steps. True when the last step is done."""
-        self.wait_for_turn()
+        self.wait_for_slot()
         self.phase("starting")
         corpus = self.corpus()
         self.phase("starting")
@@ -207,24 +207,24 @@ class Session:
             self.say(f"going on from the checkpoint of step {self.drive.trainer.step}")
         return self.drive.steps()
 
-    def wait_for_turn(self) -> None:
-        """Until this machine has room for one more training. StoppedEarly when told to leave the line."""
-        if self.turn is None:
+    def wait_for_slot(self) -> None:
+        """Until this machine has room for one more training. StoppedEarly when told to leave the queue."""
+        if self.slot is None:
             return
-        while (place := self.place_in_line()) is not None:
-            if self.phase_now != (words := f"{QUEUED}: {place}"):
+        while (position := self.position_in_queue()) is not None:
+            if self.phase_now != (words := f"{QUEUED}: {position}"):
                 self.phase(words)
             self.beat(words)
-            time.sleep(SECONDS_IN_LINE)
-        self.turn.use_gpu()
+            time.sleep(SECONDS_BETWEEN_REQUESTS)
+        self.slot.use_gpu()
 
-    def place_in_line(self) -> Place | None:
-        """None when training may begin, also where the disk has no room for a line."""
-        assert self.turn is not None
+    def position_in_queue(self) -> Position | None:
+        """None when training may begin, also where there can be no queue."""
+        assert self.slot is not None
         try:
-            return self.turn.come()
+            return self.slot.request()
         except OSError as error:
-            said = f"Begun without waiting for other trainings, since there is no line to stand in: {error}"
+            said = f"Begun without waiting for other trainings, since the queue cannot be used: {error}"
             self.writer.event("note", said, self.step())
             return None
 

@@ -1,4 +1,4 @@
-"""The line of trainings: as many at once as the machine has room for, the others in order, and nobody's place is kept by the dead."""
+"""The queue of trainings: as many at once as the machine has room for, the others in order, and no dead process keeps a slot."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import threading
 import pytest
 
 from cpart_core.config import Settings
+from cpart_core.runs.queue import MOST_WAITING, Slot
 from cpart_core.runs.session import ExitCode, run_training
-from cpart_core.runs.turn import MOST_WAITING, Turn
 from cpart_core.training import machine as machine_module
 from cpart_core.training.machine import Machine, Need, need_of, this_machine
 from tests.runs.made import make_run, start_python
@@ -21,41 +21,41 @@ TWO_CORES = Machine(2, 1000, 0)
 OWNER = """
 import sys
 from pathlib import Path
-from cpart_core.runs.turn import Turn
+from cpart_core.runs.queue import Slot
 from cpart_core.training.machine import Machine, Need
-turn = Turn(Path(sys.argv[1]), "owner", Need(1, 100, False), Machine(2, 1000, 0))
-print(turn.come() is None, flush=True)
+slot = Slot(Path(sys.argv[1]), "owner", Need(1, 100, False), Machine(2, 1000, 0))
+print(slot.request() is None, flush=True)
 sys.stdin.read()
 """
 
 
 def test_the_first_trains_and_the_others_come_in_order(root):
-    first, second, third = (Turn(root, name, ONE, TWO_CORES) for name in ("first", "second", "third"))
-    assert first.come() is None and first.come() is None
-    assert str(second.come()) == "place 1 in line, 1 training under way"
-    assert third.come().before == 1 and second.come().before == 0
-    second.leave()  # cancelled, and cancelled again
-    second.leave()
-    assert third.come().before == 0
-    first.leave()
-    late = Turn(root, "late", ONE, TWO_CORES)
-    assert late.come().before == 1, "who came later does not slip in"
-    assert third.come() is None
-    assert late.come().running == 1
+    first, second, third = (Slot(root, name, ONE, TWO_CORES) for name in ("first", "second", "third"))
+    assert first.request() is None and first.request() is None
+    assert str(second.request()) == "place 1 in line, 1 training under way"
+    assert third.request().before == 1 and second.request().before == 0
+    second.release()  # cancelled, and cancelled again
+    second.release()
+    assert third.request().before == 0
+    first.release()
+    late = Slot(root, "late", ONE, TWO_CORES)
+    assert late.request().before == 1, "who came later does not slip in"
+    assert third.request() is None
+    assert late.request().running == 1
     assert sorted(path.name for path in (root / ".turns").iterdir() if path.name != "door") == ["00000003-third", "00000004-late"]
-    for turn in (third, late):
-        turn.leave()
+    for slot in (third, late):
+        slot.release()
 
 
-def test_the_place_of_a_dead_process_is_free(root):
+def test_the_slot_of_a_dead_process_is_free(root):
     process = start_python(OWNER, root)
     assert process.stdout.readline() == "True\n"
-    mine = Turn(root, "mine", ONE, TWO_CORES)
-    assert mine.come() is not None
+    mine = Slot(root, "mine", ONE, TWO_CORES)
+    assert mine.request() is not None
     process.kill()
     process.communicate()
-    assert mine.come() is None
-    mine.leave()
+    assert mine.request() is None
+    mine.release()
 
 
 @pytest.mark.parametrize(
@@ -78,15 +78,15 @@ def test_what_fits(machine, running, need, fits):
 
 def test_each_training_has_a_gpu_of_its_own(root):
     machine, need = Machine(8, 10**6, 2), Need(1, 100, True)
-    turns = [Turn(root, f"run-{number}", need, machine) for number in range(3)]
-    assert [turn.come() is None for turn in turns] == [True, True, False]
-    assert [turns[0].ticket.gpu, turns[1].ticket.gpu] == [0, 1]
-    on_cpu = Turn(root, "on-cpu", ONE, machine)
-    assert on_cpu.come() is None, "who waits for a GPU keeps nobody from the cores"
-    turns[0].leave()
-    assert turns[2].come() is None and turns[2].ticket.gpu == 0
-    for turn in (*turns, on_cpu):
-        turn.leave()
+    slots = [Slot(root, f"run-{number}", need, machine) for number in range(3)]
+    assert [slot.request() is None for slot in slots] == [True, True, False]
+    assert [slots[0].entry.gpu, slots[1].entry.gpu] == [0, 1]
+    on_cpu = Slot(root, "on-cpu", ONE, machine)
+    assert on_cpu.request() is None, "who waits for a GPU keeps nobody from the cores"
+    slots[0].release()
+    assert slots[2].request() is None and slots[2].entry.gpu == 0
+    for slot in (*slots, on_cpu):
+        slot.release()
 
 
 def test_what_a_run_needs_and_what_a_person_allows(monkeypatch):
@@ -101,31 +101,31 @@ def test_what_a_run_needs_and_what_a_person_allows(monkeypatch):
         this_machine()
 
 
-def test_a_line_has_an_end_and_damaged_tickets_stop_nobody(root):
-    first = Turn(root, "first", ONE, TWO_CORES)
-    first.come()
+def test_a_queue_has_an_end_and_damaged_entries_stop_nobody(root):
+    first = Slot(root, "first", ONE, TWO_CORES)
+    first.request()
     (root / ".turns" / "00000002-nonsense").write_bytes(b"\xff" * 9)
     (root / ".turns" / "something else").mkdir()
-    waiting = [Turn(root, f"run-{number}", ONE, TWO_CORES) for number in range(MOST_WAITING)]
-    assert waiting[0].come().before == 0
-    for turn in waiting:
-        turn.come()
+    waiting = [Slot(root, f"run-{number}", ONE, TWO_CORES) for number in range(MOST_WAITING)]
+    assert waiting[0].request().before == 0
+    for slot in waiting:
+        slot.request()
     with pytest.raises(ValueError, match="wait for their turn already"):
-        Turn(root, "one-more", ONE, TWO_CORES).come()
-    for turn in (first, *waiting):
-        turn.leave()
+        Slot(root, "one-more", ONE, TWO_CORES).request()
+    for slot in (first, *waiting):
+        slot.release()
 
 
-def test_a_run_in_line_says_its_place_trains_when_it_comes_and_leaves_when_told(root):
+def test_a_queued_run_says_its_place_trains_when_it_comes_and_leaves_when_told(root):
     make_run(root)
-    other = Turn(root, "other", ONE, TWO_CORES)
-    other.come()
+    other = Slot(root, "other", ONE, TWO_CORES)
+    other.request()
     ended: dict[str, ExitCode] = {}
 
     def train(run) -> threading.Thread:
         def work() -> None:
-            with Turn(root, run.id, ONE, TWO_CORES) as turn:
-                ended[run.id] = run_training(run, turn=turn)
+            with Slot(root, run.id, ONE, TWO_CORES) as slot:
+                ended[run.id] = run_training(run, slot=slot)
 
         thread = threading.Thread(target=work)
         thread.start()
@@ -141,6 +141,6 @@ def test_a_run_in_line_says_its_place_trains_when_it_comes_and_leaves_when_told(
     assert leaves.state().state == "stopped" and leaves.state().step == 0
     with pytest.raises(ValueError, match="no living trainer"):
         leaves.send("stop")
-    other.leave()
+    other.release()
     threads[0].join()
     assert ended == {stays.id: ExitCode.DONE, leaves.id: ExitCode.DONE} and stays.state().state == "finished"
