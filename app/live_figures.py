@@ -34,7 +34,8 @@ def figures(run: Run, said: RunState) -> None:
     if not run.info.contexts:
         if said.state == "queued":
             st.info(
-                f"{said.phase[0].upper()}{said.phase[1:]}. It begins by itself as soon as there is room.", icon=":material/hourglass_top:"
+                sentence(f"{said.phase[0].upper()}{said.phase[1:]}. It begins by itself as soon as there is room."),
+                icon=":material/hourglass_top:",
             )
         elif said.state in chrome.ALIVE and said.phase:
             st.info("The trainer is reading the text and cutting it into tokens. The first curves follow.", icon=":material/hourglass_top:")

@@ -56,7 +56,7 @@ def header(run: Run, said: RunState) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         chrome.state_badge(said.state)
         if said.phase and said.phase != said.state:
-            st.caption(said.phase)
+            st.caption(sentence(said.phase, 200))
         if run.info.twin_of:
             st.caption(f"{run.info.twin_kind} twin of {code_span(run.info.twin_of)}")
         if not said.responding:

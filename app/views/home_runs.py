@@ -107,14 +107,14 @@ def how_far(summary: RunSummary) -> None:
         st.caption(sentence(said.last_words or "Nothing more is known.", 300))
         return
     if said.state == "queued":
-        st.caption(said.phase)
+        st.caption(sentence(said.phase, 200))
     elif said.state in chrome.ALIVE:
         left = f" \u00b7 {words.duration(said.eta_seconds)} left" if said.eta_seconds == said.eta_seconds else ""
         st.progress(min(1.0, said.step / max(1, said.steps)), text=f"step {said.step:,} of {said.steps:,}{left}")
     elif said.step < said.steps:
         st.caption(f"step {said.step:,} of {said.steps:,}")
     if why := find.reason(summary):
-        st.caption(code_span(why, 300))
+        st.caption(sentence(why, 300))
     if said.step or said.state not in ("failed", "crashed"):
         st.markdown(loss_sentence(summary))
 
@@ -123,7 +123,7 @@ def loss_sentence(summary: RunSummary) -> str:
     try:
         found = validation_loss(folder.open_run(summary.id))
     except ValueError as error:
-        return f"losses cannot be read: {code_span(str(error))}"
+        return f"losses cannot be read: {sentence(str(error), 200)}"
     if found is None:
         return ":gray[no validation yet]"
     at = "; ".join(filter(None, (f"step {found.step:,}", found.interval, found.n, found.began)))

@@ -33,6 +33,7 @@ def folders(monkeypatch):
         ("https://host.example/a/b/c and app/ui.py", "https://host.example/a/b/c and app/ui.py"),
         ("hf_abcdefghijklmnop and Bearer xyz", "\u2022\u2022\u2022 and Bearer \u2022\u2022\u2022"),
         ("postgres://ada:hunter22@db/x", "postgres://\u2022\u2022\u2022@db/x"),
+        ("postgres://ada:hunter:22@db/x", "postgres://\u2022\u2022\u2022@db/x"),
     ],
 )
 def test_paths_and_secrets(given, shown):
