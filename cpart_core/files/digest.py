@@ -19,7 +19,7 @@ def without_signature(values: dict[str, Any]) -> dict[str, Any]:
     """The values without their sum. ValueError when it does not fit them; without one (an earlier release) they are taken as they are."""
     rest = {name: value for name, value in values.items() if name != SIGNATURE}
     if SIGNATURE in values and values[SIGNATURE] != digest(rest):
-        raise ValueError("it was damaged or changed by hand: its values do not fit their sha256")
+        raise ValueError("it was damaged or changed by hand: its values do not fit their sha256 (delete that entry to accept them)")
     return rest
 
 

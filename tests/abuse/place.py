@@ -19,6 +19,7 @@ from typing import Any
 from filelock import FileLock
 
 from cpart_core.runs.folder import Run, open_run
+from cpart_core.runs.info import read_info
 from tests.abuse.case import NotPossible
 from tests.source_files import ROOT
 
@@ -120,11 +121,9 @@ class Place:
         with FileLock(self.shared / f"{name}.lock"):
             if not kept.is_dir():
                 os.rename(self.trained(stop), kept)
-        written = (kept / "run.json").read_text("utf-8")
-        first = written.split('"id": "')[1].split('"')[0]
+        first = read_info(kept).id
         run_id = next(entry for entry in (first, *(f"{first}-{number}" for number in range(2, 99))) if not (self.runs / entry).exists())
         shutil.copytree(kept, self.runs / run_id)
-        (self.runs / run_id / "run.json").write_text(written.replace(f'"id": "{first}"', f'"id": "{run_id}"'), "utf-8")
         return open_run(run_id)
 
     def trained(self, stop: int | None) -> Path:

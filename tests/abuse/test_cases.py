@@ -15,12 +15,6 @@ from tests.source_files import ROOT
 
 QUICK = tuple(entry.number for entry in CASES if entry.quick)
 
-NOT_YET_MENDED: dict[str, str] = {
-    "23": "golden folders of this release (entry 41)",
-    "C38": "leftovers in snapshots and in the root",
-}
-"""Number -> what is still missing. A case leaves this list when it passes."""
-
 
 @pytest.fixture(scope="module")
 def results(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]]:
@@ -37,8 +31,6 @@ def results(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 @pytest.mark.parametrize("number", QUICK)
 def test_case(results, number):
     result = results[number]
-    if number in NOT_YET_MENDED and result["verdict"] in (PART, FAIL):
-        pytest.xfail(f"{NOT_YET_MENDED[number]}: {result['seen'][:300]}")
     assert result["verdict"] not in (PART, FAIL), f"{result['title']}: {result['seen']}"
 
 
