@@ -226,18 +226,17 @@ def wait(
     doing: said while the worker says nothing. beside: stands before what the worker says, where something else is shown meanwhile.
     failed: the same for an error, which is then a warning, since the page has something to show.
     """
+    if error := state.result_or_ask(run, name, request).error:
+        (st.warning if failed else st.error)(failed + sentence(error, 600), icon=":material/error:")
+        st.button("Try again", key=f"retry_{key}", on_click=lambda: state.forget(name, request))
+        return
     state.put("waiting", True)  # a page that follows a running run lets this end first
 
     @st.fragment(run_every=0.5)
     def waiting() -> None:
         now = state.result_or_ask(run, name, request)
-        if now.result is not None:
-            st.rerun()
-        if now.error:
-            state.put("waiting", False)
-            (st.warning if failed else st.error)(failed + sentence(now.error, 600), icon=":material/error:")
-            st.button("Try again", key=f"retry_{key}", on_click=lambda: state.forget(name, request))
-            return
+        if now.result is not None or now.error:
+            st.rerun()  # and nothing asks any more
         with st.container(horizontal=bool(beside), vertical_alignment="center"):
             st.progress(min(1.0, max(0.0, now.progress)), text=beside + (now.say or f"{doing} \u2026"))
             if st.button("Stop", key=f"stop_{key}", icon=":material/stop:", on_click=stop):

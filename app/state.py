@@ -251,27 +251,30 @@ def records(run: Run, max_points: int = 2000) -> Any:
     return read_records(run.id, run.info.created, run.state().step, max_points)
 
 
-@st.cache_resource(max_entries=40, show_spinner=False)
+@st.cache_resource(show_spinner=False)
 def kept_results() -> dict[tuple[str, str, str], Any]:
     """Results read so far, newest last."""
     return {}
 
 
-MOST_RESULTS = 60
+MOST_RESULTS, MOST_HANDLES = 60, 500
 
 
 def stored_result(run: Run, name: str, request: dict[str, Any]) -> Any | None:
     """A result of the run folder, read once; None when nobody has asked for it yet."""
     key = (run.id + run.info.created, name, json.dumps(request, sort_keys=True))
     kept = kept_results()
-    if key not in kept:
-        result = run.result(name, request)
-        if result is None:
-            return None
-        while len(kept) >= MOST_RESULTS:
-            kept.pop(next(iter(kept)), None)
+    result = kept.get(key)
+    if result is None and (result := run.result(name, request)) is not None:
         kept[key] = result
-    return kept[key]
+        drop_oldest(kept, MOST_RESULTS)
+    return result
+
+
+def drop_oldest(kept: dict[Any, Any], most: int) -> None:
+    """Leave the newest entries of what all sessions share; others may change it meanwhile."""
+    for key in list(kept)[: max(0, len(kept) - most)]:
+        kept.pop(key, None)
 
 
 def drop_result(run: Run, name: str, request: dict[str, Any]) -> None:
@@ -311,6 +314,7 @@ def result_or_ask(run: Run, name: str, request: dict[str, Any]) -> Answer:
     handle = handles().get(key)
     if handle is None:
         handle = handles().setdefault(key, worker_for(name, request).submit(name, request))
+        drop_oldest(handles(), MOST_HANDLES)  # of visitors who left before the end; who is here asks again
     if not handle.done:
         return Answer(progress=handle.progress, say=handle.say, partial=handle.partial)
     if handle.error:

@@ -21,7 +21,12 @@ def draw(run: Run, checkpoint: int, text: str, trace: Trace, layer: int) -> Trac
     asked = state.get("continuation")
     if asked is None or (asked["run"], asked["step"], asked["text"]) != (run.id, checkpoint, text):
         return None
+    state.put("waiting", True)  # a page that follows a running run would leave this step, and the continuation with it
     answer = state.result_or_ask(run, "continuation", asked)
+    if answer.error:
+        st.error(f"The text could not be continued. {sentence(answer.error, 400)}", icon=":material/error:")
+        st.button("Close", key="continuation_close", on_click=forget, args=(asked,))
+        return None
     if answer.result is not None:
         with st.container(horizontal=True, vertical_alignment="center"):
             made = len(answer.result.tokens) - answer.result.prompt_tokens
@@ -113,12 +118,8 @@ def growing(run: Run, asked: dict[str, Any], trace: Trace, layer: int) -> None:
     @st.fragment(run_every=0.4)
     def now() -> None:
         answer = state.result_or_ask(run, "continuation", asked)
-        if answer.result is not None:
+        if answer.result is not None or answer.error:
             st.rerun()
-        if answer.error:
-            st.error(f"The text could not be continued. {sentence(answer.error, 400)}", icon=":material/error:")
-            st.button("Close", key="continuation_close", on_click=forget, args=(asked,))
-            return
         with st.container(horizontal=True, vertical_alignment="center"):
             st.progress(min(1.0, max(0.0, answer.progress)), text=answer.say or "Continuing")
             if st.button("Stop", key="continuation_stop", icon=":material/stop:", on_click=forget, args=(asked,)):
