@@ -8,7 +8,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from cpart_core.runs.folder import PROJECT, runs_root
+from cpart_core.paths import PROJECT
+from cpart_core.runs.folder import runs_root
 
 SECRET_NAMES = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL", re.IGNORECASE)
 SHORTEST_SECRET = 8

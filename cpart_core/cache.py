@@ -13,7 +13,7 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-from cpart_core.paths import path_of_environment
+from cpart_core.paths import PROJECT, path_of_environment
 
 PLACE = "CPART_CACHE"
 """Environment variable: the folder to keep it in."""
@@ -29,7 +29,7 @@ def candidates() -> Iterator[Path]:
         home = Path.home()
         if home.is_dir():  # the home of a user without one is not ours to make
             yield home / ".cache" / "cpart"
-    runs = path_of_environment("CPART_RUNS", Path(__file__).resolve().parents[1] / "runs")
+    runs = path_of_environment("CPART_RUNS", PROJECT / "runs")
     if runs.is_dir():
         yield runs / ".cache" / "compiled"
     yield Path(tempfile.gettempdir()) / f"cpart-{getattr(os, 'getuid', lambda: os.environ.get('USERNAME', 'user'))()}"

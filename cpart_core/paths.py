@@ -7,6 +7,8 @@ import os
 import re
 from pathlib import Path
 
+PROJECT = Path(__file__).resolve().parents[1]
+"""The folder that holds `cpart_core`."""
 VARIABLE = re.compile(r"\$\w+|\$\{\w+\}|%\w+%")
 
 

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cpart_core.bench import _crowd
+from cpart_core.bench import _many_runs
 from cpart_core.bench._chromium import chromium
 from cpart_core.bench._report import save, spread
 from cpart_core.bench._server import AppServer
@@ -62,9 +62,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             with AppServer(root, Path(folder) / "server.log") as server:
                 results = measure(server, browser, arguments.repeats)
         if arguments.only != "waits":
-            root = new_root(Path(folder) / "crowd")
-            _crowd.make(root, arguments.runs, arguments.steps)
-            results["CPU seconds of the page's process"] = cpu = _crowd.measure(
+            root = new_root(Path(folder) / "many")
+            _many_runs.make(root, arguments.runs, arguments.steps)
+            results["CPU seconds of the page's process"] = cpu = _many_runs.measure(
                 browser, root.parent, arguments.runs, arguments.steps, arguments.repeats
             )
             for name, value in cpu.items():

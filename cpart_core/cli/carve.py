@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from cpart_core.cli.progress import share_line
 from cpart_core.cli.roots import add_run_argument, find_run, newest_checkpoint
 from cpart_core.cli.table import plain, table
-from cpart_core.corpus.encoding import read_small
+from cpart_core.corpus.encoding import LARGEST_FILE, read_text_file
 from cpart_core.paths import given_path
 
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ NAME = "carve"
 HELP = "Keep the segments that matter for one context or text, write the smaller model as a run, and measure both."
 RANKINGS = ("contribution", "effect")
 MIB = 2**20
-LARGEST_TEXT = 200_000_000
-"""Bytes of a text file, as of one file of a corpus."""
 
 
 def add_arguments(parser: argparse.ArgumentParser, show_all: bool) -> None:
@@ -42,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser, show_all: bool) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     run = find_run(arguments)
-    text = "" if arguments.text_file is None else read_small(arguments.text_file, LARGEST_TEXT, "text file")
+    text = "" if arguments.text_file is None else read_text_file(arguments.text_file, LARGEST_FILE, "text file")
     wish = {
         "context": arguments.context,
         "text": text,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cpart_core.config import Settings
-from cpart_core.corpus.encoding import read_small
+from cpart_core.corpus.encoding import read_text_file
 from cpart_core.effect import refuse_without_effect, when_in_words, with_source, without_effect
 from cpart_core.paths import given_path
 from cpart_core.presets import PRESETS, preset
@@ -80,7 +80,7 @@ def read_settings(path: Path, say: Callable[[str], None] = print) -> tuple[Setti
     A run.json, or a file that names every setting, is the record of a run: what has no effect in it is said, and nothing in it counts as given by hand.
     ValueError with the file's name.
     """
-    text = read_small(path, LARGEST_SETTINGS_FILE, "settings file")
+    text = read_text_file(path, LARGEST_SETTINGS_FILE, "settings file")
     try:
         data = json.loads(text, object_pairs_hook=named_once)
         inner = data.get("settings") if isinstance(data, dict) else None

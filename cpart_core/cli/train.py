@@ -52,6 +52,7 @@ def execute(arguments: argparse.Namespace) -> int:
     corpus = text_of(settings, given_flags(arguments))
     run = create_run(settings, None, arguments.name, run_id=arguments.id)
     save_corpus(corpus, run.folder / "corpus")
+    del corpus  # the trainer reads it from there, and it may be large
     return train_in_order([run, *(create_twin(run, kind) for kind in kinds)], team=team, now=arguments.now)
 
 

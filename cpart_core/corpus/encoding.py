@@ -8,6 +8,8 @@ from pathlib import Path
 from cpart_core.corpus.foreign import HEAD, refused
 from cpart_core.corpus.passages import clean
 
+LARGEST_FILE = 200_000_000
+"""Bytes of one file of text, unpacked."""
 MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
@@ -32,7 +34,7 @@ def decoded(data: bytes, title: str) -> str:
     return clean(text)
 
 
-def read_small(path: Path, most: int, what: str) -> str:
+def read_text_file(path: Path, most: int, what: str) -> str:
     """The text of a small file, such as settings. ValueError where it is none, is longer than `most` bytes, or cannot be read.
 
     what: 'settings file', as it is called in a sentence.

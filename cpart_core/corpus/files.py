@@ -23,7 +23,7 @@ from typing import BinaryIO
 from cpart_core.config import CorpusSettings
 from cpart_core.corpus.columns import listed
 from cpart_core.corpus.document import TRAIN, UNKNOWN, VALIDATION, Document, Gathered, Said, Skipped
-from cpart_core.corpus.encoding import decoded
+from cpart_core.corpus.encoding import LARGEST_FILE, decoded
 from cpart_core.corpus.foreign import HEAD, model_in, other_in, refused
 from cpart_core.corpus.objects import json_documents
 from cpart_core.corpus.passages import clean, distinct_names, separate
@@ -32,8 +32,6 @@ from cpart_core.paths import with_home
 
 PLAIN, TABLES, OBJECTS = (".txt", ".md"), (".csv", ".tsv"), (".jsonl", ".ndjson", ".json")
 KINDS = PLAIN + TABLES + OBJECTS
-LARGEST_FILE = 200_000_000
-"""Bytes of one file, unpacked."""
 SAID_EACH = 20
 LARGEST_TOTAL = 500_000_000
 """Bytes of a folder, unpacked: all text is held in memory once."""

@@ -6,10 +6,8 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +17,7 @@ from cpart_core.corpus.tokenizer import Tokenizer
 from cpart_core.files.arrays import PAGE_BYTES, load_arrays
 from cpart_core.files.bounded_json import load_bounded
 from cpart_core.files.digest import signed, without_signature
-from cpart_core.files.plain import OURS, plain_folder, read_plain
+from cpart_core.files.plain import TEMPORARY, new_file, plain_folder, read_plain
 
 FORMAT = 1
 FACTS, TOKENIZER, ARRAYS = "corpus.json", "tokenizer.json", "corpus.npz"
@@ -51,27 +49,18 @@ def save_corpus(corpus: Corpus, folder: Path) -> None:
         "notes": corpus.notes,
         TOKENIZER_SUM: hashlib.sha256(corpus.tokenizer_json.encode()).hexdigest(),
     }
-    drafts = {name: folder / f".tmp-{secrets.token_hex(4)}-{name}" for name in FILES}
+    drafts = {name: folder / f"{TEMPORARY}{secrets.token_hex(4)}-{name}" for name in FILES}
     try:
-        with draft_file(drafts[ARRAYS]) as file:
+        with new_file(drafts[ARRAYS]) as file:
             np.savez_compressed(file, **arrays)
         for name, text in ((TOKENIZER, corpus.tokenizer_json), (FACTS, json.dumps(signed(facts), ensure_ascii=False, indent=1))):
-            with draft_file(drafts[name]) as file:
+            with new_file(drafts[name]) as file:
                 file.write(text.encode())
         for name in FILES:
             os.replace(drafts[name], folder / name)
     finally:
         for draft in drafts.values():
             draft.unlink(missing_ok=True)
-
-
-@contextmanager
-def draft_file(path: Path) -> Iterator[BinaryIO]:
-    """A new file, on the disk when the block is left."""
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), OURS), "wb") as file:
-        yield file
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def splits(corpus: Corpus) -> dict[str, Split]:

@@ -20,6 +20,9 @@ FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 
 BY_HANDLE = os.open in os.supports_dir_fd
 """Whether a folder can be held open while what is in it is opened; else (Windows) it is looked at first."""
 OURS, OUR_FOLDER = 0o600, 0o700
+"""Modes: nobody else reads what is written here."""
+TEMPORARY = ".tmp-"
+"""How the names of unfinished files and folders begin."""
 KINDS = (
     (stat.S_ISLNK, "a link"),
     (stat.S_ISDIR, "a folder"),
@@ -125,6 +128,15 @@ def read_plain(folder: Path, name: str, limit_bytes: int) -> bytes:
         if len(data) > limit_bytes or not data and os.fstat(file.fileno()).st_size > limit_bytes:
             raise ValueError(f"{name} is larger than the {limit_bytes:,} bytes allowed for it.")
     return data
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[BinaryIO]:
+    """A file that was not there, for its owner alone; on the disk when the block is left. OSError when it cannot be made."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | NO_WAIT, OURS), "wb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def open_to_add(folder: Path, name: str) -> BinaryIO:

@@ -14,22 +14,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from cpart_core.files.plain import kind_of, read_plain
-
-TEMPORARY = ".tmp-"
-"""How the names of unfinished files and folders begin."""
-OURS, OUR_FOLDER = 0o600, 0o700
-"""Modes: nobody else reads what is written here."""
+from cpart_core.files.plain import OUR_FOLDER, OURS, TEMPORARY, kind_of, new_file, read_plain
 
 
 def write_file(path: Path, data: bytes) -> None:
     """Write or replace one file; a reader sees the old bytes or the new ones, also after a power cut. OSError when the disk refuses."""
     temporary = path.with_name(f"{TEMPORARY}{secrets.token_hex(4)}-{path.name}")
     try:
-        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), OURS), "wb") as file:
+        with new_file(temporary) as file:
             file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
         with suppress(OSError):

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from cpart_core.runs.folder import PROJECT, runs_root, sample_root
+from cpart_core.paths import PROJECT
+from cpart_core.runs.folder import runs_root, sample_root
 
 
 class Child(NamedTuple):

@@ -22,7 +22,7 @@ def send_command(folder: Path, name: str) -> None:
     """Give the trainer a command; it is obeyed after the step in hand. ValueError for an unknown one, or when it cannot be written."""
     if name not in COMMANDS:
         raise ValueError(f"Unknown command {name!r}; allowed: {', '.join(COMMANDS)}.")
-    with told(folder) as connection:
+    with writing(folder) as connection:
         connection.execute(COMMAND_ROW, (time.time(), name))
 
 
@@ -31,7 +31,7 @@ def note_launch(folder: Path) -> None:
 
     Commands given from now on are for that trainer.
     """
-    with told(folder) as connection:
+    with writing(folder) as connection:
         connection.execute("BEGIN IMMEDIATE")
         connection.execute(EVENT_ROW, (time.time(), 0, "launch", Instant.now().to_json()))
         connection.execute(COMMAND_ROW, (time.time(), LAUNCHED))
@@ -39,8 +39,8 @@ def note_launch(folder: Path) -> None:
 
 
 @contextmanager
-def told(folder: Path) -> Iterator[sqlite3.Connection]:
-    """The records, for rows from a page. ValueError when they cannot be written."""
+def writing(folder: Path) -> Iterator[sqlite3.Connection]:
+    """The records, for rows that a page or terminal adds. ValueError when they cannot be written."""
     connection = open_for_writing(folder)
     try:
         yield connection

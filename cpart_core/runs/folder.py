@@ -17,14 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from cpart_core.config import Settings
-from cpart_core.files.plain import NotPlain, kind_of, plain_folder
-from cpart_core.paths import path_of_environment
-from cpart_core.runs.atomic import OUR_FOLDER, clear_leftovers, remove_folder
+from cpart_core.files.plain import OUR_FOLDER, NotPlain, kind_of, plain_folder
+from cpart_core.paths import PROJECT, path_of_environment
+from cpart_core.runs.atomic import clear_leftovers, remove_folder
 from cpart_core.runs.commands import send_command
 from cpart_core.runs.control import RunLock, is_training
 from cpart_core.runs.database import reading
 from cpart_core.runs.info import NAME_PATTERN, RunInfo, clean_name, read_info, write_info
-from cpart_core.runs.listing import Shelf
+from cpart_core.runs.listing import SummaryCache
 from cpart_core.runs.private import make_private
 from cpart_core.runs.results import load_result, result_file, save_result
 from cpart_core.runs.snapshots import load_snapshot, snapshot_steps, steps_in
@@ -41,7 +41,6 @@ from cpart_core.runs.tables import (
 )
 from cpart_core.training.records import Snapshot
 
-PROJECT = Path(__file__).resolve().parents[2]
 ANALYSIS, CACHE = "analysis", ".cache"
 YOUNG_SECONDS = 600.0
 """Unfinished analysis files younger than this may be at work in another process."""
@@ -228,13 +227,13 @@ def made_at(listed: tuple[str, RunSummary]) -> float:
 
 def known_summary(place: str, read_only: bool) -> RunSummary:
     """One line of the list, read again only if something may have changed."""
-    return shelf().get(place, lambda: summary(Path(place), read_only), lambda entry: entry.state.holds_seconds)
+    return summary_cache().get(place, lambda: summary(Path(place), read_only), lambda entry: entry.state.holds_seconds)
 
 
 @cache
-def shelf() -> Shelf[RunSummary]:
+def summary_cache() -> SummaryCache[RunSummary]:
     """The lines that this process has read."""
-    return Shelf()
+    return SummaryCache()
 
 
 def summary(folder: Path, read_only: bool) -> RunSummary:

@@ -13,6 +13,7 @@ from cpart_core.config import Settings, settings_from_dict
 from cpart_core.fields import types_of
 from cpart_core.files.bounded_json import load_bounded
 from cpart_core.files.digest import signed, without_signature
+from cpart_core.printable import JOINERS
 from cpart_core.runs.atomic import read_small, write_file
 from cpart_core.runs.twins import TWINS
 
@@ -21,8 +22,6 @@ FORMAT = 1
 LARGEST, MOST_BYTES = 400_000, 8 << 20
 """Bytes of run.json, and of memory for what it says; ours have 4,000, and with the longest names of the most contexts 30,000."""
 LONGEST_NAME = 80
-JOINERS = "\u200c\u200d"
-"""Invisible, but Persian and many emoji are wrong without them."""
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 """What a run's id, which is the name of its folder, may be."""
 

@@ -22,7 +22,7 @@ Kept = TypeVar("Kept")
 Dates = tuple[tuple[int, ...], ...]
 
 
-class Shelf(Generic[Kept]):
+class SummaryCache(Generic[Kept]):
     """Values by folder, each with the dates of the files it was read from and the time at which it is read again in any case."""
 
     def __init__(self) -> None:

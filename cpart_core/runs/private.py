@@ -10,7 +10,8 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-PROJECT = Path(__file__).resolve().parents[2]
+from cpart_core.paths import PROJECT
+
 SAMPLES = PROJECT / "sample_checkpoints"
 OTHERS = 0o077
 """The bits of a mode that are for others; as a umask, what they are not given."""

@@ -7,8 +7,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from cpart_core.files.plain import kind_of
-from cpart_core.runs.atomic import TEMPORARY
+from cpart_core.files.plain import TEMPORARY, kind_of
 from cpart_core.runs.folder import roots
 from cpart_core.runs.info import INFO, NAME_PATTERN, clean_name
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from cpart_core.config import Settings
-from cpart_core.corpus.encoding import read_small
+from cpart_core.corpus.encoding import read_text_file
 from cpart_core.effect import refuse_without_effect
 from cpart_core.fields import coerce, types_of
 from cpart_core.paths import with_home
@@ -69,7 +69,7 @@ def find_plan(text: str) -> Path:
 def read_plan(path: Path, changes: dict[str, Any] | None = None) -> Plan:
     """The plan of a JSON file, with some base settings changed. ValueError that says what is wrong with it."""
     try:
-        data = json.loads(read_small(path, LARGEST_PLAN, "study file"))
+        data = json.loads(read_text_file(path, LARGEST_PLAN, "study file"))
     except (json.JSONDecodeError, RecursionError) as error:
         raise ValueError(f"{path.name} is not valid JSON: {error}") from None
     if not isinstance(data, dict):

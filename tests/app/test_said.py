@@ -8,7 +8,7 @@ import pytest
 
 from app import said
 from app.texts import sentence
-from cpart_core.runs.folder import PROJECT
+from cpart_core.paths import PROJECT
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ import zipfile
 import pytest
 
 from cpart_core.config import CorpusSettings
-from cpart_core.corpus.encoding import read_small
+from cpart_core.corpus.encoding import read_text_file
 from cpart_core.corpus.files import gather_file, gather_folder, gather_uploads
 from cpart_core.corpus.hub import gather_dataset
 
@@ -98,9 +98,9 @@ def test_a_file_for_a_folder_and_a_folder_for_a_file_are_said(tmp_path):
 def test_small_files_are_decoded_as_corpora_are(tmp_path, encoding):
     path = tmp_path / "settings.json"
     path.write_bytes("{}\r\n".encode(encoding))
-    assert read_small(path, 100, "settings file") == "{}\n"
+    assert read_text_file(path, 100, "settings file") == "{}\n"
     with pytest.raises(ValueError, match=r"settings\.json is longer than 2 bytes"):
-        read_small(path, 2, "settings file")
+        read_text_file(path, 2, "settings file")
     path.write_bytes(b"\xe9")
     with pytest.raises(ValueError, match=r"settings\.json is not UTF-8"):
-        read_small(path, 100, "settings file")
+        read_text_file(path, 100, "settings file")
