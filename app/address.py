@@ -1,10 +1,13 @@
-"""The address in the browser and its history: what is chosen stands in the URL, and one page is one entry of the history.
+"""The address in the browser and its history: what is chosen stands in the URL, and one page is one
+entry of the history.
 
-The URL is asked on a visit's first run and after Back or Forward, never otherwise: each message of the browser carries the address that it
-had when it was sent, and a page that refreshes itself sends one every two seconds, so an old address often arrives after a newer choice.
+The URL is asked on a visit's first run and after Back or Forward, never otherwise: each message of
+the browser carries the address that it had when it was sent, and a page that refreshes itself sends
+one every two seconds, so an old address often arrives after a newer choice.
 
-Streamlit adds an entry to the history for every change of the query. A script in the page makes it replace the entry there is, as long as
-the page stays the same; so Back leads to the page before, as a person expects.
+Streamlit adds an entry to the history for every change of the query. A script in the page makes it
+replace the entry there is, as long as the page stays the same; so Back leads to the page before, as
+a person expects.
 """
 
 from __future__ import annotations
@@ -25,7 +28,8 @@ script = st.components.v2.component("cpart_address", js=(Path(__file__).resolve(
 
 
 def follow() -> None:
-    """Take over what the URL says, if a person has just given it: by opening a link, or by Back and Forward."""
+    """Take over what the URL says, if a person has just given it: by opening a link, or by Back and
+    Forward."""
     first = WRITTEN not in st.session_state
     st.session_state[FIRST_RUN] = first
     context = get_script_run_ctx(suppress_warning=True)
@@ -40,7 +44,8 @@ def follow() -> None:
 
 
 def from_url(name: str, given: str) -> Any:
-    """A value of the URL, or None where it says nothing sensible. Whether such a run or step exists is asked where it is used."""
+    """A value of the URL, or None where it says nothing sensible. Whether such a run or step exists
+    is asked where it is used."""
     if name in ("run", "other", "text"):
         return given[:LONGEST_TEXT_IN_URL]
     return int(given) if given.isascii() and given.isdigit() and len(given) < 9 else None
@@ -56,7 +61,8 @@ def chosen() -> dict[str, str]:
 
 
 def write() -> None:
-    """Put what is chosen into the URL, at once and in one message. On a visit's first run the script does it (see `draw`)."""
+    """Put what is chosen into the URL, at once and in one message. On a visit's first run the
+    script does it (see `draw`)."""
     wanted = chosen()
     st.session_state[WRITTEN] = wanted
     if st.session_state.get(FIRST_RUN):
@@ -68,6 +74,7 @@ def write() -> None:
 
 
 def draw() -> None:
-    """The script that keeps one page one entry. Streamlit's first message would come before it is there, so it gets the first query itself."""
+    """The script that keeps one page one entry. Streamlit's first message would come before it is
+    there, so it gets the first query itself."""
     st.session_state[FIRST_RUN] = False
     script(data={"query": urlencode(st.session_state.get(WRITTEN, {}))}, key="cpart_address")

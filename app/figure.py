@@ -11,7 +11,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from app.live import Words, show_in_place
-from app.source import Sources, columns_of, file_stem, said, source_of
+from app.provenance import Provenances, columns_of, file_stem, said, source_of
 from cpart_core.runs.spreadsheet import csv_text
 
 Data: TypeAlias = pd.DataFrame | Callable[[], pd.DataFrame]
@@ -31,7 +31,7 @@ def show_figure(
     caption: str,
     alt: str,
     data: Data,
-    source: Sources,
+    source: Provenances,
     on_select: Callable[[], None] | None = None,
     file: str = "",
 ) -> None:
@@ -74,13 +74,13 @@ def exports(key: str, words: Words, frame: pd.DataFrame) -> None:
         st.caption(f"The first {TABLE_ROWS:,} of {len(frame):,} rows; the CSV has all.")
 
 
-def csv_button(label: str, frame: pd.DataFrame, file: str, source: Sources, key: str) -> None:
+def csv_button(label: str, frame: pd.DataFrame, file: str, source: Provenances, key: str) -> None:
     """Download a table whose last columns say where it is from."""
     name = f"{file_stem(file, source)}.csv"
     st.download_button(label, csv_bytes(frame, source), name, "text/csv", key=key, icon=":material/download:")
 
 
-def csv_bytes(frame: pd.DataFrame, source: Sources) -> bytes:
+def csv_bytes(frame: pd.DataFrame, source: Provenances) -> bytes:
     """UTF-8 CSV of a table, then the columns that say where it is from."""
     from_where = columns_of(source)
     columns = [frame.iloc[:, place].to_numpy() for place in range(frame.shape[1])]

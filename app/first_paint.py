@@ -1,4 +1,5 @@
-"""The page's background before Streamlit has loaded: its bare page is white, and flashes where the app is dark. Knows no page of ours."""
+"""The page's background before Streamlit has loaded: its bare page is white, and flashes where the
+app is dark. Knows no page of ours."""
 
 from __future__ import annotations
 
@@ -10,7 +11,8 @@ NOT_ANSWERED = (b"content-length", b"etag", b"last-modified")
 
 
 def head(light: str, dark: str) -> bytes:
-    """What the page's head begins with: the system's mode, unless a person has chosen the other one (Streamlit keeps that under this name)."""
+    """What the page's head begins with: the system's mode, unless a person has chosen the other one
+    (Streamlit keeps that under this name)."""
     return (
         f"<style>html{{background:{light}}}@media(prefers-color-scheme:dark){{html{{background:{dark}}}}}"
         f"html.chosen-Light{{background:{light}}}html.chosen-Dark{{background:{dark}}}</style>"

@@ -1,7 +1,9 @@
-"""What a training will take, said before it starts: from the settings, and from runs on this machine that are like it.
+"""What a training will take, said before it starts: from the settings, and from runs on this
+machine that are like it.
 
-A run counts as like another when both compute the same way on the same device and a step's work differs by no more than LIKE. It must have
-ended well or still be at work, and have recorded enough steps.
+A run counts as like another when both compute the same way on the same device and a step's work
+differs by no more than LIKE. It must have ended well or still be at work, and have recorded enough
+steps.
 """
 
 from __future__ import annotations
@@ -20,7 +22,8 @@ from cpart_core.training.estimate import Estimate, estimate
 FEWEST_STEPS = 20
 """Of a run that says something: the first ones compile, and reserve memory."""
 LIKE = 4.0
-"""How many times the work of a step may be another's: over more, caches and threads make it another matter."""
+"""How many times the work of a step may be another's: over more, caches and threads make it another
+matter."""
 MOST_READ = 5
 """Runs whose records are read in search of one."""
 
@@ -64,7 +67,8 @@ def forecast(settings: Settings) -> Forecast:
 
 
 def alike(settings: Settings, needed: Estimate, listed: list[RunSummary]) -> list[RunSummary]:
-    """Runs that say something of this one: those from this machine before samples, the most alike first, then the newest."""
+    """Runs that say something of this one: those from this machine before samples, the most alike
+    first, then the newest."""
     here = machine()
     found = []
     for entry in listed:

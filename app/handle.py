@@ -12,7 +12,8 @@ LONGEST_SENTENCE = 1000
 
 
 class Handle:
-    """One request as a page sees it: poll `done`, then look at `error` and `path`. All fields are set by the client's reader thread."""
+    """One request as a page sees it: poll `done`, then look at `error` and `path`. All fields are
+    set by the client's reader thread."""
 
     def __init__(self, name: str, request: dict[str, Any]) -> None:
         self.name = name

@@ -1,4 +1,5 @@
-"""Files that a person uploaded, kept for the visit: Streamlit's own box forgets them when another page is opened."""
+"""Files that a person uploaded, kept for the visit: Streamlit's own box forgets them when another
+page is opened."""
 
 from __future__ import annotations
 
@@ -14,7 +15,8 @@ KEY = "upload_files"
 
 
 def chooser(label: str, types: list[str], about: str) -> list[UploadedFile]:
-    """The box, and below it the files kept from before, each with a button that removes it. All files that there are."""
+    """The box, and below it the files kept from before, each with a button that removes it. All
+    files that there are."""
     in_box = st.file_uploader(label, type=types, accept_multiple_files=True, key=KEY, help=about, on_change=take)
     kept = files()
     shown = {file.file_id for file in in_box}

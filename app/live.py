@@ -18,7 +18,7 @@ import plotly.io
 import streamlit as st
 
 from app.charts.training import Board
-from app.source import Sources, columns_of, file_stem, said_plainly
+from app.provenance import Provenances, columns_of, file_stem, said_plainly
 from app.texts import unmarked
 
 HOUSE = Path(__file__).resolve().parent
@@ -44,7 +44,7 @@ class Words:
     """The finding in words, for those who do not see it."""
     caption: str
     """What is seen, as markdown."""
-    source: Sources
+    source: Provenances
     """Where it is from."""
     file: str
     """What the figure is called in file names."""

@@ -1,4 +1,5 @@
-"""The figures of a run at work: losses, segments, fusion weights, drawn in place, with their tables."""
+"""The figures of a run at work: losses, segments, fusion weights, drawn in place, with their
+tables."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from app import chrome, state, steps
 from app.charts.training import MOST_LAYERS, MOST_NEURONS, fusion_board, loss_board, segment_board
 from app.figure import under_figure
 from app.live import Words, show_board
-from app.source import source_of
+from app.provenance import source_of
 from app.texts import sentence
 from app.twins import draw_differences, twins_of
 from cpart_core.percent import percent

@@ -1,7 +1,9 @@
-"""What a visitor may ask of the server: what our pages ask themselves. Lists of the allowed, so that what a later Streamlit adds is closed.
+"""What a visitor may ask of the server: what our pages ask themselves. Lists of the allowed, so
+that what a later Streamlit adds is closed.
 
-Below `_stcore` Streamlit also answers with its metrics, an interface for agents and its description; and a websocket message can have it
-clear the caches of all sessions, tell the names of uncommitted files, or write files into the project.
+Below `_stcore` Streamlit also answers with its metrics, an interface for agents and its
+description; and a websocket message can have it clear the caches of all sessions, tell the names of
+uncommitted files, or write files into the project.
 """
 
 from __future__ import annotations
@@ -47,7 +49,8 @@ def offers_path(path: str) -> bool:
 
 
 def offers_message(data: bytes | None) -> bool:
-    """Whether our pages send such a message. What is none at all is left to Streamlit, which ends the connection."""
+    """Whether our pages send such a message. What is none at all is left to Streamlit, which ends
+    the connection."""
     from google.protobuf.message import DecodeError
     from streamlit.proto.BackMsg_pb2 import BackMsg
 

@@ -1,8 +1,10 @@
-"""Which pages may ask: none but our own. A page served by anybody else on this machine, on another port, is not ours.
+"""Which pages may ask: none but our own. A page served by anybody else on this machine, on another
+port, is not ours.
 
-Streamlit takes a websocket from every origin on localhost, and cookies know no ports, so that a page on a neighbouring port can even
-read the token against forged requests. The browser's word for where a request comes from (Origin, Sec-Fetch-Site) settles it. Programs
-that are no browser say neither; they could say anything, and are kept out by the address the server listens on.
+Streamlit takes a websocket from every origin on localhost, and cookies know no ports, so that a
+page on a neighbouring port can even read the token against forged requests. The browser's word for
+where a request comes from (Origin, Sec-Fetch-Site) settles it. Programs that are no browser say
+neither; they could say anything, and are kept out by the address the server listens on.
 """
 
 from __future__ import annotations
@@ -20,7 +22,8 @@ POLICY_VIOLATION = 1008
 
 
 class OwnPagesOnly:
-    """Refuses websockets and whatever may change something when they come from a page of another host or port."""
+    """Refuses websockets and whatever may change something when they come from a page of another
+    host or port."""
 
     def __init__(self, app: ASGIApp, also: Iterable[str] = ()) -> None:
         """also: other origins that the owner of the server allows, as `https://lab.example`."""
@@ -60,9 +63,11 @@ def place_of(origin: str) -> tuple[str, str, int] | None:
 
 
 def is_asked(place: tuple[str, str, int], host: str, secure: bool) -> bool:
-    """Whether the page's place is the one that was asked: the host and port of the header Host, which leaves out the usual port.
+    """Whether the page's place is the one that was asked: the host and port of the header Host,
+    which leaves out the usual port.
 
-    secure: whether the connection is. A proxy that speaks TLS in front of us on its usual port makes no difference.
+    secure: whether the connection is. A proxy that speaks TLS in front of us on its usual port
+    makes no difference.
     """
     scheme, _, port = place
     asked = place_of(f"{scheme}://{host}")

@@ -1,4 +1,5 @@
-"""What a program or the system said, as far as a page may repeat it: without secrets, and without the way to where things lie."""
+"""What a program or the system said, as far as a page may repeat it: without secrets, and without
+the way to where things lie."""
 
 from __future__ import annotations
 
@@ -14,8 +15,8 @@ from cpart_core.runs.folder import runs_root
 SECRET_NAMES = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL", re.IGNORECASE)
 SHORTEST_SECRET = 8
 SECRETS = re.compile(r"\bhf_\w{8,}|\bsk-[\w-]{8,}|(?<=Bearer )\S+|(?<=://)[^\s/@:]+:[^\s/@]+(?=@)")
-"""Tokens of hubs and services, and names with passwords in addresses. A name ends at its first colon: else a log could make
-the search take the square of its length."""
+"""Tokens of hubs and services, and names with passwords in addresses. A name ends at its first
+colon: else a log could make the search take the square of its length."""
 COVERED = "\u2022\u2022\u2022"
 PARTS = r"[^\s/\\'\"`<>|:;,()\[\]{}]+"
 PATHS = re.compile(rf"(?<![\w.:/~\\\u2026])(?:(?:/{PARTS}){{2,}}|[A-Za-z]:(?:[\\/]{PARTS}){{2,}})/?")
@@ -24,7 +25,8 @@ KEPT_PARTS = 2
 
 
 def shortened(text: str, environment: Mapping[str, str] = os.environ) -> str:
-    """The text with CPart's own folders and the home by their names, any other whole path by its last parts, and secrets covered."""
+    """The text with CPart's own folders and the home by their names, any other whole path by its
+    last parts, and secrets covered."""
     secrets = [value for name, value in environment.items() if SECRET_NAMES.search(name) and len(value) >= SHORTEST_SECRET]
     for secret in sorted(secrets, key=len, reverse=True):
         text = text.replace(secret, COVERED)
@@ -50,7 +52,8 @@ def last_parts(path: str) -> str:
 
 
 def last_said(text: str, limit: int) -> str:
-    """The end of a log of at most `limit` characters, from the beginning of a line where one fits."""
+    """The end of a log of at most `limit` characters, from the beginning of a line where one
+    fits."""
     text = shortened(text).strip()
     if len(text) <= limit:
         return text

@@ -1,4 +1,5 @@
-"""What a person can do with a run at work or at its end: its buttons, what is wrong with it, and where it leads on to."""
+"""What a person can do with a run at work or at its end: its buttons, what is wrong with it, and
+where it leads on to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The one step slider of all pages, and following: while a run is trained its pages show the newest step, until a person holds one."""
+"""The one step slider of all pages, and following: while a run is trained its pages show the newest
+step, until a person holds one."""
 
 from __future__ import annotations
 
@@ -14,14 +15,16 @@ TICK_SECONDS = 5.0
 
 
 def chooser(run: Run) -> None:
-    """The slider, and under it for a run at work: which step is shown, and the way back to the newest."""
+    """The slider, and under it for a run at work: which step is shown, and the way back to the
+    newest."""
     steps = run.snapshot_steps()
     if len(steps) < 2:
         st.caption(f"One snapshot so far: step {steps[0]:,}" if steps else "No snapshot yet")
         return
     live = state.grows(run)
     held = not state.follows()
-    # While a run grows, its right end is a place of its own that never changes its name: the browser has then nothing old to report.
+    # While a run grows, its right end is a place of its own that never changes its name: the
+    # browser has then nothing old to report.
     wanted = state.chosen_step(run) if held or not live else state.NEWEST
     places = [*places_of(steps, wanted), *([state.NEWEST] if live else [])]
     key = state.showing(f"bar_step_{run.id}", wanted)
@@ -39,7 +42,8 @@ def chooser(run: Run) -> None:
 
 
 def places_of(steps: list[int], wanted: int) -> list[int]:
-    """The steps that the slider stops at: all of them, or of many every second, fourth, ..., with the chosen and the last one."""
+    """The steps that the slider stops at: all of them, or of many every second, fourth, ..., with
+    the chosen and the last one."""
     stride = 1
     while len(steps) // stride > MOST_PLACES:
         stride *= 2
@@ -65,7 +69,8 @@ def where(step: int, held: bool) -> None:
 
 
 def refresh(run: Run) -> None:
-    """Draw the page again when a run at work has a newer step to show; not while the page waits for what it asked for the last one."""
+    """Draw the page again when a run at work has a newer step to show; not while the page waits for
+    what it asked for the last one."""
     if not state.grows(run) or not state.follows():
         return
     shown = run.snapshot_steps()[-1:]

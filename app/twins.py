@@ -9,7 +9,7 @@ import streamlit as st
 from app.charts.twin_difference import difference_board, difference_table, differences
 from app.figure import under_figure
 from app.live import Words, show_board
-from app.source import source_of
+from app.provenance import source_of
 from cpart_core.runs.folder import Run, RunSummary
 from cpart_core.runs.info import RunInfo
 from cpart_core.runs.tables import EvaluationTable

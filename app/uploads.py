@@ -1,7 +1,9 @@
-"""The bytes of uploads: one budget for all visitors together and one for each, and an end to uploads that do not come.
+"""The bytes of uploads: one budget for all visitors together and one for each, and an end to
+uploads that do not come.
 
-The server keeps uploads in memory, and takes files that no page has asked for. What counts is what has arrived: a length that is only
-declared takes nobody's room. Knows streamlit's store of uploads; knows no page.
+The server keeps uploads in memory, and takes files that no page has asked for. What counts is what
+has arrived: a length that is only declared takes nobody's room. Knows streamlit's store of uploads;
+knows no page.
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ UPLOADS = "/_stcore/upload_file/"
 BUDGET = 300_000_000
 """Bytes of all visitors."""
 SHARE = 200_000_000
-"""Bytes of one visitor: ten files of the greatest size that one upload may have. No one visitor can take everybody's room."""
+"""Bytes of one visitor: ten files of the greatest size that one upload may have. No one visitor can
+take everybody's room."""
 SILENT_SECONDS = 20.0
 """Between two pieces of an upload."""
 LONGEST_SECONDS = 600.0
@@ -68,8 +71,8 @@ class Refused(OSError):
 
 
 class UploadBudget:
-    """Refuses what would take a visitor, or all together, over their budget; ends uploads that stand still or last too long; and frees
-    at once what comes in for a visitor who has left."""
+    """Refuses what would take a visitor, or all together, over their budget; ends uploads that
+    stand still or last too long; and frees at once what comes in for a visitor who has left."""
 
     def __init__(
         self,
@@ -93,7 +96,8 @@ class UploadBudget:
             await PlainTextResponse(refused.said, refused.status, {"connection": "close"})(scope, receive, send)
 
     async def take(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Have it stored, counting what arrives. Refused, before anything is sent, when it may not be."""
+        """Have it stored, counting what arrives. Refused, before anything is sent, when it may not
+        be."""
         session, _, file = scope["path"].partition(UPLOADS)[2].partition("/")
         length = dict(scope["headers"]).get(b"content-length", b"")
         if not length.isdigit():

@@ -1,8 +1,9 @@
 """Open pages: how many there may be, and what happens when one is closed.
 
-Streamlit keeps what a visitor held (uploads, texts, widgets) for a while, in case that only the connection broke. A browser that closes
-the page says so (codes 1000 and 1001), and nobody can come back to it: then all of it is freed at once. A connection that has asked for
-nothing yet is no page; such ones make room when there are too many. Knows streamlit's runtime; knows no page.
+Streamlit keeps what a visitor held (uploads, texts, widgets) for a while, in case that only the
+connection broke. A browser that closes the page says so (codes 1000 and 1001), and nobody can come
+back to it: then all of it is freed at once. A connection that has asked for nothing yet is no page;
+such ones make room when there are too many. Knows streamlit's runtime; knows no page.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from collections.abc import Callable
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MOST = 300
-"""Connections open at once, ten classes with a page each; what one visitor opens in a flood stays bounded."""
+"""Connections open at once, ten classes with a page each; what one visitor opens in a flood stays
+bounded."""
 CLOSED, TRY_AGAIN_LATER = (1000, 1001), 1013
 
 
@@ -26,7 +28,8 @@ def close_session(session: str) -> None:
 
 
 def session_in(data: bytes) -> str:
-    """The session's id, which the server tells the page in its first messages; empty in any other message."""
+    """The session's id, which the server tells the page in its first messages; empty in any other
+    message."""
     from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
     message = ForwardMsg.FromString(data)
@@ -52,7 +55,8 @@ class Visit:
         return message
 
     async def first(self) -> Message:
-        """What comes before the page has asked for anything; its end when somebody else needs the room."""
+        """What comes before the page has asked for anything; its end when somebody else needs the
+        room."""
         coming, unwanted = asyncio.ensure_future(self._receive()), asyncio.ensure_future(self.unwanted.wait())
         done, waiting = await asyncio.wait({coming, unwanted}, return_when=asyncio.FIRST_COMPLETED)
         for task in waiting:
@@ -69,7 +73,8 @@ class Visit:
 
 
 class Visits:
-    """Keeps the number of connections at `most`, and closes the session of a page that was closed."""
+    """Keeps the number of connections at `most`, and closes the session of a page that was
+    closed."""
 
     def __init__(self, app: ASGIApp, most: int = MOST, close: Callable[[str], None] = close_session) -> None:
         self.app, self.most, self.close = app, most, close

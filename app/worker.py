@@ -1,8 +1,10 @@
-"""The analysis worker's client: a child process that holds torch, so that the page's process does not. No streamlit here.
+"""The analysis worker's client: a child process that holds torch, so that the page's process does
+not. No streamlit here.
 
-`python -m cpart_core worker` is started at the first request, answers one request at a time (JSON lines both ways), is ended when it has
-been idle for a while, and is killed and started afresh to cancel what it is doing. Whatever it writes, or does not: a request ends with a
-path or a sentence as soon as the process has ended, and the next one is asked.
+`python -m cpart_core worker` is started at the first request, answers one request at a time (JSON
+lines both ways), is ended when it has been idle for a while, and is killed and started afresh to
+cancel what it is doing. Whatever it writes, or does not: a request ends with a path or a sentence
+as soon as the process has ended, and the next one is asked.
 """
 
 from __future__ import annotations
@@ -23,13 +25,16 @@ from cpart_core.runs.child import python_child
 
 IDLE_SECONDS = 600.0
 LONGEST_LINE = 4_000_000
-"""Bytes; a longer request is refused here, as the worker would; a longer answer is a broken worker."""
+"""Bytes; a longer request is refused here, as the worker would; a longer answer is a broken
+worker."""
 SECONDS_TO_END = 2.0
-"""For a worker that has closed its output to end, and for the last answers of one that has ended to be read."""
+"""For a worker that has closed its output to end, and for the last answers of one that has ended to
+be read."""
 
 
 class Worker:
-    """Thread-safe: any number of sessions may submit; requests are answered in order, and the same request is asked once."""
+    """Thread-safe: any number of sessions may submit; requests are answered in order, and the same
+    request is asked once."""
 
     def __init__(self, idle_seconds: float = IDLE_SECONDS, command: tuple[str, ...] = ()) -> None:
         self.idle_seconds = idle_seconds
@@ -44,7 +49,8 @@ class Worker:
         atexit.register(self.close)
 
     def submit(self, name: str, request: dict[str, Any]) -> Handle:
-        """Queue a request and return at once. The same request while one is under way gives the same handle."""
+        """Queue a request and return at once. The same request while one is under way gives the
+        same handle."""
         with self.lock:
             for _, handle in self.waiting:
                 if handle.name == name and handle.request == request:
@@ -62,7 +68,8 @@ class Worker:
     def ask(
         self, name: str, request: dict[str, Any], on_progress: Callable[[float, str], None] | None = None, timeout: float | None = None
     ) -> Path:
-        """Wait for the path of the stored result. ValueError with the worker's sentence, or after `timeout` seconds."""
+        """Wait for the path of the stored result. ValueError with the worker's sentence, or after
+        `timeout` seconds."""
         handle = self.submit(name, request)
         deadline = None if timeout is None else time.monotonic() + timeout
         while not handle.finished.wait(0.05):
@@ -76,7 +83,8 @@ class Worker:
         return handle.path
 
     def cancel(self, handle: Handle) -> None:
-        """Stop one request: a waiting one is taken out, the running one costs the process, which starts afresh for the next."""
+        """Stop one request: a waiting one is taken out, the running one costs the process, which
+        starts afresh for the next."""
         with self.lock:
             entry = next((entry for entry in self.waiting if entry[1] is handle), None)
             if entry is None:
@@ -107,7 +115,8 @@ class Worker:
                 continue
             self.sent = number
             self.last_used = time.monotonic()
-            # On a thread of its own: a worker that does not read must not hold up whoever asks, and the lock with them.
+            # On a thread of its own: a worker that does not read must not hold up whoever asks, and
+            # the lock with them.
             threading.Thread(target=send, args=(process, handle.line), daemon=True, name="cpart-worker-writer").start()
 
     def living_process(self) -> subprocess.Popen[bytes]:
@@ -117,7 +126,8 @@ class Worker:
         return self.process
 
     def start_process(self) -> subprocess.Popen[bytes]:
-        """Start the child, its reader and its watcher; they belong to this very process and end with it."""
+        """Start the child, its reader and its watcher; they belong to this very process and end
+        with it."""
         child = python_child("cpart_core", "worker")
         process = subprocess.Popen(
             self.command or child.command,
@@ -140,7 +150,8 @@ class Worker:
             process.wait()
 
     def read(self, process: subprocess.Popen[bytes]) -> None:
-        """Take answers in until stdout ends; then the request in hand, if it is still ours, has failed."""
+        """Take answers in until stdout ends; then the request in hand, if it is still ours, has
+        failed."""
         assert process.stdout is not None
         said = "The analysis worker gave an answer that cannot be read, and was stopped. Ask again; it starts afresh."
         with process.stdout as lines:
@@ -154,7 +165,8 @@ class Worker:
         self.lost(process, said)
 
     def watch(self, process: subprocess.Popen[bytes], reader: threading.Thread) -> None:
-        """Give the memory of torch back when nobody has asked for a while; see that the process ends, whoever else holds its output open."""
+        """Give the memory of torch back when nobody has asked for a while; see that the process
+        ends, whoever else holds its output open."""
         while process.poll() is None:
             time.sleep(min(1.0, self.idle_seconds))
             with self.lock:
@@ -165,7 +177,8 @@ class Worker:
         close_stdin(process)
 
     def lost(self, process: subprocess.Popen[bytes], said: str) -> None:
-        """The process can answer no more: fail what it had in hand, and go on with the next. Nothing when it was ended on purpose."""
+        """The process can answer no more: fail what it had in hand, and go on with the next.
+        Nothing when it was ended on purpose."""
         with self.lock:
             if self.process is not process:
                 return
@@ -176,9 +189,11 @@ class Worker:
             self.send_next()
 
     def take(self, process: subprocess.Popen[bytes], line: bytes) -> None:
-        """One line of the protocol; what is no answer to the request in hand (a library printing) is passed over.
+        """One line of the protocol; what is no answer to the request in hand (a library printing)
+        is passed over.
 
-        An error without an id is of a line that the worker could not read: the one it has been sent.
+        An error without an id is of a line that the worker could not read: the one it has been
+        sent.
         """
         answer = answer_in(line)
         with self.lock:
@@ -211,7 +226,8 @@ def answer_in(line: bytes) -> dict[str, Any]:
 
 
 def send(process: subprocess.Popen[bytes], line: bytes) -> None:
-    """Write a request. When the process has died, its reader sees the end of stdout and fails the request."""
+    """Write a request. When the process has died, its reader sees the end of stdout and fails the
+    request."""
     assert process.stdin is not None
     with suppress(OSError, ValueError):  # ValueError: closed meanwhile
         process.stdin.write(line)

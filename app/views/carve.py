@@ -12,7 +12,7 @@ from app import chrome, forms, state
 from app.charts import keep_k
 from app.figure import show_figure
 from app.glossary import words
-from app.source import Source, source_of
+from app.provenance import Provenance, source_of
 from app.texts import code_span, plain
 from app.views import carve_report, reading
 from cpart_core.analysis.keep_results import KeepCurve
@@ -137,7 +137,7 @@ def measured(run: Run, request: dict[str, Any]) -> KeepCurve | None:
     return found
 
 
-def source(run: Run, curve: KeepCurve) -> Source:
+def source(run: Run, curve: KeepCurve) -> Provenance:
     """Where the numbers are from."""
     what = "passages of the text's second half" if curve.text else "validation documents, of each its beginning"
     return source_of(run, curve.step, f"{curve.documents} {what}, {curve.tokens:,} tokens", curve.seed, f"{curve.execution} execution")

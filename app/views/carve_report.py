@@ -9,7 +9,7 @@ import streamlit as st
 from app import state
 from app.charts import keep_k
 from app.figure import caption_of, show_figure
-from app.source import source_of
+from app.provenance import source_of
 from app.texts import code_span
 from app.words import size
 from cpart_core.analysis.keep_results import CarveReport, Footprint

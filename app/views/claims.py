@@ -10,7 +10,7 @@ import streamlit as st
 from app import glossary, state, stored, words
 from app.charts.claims import arm_forest, arm_table, claim_forest, finding_table
 from app.figure import show_figure
-from app.source import Source
+from app.provenance import Provenance
 from app.texts import code_span, plain, sentence
 from app.views import claims_box
 from cpart_core.study.claims import HOLDS, judge
@@ -144,11 +144,11 @@ def contexts(study: Study) -> None:
         st.caption(source(study, "nats per token, means over seeds").said())
 
 
-def source(study: Study, more: str) -> Source:
+def source(study: Study, more: str) -> Provenance:
     """Study, n, seeds."""
     outcome = study.outcomes[0]
     n = f"{outcome.tokens:,} validation tokens a run"
-    return Source(study.name, study.name, outcome.steps, n, ", ".join(map(str, study.seeds)), None, more, "study")
+    return Provenance(study.name, study.name, outcome.steps, n, ", ".join(map(str, study.seeds)), None, more, "study")
 
 
 draw()

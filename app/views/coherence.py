@@ -13,7 +13,7 @@ from app.charts import coherence as charts
 from app.charts import fusion_tint
 from app.figure import show_figure
 from app.glossary import words
-from app.source import source_of
+from app.provenance import source_of
 from app.texts import code_span, sentence
 from app.views import coherence_blind, coherence_scores, coherence_writers, reading
 from app.views.fusion_text import legend, show_tinted

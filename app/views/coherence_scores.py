@@ -10,7 +10,7 @@ import streamlit as st
 from app import chrome, state
 from app.charts import coherence as charts
 from app.figure import show_figure
-from app.source import source_of
+from app.provenance import source_of
 from app.texts import code_span, sentence
 from cpart_core.analysis.coherence_results import CoherenceReport
 from cpart_core.runs.folder import Run

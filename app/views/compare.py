@@ -9,7 +9,7 @@ from app import chrome, state
 from app.charts import compare as charts
 from app.figure import show_figure
 from app.glossary import words
-from app.source import compared, source_of
+from app.provenance import compared, source_of
 from app.texts import escaped, plain, sentence
 from app.views import compare_segments, compare_sides, compare_text, reading
 from app.views.compare_sides import Sides

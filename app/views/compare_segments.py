@@ -7,7 +7,7 @@ import streamlit as st
 from app import chrome, state
 from app.charts import compare as charts
 from app.figure import show_figure
-from app.source import Sources, compared, source_of
+from app.provenance import Provenances, compared, source_of
 from app.texts import sentence
 from app.views.compare_sides import Sides
 from cpart_core.analysis.compare_list import match_words
@@ -80,7 +80,7 @@ def matches(result: SegmentComparison, layer: int) -> list[str]:
     ]
 
 
-def draw_contexts(result: SegmentComparison, source: Sources) -> None:
+def draw_contexts(result: SegmentComparison, source: Provenances) -> None:
     """The strongest segment of each context on both sides."""
     if not result.compared.any():
         st.caption("Which segment is strongest in a context is not known on both sides, or they have no contexts in common.")

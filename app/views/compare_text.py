@@ -8,7 +8,7 @@ import streamlit as st
 from app import chrome, state
 from app.charts import compare_tokens
 from app.figure import caption_of, show_figure
-from app.source import compared, said, source_of
+from app.provenance import compared, said, source_of
 from app.texts import plain
 from app.views.compare_sides import Sides
 from app.views.fusion_text import box, legend, show_tinted

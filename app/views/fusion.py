@@ -8,7 +8,7 @@ from app import chrome, state
 from app.charts import fusion_heat, fusion_weights
 from app.figure import show_figure
 from app.glossary import words
-from app.source import Source, source_of
+from app.provenance import Provenance, source_of
 from app.views import fusion_continue, fusion_text, fusion_whatif, reading
 from cpart_core.analysis.results import Trace
 from cpart_core.runs.folder import Run
@@ -100,7 +100,7 @@ def draw_pictures(run: Run, traces: list[Trace], layer: int) -> None:
             draw_weights(run, trace, layer, number)
 
 
-def source(run: Run, trace: Trace) -> Source:
+def source(run: Run, trace: Trace) -> Provenance:
     """Where the numbers are from."""
     generated = len(trace.tokens) - trace.prompt_tokens
     n = f"{len(trace.tokens)} tokens" + (f", the last {generated} generated" if generated else "")

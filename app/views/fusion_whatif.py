@@ -12,7 +12,7 @@ from app.charts import effect_whatif
 from app.charts.fusion_tint import Tint
 from app.figure import show_figure, under_figure
 from app.live import Words
-from app.source import source_of
+from app.provenance import source_of
 from app.texts import code_span
 from app.views.fusion_text import show_tinted
 from cpart_core.analysis.effects import InterventionReport

@@ -9,7 +9,7 @@ from app import chrome, state
 from app.charts import gradients_documents, gradients_map
 from app.figure import place, show_figure
 from app.glossary import words
-from app.source import source_of
+from app.provenance import source_of
 from app.views import gradients_selection, reading
 from app.views.gradients_layout import laid_out
 from cpart_core.analysis.results import NeuronMap

@@ -1,4 +1,5 @@
-"""The list of runs on Home: found, sorted, renamed, deleted, and starts that failed cleared away."""
+"""The list of runs on Home: found, sorted, renamed, deleted, and starts that failed cleared
+away."""
 
 from __future__ import annotations
 
@@ -20,7 +21,8 @@ FEW = 4
 
 
 def run_list(was_alive: bool, just_read: list[list[RunSummary]]) -> None:
-    """The list, drawn again by itself while something is being trained. just_read: holds the runs for the first time that it is drawn."""
+    """The list, drawn again by itself while something is being trained. just_read: holds the runs
+    for the first time that it is drawn."""
     summaries = just_read.pop() if just_read else folder.list_runs()
     if was_alive and not any(summary.state.state in chrome.ALIVE for summary in summaries):
         st.rerun()

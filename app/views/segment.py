@@ -14,7 +14,7 @@ from app.charts.palette import segment_colour
 from app.charts.theme import in_percent
 from app.figure import caption_of, show_figure
 from app.glossary import words
-from app.source import source_of
+from app.provenance import source_of
 from app.texts import code_span, running_text_html, token_label
 from app.views import reading
 from cpart_core.percent import percent

@@ -14,7 +14,7 @@ from app.charts import segments_fusion, segments_map
 from app.charts.segments_fusion import CONTRIBUTION, MASS, MEASURES
 from app.figure import show_figure
 from app.glossary import words
-from app.source import source_of
+from app.provenance import source_of
 from app.views import reading, segment, segments_effect, segments_history, segments_meaning
 from cpart_core.percent import percent
 from cpart_core.runs.folder import Run

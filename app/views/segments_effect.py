@@ -11,7 +11,7 @@ from app import chrome, state
 from app.charts import effect_matrix, effect_router
 from app.charts.theme import in_percent
 from app.figure import show_figure
-from app.source import source_of
+from app.provenance import source_of
 from app.twins import twins_of
 from app.views import reading
 from cpart_core.analysis.effects import AblationMatrix, RouterAudit

@@ -8,7 +8,7 @@ import streamlit as st
 from app import chrome, state
 from app.charts import segments_change
 from app.figure import show_figure
-from app.source import source_of
+from app.provenance import source_of
 from app.views import reading
 from cpart_core.analysis.results import Flow
 from cpart_core.percent import percent

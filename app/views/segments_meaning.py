@@ -9,7 +9,7 @@ from app import chrome, state
 from app.charts import meaning, meaning_pairs, meaning_time
 from app.figure import show_figure
 from app.glossary import words
-from app.source import Source, source_of
+from app.provenance import Provenance, source_of
 from app.texts import code_span
 from app.views import reading, segments_meaning_twins
 from cpart_core.analysis.results import SegmentUse, Specialization
@@ -94,7 +94,7 @@ def use_chooser(result: Specialization) -> SegmentUse:
     return result.choice if chosen == choice else result.mass
 
 
-def draw_informations(result: Specialization, use: SegmentUse, where: Source) -> None:
+def draw_informations(result: Specialization, use: SegmentUse, where: Provenance) -> None:
     names = ("I(S;C)", "I(S;T)", "I(S;C given T)")
     found = (use.context, use.token, use.context_given_token)
     finding = "; ".join(
@@ -122,7 +122,7 @@ def draw_layers(result: Specialization) -> None:
     )
 
 
-def draw_pairs(run: Run, result: Specialization, where: Source) -> None:
+def draw_pairs(run: Run, result: Specialization, where: Provenance) -> None:
     """Co-activation of the chosen layer."""
     layer = state.chosen_layer(run)
     if result.execution == "dense":

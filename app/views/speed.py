@@ -9,7 +9,7 @@ import streamlit as st
 from app import glossary, state, stored
 from app.charts.speed import curve_figure, curve_says, curve_table, measured_table
 from app.figure import csv_button, show_figure
-from app.source import Source
+from app.provenance import Provenance
 from app.texts import code_span, plain, sentence
 from cpart_core.bench.speed import AT_THE_EDGE, NOT_REACHED, REACHED, RESULTS, Speed, read_speed, speed_files
 
@@ -110,9 +110,9 @@ def curves(speed: Speed) -> None:
             )  # fmt: skip
 
 
-def source(speed: Speed) -> Source:
+def source(speed: Speed) -> Provenance:
     """Day and machine."""
-    return Source(speed.date[:10], speed.date[:16], more=code_span(processor(speed), 80), kind="measurement")
+    return Provenance(speed.date[:10], speed.date[:16], more=code_span(processor(speed), 80), kind="measurement")
 
 
 def left_out(speed: Speed) -> None:

@@ -173,7 +173,7 @@ def injected_headings(place: Place) -> str:
 def exported(place: Place, cells: list[str], heading: str) -> str:
     """Export them as a page does, and read the file as a spreadsheet does."""
     from app.figure import csv_bytes
-    from app.source import source_of
+    from app.provenance import source_of
 
     run = place.finished()
     rename_run(run.id, "=cmd|' /C calc'!A0")

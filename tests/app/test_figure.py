@@ -14,7 +14,7 @@ import pytest
 
 from app.figure import csv_bytes
 from app.live import Words
-from app.source import compared, file_stem, source_of
+from app.provenance import compared, file_stem, source_of
 from cpart_core import __version__
 from cpart_core.runs.spreadsheet import RUN_BY_SPREADSHEETS, csv_text
 from tests.source_files import files
@@ -47,6 +47,9 @@ def test_two_seeds_two_steps_and_two_figures_have_names_of_their_own():
         for step in (50, 100)
     }
     assert len(names) == 8 and "map-one-step50-seed0" in names
+    first, second = (source_of(a_run(letter * 64, 2**31 - 1), 1_000_000) for letter in "ab")
+    long = file_stem("compare_segments_by_context", compared(first, second))
+    assert long.endswith("step1000000-seed2147483647"), "the last of a long name tells, too"
     hostile = file_stem("../a b", source_of(a_run("x/../..\\y", 0), 1))
     assert re.fullmatch(r"\w[\w-]*", hostile)
 

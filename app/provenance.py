@@ -1,4 +1,5 @@
-"""Where the numbers of a figure are from, once for all its forms: the caption, the columns of its CSV, and the name and the words of its pictures."""
+"""Where the numbers of a figure are from, once for all its forms: the caption, the columns of its
+CSV, and the name and the words of its pictures."""
 
 from __future__ import annotations
 
@@ -10,12 +11,13 @@ from typing import Any
 from app.texts import code_span, plain, unmarked
 from cpart_core import __version__
 
-LONGEST_FILE_NAME = 150
-"""Characters without the ending: what every file system takes."""
+LONGEST_FILE_NAME = 240
+"""Characters without the ending. File systems take 255; two ids of the greatest length, with steps
+and seeds, are fewer than these."""
 
 
 @dataclass(frozen=True)
-class Source:
+class Provenance:
     """A run, a study or a measurement, and what was taken from it."""
 
     name: str
@@ -25,7 +27,8 @@ class Source:
     n: str = ""
     """In words: '12,000 validation tokens'."""
     seed: str = ""
-    """Of what is shown: of the training, or of a sample or layout drawn from it; several of a study."""
+    """Of what is shown: of the training, or of a sample or layout drawn from it; several of a
+    study."""
     training_seed: int | None = None
     more: str = ""
     kind: str = "run"
@@ -50,36 +53,37 @@ class Source:
         return " \u00b7 ".join(pieces)
 
 
-Sources = Source | tuple[Source, ...]
+Provenances = Provenance | tuple[Provenance, ...]
 
 
-def source_of(run: Any, step: int | None = None, n: str = "", seed: int | None = None, more: str = "") -> Source:
+def source_of(run: Any, step: int | None = None, n: str = "", seed: int | None = None, more: str = "") -> Provenance:
     """What is shown of a run. n is said in words ('12,000 validation tokens')."""
     given = "" if seed is None else str(seed)
-    return Source(run.info.name, run.id, step, n, given, run.settings.training.seed, more)
+    return Provenance(run.info.name, run.id, step, n, given, run.settings.training.seed, more)
 
 
-def compared(first: Source, second: Source) -> Sources:
+def compared(first: Provenance, second: Provenance) -> Provenances:
     """Two sides of a comparison."""
     return replace(first, letter="A"), replace(second, letter="B")
 
 
-def each(sources: Sources) -> Sequence[Source]:
-    return (sources,) if isinstance(sources, Source) else sources
+def each(sources: Provenances) -> Sequence[Provenance]:
+    return (sources,) if isinstance(sources, Provenance) else sources
 
 
-def said(sources: Sources) -> str:
+def said(sources: Provenances) -> str:
     """The end of a caption, as markdown: run, step, n, seed."""
     return " \u00b7 ".join(source.said() for source in each(sources))
 
 
-def said_plainly(sources: Sources) -> str:
+def said_plainly(sources: Provenances) -> str:
     """The same for pictures, with CPart's version."""
     return " \u00b7 ".join([*(source.plain() for source in each(sources)), f"CPart {__version__}"])
 
 
-def columns_of(sources: Sources) -> dict[str, str | int]:
-    """Name and value of the columns that a CSV ends with, the same in every row: rows stay what they are when tables are put together."""
+def columns_of(sources: Provenances) -> dict[str, str | int]:
+    """Name and value of the columns that a CSV ends with, the same in every row: rows stay what
+    they are when tables are put together."""
     found: dict[str, str | int] = {}
     for source in each(sources):
         start = f"source_{source.letter.lower()}_" if source.letter else "source_"
@@ -94,8 +98,9 @@ def columns_of(sources: Sources) -> dict[str, str | int]:
     return {**found, "source_cpart_version": __version__}
 
 
-def file_stem(figure: str, sources: Sources) -> str:
-    """Name of an exported file without its ending: figure, run by its id, step and seed, so that no two runs or steps share one."""
+def file_stem(figure: str, sources: Provenances) -> str:
+    """Name of an exported file without its ending: figure, run by its id, step and seed, so that no
+    two runs or steps share one."""
     pieces = [figure]
     for source in each(sources):
         pieces += [source.id] + ([f"step{source.step}"] if source.step is not None else [])
