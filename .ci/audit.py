@@ -1,7 +1,9 @@
-"""What CI asks of everything that is installed: a licence that CPart may be used with, and no known vulnerability.
+"""What CI asks of everything that is installed: a licence that CPart may be used with, and no known
+vulnerability.
 
 python .ci/audit.py licences            fails for a licence that is not in ALLOWED, or for none
-python .ci/audit.py vulnerabilities     fails for a known vulnerability; says so, and does not fail, where no database can be asked
+python .ci/audit.py vulnerabilities     fails for a known vulnerability; where no database can be
+                                        asked it says so, and does not fail
 """
 
 from __future__ import annotations
@@ -32,11 +34,13 @@ NAMES = {
 SAID_IN_THEIR_FILES = {"axe-playwright-python": "MIT"}
 """Packages whose description names no licence, read by a person in their LICENSE file."""
 FROM_NVIDIA = re.compile(r"nvidia-|cuda-|nvshmem", re.IGNORECASE)
-"""Libraries that the CUDA build of torch brings, under NVIDIA's own licence; the CPU build does without."""
+"""Libraries that the CUDA build of torch brings, under NVIDIA's own licence; the CPU build does
+without."""
 
 
 def licences_of(package: Distribution) -> list[str]:
-    """The ways in which a package may be used: each a licence, or several that hold together, in capitals. Empty where it does not say."""
+    """The ways in which a package may be used: each a licence, or several that hold together, in
+    capitals. Empty where it does not say."""
     about = package.metadata
     said = about.get("License-Expression") or SAID_IN_THEIR_FILES.get(package.name.lower()) or ""
     if not said:

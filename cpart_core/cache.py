@@ -1,4 +1,5 @@
-"""Where compiled code is kept between starts: the first place that can be written and that nobody else can write. Standard library only."""
+"""Where compiled code is kept between starts: the first place that can be written and that nobody
+else can write. Standard library only."""
 
 from __future__ import annotations
 
@@ -22,7 +23,8 @@ OLD_SECONDS = 30 * 86_400.0
 
 
 def candidates() -> Iterator[Path]:
-    """As asked for, in the home, beside the runs, in a folder of the user's own among temporary ones."""
+    """As asked for, in the home, beside the runs, in a folder of the user's own among temporary
+    ones."""
     if os.environ.get(PLACE):
         yield path_of_environment(PLACE, Path())
     with suppress(RuntimeError):  # a user without a home, as in some containers
@@ -36,7 +38,8 @@ def candidates() -> Iterator[Path]:
 
 
 def usable(folder: Path) -> bool:
-    """Whether it is there, or could be made, for writing by this user and no other: what is compiled is run, and its index unpickled."""
+    """Whether it is there, or could be made, for writing by this user and no other: what is
+    compiled is run, and its index unpickled."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = folder.lstat()
@@ -51,7 +54,8 @@ def usable(folder: Path) -> bool:
 
 @cache
 def cache_folder() -> Path:
-    """The place for this process and its children. Where there is none at all, a temporary one that goes with the process."""
+    """The place for this process and its children. Where there is none at all, a temporary one that
+    goes with the process."""
     for folder in candidates():
         if usable(folder):
             return folder
@@ -61,7 +65,8 @@ def cache_folder() -> Path:
 
 
 def clear_old(folder: Path, pattern: str) -> None:
-    """Delete the folders in it whose name fits the pattern and that nobody has touched for OLD_SECONDS."""
+    """Delete the folders in it whose name fits the pattern and that nobody has touched for
+    OLD_SECONDS."""
     with suppress(OSError):
         for entry in folder.glob(pattern):
             if entry.is_dir() and not entry.is_symlink() and time.time() - entry.stat().st_mtime > OLD_SECONDS:

@@ -1,6 +1,8 @@
-"""Which settings take effect: what is given and cannot do anything is refused by its name, before anything is trained.
+"""Which settings take effect: what is given and cannot do anything is refused by its name, before
+anything is trained.
 
-The fields of config.py say when they count; command line, settings files, studies and the form all ask here. Standard library only.
+The fields of config.py say when they count; command line, settings files, studies and the form all
+ask here. Standard library only.
 """
 
 from __future__ import annotations
@@ -19,7 +21,8 @@ SAVED_DATASET = ("dataset_dict.json", "dataset_info.json", "state.json")
 
 
 def without_effect(settings: Settings, names: Iterable[str]) -> dict[str, str]:
-    """Those of the named settings that cannot do anything beside the others -> why, in half a sentence."""
+    """Those of the named settings that cannot do anything beside the others -> why, in half a
+    sentence."""
     values = {item.name: value for _, item, value in settings.items()}
     wanted = set(names)
     found = ((item.name, missing(item.metadata["when"], values)) for _, item, _ in settings.items() if item.name in wanted)
@@ -27,7 +30,8 @@ def without_effect(settings: Settings, names: Iterable[str]) -> dict[str, str]:
 
 
 def missing(when: When, values: dict[str, Any]) -> str:
-    """'it takes effect only where execution is topk, and execution is dense'; empty where a case holds."""
+    """'it takes effect only where execution is topk, and execution is dense'; empty where a case
+    holds."""
     cases = [[(name, test) for name, test in case.items() if not holds(values[name], test, values)] for case in when]
     if not cases or not all(cases):
         return ""
@@ -55,7 +59,8 @@ def said(test: tuple[str, ...] | str, values: dict[str, Any]) -> str:
 
 
 def when_in_words(item: Field[Any]) -> str:
-    """'Takes effect where execution is topk.' for help texts; empty for a setting that always does."""
+    """'Takes effect where execution is topk.' for help texts; empty for a setting that always
+    does."""
     cases = []
     for case in item.metadata["when"]:
         parts = [
@@ -75,14 +80,16 @@ def refuse_without_effect(settings: Settings, names: Iterable[str]) -> None:
 
 
 def effective(settings: Settings) -> Settings:
-    """The settings with the default for each one that does not do anything: equal ones train the same model."""
+    """The settings with the default for each one that does not do anything: equal ones train the
+    same model."""
     defaults = {item.name: value for _, item, value in Settings().items()}
     idle = without_effect(settings, defaults)
     return settings.with_values({name: defaults[name] for name in idle})
 
 
 def with_source(settings: Settings, given: Iterable[str]) -> tuple[Settings, str]:
-    """The settings with the source that a path without one can only mean, and the sentence that says so (empty where nothing was inferred).
+    """The settings with the source that a path without one can only mean, and the sentence that
+    says so (empty where nothing was inferred).
 
     ValueError where the path leads to nothing.
     """

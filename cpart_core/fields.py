@@ -1,4 +1,5 @@
-"""One setting: its field with range, choices, help, unit and when it takes effect; and the check of a value against it."""
+"""One setting: its field with range, choices, help, unit and when it takes effect; and the check of
+a value against it."""
 
 from __future__ import annotations
 
@@ -9,7 +10,8 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 Case = dict[str, tuple[str, ...] | str]
 When = tuple[Case, ...]
-"""When a setting takes effect: in any of these cases; a case is the settings it asks for, each with its values, or '> 0', '> first_step'."""
+"""When a setting takes effect: in any of these cases; a case is the settings it asks for, each with
+its values, or '> 0', '> first_step'."""
 WEIGHED: Case = {"execution": ("soft", "topk")}
 LEARNED: Case = {**WEIGHED, "fusion": ("attention",)}
 NAMED: When = ({"source": ("file", "folder", "dataset")},)
@@ -27,13 +29,15 @@ def setting(
     advanced: bool = True,
     when: When = (),
 ) -> Any:
-    """A dataclass field with its checked range, what the form and `--help` say of it, and when it takes effect (always, without `when`)."""
+    """A dataclass field with its checked range, what the form and `--help` say of it, and when it
+    takes effect (always, without `when`)."""
     metadata = {"help": help, "low": low, "high": high, "choices": choices, "unit": unit, "advanced": advanced, "when": when}
     return field(default=default, metadata=metadata)
 
 
 def types_of(kind: Any) -> dict[str, Any]:
-    """Field name -> type of a dataclass. Kept: working it out costs more than the rest of reading settings, and a list of runs reads many."""
+    """Field name -> type of a dataclass. Kept: working it out costs more than the rest of reading
+    settings, and a list of runs reads many."""
     return kept_types(kind)
 
 

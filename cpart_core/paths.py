@@ -1,4 +1,5 @@
-"""Paths as people write them: ~ is their home, everywhere; variables such as $HOME are left to the shell. Standard library only."""
+"""Paths as people write them: ~ is their home, everywhere; variables such as $HOME are left to the
+shell. Standard library only."""
 
 from __future__ import annotations
 
@@ -13,7 +14,8 @@ VARIABLE = re.compile(r"\$\w+|\$\{\w+\}|%\w+%")
 
 
 def with_home(text: str, what: str) -> str:
-    """The path with ~ or ~name at its beginning as that home. ValueError for a home that is not known, or a variable where nothing is.
+    """The path with ~ or ~name at its beginning as that home. ValueError for a home that is not
+    known, or a variable where nothing is.
 
     what: what the path is for, such as '--out'.
     """
@@ -36,6 +38,7 @@ def given_path(text: str) -> Path:
 
 
 def path_of_environment(name: str, default: Path) -> Path:
-    """The absolute path in an environment variable, or the default where it is empty. ValueError as `with_home`."""
+    """The absolute path in an environment variable, or the default where it is empty. ValueError as
+    `with_home`."""
     given = os.environ.get(name)
     return (Path(with_home(given, name)) if given else default).absolute()

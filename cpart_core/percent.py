@@ -1,7 +1,9 @@
-"""Shares as a person reads them: the one place that writes a percentage, a relative change or percentage points. Standard library only.
+"""Shares as a person reads them: the one place that writes a percentage, a relative change or
+percentage points. Standard library only.
 
-A share is 0.125, written 12.5 %. A relative change is of something else's value, written +12.5 %. The difference of two shares is in percentage
-points, written +12.5 points: 36 % and 48.5 % lie 12.5 points apart, and 35 % apart.
+A share is 0.125, written 12.5 %. A relative change is of something else's value, written +12.5 %.
+The difference of two shares is in percentage points, written +12.5 points: 36 % and 48.5 % lie 12.5
+points apart, and 35 % apart.
 """
 
 from __future__ import annotations
@@ -14,7 +16,8 @@ POINTS = "percentage points"
 
 
 def percent(share: float, digits: int | None = None) -> str:
-    """0.125 -> '12.5 %'. digits: behind the point; None = 1, and 2 below 1 %, where 1 would say too little."""
+    """0.125 -> '12.5 %'. digits: behind the point; None = 1, and 2 below 1 %, where 1 would say too
+    little."""
     return NOTHING if not math.isfinite(share) else f"{number(share, digits)} %"
 
 

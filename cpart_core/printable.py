@@ -1,7 +1,9 @@
-"""Characters that show nothing and can turn or break a line: found here, for pages and terminals alike. Standard library only.
+"""Characters that show nothing and can turn or break a line: found here, for pages and terminals
+alike. Standard library only.
 
-Joiners (U+200C, U+200D) are letters of a kind: Persian, Hindi and joined emoji are wrong without them. They stay behind a character that can
-be joined, and are marked where they could only hide (in Latin text, at a beginning). Marks that turn the direction of text never stay.
+Joiners (U+200C, U+200D) are letters of a kind: Persian, Hindi and joined emoji are wrong without
+them. They stay behind a character that can be joined, and are marked where they could only hide (in
+Latin text, at a beginning). Marks that turn the direction of text never stay.
 """
 
 from __future__ import annotations
@@ -17,7 +19,8 @@ UNSEEN = re.compile(
 RIGHT_TO_LEFT = re.compile(r"[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U0001e800-\U0001efff]")
 """Letters that are written from right to left."""
 ISOLATED = "\u2068{}\u2069"
-"""First strong isolate ... pop: what is inside has its own direction and leaves its neighbours theirs."""
+"""First strong isolate ... pop: what is inside has its own direction and leaves its neighbours
+theirs."""
 CARRIER = "\u25cc"
 """What a combining mark sits on that stands alone."""
 
@@ -28,7 +31,8 @@ def marked(text: str, mark: str) -> str:
 
 
 def isolated(line: str) -> str:
-    """A line that has right-to-left letters, so that it turns nothing around it. Only for text in which `marked` left no direction marks."""
+    """A line that has right-to-left letters, so that it turns nothing around it. Only for text in
+    which `marked` left no direction marks."""
     return ISOLATED.format(line) if RIGHT_TO_LEFT.search(line) else line
 
 

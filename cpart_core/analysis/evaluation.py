@@ -1,7 +1,9 @@
-"""The evaluation set that all numbers called validation loss are of: every validation row once. Sums over its documents, and what follows from them.
+"""The evaluation set that all numbers called validation loss are of: every validation row once.
+Sums over its documents, and what follows from them.
 
-Rows are those of training (corpus/batches.py), of which training itself reads a sample. A token belongs to the document and context of the
-token before it, as in training. Two checkpoints with the same rows are compared by these sums alone: nothing is read again.
+Rows are those of training (corpus/batches.py), of which training itself reads a sample. A token
+belongs to the document and context of the token before it, as in training. Two checkpoints with the
+same rows are compared by these sums alone: nothing is read again.
 """
 
 from __future__ import annotations
@@ -31,11 +33,13 @@ class Read(NamedTuple):
     tokens: np.ndarray
     """Predicted ones."""
     num_bytes: int
-    """Of all predicted tokens: the first of a row is nobody's prediction, and <|end|> costs bits and has no bytes."""
+    """Of all predicted tokens: the first of a row is nobody's prediction, and <|end|> costs bits
+    and has no bytes."""
 
 
 def read_validation(source: Source, corpus: Corpus, seed: int, progress: Progress = silent) -> Read:
-    """One pass over all validation rows, in fp32. seed: of the run's training, which laid out its rows."""
+    """One pass over all validation rows, in fp32. seed: of the run's training, which laid out its
+    rows."""
     M = len(corpus.validation.context)
     nats, right, tokens = np.zeros(M), np.zeros(M), np.zeros(M, dtype=np.int64)
     bytes_of = np.array([len(data) for data in source.tokenizer.token_bytes])
@@ -56,7 +60,8 @@ def read_validation(source: Source, corpus: Corpus, seed: int, progress: Progres
 
 
 def report_losses(source: Source, corpus: Corpus, seed: int, progress: Progress = silent) -> LossReport:
-    """Loss, accuracy and bits per byte. While no context is known yet, `loss` is over all tokens alike, as in training."""
+    """Loss, accuracy and bits per byte. While no context is known yet, `loss` is over all tokens
+    alike, as in training."""
     read = read_validation(source, corpus, seed, progress)
     C = len(corpus.contexts)
     known = corpus.validation.context >= 0
@@ -89,7 +94,8 @@ def report_losses(source: Source, corpus: Corpus, seed: int, progress: Progress 
 
 
 def validation_report(run: Run, source: Source, corpus: Corpus, progress: Progress = silent) -> LossReport:
-    """The run's stored report of this checkpoint, with its sums by document; measured and stored now where there is none."""
+    """The run's stored report of this checkpoint, with its sums by document; measured and stored
+    now where there is none."""
     request = {"run": run.id, "step": source.step}
     stored: LossReport | None = run.result("losses", request)
     if stored is not None and len(stored.nats) == len(corpus.validation.context):
@@ -101,7 +107,8 @@ def validation_report(run: Run, source: Source, corpus: Corpus, progress: Progre
 
 
 def intervals(nats: np.ndarray, tokens: np.ndarray, context_of: np.ndarray, num_contexts: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """(low, high), both [C + 1]: of each context's loss and of their mean, documents drawn anew with replacement; NaN for fewer than two."""
+    """(low, high), both [C + 1]: of each context's loss and of their mean, documents drawn anew
+    with replacement; NaN for fewer than two."""
     sums = DocumentSums(context_of, num_contexts, 2)
     sums.sums[:] = np.stack([nats, tokens], axis=1)
     sums.tokens[:] = tokens
@@ -111,7 +118,8 @@ def intervals(nats: np.ndarray, tokens: np.ndarray, context_of: np.ndarray, num_
 
 
 def means(total: np.ndarray, count: np.ndarray) -> np.ndarray:
-    """Sums [..., C] and counts -> means [..., C + 1], the last over contexts; NaN for a context without documents, which it leaves out."""
+    """Sums [..., C] and counts -> means [..., C + 1], the last over contexts; NaN for a context
+    without documents, which it leaves out."""
     mean = mean_over(total.astype(np.float64), count)
     known = ~np.isnan(mean)
     whole = mean_over(np.where(known, mean, 0.0).sum(axis=-1, keepdims=True), known.sum(axis=-1, keepdims=True))

@@ -1,4 +1,5 @@
-"""Where a sentence ends, in any script: Unicode's Sentence_Terminal marks, and the blank where a script has none. No dictionary, no model."""
+"""Where a sentence ends, in any script: Unicode's Sentence_Terminal marks, and the blank where a
+script has none. No dictionary, no model."""
 
 from __future__ import annotations
 
@@ -14,8 +15,9 @@ OWN = (
     "\u2e2e\u2e3c\u2e53\u2e54\u3002\ua4ff\ua60e\ua60f\ua6f3\ua6f7\ua876\ua877\ua8ce\ua8cf\ua92f\ua9c8\ua9c9\uaa5d-\uaa5f\uaaf0\uaaf1\uabeb"
     "\ufe12\ufe15\ufe16\ufe52\ufe56\ufe57\uff01\uff0e\uff1a\uff1b\uff1f\uff61\U00011047\U00011048\U000110be-\U000110c1\U00011141-\U00011143"
 ) + TIBETAN
-"""End a sentence wherever they stand: Sentence_Terminal (Unicode 15) of scripts that have marks of their own, with the semicolons and colons
-that are their .!?;: and Tibetan's shad. As the inside of a character class."""
+"""End a sentence wherever they stand: Sentence_Terminal (Unicode 15) of scripts that have marks of
+their own, with the semicolons and colons that are their .!?;: and Tibetan's shad. As the inside of
+a character class."""
 CLOSING = "\"'\u2019\u201d\u00bb\u203a)\\]\u300d\u300f\uff09\u300b\u3009\u3011\ufe42\ufe44"
 """May stand between the mark and the end of its sentence."""
 UNMARKED = "\u0e00-\u0eff"
@@ -36,5 +38,6 @@ def is_whole(text: str) -> bool:
 
 
 def columns(text: str) -> int:
-    """Its length as a reader sees it: a wide character, as of Chinese or Japanese, says as much as two letters."""
+    """Its length as a reader sees it: a wide character, as of Chinese or Japanese, says as much as
+    two letters."""
     return len(text) + sum(unicodedata.east_asian_width(char) in "WF" for char in text)

@@ -1,4 +1,5 @@
-"""What many runs and a long run cost the page's process, in seconds of its CPU: waiting and the browser's own work are not counted."""
+"""What many runs and a long run cost the page's process, in seconds of its CPU: waiting and the
+browser's own work are not counted."""
 
 from __future__ import annotations
 
@@ -30,7 +31,8 @@ LONG, MODEL, ALIVE = "bench-long", "bench-app", "bench-alive"
 
 
 def make(root: Path, runs: int, steps: int) -> None:
-    """Below `root`: one run of so many steps with a validation every 50, and so many short finished ones; all numbers invented."""
+    """Below `root`: one run of so many steps with a validation every 50, and so many short finished
+    ones; all numbers invented."""
     from cpart_core.runs.info import read_info, write_info
 
     made_run(LONG, steps, evaluate_every=50)
@@ -42,7 +44,8 @@ def make(root: Path, runs: int, steps: int) -> None:
 
 
 def measure(browser: Browser, folder: Path, runs: int, steps: int, repeats: int) -> dict[str, Any]:
-    """CPU seconds of the server, each beside what it was for. The server reads every run once when it starts, and then what has changed."""
+    """CPU seconds of the server, each beside what it was for. The server reads every run once when
+    it starts, and then what has changed."""
     from cpart_core.runs.control import RunLock
     from cpart_core.runs.folder import list_runs
     from cpart_core.runs.records import Heartbeat, RecordWriter

@@ -1,7 +1,8 @@
-"""`bench estimate`: what the Train page forecasts before a training, beside what that training then takes.
+"""`bench estimate`: what the Train page forecasts of a training, beside what it then takes.
 
-A few steps each of models of several sizes and kinds, each in a process of its own on this machine's CPU; the greatest resident memory and
-the median step. Prints the line through the measured memories too, from which PROCESS_BYTES and the rest of training/estimate.py are set.
+A few steps each of models of several sizes and kinds, each in a process of its own on this
+machine's CPU; the greatest resident memory and the median step. Prints the line through the
+measured memories too, from which PROCESS_BYTES and the rest of training/estimate.py are set.
 """
 
 from __future__ import annotations
@@ -76,7 +77,8 @@ def settings_of(name: str, steps: int) -> Settings:
 
 
 def measured(name: str, steps: int) -> dict[str, Any]:
-    """Train it, and read from its run what it took. RuntimeError with its last words when it fails."""
+    """Train it, and read from its run what it took. RuntimeError with its last words when it
+    fails."""
     from cpart_core.runs.create import create_run
     from cpart_core.runs.folder import open_run
 
@@ -107,7 +109,8 @@ def measured(name: str, steps: int) -> dict[str, Any]:
 
 
 def line_through(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Least squares: measured memory = process + a x what follows from the weights + b x what follows from a step. Today's process beside it."""
+    """Least squares: measured memory = process + a x what follows from the weights + b x what
+    follows from a step. Today's process beside it."""
     known = np.array([[1.0, row["weights_mb"], row["step_mb"]] for row in rows])
     process, weights, step = np.linalg.lstsq(known, np.array([row["measured_mb"] for row in rows]), rcond=None)[0]
     return {"process_mb": float(process), "of_weights": float(weights), "of_step": float(step), "process_mb_in_use": PROCESS_BYTES / 1e6}

@@ -1,7 +1,9 @@
-"""Rows of cells from CSV and TSV text. Keeps nothing for the whole process, so any number of files can be read at once.
+"""Rows of cells from CSV and TSV text. Keeps nothing for the whole process, so any number of files
+can be read at once.
 
-What is well formed is read as RFC 4180 and Python's csv module do. Beyond that: every row knows its line, nothing that stands behind a closing
-quote is lost, and a stray quote at the beginning of a cell does not swallow the lines below it without a word.
+What is well formed is read as RFC 4180 and Python's csv module do. Beyond that: every row knows its
+line, nothing that stands behind a closing quote is lost, and a stray quote at the beginning of a
+cell does not swallow the lines below it without a word.
 """
 
 from __future__ import annotations
@@ -17,10 +19,12 @@ class Odd:
     reopened: list[int] = field(default_factory=list)
     """Lines with a cell that goes on behind its closing quote: it was kept as it stands."""
     stray: list[int] = field(default_factory=list)
-    """Lines in which a cell begins with a quote that only a later line ends, though each line is a whole row by itself: an ordinary character."""
+    """Lines in which a cell begins with a quote that only a later line ends, though each line is a
+    whole row by itself: an ordinary character."""
 
     joined: list[int] = field(default_factory=list)
-    """Lines in which a cell of more than two lines begins, each of which would be a whole row by itself: read as it is written, but odd."""
+    """Lines in which a cell of more than two lines begins, each of which would be a whole row by
+    itself: read as it is written, but odd."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,8 @@ class Row:
 
 
 class OpenQuote(ValueError):
-    """A quote opens a cell and never closes it as it should; the line is where it opens, swallowed how many lines it would take."""
+    """A quote opens a cell and never closes it as it should; the line is where it opens, swallowed
+    how many lines it would take."""
 
     def __init__(self, line: int, swallowed: int) -> None:
         self.line, self.swallowed = line, swallowed
@@ -43,8 +48,9 @@ class OpenQuote(ValueError):
 def read_rows(lines: Sequence[str], first: int, delimiter: str, blanks: bool, width: int, odd: Odd) -> Iterator[Row]:
     """Rows from lines[first] on; empty lines are none. Raises OpenQuote.
 
-    delimiter: one character, or "" where a line is one cell. blanks: those behind a delimiter do not belong to the cell. width: cells of
-    the header, by which a stray quote is told from a cell of several lines.
+    delimiter: one character, or "" where a line is one cell. blanks: those behind a delimiter do
+    not belong to the cell. width: cells of the header, by which a stray quote is told from a cell
+    of several lines.
     """
     number = first
     while number < len(lines):
@@ -87,12 +93,14 @@ def cells_alone(line: str, delimiter: str, blanks: bool) -> list[str]:
 
 
 def each_is_a_row(lines: Sequence[str], delimiter: str, blanks: bool, width: int) -> bool:
-    """Whether each line by itself has as many cells as the header: then a quote that joins them was never meant to. One column says nothing."""
+    """Whether each line by itself has as many cells as the header: then a quote that joins them was
+    never meant to. One column says nothing."""
     return width > 1 and all(len(cells_alone(line, delimiter, blanks)) == width for line in lines if line)
 
 
 class QuotedRow:
-    """Reads one row that holds quotes, which may go over several lines. `number` is the line it has come to."""
+    """Reads one row that holds quotes, which may go over several lines. `number` is the line it has
+    come to."""
 
     def __init__(self, lines: Sequence[str], number: int, delimiter: str, blanks: bool) -> None:
         self.lines, self.number, self.delimiter, self.blanks = lines, number, delimiter, blanks
@@ -102,7 +110,8 @@ class QuotedRow:
         self.cells: list[str] = []
 
     def read(self, alone: bool) -> bool:
-        """Read to the end of the row. False where a quote is not closed as it should; alone: then it is an ordinary character."""
+        """Read to the end of the row. False where a quote is not closed as it should; alone: then
+        it is an ordinary character."""
         while True:
             line = self.lines[self.number]
             while self.blanks and self.position and line[self.position : self.position + 1] == " ":
@@ -150,7 +159,8 @@ class QuotedRow:
         return True
 
     def inside(self, position: int, alone: bool) -> str | None:
-        """What stands between the quotes, two of them as one; leaves `position` behind the closing one. None where there is none."""
+        """What stands between the quotes, two of them as one; leaves `position` behind the closing
+        one. None where there is none."""
         parts: list[str] = []
         while True:
             line = self.lines[self.number]

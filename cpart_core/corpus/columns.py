@@ -1,4 +1,5 @@
-"""Which columns of a table hold the text and the context, and how names and places are listed in one sentence of bounded length."""
+"""Which columns of a table hold the text and the context, and how names and places are listed in
+one sentence of bounded length."""
 
 from __future__ import annotations
 
@@ -47,7 +48,8 @@ def alike(name: str) -> str:
 
 
 def found_in(names: Sequence[str], wanted: str, usual: str) -> str | None:
-    """The column of that name; where it is the usual one, which nobody asked for, also the only one that differs in case or blanks alone."""
+    """The column of that name; where it is the usual one, which nobody asked for, also the only one
+    that differs in case or blanks alone."""
     if wanted in names or wanted != usual:
         return wanted if wanted in names else None
     near = [name for name in dict.fromkeys(names) if alike(name) == alike(wanted)]
@@ -55,9 +57,11 @@ def found_in(names: Sequence[str], wanted: str, usual: str) -> str | None:
 
 
 def find_columns(names: Sequence[str], title: str, settings: CorpusSettings, labelled: bool, said: Said) -> Columns:
-    """The columns to read. labelled: the context is known already (a folder's name), so its column is not asked for.
+    """The columns to read. labelled: the context is known already (a folder's name), so its column
+    is not asked for.
 
-    ValueError where the text's column is missing, or one that was asked for by name; what is taken for it or missed otherwise is said.
+    ValueError where the text's column is missing, or one that was asked for by name; what is taken
+    for it or missed otherwise is said.
     """
     usual = CorpusSettings()
     text = found_in(names, settings.text_column, usual.text_column)
@@ -78,7 +82,8 @@ def find_columns(names: Sequence[str], title: str, settings: CorpusSettings, lab
 
 
 def say_no_context(names: Sequence[str], title: str, settings: CorpusSettings, said: Said) -> None:
-    """A column that was asked for is demanded; the usual one is missed only where another column might hold the context."""
+    """A column that was asked for is demanded; the usual one is missed only where another column
+    might hold the context."""
     others = [name for name in dict.fromkeys(names) if name and name != settings.text_column]
     hint = did_you_mean(others, settings.context_column)
     if settings.context_column != CorpusSettings().context_column:
@@ -94,7 +99,8 @@ def say_no_context(names: Sequence[str], title: str, settings: CorpusSettings, s
 
 
 def did_you_mean(names: Sequence[str], wanted: str) -> str:
-    """The name that differs from the wanted one by a slip or holds it, as the end of a sentence; or nothing."""
+    """The name that differs from the wanted one by a slip or holds it, as the end of a sentence; or
+    nothing."""
     near = {alike(name): name for name in names if name}
     close = difflib.get_close_matches(alike(wanted), list(near), 1, 0.75) or [name for name in near if alike(wanted) in name][:1]
     return f"; perhaps {short(near[close[0]])!r}" if close else ""

@@ -20,7 +20,8 @@ MARKS = (
 
 
 def decoded(data: bytes, title: str) -> str:
-    """The text of a file's bytes, line ends as \\n and without its mark. ValueError that names the file and says what it is instead."""
+    """The text of a file's bytes, line ends as \\n and without its mark. ValueError that names the
+    file and says what it is instead."""
     if (said := refused(data[:HEAD])) is not None:
         raise ValueError(f"{title} is {said}.")
     encoding = next((name for mark, name in MARKS if data.startswith(mark)), "utf-8")
@@ -35,7 +36,8 @@ def decoded(data: bytes, title: str) -> str:
 
 
 def read_text_file(path: Path, most: int, what: str) -> str:
-    """The text of a small file, such as settings. ValueError where it is none, is longer than `most` bytes, or cannot be read.
+    """The text of a small file, such as settings. ValueError where it is none, is longer than
+    `most` bytes, or cannot be read.
 
     what: 'settings file', as it is called in a sentence.
     """

@@ -1,4 +1,5 @@
-"""What a file or folder is that holds no text: told by its first bytes and by what a model's config.json says, not by its name alone."""
+"""What a file or folder is that holds no text: told by its first bytes and by what a model's
+config.json says, not by its name alone."""
 
 from __future__ import annotations
 
@@ -83,7 +84,8 @@ WEIGHTS = (
 
 
 def what_it_is(head: bytes) -> str | None:
-    """What a file is by its first bytes, 'a PDF document'; None for what may be text. HEAD bytes are enough."""
+    """What a file is by its first bytes, 'a PDF document'; None for what may be text. HEAD bytes
+    are enough."""
     for magic, name in ALONE:
         if head.startswith(magic) and (not magic.isalnum() or set(head) & NO_TEXT):  # a text may begin with the word GGUF
             return name
@@ -103,7 +105,8 @@ def what_it_is(head: bytes) -> str | None:
 
 
 def refused(head: bytes) -> str | None:
-    """As `what_it_is`, with what to do about it: 'a zip archive, not text; unpack it and give the folder'."""
+    """As `what_it_is`, with what to do about it: 'a zip archive, not text; unpack it and give the
+    folder'."""
     name = what_it_is(head)
     if name is None:
         return None
@@ -113,7 +116,8 @@ def refused(head: bytes) -> str | None:
 
 
 def model_in(folder: Path) -> str | None:
-    """'a model (llama, 2 files of weights)' where a folder holds two of: a model's config.json, weights, a tokenizer; else None."""
+    """'a model (llama, 2 files of weights)' where a folder holds two of: a model's config.json,
+    weights, a tokenizer; else None."""
     config = small_json(folder / "config.json")
     weights = [name for name in names_in(folder) if name.endswith(WEIGHTS)]
     architectures = config.get("architectures")
@@ -127,7 +131,8 @@ def model_in(folder: Path) -> str | None:
 
 
 def other_in(folder: Path) -> str | None:
-    """What else a folder is that is no folder of texts: a run of CPart, or a dataset that was saved to disk, with what to do about it."""
+    """What else a folder is that is no folder of texts: a run of CPart, or a dataset that was saved
+    to disk, with what to do about it."""
     run = small_json(folder / "run.json")
     if run and "settings" in run and (folder / "corpus").is_dir():
         return "a run of CPart; train on the text that it was trained on"

@@ -13,12 +13,14 @@ from cpart_core.corpus.columns import Columns, find_columns
 from cpart_core.corpus.document import UNKNOWN, Document, Said, Skipped
 
 DOUBLED = "\0doubled"
-"""Key under which an object keeps the names that it has twice; no text holds zero bytes, so no name is like it."""
+"""Key under which an object keeps the names that it has twice; no text holds zero bytes, so no name
+is like it."""
 SPACE = re.compile(r"\s*")
 
 
 def json_documents(text: str, title: str, settings: CorpusSettings, said: Said, context: str = UNKNOWN, split: str = "") -> list[Document]:
-    """Documents of JSON lines, or of one array of objects; broken lines are counted and left out. ValueError where there is no object."""
+    """Documents of JSON lines, or of one array of objects; broken lines are counted and left out.
+    ValueError where there is no object."""
     rows = array_of(text, title) if text.lstrip()[:1] in ("[", "{") else None
     broken: list[int] = []
     if rows is None:
@@ -48,7 +50,8 @@ def once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def array_of(text: str, title: str) -> list[dict[str, Any]] | None:
-    """The objects of a text that is one JSON value; None where it is not one, as lines of JSON are. ValueError says what else it holds."""
+    """The objects of a text that is one JSON value; None where it is not one, as lines of JSON are.
+    ValueError says what else it holds."""
     try:
         value = json.loads(text, object_pairs_hook=once_each)
     except (ValueError, RecursionError):
@@ -93,7 +96,8 @@ def lines_of(text: str) -> tuple[list[dict[str, Any]], list[int]]:
 
 
 def one_after_another(text: str) -> list[dict[str, Any]]:
-    """Objects that each go over several lines, as tools for JSON print them; none where anything else stands between them."""
+    """Objects that each go over several lines, as tools for JSON print them; none where anything
+    else stands between them."""
     decoder = json.JSONDecoder(object_pairs_hook=once_each)
     rows: list[dict[str, Any]] = []
     position = len(text) - len(text.lstrip())
@@ -112,7 +116,8 @@ def one_after_another(text: str) -> list[dict[str, Any]]:
 def row_documents(
     rows: Iterable[dict[str, Any]], columns: Columns, title: str, said: Said, context: str = UNKNOWN, split: str = ""
 ) -> list[Document]:
-    """One document a row; the context is the given one (a folder's name), else the row's. What is no text or no label is counted."""
+    """One document a row; the context is the given one (a folder's name), else the row's. What is
+    no text or no label is counted."""
     documents: list[Document] = []
     left: Counter[str] = Counter()
     no_label: Counter[str] = Counter()
@@ -134,7 +139,8 @@ def row_documents(
 
 
 def label_of(value: Any) -> tuple[str, str]:
-    """(the context, what is to be said of the value). A number is a label, 2.0 the same as 2; a list of one label is that label."""
+    """(the context, what is to be said of the value). A number is a label, 2.0 the same as 2; a
+    list of one label is that label."""
     if value is None:
         return UNKNOWN, ""
     if isinstance(value, (str, int)):

@@ -1,4 +1,5 @@
-"""Named numpy arrays out of an .npz file that somebody else may have made: no pickle, and sizes are known before memory is taken."""
+"""Named numpy arrays out of an .npz file that somebody else may have made: no pickle, and sizes are
+known before memory is taken."""
 
 from __future__ import annotations
 
@@ -19,11 +20,13 @@ from cpart_core.files.plain import open_plain
 ALLOWED_KINDS = "biuf"
 """Kinds of numpy types that may be stored: bool, int, unsigned, float."""
 PAGE_BYTES = 32 << 20
-"""What one file may take in the process of the pages; those of the largest model that was tried take a tenth."""
+"""What one file may take in the process of the pages; those of the largest model that was tried
+take a tenth."""
 MOST_ARRAYS = 64
 LONGEST_DIRECTORY = 1 << 16
 END = struct.Struct("<4s4H2LH")
-"""The last 22 bytes of a zip: signature, disks, entries here, entries, bytes and place of the directory, bytes of a comment."""
+"""The last 22 bytes of a zip: signature, disks, entries here, entries, bytes and place of the
+directory, bytes of a comment."""
 PIECE = 1 << 20
 DAMAGE = (
     *(OSError, EOFError, ValueError, KeyError, TypeError, NotImplementedError, RuntimeError, SyntaxError),
@@ -33,7 +36,8 @@ DAMAGE = (
 
 
 def load_arrays(path: Path, limit_bytes: int = PAGE_BYTES, only: str = "") -> dict[str, np.ndarray]:
-    """Read the arrays of a file whose name begins with `only`. ValueError when it is not such a file or they take more than `limit_bytes`."""
+    """Read the arrays of a file whose name begins with `only`. ValueError when it is not such a
+    file or they take more than `limit_bytes`."""
     try:
         with os.fdopen(open_plain(path.parent, path.name), "rb") as file:
             check_directory(file, limit_bytes)
@@ -49,7 +53,8 @@ def load_arrays(path: Path, limit_bytes: int = PAGE_BYTES, only: str = "") -> di
 
 
 def check_directory(file: BinaryIO, limit_bytes: int) -> None:
-    """ValueError unless the zip's list of members is short: zipfile would take it into memory whole, whatever its length."""
+    """ValueError unless the zip's list of members is short: zipfile would take it into memory
+    whole, whatever its length."""
     size = os.fstat(file.fileno()).st_size
     if size > limit_bytes + LONGEST_DIRECTORY:
         raise ValueError(f"it is larger than {limit_bytes:,} bytes")
@@ -63,7 +68,8 @@ def check_directory(file: BinaryIO, limit_bytes: int) -> None:
 
 
 def read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
-    """One array; its header must fit the bytes that are really there, else a small file could ask for all memory."""
+    """One array; its header must fit the bytes that are really there, else a small file could ask
+    for all memory."""
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise ValueError(f"{member.filename} is packed in a way that this version does not read")
     data = bytearray()

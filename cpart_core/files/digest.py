@@ -1,4 +1,5 @@
-"""A JSON object that carries the SHA-256 of its own values, so that a flipped bit in it is noticed; spaces and order make no difference."""
+"""A JSON object that carries the SHA-256 of its own values, so that a flipped bit in it is noticed;
+spaces and order make no difference."""
 
 from __future__ import annotations
 
@@ -16,7 +17,8 @@ def signed(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def without_signature(values: dict[str, Any]) -> dict[str, Any]:
-    """The values without their sum. ValueError when it does not fit them; without one (an earlier release) they are taken as they are."""
+    """The values without their sum. ValueError when it does not fit them; without one (an earlier
+    release) they are taken as they are."""
     rest = {name: value for name, value in values.items() if name != SIGNATURE}
     if SIGNATURE in values and values[SIGNATURE] != digest(rest):
         raise ValueError("it was damaged or changed by hand: its values do not fit their sha256 (delete that entry to accept them)")

@@ -1,7 +1,9 @@
-"""Files and folders opened as what they ought to be: plain ones of one name, with no link on the way. All of runs/ opens its files here.
+"""Files and folders opened as what they ought to be: plain ones of one name, with no link on the
+way. All of runs/ opens its files here.
 
-A run folder may come from somebody else. A link in it leads out of it, a pipe waits for ever, a device never ends: so a file is opened
-without following links and without waiting, and looked at before a byte of it is read or written. Sentences name the file, no folder.
+A run folder may come from somebody else. A link in it leads out of it, a pipe waits for ever, a
+device never ends: so a file is opened without following links and without waiting, and looked at
+before a byte of it is read or written. Sentences name the file, no folder.
 """
 
 from __future__ import annotations
@@ -18,7 +20,8 @@ NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 NO_WAIT = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)
 BY_HANDLE = os.open in os.supports_dir_fd
-"""Whether a folder can be held open while what is in it is opened; else (Windows) it is looked at first."""
+"""Whether a folder can be held open while what is in it is opened; else (Windows) it is looked at
+first."""
 OURS, OUR_FOLDER = 0o600, 0o700
 """Modes: nobody else reads what is written here."""
 TEMPORARY = ".tmp-"
@@ -35,15 +38,18 @@ KINDS = (
 
 
 class NotPlain(ValueError):
-    """Something is there, but not what ought to be: a link, a pipe, a device, a folder in place of a file, a file in place of a folder."""
+    """Something is there, but not what ought to be: a link, a pipe, a device, a folder in place of
+    a file, a file in place of a folder."""
 
 
 def open_plain(folder: Path, name: str, flags: int = os.O_RDONLY) -> int:
-    """A handle of the plain file `name` below `folder`, for whoever closes it; a file that is made belongs to its owner alone.
+    """A handle of the plain file `name` below `folder`, for whoever closes it; a file that is made
+    belongs to its owner alone.
 
-    name: with / between folders, none of which may be a link. flags: of os.open, without O_TRUNC. NotPlain for anything but a plain
-    file, and, when it is opened for writing, for one that has a second name (a hard link): what is written would change that too. OSError
-    when it is missing or cannot be opened.
+    name: with / between folders, none of which may be a link. flags: of os.open, without O_TRUNC.
+    NotPlain for anything but a plain file, and, when it is opened for writing, for one that has a
+    second name (a hard link): what is written would change that too. OSError when it is missing or
+    cannot be opened.
     """
     assert not flags & os.O_TRUNC, "look at the file before anything of it is lost"
     try:
@@ -61,7 +67,8 @@ def open_plain(folder: Path, name: str, flags: int = os.O_RDONLY) -> int:
 
 @contextmanager
 def place_of(folder: Path, name: str) -> Iterator[tuple[int | None, str | Path]]:
-    """(handle of the folder that holds `name`, its last part), as os.open wants them; no folder on the way is a link."""
+    """(handle of the folder that holds `name`, its last part), as os.open wants them; no folder on
+    the way is a link."""
     *above, last = name.split("/")
     if not BY_HANDLE:
         plain_folder(folder, "/".join(above))
@@ -80,7 +87,8 @@ def place_of(folder: Path, name: str) -> Iterator[tuple[int | None, str | Path]]
 
 
 def refused(folder: Path, name: str, error: OSError) -> Exception:
-    """What to raise when the system did not open it: NotPlain where something strange is in the way, else the error."""
+    """What to raise when the system did not open it: NotPlain where something strange is in the
+    way, else the error."""
     if error.errno in (errno.ELOOP, errno.ENOTDIR, errno.ENXIO, errno.EISDIR, errno.EMLINK, errno.ENODEV):
         path = folder
         for part in name.split("/"):
@@ -93,7 +101,8 @@ def refused(folder: Path, name: str, error: OSError) -> Exception:
 
 
 def check_plain(name: str, found: os.stat_result, writing: bool = False) -> None:
-    """NotPlain unless `found`, of lstat or fstat, is a plain file, and, for writing, one with no second name."""
+    """NotPlain unless `found`, of lstat or fstat, is a plain file, and, for writing, one with no
+    second name."""
     if not stat.S_ISREG(found.st_mode):
         raise NotPlain(f"{name} is {kind_in(found)} and not a plain file; it was left alone.")
     if writing and found.st_nlink > 1:
@@ -110,7 +119,8 @@ def check_no_link(path: Path) -> None:
 
 
 def kind_of(path: Path) -> str:
-    """What is at a path, in two words, itself and not what it may lead to: 'a file', 'a link', 'nothing', ..."""
+    """What is at a path, in two words, itself and not what it may lead to: 'a file', 'a link',
+    'nothing', ..."""
     try:
         return kind_in(path.lstat())
     except OSError:
@@ -122,7 +132,8 @@ def kind_in(found: os.stat_result) -> str:
 
 
 def read_plain(folder: Path, name: str, limit_bytes: int) -> bytes:
-    """All bytes of a plain file. NotPlain for anything else, ValueError when it is larger than the limit, OSError when it is missing."""
+    """All bytes of a plain file. NotPlain for anything else, ValueError when it is larger than the
+    limit, OSError when it is missing."""
     with os.fdopen(open_plain(folder, name), "rb") as file:
         data = file.read(limit_bytes + 1) if os.fstat(file.fileno()).st_size <= limit_bytes else b""
         if len(data) > limit_bytes or not data and os.fstat(file.fileno()).st_size > limit_bytes:
@@ -132,7 +143,8 @@ def read_plain(folder: Path, name: str, limit_bytes: int) -> bytes:
 
 @contextmanager
 def new_file(path: Path) -> Iterator[BinaryIO]:
-    """A file that was not there, for its owner alone; on the disk when the block is left. OSError when it cannot be made."""
+    """A file that was not there, for its owner alone; on the disk when the block is left. OSError
+    when it cannot be made."""
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | NO_WAIT, OURS), "wb") as file:
         yield file
         file.flush()
@@ -145,7 +157,8 @@ def open_to_add(folder: Path, name: str) -> BinaryIO:
 
 
 def plain_folder(folder: Path, name: str, make: bool = False) -> Path:
-    """folder/name, when every folder on the way below `folder` is a real one or is not there yet; `make` makes those.
+    """folder/name, when every folder on the way below `folder` is a real one or is not there yet;
+    `make` makes those.
 
     NotPlain for a link, or for anything else in place of a folder.
     """

@@ -1,7 +1,9 @@
-"""How a text and its continuation share a model's context, by one rule for the terminal and the pages. No torch: pages read it too.
+"""How a text and its continuation share a model's context, by one rule for the terminal and the
+pages. No torch: pages read it too.
 
-At least half of the context is for reading, and all that the wished-for tokens leave. Of a longer text the end is read, since that is what
-goes on; what follows may fill the rest of the context and ends there.
+At least half of the context is for reading, and all that the wished-for tokens leave. Of a longer
+text the end is read, since that is what goes on; what follows may fill the rest of the context and
+ends there.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
-"""Clocks that nobody sets: seconds since the machine started, which start that was, and when a process began by that count.
+"""Clocks that nobody sets: seconds since the machine started, which start that was, and when a
+process began by that count.
 
-The time of day jumps (a clock set by hand, by the network, by a laptop waking up), so nothing here is ordered, named or waited for by it.
+The time of day jumps (a clock set by hand, by the network, by a laptop waking up), so nothing here
+is ordered, named or waited for by it.
 """
 
 from __future__ import annotations
@@ -27,7 +29,8 @@ def boot() -> str:
 
 
 def process_started(pid: int) -> int:
-    """When a process began, in ticks since the machine started (Linux) or the like; 0 when there is no such process.
+    """When a process began, in ticks since the machine started (Linux) or the like; 0 when there is
+    no such process.
 
     With `boot` and the number it names a process for good: numbers are used again.
     """
@@ -63,6 +66,7 @@ class Instant:
         return json.dumps(asdict(self))
 
     def age(self) -> float | None:
-        """Seconds since then; None when the machine was started anew in between, or this was written on another one."""
+        """Seconds since then; None when the machine was started anew in between, or this was
+        written on another one."""
         passed = time.monotonic() - self.seconds
         return passed if self.boot == boot() and passed >= 0 else None

@@ -1,4 +1,5 @@
-"""Commands that pages and terminals give to a run's trainer, and the trainer's side of them. Their order is that of their rows."""
+"""Commands that pages and terminals give to a run's trainer, and the trainer's side of them. Their
+order is that of their rows."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ COMMAND_ROW = "INSERT INTO commands (time, name) VALUES (?, ?)"
 
 
 def send_command(folder: Path, name: str) -> None:
-    """Give the trainer a command; it is obeyed after the step in hand. ValueError for an unknown one, or when it cannot be written."""
+    """Give the trainer a command; it is obeyed after the step in hand. ValueError for an unknown
+    one, or when it cannot be written."""
     if name not in COMMANDS:
         raise ValueError(f"Unknown command {name!r}; allowed: {', '.join(COMMANDS)}.")
     with writing(folder) as connection:
@@ -27,7 +29,8 @@ def send_command(folder: Path, name: str) -> None:
 
 
 def note_launch(folder: Path) -> None:
-    """Note that a trainer for this run is being started, so that its first seconds do not look like death. Call it before Popen.
+    """Note that a trainer for this run is being started, so that its first seconds do not look like
+    death. Call it before Popen.
 
     Commands given from now on are for that trainer.
     """
@@ -40,7 +43,8 @@ def note_launch(folder: Path) -> None:
 
 @contextmanager
 def writing(folder: Path) -> Iterator[sqlite3.Connection]:
-    """The records, for rows that a page or terminal adds. ValueError when they cannot be written."""
+    """The records, for rows that a page or terminal adds. ValueError when they cannot be
+    written."""
     connection = open_for_writing(folder)
     try:
         yield connection
@@ -53,10 +57,11 @@ def writing(folder: Path) -> Iterator[sqlite3.Connection]:
 
 
 class Commands:
-    """The trainer's side of `send_command`. Make it once the lock is held and before the event `start` is written.
+    """The trainer's side of `send_command`. Make it once the lock is held and before the event
+    `start` is written.
 
-    Commands that an earlier trainer did not live to obey are not for this one: it takes those given since the page launched it, or, when no
-    page did, since now.
+    Commands that an earlier trainer did not live to obey are not for this one: it takes those given
+    since the page launched it, or, when no page did, since now.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -68,7 +73,8 @@ class Commands:
         self._last = int(self._connection.execute(f"SELECT coalesce(({last}), (SELECT max(id) FROM commands), 0)").fetchone()[0])
 
     def take(self) -> list[str]:
-        """The commands given since the last call, oldest first, each once. Some microseconds when there is none; never raises."""
+        """The commands given since the last call, oldest first, each once. Some microseconds when
+        there is none; never raises."""
         try:
             version = self._connection.execute("PRAGMA data_version").fetchone()[0]
             if version == self._version:  # nobody has written anything

@@ -1,4 +1,5 @@
-"""Passes compiled by a process that does nothing else, so that whoever trains finds them compiled, the first time too."""
+"""Passes compiled by a process that does nothing else, so that whoever trains finds them compiled,
+the first time too."""
 
 from __future__ import annotations
 
@@ -13,7 +14,8 @@ LOOK_SECONDS = 0.2
 
 
 def compiled_by_another(look: Callable[[], None]) -> bool:
-    """Whether all passes are there afterwards. `look` is called every LOOK_SECONDS; what it raises ends the compiling."""
+    """Whether all passes are there afterwards. `look` is called every LOOK_SECONDS; what it raises
+    ends the compiling."""
     child = python_child("cpart_core", "warm", "--passes")
     quiet = subprocess.DEVNULL
     try:

@@ -1,4 +1,5 @@
-"""Sentences for the failures that a person can do something about, prepared before any: with the memory gone, nothing can be composed.
+"""Sentences for the failures that a person can do something about, prepared before any: with the
+memory gone, nothing can be composed.
 
 No torch: a failure before it was imported must not import it.
 """
@@ -68,7 +69,8 @@ class Explanations:
         if not self.team.alone and lost_another(error):
             return self.lost
         if not isinstance(error, OSError):
-            # Without memory Python and torch fail in ways that do not name it, such as a module that is imported by half.
+            # Without memory Python and torch fail in ways that do not name it, such as a module
+            # that is imported by half.
             return self.memory if memory_is_out() else None
         if error.errno in NO_SPACE:
             return f"The disk is full ({free_space(self.run)}). Make space, then resume {self.run.id}: it goes on from its last checkpoint."
@@ -87,7 +89,8 @@ def says_memory(error: BaseException | None) -> bool:
 
 
 def memory_is_out() -> bool:
-    """Whether this process is refused a modest amount of memory, or has been close to a limit that was set for it."""
+    """Whether this process is refused a modest amount of memory, or has been close to a limit that
+    was set for it."""
     try:
         bytearray(PROBE_BYTES)
     except MemoryError:
@@ -109,5 +112,6 @@ def free_space(run: Run) -> str:
 
 
 def quiet(error: OSError) -> bool:
-    """Whether a word to the terminal or the log may be lost without a word: the disk that the log lies on is full or failing."""
+    """Whether a word to the terminal or the log may be lost without a word: the disk that the log
+    lies on is full or failing."""
     return error.errno in (*NO_SPACE, errno.EIO)

@@ -1,4 +1,5 @@
-"""Finding one's way in many runs: search, order, names that tell two apart, and starts that came to nothing."""
+"""Finding one's way in many runs: search, order, names that tell two apart, and starts that came to
+nothing."""
 
 from __future__ import annotations
 
@@ -16,11 +17,13 @@ SORTS: dict[str, tuple[str, Callable[[RunSummary], Any], bool]] = {
     "state": ("State", lambda entry: entry.state.state, False),
     "steps": ("Most steps", lambda entry: entry.state.step, True),
 }
-"""Name -> as a person reads it, by what, and whether the greatest comes first. The newest are the order that `list_runs` gives."""
+"""Name -> as a person reads it, by what, and whether the greatest comes first. The newest are the
+order that `list_runs` gives."""
 
 
 def search(summaries: Sequence[RunSummary], words: str) -> list[RunSummary]:
-    """Those in whose name, id, state, contexts or kind of twin every one of the words stands, whatever the case."""
+    """Those in whose name, id, state, contexts or kind of twin every one of the words stands,
+    whatever the case."""
     wanted = folded(words).split()
     return [entry for entry in summaries if all(word in text_of(entry) for word in wanted)] if wanted else list(summaries)
 
@@ -51,7 +54,8 @@ def told_apart(summaries: Sequence[RunSummary]) -> dict[str, str]:
 
 
 def failed_starts(summaries: Sequence[RunSummary]) -> list[RunSummary]:
-    """Runs of one's own that ended before their first step: nothing in them can be looked at or gone on with."""
+    """Runs of one's own that ended before their first step: nothing in them can be looked at or
+    gone on with."""
     return [entry for entry in summaries if not entry.read_only and entry.state.state in ("failed", "crashed") and not entry.state.step]
 
 

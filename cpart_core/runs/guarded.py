@@ -1,7 +1,9 @@
-"""What must hold of a run's SQLite files before a statement is run on them: plain files, our tables and no others, and limits on what it costs.
+"""What must hold of a run's SQLite files before a statement is run on them: plain files, our tables
+and no others, and limits on what it costs.
 
-A database is a program: views and triggers run what their maker wrote, a journal can name a file elsewhere that SQLite then deletes, and
-one text can be as long as the disk. So this is asked whenever one is opened, for it may have come from somebody else.
+A database is a program: views and triggers run what their maker wrote, a journal can name a file
+elsewhere that SQLite then deletes, and one text can be as long as the disk. So this is asked
+whenever one is opened, for it may have come from somebody else.
 """
 
 from __future__ import annotations
@@ -20,7 +22,8 @@ LARGEST_WAL = 256 << 20
 """Bytes. Ours is folded in every 4 MB; SQLite reads all of it before the first answer."""
 LARGEST_JOURNAL = 1 << 30
 SUPER_JOURNAL = b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7"
-"""How a journal ends that names another file, which SQLite may delete when it rolls back. Ours never do: they are of one database."""
+"""How a journal ends that names another file, which SQLite may delete when it rolls back. Ours
+never do: they are of one database."""
 LONGEST_VALUE = 1_000_000
 """Bytes of one value or row; ours have some hundreds."""
 MOST_TABLES = 20
@@ -36,7 +39,8 @@ class StrangeTables(ValueError):
 
 
 def check_files(folder: Path, name: str, writing: bool) -> bool:
-    """Whether the database is there; NotPlain or ValueError when it or a helper file of it is nothing that SQLite should open."""
+    """Whether the database is there; NotPlain or ValueError when it or a helper file of it is
+    nothing that SQLite should open."""
     there = False
     for suffix in ("", *SIDE_FILES):
         try:
@@ -62,7 +66,8 @@ def names_another_file(folder: Path, name: str, size: int) -> bool:
 
 
 def set_limits(connection: sqlite3.Connection, cpu_seconds: float | None) -> None:
-    """Before the first statement: short values, no code of the schema's, and an end after `cpu_seconds` of this thread's time."""
+    """Before the first statement: short values, no code of the schema's, and an end after
+    `cpu_seconds` of this thread's time."""
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST_VALUE)
     connection.execute("PRAGMA trusted_schema = OFF")
     if cpu_seconds is not None:
@@ -71,7 +76,8 @@ def set_limits(connection: sqlite3.Connection, cpu_seconds: float | None) -> Non
 
 
 def check_tables(connection: sqlite3.Connection, ours: Columns) -> bool:
-    """Whether there are tables yet; StrangeTables unless all that the schema holds is plain tables of ours."""
+    """Whether there are tables yet; StrangeTables unless all that the schema holds is plain tables
+    of ours."""
     rows = connection.execute(f"SELECT type, name, rootpage, sql FROM sqlite_master LIMIT {MOST_TABLES + 1}").fetchall()
     for kind, name, page, sql in rows:
         columns = ours.get(name)
@@ -82,7 +88,8 @@ def check_tables(connection: sqlite3.Connection, ours: Columns) -> bool:
 
 @lru_cache(maxsize=64)
 def is_ours(name: str, sql: str, columns: tuple[str, ...]) -> bool:
-    """Does a CREATE TABLE declare these columns, or, as an earlier release did, some of them, the key first, and nothing else?"""
+    """Does a CREATE TABLE declare these columns, or, as an earlier release did, some of them, the
+    key first, and nothing else?"""
     head, _, rest = sql.partition("(")
     inside, _, tail = rest.rpartition(")")
     found = declared(inside)

@@ -1,7 +1,8 @@
-"""What has been read of runs that no longer change, so that a list of a thousand costs a look at their files' dates.
+"""What has been read of runs that no longer change, so that a list of a thousand costs a look at
+their files' dates.
 
-A run is read again when a file that its line is made from has changed, while a trainer works on it, and while the last change is so young
-that another could carry the same date.
+A run is read again when a file that its line is made from has changed, while a trainer works on it,
+and while the last change is so young that another could carry the same date.
 """
 
 from __future__ import annotations
@@ -23,13 +24,15 @@ Dates = tuple[tuple[int, ...], ...]
 
 
 class SummaryCache(Generic[Kept]):
-    """Values by folder, each with the dates of the files it was read from and the time at which it is read again in any case."""
+    """Values by folder, each with the dates of the files it was read from and the time at which it
+    is read again in any case."""
 
     def __init__(self) -> None:
         self._kept: dict[str, tuple[Dates, float, Kept]] = {}
 
     def get(self, folder: str, read: Callable[[], Kept], holds_seconds: Callable[[Kept], float]) -> Kept:
-        """What is known of a folder, read now unless nothing has changed. holds_seconds: how long a value holds if no file changes."""
+        """What is known of a folder, read now unless nothing has changed. holds_seconds: how long a
+        value holds if no file changes."""
         before, now = dates(folder), time.monotonic()
         kept = self._kept.get(folder)
         if kept is not None and kept[0] == before and now < kept[1]:
@@ -46,7 +49,8 @@ class SummaryCache(Generic[Kept]):
 
 
 def dates(folder: str) -> Dates:
-    """Of each file: number, size, and when it and its place changed (ns); empty for one that is not there. Follows no link.
+    """Of each file: number, size, and when it and its place changed (ns); empty for one that is not
+    there. Follows no link.
 
     An empty file counts as none: SQLite makes an empty -wal whenever it reads.
     """

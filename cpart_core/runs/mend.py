@@ -1,4 +1,5 @@
-"""Damaged records are set aside, never deleted, and what can be read of them goes into new ones. Weights and state lie elsewhere."""
+"""Damaged records are set aside, never deleted, and what can be read of them goes into new ones.
+Weights and state lie elsewhere."""
 
 from __future__ import annotations
 
@@ -21,9 +22,11 @@ SHOWN_GAPS = 5
 
 
 def mend_records(folder: Path, patience_seconds: float | None = None) -> str:
-    """Make the records of a run usable; a sentence on what was done, empty when they were sound. For whoever holds the run's lock.
+    """Make the records of a run usable; a sentence on what was done, empty when they were sound.
+    For whoever holds the run's lock.
 
-    Busy when another program has them in use for longer than `patience_seconds`, ValueError when the disk refuses.
+    Busy when another program has them in use for longer than `patience_seconds`, ValueError when
+    the disk refuses.
     """
     changed = ""
     try:
@@ -80,7 +83,8 @@ def keep_what_can_be_read(folder: Path, aside: Path) -> int:
 
 
 def readable_rows(old: sqlite3.Connection, table: str, columns: list[str]) -> Iterator[tuple[object, ...]]:
-    """Rows from both ends of a table, up to where it is damaged; a sound one twice would be skipped when it is inserted."""
+    """Rows from both ends of a table, up to where it is damaged; a sound one twice would be skipped
+    when it is inserted."""
     with suppress(sqlite3.Error):
         there = {row[1] for row in old.execute(f"PRAGMA table_info({table})")}
         wanted = ", ".join(name if name in there else "NULL" for name in columns)

@@ -1,6 +1,8 @@
-"""Runs are their owner's: other users of the machine cannot list them or read texts and logs. Folders 700, files 600.
+"""Runs are their owner's: other users of the machine cannot list them or read texts and logs.
+Folders 700, files 600.
 
-What is made anew is made so (atomic.py and the umask of every process of ours); this file sees to what was there before.
+What is made anew is made so (atomic.py and the umask of every process of ours); this file sees to
+what was there before.
 """
 
 from __future__ import annotations
@@ -23,8 +25,9 @@ def only_for_me() -> None:
 
 
 def make_private(folder: Path) -> None:
-    """Close a run's folder, all in it and the root it lies in to others. Links are not followed, and what belongs to another user stays
-    as it is. Samples that are being made are for everybody."""
+    """Close a run's folder, all in it and the root it lies in to others. Links are not followed,
+    and what belongs to another user stays as it is. Samples that are being made are for
+    everybody."""
     if os.name == "nt" or folder.parent == SAMPLES:
         return
     if is_for_runs(folder.parent):
@@ -36,7 +39,8 @@ def make_private(folder: Path) -> None:
 
 
 def close(name: Path | str, place: int | None) -> None:
-    """Take the bits for others from a plain file or folder that is ours. place: handle of the folder that holds it.
+    """Take the bits for others from a plain file or folder that is ours. place: handle of the
+    folder that holds it.
 
     What is closed already is not opened: a trainer that closes a handle of its own database lets go
     of its locks on it.
@@ -55,7 +59,8 @@ def close(name: Path | str, place: int | None) -> None:
 
 
 def is_for_runs(root: Path) -> bool:
-    """Whether a folder may be closed as a root of runs: not where a person's other things lie, or everybody's."""
+    """Whether a folder may be closed as a root of runs: not where a person's other things lie, or
+    everybody's."""
     try:
         home = Path.home()
     except RuntimeError:  # a user without a home

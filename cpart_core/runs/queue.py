@@ -137,7 +137,8 @@ class Slot:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """The queue's lock. OSError when another program keeps it, or the queue is no plain folder."""
+        """The queue's lock. OSError when another program keeps it, or the queue is no plain
+        folder."""
         try:
             plain_folder(self.root, FOLDER, make=True)
             file = open_lock(self.folder / LOCK)

@@ -1,4 +1,5 @@
-"""A run folder made ready for its trainer, and a root of runs tidied: nothing strange in ours, and nothing left of writers that were killed."""
+"""A run folder made ready for its trainer, and a root of runs tidied: nothing strange in ours, and
+nothing left of writers that were killed."""
 
 from __future__ import annotations
 
@@ -15,7 +16,8 @@ WRITTEN_BY_ANYONE = ("analysis",)
 def make_ready(folder: Path) -> None:
     """For whoever holds the run's lock, before anything else of the run is opened.
 
-    NotPlain where one of our folders is a link or holds anything but plain files: nothing is written, and nothing deleted, through it.
+    NotPlain where one of our folders is a link or holds anything but plain files: nothing is
+    written, and nothing deleted, through it.
     """
     for name in (*WRITTEN_BY_THE_TRAINER, *WRITTEN_BY_ANYONE):
         inner = plain_folder(folder, name)
@@ -29,5 +31,6 @@ def make_ready(folder: Path) -> None:
 
 
 def tidy_root() -> None:
-    """Clear what killed writers left beside a person's runs; what may still be at work is spared."""
+    """Clear what killed writers left beside a person's runs; what may still be at work is
+    spared."""
     clear_leftovers(runs_root().resolve(), YOUNG_SECONDS)

@@ -1,6 +1,8 @@
-"""The sum of records.sqlite in records.sha256, as `sha256sum -c` reads it, from the end of a training to the next writing.
+"""The sum of records.sqlite in records.sha256, as `sha256sum -c` reads it, from the end of a
+training to the next writing.
 
-SQLite notices no flipped bit in what it stores. While a run is written there is no sum, and a run that was killed has none.
+SQLite notices no flipped bit in what it stores. While a run is written there is no sum, and a run
+that was killed has none.
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ HEADER = 100
 """Bytes of a database before its first table."""
 YOUNG_NANOSECONDS = 2 * 10**9
 LARGEST = 400 << 20
-"""Bytes; a run of a million steps has a third of it. Beyond that a sum would keep a page waiting, and there is none."""
+"""Bytes; a run of a million steps has a third of it. Beyond that a sum would keep a page waiting,
+and there is none."""
 
 
 def noted(name: str, counter: int, found: str) -> bytes:
@@ -31,9 +34,11 @@ def noted(name: str, counter: int, found: str) -> bytes:
 
 
 def sign(folder: Path, name: str, connection: sqlite3.Connection) -> None:
-    """Fold everything into the one file and note its sum. Without one where others are reading or writing, or the disk refuses.
+    """Fold everything into the one file and note its sum. Without one where others are reading or
+    writing, or the disk refuses.
 
-    `connection` is held for writing meanwhile, so that nobody can write between the sum and its file.
+    `connection` is held for writing meanwhile, so that nobody can write between the sum and its
+    file.
     """
     with suppress(sqlite3.Error, OSError, ValueError):
         busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
@@ -53,8 +58,8 @@ def unsign(folder: Path) -> None:
 
 
 def check_signature(folder: Path, name: str) -> None:
-    """ValueError when the file is not what its sum says; a file without a sum, or with a log of later writing beside it, passes,
-    and so does one larger than LARGEST."""
+    """ValueError when the file is not what its sum says; a file without a sum, or with a log of
+    later writing beside it, passes, and so does one larger than LARGEST."""
     try:
         said = read_plain(folder, SUM_FILE, LONGEST)
         too_large = (folder / name).lstat().st_size > LARGEST
@@ -72,9 +77,11 @@ def check_signature(folder: Path, name: str) -> None:
 
 
 def changes(folder: Path, name: str) -> int | None:
-    """How often a database was changed while it was in rollback mode, as its header says in two places; None where they differ.
+    """How often a database was changed while it was in rollback mode, as its header says in two
+    places; None where they differ.
 
-    No single flipped bit changes both. (https://sqlite.org/fileformat.html, sections 1.3.7 and 1.3.19)
+    No single flipped bit changes both. (https://sqlite.org/fileformat.html, sections 1.3.7 and
+    1.3.19)
     """
     with os.fdopen(open_plain(folder, name), "rb") as file:
         header = file.read(HEADER)
@@ -83,7 +90,8 @@ def changes(folder: Path, name: str) -> int | None:
 
 
 def sum_of(path: Path) -> str:
-    """Of a file, kept until it is another, since a page asks many times; not where it is so young that its time may not tell."""
+    """Of a file, kept until it is another, since a page asks many times; not where it is so young
+    that its time may not tell."""
     found = path.lstat()
     if abs(time.time_ns() - found.st_mtime_ns) < YOUNG_NANOSECONDS:
         return digest(path)

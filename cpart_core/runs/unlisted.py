@@ -1,4 +1,5 @@
-"""What lies among the runs and is none that can be listed, each with what to do about it: nothing a person put there vanishes without a word."""
+"""What lies among the runs and is none that can be listed, each with what to do about it: nothing a
+person put there vanishes without a word."""
 
 from __future__ import annotations
 
@@ -33,7 +34,8 @@ def unlisted() -> list[Unlisted]:
 
 
 def in_root(root: Path) -> list[Unlisted]:
-    """A root that is none, or that cannot be read; else the folders in it that hold a run.json and are no runs."""
+    """A root that is none, or that cannot be read; else the folders in it that hold a run.json and
+    are no runs."""
     if kind_of(root) == "nothing":
         return []
     try:
@@ -48,7 +50,8 @@ def in_root(root: Path) -> list[Unlisted]:
 
 
 def said_of(entry: os.DirEntry[str]) -> Unlisted | None:
-    """Why a folder with a run.json is not listed; None where it is, or where there is nothing to list."""
+    """Why a folder with a run.json is not listed; None where it is, or where there is nothing to
+    list."""
     if entry.name.startswith((".", TEMPORARY)) or not os.path.lexists(os.path.join(entry.path, INFO)):
         return None
     if entry.is_symlink():

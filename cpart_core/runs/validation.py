@@ -1,4 +1,5 @@
-"""The validation loss of a run, as every surface says it: of all validation text once that was read, until then of training's sample, and called so."""
+"""The validation loss of a run, as every surface says it: of all validation text once that was
+read, until then of training's sample, and called so."""
 
 from __future__ import annotations
 
@@ -50,7 +51,8 @@ def of_report(report: LossReport) -> ValidationLoss:
 
 
 def validation_loss(run: Run) -> ValidationLoss | None:
-    """The newest: of all validation text where the newest checkpoint is of the newest step that was looked at, else of training's sample.
+    """The newest: of all validation text where the newest checkpoint is of the newest step that was
+    looked at, else of training's sample.
 
     None before the first look. ValueError when the records cannot be read.
     """

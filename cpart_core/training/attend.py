@@ -1,4 +1,5 @@
-"""Work that takes long and asks nobody, on a thread of its own, while the main thread hears orders and says that the trainer lives."""
+"""Work that takes long and asks nobody, on a thread of its own, while the main thread hears orders
+and says that the trainer lives."""
 
 from __future__ import annotations
 
@@ -14,8 +15,9 @@ NAME = "attended work"
 
 
 def attended(work: Callable[[], T], look: Callable[[], None]) -> T:
-    """What `work` returns or raises. `look` is called every LOOK_SECONDS; what it raises ends the waiting, and nobody hears of the work
-    any more, so `work` must only compute: what it finds is stored by whoever called this.
+    """What `work` returns or raises. `look` is called every LOOK_SECONDS; what it raises ends the
+    waiting, and nobody hears of the work any more, so `work` must only compute: what it finds is
+    stored by whoever called this.
     """
     done: Future[T] = Future()
 
@@ -32,5 +34,6 @@ def attended(work: Callable[[], T], look: Callable[[], None]) -> T:
 
 
 def left_at_work() -> bool:
-    """Whether work that nobody waits for any more is still going on. It must not be torn down with the interpreter."""
+    """Whether work that nobody waits for any more is still going on. It must not be torn down with
+    the interpreter."""
     return any(thread.name == NAME for thread in threading.enumerate())

@@ -1,6 +1,8 @@
-"""All that can be known of a training before its first step: one place for the command line, studies, the pages and the trainer itself.
+"""All that can be known of a training before its first step: one place for the command line,
+studies, the pages and the trainer itself.
 
-What cannot work is refused in a sentence; what will work otherwise than a person may expect is said. No torch.
+What cannot work is refused in a sentence; what will work otherwise than a person may expect is
+said. No torch.
 """
 
 from __future__ import annotations
@@ -28,7 +30,8 @@ MOST_READINGS = 50
 
 @dataclass(frozen=True)
 class TextCount:
-    """What is known of a text once it is split: numbers of documents, bytes, tokens (estimated where it is not cut into tokens)."""
+    """What is known of a text once it is split: numbers of documents, bytes, tokens (estimated
+    where it is not cut into tokens)."""
 
     contexts: int
     """0 where they are to be discovered."""
@@ -65,8 +68,9 @@ def count_chosen(chosen: Chosen) -> TextCount:
 def check_before(settings: Settings, text: TextCount | None, folder: Path | None = None, given: Iterable[str] = ()) -> tuple[str, ...]:
     """What is to be said before this training begins; ValueError for what cannot work.
 
-    text: None = it is only known when it is read, and what depends on it is not checked. folder: where the run will lie, for the disk.
-    given: settings that a person named, for those that only the text can show to be without effect.
+    text: None = it is only known when it is read, and what depends on it is not checked. folder:
+    where the run will lie, for the disk. given: settings that a person named, for those that only
+    the text can show to be without effect.
     """
     said = [*about_steps(settings), *about_machine(settings, text, folder)]
     if text is not None:
@@ -76,7 +80,8 @@ def check_before(settings: Settings, text: TextCount | None, folder: Path | None
 
 
 def check_contexts(settings: Settings, text: TextCount, given: Iterable[str]) -> None:
-    """ValueError where contexts cannot be discovered in so few documents, or were to be discovered in text that has labels."""
+    """ValueError where contexts cannot be discovered in so few documents, or were to be discovered
+    in text that has labels."""
     wanted, documents = settings.corpus.discovered_contexts, text.train_documents + text.validation_documents
     if text.contexts and "discovered_contexts" in given:
         raise ValueError(

@@ -1,4 +1,5 @@
-"""What a run will take of the disk, computed from its settings. No torch: said before anything is started."""
+"""What a run will take of the disk, computed from its settings. No torch: said before anything is
+started."""
 
 from __future__ import annotations
 
@@ -26,7 +27,8 @@ class DiskNeed:
 
 
 def disk_need(settings: Settings, num_contexts: int, text_bytes: int) -> DiskNeed:
-    """For a run of all its steps. An estimate: compression, and snapshots at repartitions, are counted roughly."""
+    """For a run of all its steps. An estimate: compression, and snapshots at repartitions, are
+    counted roughly."""
     model, training, partition = settings.model, settings.training, settings.partition
     checkpoint = 12 * estimate(settings).num_parameters + 100_000
     kept = min(training.keep_checkpoints, -(-training.steps // training.checkpoint_every)) + 1

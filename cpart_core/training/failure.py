@@ -1,10 +1,12 @@
-"""How training fails for a reason that a person can do something about. No torch: what explains a failure must not need to import it."""
+"""How training fails for a reason that a person can do something about. No torch: what explains a
+failure must not need to import it."""
 
 from __future__ import annotations
 
 
 class NonFiniteLoss(RuntimeError):
-    """The loss or its gradient is no longer a number. The model still holds the weights of the last good step."""
+    """The loss or its gradient is no longer a number. The model still holds the weights of the last
+    good step."""
 
     def __init__(self, step: int, what: str) -> None:
         self.step = step

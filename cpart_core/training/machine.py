@@ -1,4 +1,5 @@
-"""What this machine has for trainings, and what one of them takes of it. No torch: asked before it is imported."""
+"""What this machine has for trainings, and what one of them takes of it. No torch: asked before it
+is imported."""
 
 from __future__ import annotations
 
@@ -16,7 +17,8 @@ from cpart_core.training.distributed import ALONE, Team
 from cpart_core.training.estimate import estimate
 
 AT_ONCE = "CPART_TRAININGS"
-"""Environment variable: how many trainings at once, whatever the machine has; 0 = as many as are started."""
+"""Environment variable: how many trainings at once, whatever the machine has; 0 = as many as are
+started."""
 SHARE_OF_MEMORY = 0.9
 CGROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 
@@ -42,7 +44,8 @@ class Machine:
     """As many as a person allows, instead of what the machine has; 0 = any number."""
 
     def has_room(self, need: Need, others: Sequence[Need]) -> bool:
-        """Whether one more fits beside `others`. One alone always may: it is told by other means what it lacks."""
+        """Whether one more fits beside `others`. One alone always may: it is told by other means
+        what it lacks."""
         if not others or self.at_once == 0:
             return True
         if self.at_once is not None:
@@ -63,7 +66,8 @@ def this_machine() -> Machine:
 
 
 def need_of(settings: Settings, machine: Machine, team: Team = ALONE) -> Need:
-    """Of a run with these settings: as many threads as `training.device.set_threads` takes, on a GPU one core and the GPU."""
+    """Of a run with these settings: as many threads as `training.device.set_threads` takes, on a
+    GPU one core and the GPU."""
     gpu = settings.training.device != "cpu" and machine.gpus > 0
     threads = settings.training.threads * team.local_size or max(1, machine.cores - 1)
     return Need(1 if gpu else threads, estimate(settings).memory_bytes * team.local_size, gpu)
