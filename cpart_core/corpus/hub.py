@@ -39,7 +39,7 @@ def gather_dataset(settings: CorpusSettings) -> Gathered:
     except ValueError:
         raise
     except Exception as error:  # noqa: BLE001  the library and the network raise of all kinds; none may end the program
-        raise ValueError(f"The dataset {settings.path!r} cannot be read: {error}") from None
+        raise ValueError(f"The dataset {settings.path!r} cannot be read: {' '.join(str(error).split())[:300]}") from None
     if not documents:
         reasons = "; ".join(f"{item.title}: {item.reason}" for item in said.skipped[:3])
         raise ValueError(f"The dataset {settings.path!r} gives no text. {reasons}")

@@ -116,14 +116,14 @@ def make_file(folder: Path) -> None:
 
 @contextmanager
 def reading(
-    folder: Path, read_only: bool = False, cpu_seconds: float = MOST_CPU_SECONDS, check_sum: bool = False
+    folder: Path, read_only: bool = False, cpu_seconds: float | None = MOST_CPU_SECONDS, check_sum: bool = False
 ) -> Iterator[sqlite3.Connection]:
     """Open for reading, and close. A missing database, or one without tables yet, reads as an empty one; a damaged one raises
     ValueError, also from inside the block, and one that is in use Busy.
 
     `read_only` says that nobody writes to this run, so that its folder may be one in which not even SQLite's helper files can be made.
     check_sum: refuse records that are not what was written when training ended; a list of runs has no time for it. What is done in the
-    block may take `cpu_seconds` of this thread's time; then it ends with ValueError.
+    block may take `cpu_seconds` of this thread's time (None = any); then it ends with ValueError.
     """
     path = folder / DATABASE
     connection = None

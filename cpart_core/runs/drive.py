@@ -87,7 +87,7 @@ class Drive:
 
     def note_missing_records(self) -> None:
         """Weights and state are whole where records are not: training goes on, and what is missing is said, once."""
-        with reading(self.run.folder) as connection:
+        with reading(self.run.folder, cpu_seconds=None) as connection:
             missing = missing_steps(connection, self.trainer.step)
             sentence = f"The records of {missing} are lost; weights and training are not touched by that."
             noted = connection.execute("SELECT 1 FROM events WHERE kind = 'note' AND message = ?", (sentence,)).fetchone()

@@ -44,6 +44,9 @@ from cpart_core.training.records import Snapshot
 ANALYSIS, CACHE = "analysis", ".cache"
 YOUNG_SECONDS = 600.0
 """Unfinished analysis files younger than this may be at work in another process."""
+EVERY_POINT = 1 << 40
+MOST_BYTES_OF_ALL = 4 << 30
+"""Of memory for all records of a run: some ten million steps."""
 MOST_RESULTS = 200
 """Results of one kind kept in a folder; the oldest go. Every text that somebody types is one."""
 
@@ -86,6 +89,11 @@ class Run:
         """Training steps after `after_step`, thinned to at most `max_points`, first and last kept. ValueError when damaged."""
         with reading(self.folder, self.read_only, check_sum=True) as connection:
             return read_records(connection, len(self.info.contexts), max_points, after_step)
+
+    def all_records(self) -> RecordTable:
+        """Every training step, for measurements in a process of their own: without the limits of the pages. ValueError when damaged."""
+        with reading(self.folder, self.read_only, cpu_seconds=None, check_sum=True) as connection:
+            return read_records(connection, len(self.info.contexts), EVERY_POINT, most_bytes=MOST_BYTES_OF_ALL)
 
     def evaluations(self, max_points: int | None = None) -> EvaluationTable:
         """Validations during training, thinned to at most `max_points`, first and last kept. ValueError when damaged."""

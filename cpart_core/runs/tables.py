@@ -72,8 +72,10 @@ class Event:
     message: str
 
 
-def read_records(connection: sqlite3.Connection, num_contexts: int, max_points: int = 2000, after_step: int = 0) -> RecordTable:
-    """Steps after `after_step`, at most `max_points` of them.
+def read_records(
+    connection: sqlite3.Connection, num_contexts: int, max_points: int = 2000, after_step: int = 0, most_bytes: int | None = None
+) -> RecordTable:
+    """Steps after `after_step`, at most `max_points` of them. ValueError when they take more than `most_bytes` (None = MOST_BYTES).
 
     Rows are taken at multiples of a power of two, so that points stay where they are while a run grows. The rows are real steps, not means.
     """
@@ -91,7 +93,7 @@ def read_records(connection: sqlite3.Connection, num_contexts: int, max_points: 
         if counted.fetchone()[0] > max_points:
             while (last - first) // stride + 3 > max_points:
                 stride *= 2
-    rows = rows_at(connection, after_step, first, last, stride) if first is not None else []
+    rows = rows_at(connection, after_step, first, last, stride, most_bytes) if first is not None else []
     step, tokens, memory, loss, affinity, balance, norm, rate, seconds, by_context = columns(rows, 10)
     return RecordTable(
         step=integers("step", step),
@@ -108,17 +110,19 @@ def read_records(connection: sqlite3.Connection, num_contexts: int, max_points: 
     )
 
 
-def rows_at(connection: sqlite3.Connection, after_step: int, first: int, last: int, stride: int) -> list[tuple[object, ...]]:
+def rows_at(
+    connection: sqlite3.Connection, after_step: int, first: int, last: int, stride: int, most_bytes: int | None
+) -> list[tuple[object, ...]]:
     """The rows at multiples of the stride, and the first and the last: each is looked up by its step, none is read in vain."""
     chosen = "SELECT step, tokens, memory_bytes, loss, affinity_loss, balance_loss, gradient_norm, learning_rate, seconds, loss_by_context "
     if stride == 1:
-        return rows_of(connection, f"{chosen} FROM steps WHERE step > ? ORDER BY step", (after_step,))
+        return rows_of(connection, f"{chosen} FROM steps WHERE step > ? ORDER BY step", (after_step,), most_bytes)
     wanted = (
         "WITH RECURSIVE wanted(step) AS (SELECT ? UNION ALL SELECT step + ? FROM wanted WHERE step + ? <= ?) "
         f"{chosen} FROM steps WHERE step IN (SELECT step FROM wanted UNION SELECT ? UNION SELECT ?) ORDER BY step"
     )
     start = -(-first // stride) * stride
-    return rows_of(connection, wanted, (start, stride, stride, last, first, last))
+    return rows_of(connection, wanted, (start, stride, stride, last, first, last), most_bytes)
 
 
 def read_evaluations(connection: sqlite3.Connection, num_contexts: int, max_points: int | None = None) -> EvaluationTable:
@@ -162,16 +166,17 @@ def read_events(connection: sqlite3.Connection) -> list[Event]:
     return [Event(float(when), int(step), str(kind), str(message)) for when, step, kind, message in entries]
 
 
-def rows_of(connection: sqlite3.Connection, statement: str, values: tuple[object, ...] = ()) -> list[tuple[object, ...]]:
-    """All rows of a query. ValueError when they take more memory than a page may: no run of ours has so many or so long ones."""
+def rows_of(
+    connection: sqlite3.Connection, statement: str, values: tuple[object, ...] = (), most_bytes: int | None = None
+) -> list[tuple[object, ...]]:
+    """All rows of a query. ValueError when they take more than `most_bytes` of memory, else what a page may."""
+    allowed = MOST_BYTES if most_bytes is None else most_bytes
     found: list[tuple[object, ...]] = []
     taken = 0
     for row in connection.execute(statement, values):
         taken += BYTES_A_CELL * len(row) + sum(len(cell) for cell in row if isinstance(cell, (str, bytes)))
-        if taken > MOST_BYTES:
-            raise ValueError(
-                f"records.sqlite holds more than the {MOST_BYTES:,} bytes of rows that are read at once; is it a run of CPart's?"
-            )
+        if taken > allowed:
+            raise ValueError(f"records.sqlite holds more than the {allowed:,} bytes of rows that are read at once.")
         found.append(row)
     return found
 

@@ -63,7 +63,7 @@ def basic(run: Run, arm: str, step: int, trainer: Trainer) -> Outcome:
         active_parameters=active,
         optimizer_bytes=bytes_of_optimizer(trainer),
         activation_bytes=kept_for_backward(restored(run)),
-        peak_memory_bytes=int(run.records(max_points=settings.training.steps + 10).memory_bytes.max()),
+        peak_memory_bytes=int(run.all_records().memory_bytes.max()),
         information_mass=NAN,
         information_choice=NAN,
         keep_quarter=NAN,
@@ -182,7 +182,7 @@ def training_seconds(run: Run) -> float:
     """Steps at their mean time without validation, plus what partitioning took. A dense run measures signatures and is partitioned only
     to be looked at, so neither counts for it."""
     settings = run.settings
-    records = run.records(max_points=settings.training.steps + 10)
+    records = run.all_records()
     looked = set(run.evaluations().step.tolist()) | set(run.snapshot_steps())
     plain = np.array([step not in looked for step in records.step.tolist()])
     dense = settings.model.execution == "dense"

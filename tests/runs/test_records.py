@@ -10,6 +10,7 @@ from contextlib import closing
 import numpy as np
 import pytest
 
+from cpart_core.runs import tables
 from cpart_core.runs.commands import Commands
 from cpart_core.runs.database import DATABASE, NETWORK_FILESYSTEMS, filesystem_of, reading, seal
 from cpart_core.runs.folder import open_run
@@ -198,6 +199,15 @@ def test_the_heartbeat_is_read_while_the_writer_works(root):
         state = run.state()
         assert (state.step, state.tokens_per_second, state.memory_bytes) == (1, 12.5, 99)
         assert np.isnan(state.eta_seconds) and 0 <= state.heartbeat_age < 5
+
+
+def test_a_measurement_reads_every_step_of_a_run_too_long_for_a_page(root, monkeypatch):
+    run = make_run(root)
+    write(run, range(1, 200))
+    monkeypatch.setattr(tables, "MOST_BYTES", 20_000)
+    with pytest.raises(ValueError, match="read at once"):
+        run.records(max_points=1000)
+    assert run.all_records().step.tolist() == list(range(1, 200))
 
 
 NEIGHBOUR = """
