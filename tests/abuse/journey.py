@@ -37,7 +37,8 @@ def travel(seen: Visit, folder: Path, run_id: str, other_id: str) -> list[str]:
             part()
         except (AssertionError, TimeoutError) as error:
             seen.picture("gave-up")
-            raise AssertionError(f"not done: {name}, after {', '.join(done) or 'nothing'}: {str(error)[:500]}") from None
+            where = f"not done: {name}, after {', '.join(done) or 'nothing'}: {str(error)[:300]}"
+            raise AssertionError(f"{where} ... {seen.text()[-500:]}") from None
         done.append(name)
     return done
 
@@ -93,7 +94,7 @@ def read_own_text(seen: Visit, run_id: str) -> None:
 
 def compare(seen: Visit, run_id: str, other_id: str) -> None:
     seen.open(f"/compare?run={run_id}&other={other_id}")
-    seen.shows(r"nats over \d+ (tokens|pieces)", SLOW)
+    seen.shows("What differs", SLOW)
     seen.figures().first.wait_for()
     seen.click(seen.button("Swap A and B"))
     seen.until(lambda: seen.address_values().get("run") == other_id, "A and B should be swapped", SLOW)
