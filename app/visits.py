@@ -58,9 +58,11 @@ class Visit:
         """What comes before the page has asked for anything; its end when somebody else needs the
         room."""
         coming, unwanted = asyncio.ensure_future(self._receive()), asyncio.ensure_future(self.unwanted.wait())
-        done, waiting = await asyncio.wait({coming, unwanted}, return_when=asyncio.FIRST_COMPLETED)
-        for task in waiting:
-            task.cancel()
+        try:
+            done, _ = await asyncio.wait({coming, unwanted}, return_when=asyncio.FIRST_COMPLETED)
+        finally:  # also when whoever waits here is cancelled: nothing may go on waiting
+            coming.cancel()
+            unwanted.cancel()
         if coming in done:
             return coming.result()
         await self._send({"type": "websocket.close", "code": TRY_AGAIN_LATER})
