@@ -72,9 +72,19 @@ def made_source(corpus: Corpus, settings: ModelSettings = MODEL) -> Source:
 
 
 def planted_snapshot(
-    step: int, num_layers: int = 2, num_neurons: int = 48, num_contexts: int = 4, partitioned: bool = True, noise: float = 0.1
+    step: int,
+    num_layers: int = 2,
+    num_neurons: int = 48,
+    num_contexts: int = 4,
+    partitioned: bool = True,
+    noise: float = 0.1,
+    num_segments: int = 0,
 ) -> Snapshot:
-    """Neuron n belongs to segment and context n % C: there its signature is 8 times the others. Layers differ in scale."""
+    """Neuron n belongs to segment and context n % C: there its signature is 8 times the others. Layers differ in scale.
+
+    num_segments: 0 = as many as contexts.
+    """
+    S = num_segments or num_contexts
     rng = np.random.default_rng(step)
     home = np.arange(num_neurons) % num_contexts
     signature = np.where(home[:, None] == np.arange(num_contexts), 0.8, 0.1) * np.exp(
@@ -87,11 +97,18 @@ def planted_snapshot(
         signature=(signature / signature.max(axis=(1, 2), keepdims=True)).astype(np.float16),
         signature_scale=np.ones(num_layers, dtype=np.float32),
         signature_tokens=np.full(num_contexts, 1000.0),
-        fusion_mass=np.full((num_layers, num_contexts, num_contexts), 1 / num_contexts),
-        chosen_share=np.ones((num_layers, num_contexts, num_contexts)),
+        fusion_mass=np.full((num_layers, num_contexts, S), 1 / S),
+        chosen_share=np.ones((num_layers, num_contexts, S)),
         fusion_tokens=np.full(num_contexts, 1000),
         partitioned=partitioned,
         frozen=False,
+    )
+
+
+def snapshot_of_made(step: int) -> Snapshot:
+    """One of a run that made_run makes; step 0 is before its first partition."""
+    return planted_snapshot(
+        step, num_neurons=MODEL.num_neurons, num_contexts=len(CONTEXTS), partitioned=step > 0, num_segments=MODEL.num_segments
     )
 
 
@@ -108,5 +125,5 @@ def made_run(corpus: Corpus, source: Source, run_id: str) -> Run:
         keep=3,
     )
     for step in (0, 10):
-        save_snapshot(run.folder, planted_snapshot(step, num_contexts=2, partitioned=step > 0))
+        save_snapshot(run.folder, snapshot_of_made(step))
     return open_run(run_id)

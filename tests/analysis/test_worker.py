@@ -16,7 +16,7 @@ from cpart_core.analysis.worker import LONGEST_LINE, Worker
 from cpart_core.runs.child import python_child
 from cpart_core.runs.results import RESULT_TYPES, load_result
 from cpart_core.runs.snapshots import save_snapshot
-from tests.analysis.made import made_corpus, made_run, made_source, planted_snapshot
+from tests.analysis.made import made_corpus, made_run, made_source, snapshot_of_made
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -90,7 +90,7 @@ def test_a_map_is_made_anew_when_the_run_has_gone_on(run):
     request = requests_of(run)["neuron_map"]
     before = answer("neuron_map", request)
     assert is_current(run, "neuron_map", before) and before.steps == (10,)
-    save_snapshot(run.folder, planted_snapshot(20, num_contexts=2))
+    save_snapshot(run.folder, snapshot_of_made(20))
     assert not is_current(run, "neuron_map", before) and answer("neuron_map", request).steps == (10, 20)
 
 
