@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -30,11 +31,14 @@ RUN = "at-work"
 @pytest.fixture(scope="module")
 def training(server):
     """A run that goes on for longer than this file, with a snapshot about every second."""
-    flags = {**TINY, "--steps": 200_000, "--freeze-step": 0, "--every": 100, "--snapshot-every": 25, "--checkpoint-every": 1000}
+    flags = {**TINY, "--steps": 200_000, "--snapshot-every": 25, "--checkpoint-every": 1000}
     words = [str(word) for pair in flags.items() for word in pair]
     command = [sys.executable, "-m", "cpart_core", "train", "--id", RUN, "--name", "At work", "--out", str(server.runs_root), *words]
     with server.log.with_name("train.log").open("wb") as log:
         process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    while not (server.runs_root / RUN / "run.json").is_file():  # the command reads its text first
+        assert process.poll() is None, server.log.with_name("train.log").read_text()
+        time.sleep(0.1)
     yield process
     process.terminate()
     process.wait(60)
