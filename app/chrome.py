@@ -90,14 +90,12 @@ def run_chooser(with_step: bool = True) -> Run | None:
     labels = run_labels(folder.list_runs())
     left, right = st.columns([2, 3], gap="medium", vertical_alignment="top")
     with left:
-        key = state.showing("bar_run", run.id)
         st.selectbox(
             "Run",
             list(labels),
             list(labels).index(run.id),
             format_func=lambda run_id: labels[run_id],
-            key=key,
-            on_change=lambda: state.choose_run(state.widget(key)),
+            **state.showing("bar_run", run.id, state.choose_run),
         )
     with right:
         if with_step:
@@ -113,20 +111,22 @@ def layer_chooser(run: Run, all_layers: bool = False) -> int:
     chosen_before = state.chosen_layer(run)
     kept = state.widget("bar_layer_all")  # "all" is the page's own: no other page knows it
     wanted = kept if all_layers and kept in options else chosen_before
-    key = "bar_layer_all" if all_layers else state.showing("bar_layer", chosen_before)
 
-    def take() -> None:
-        if (state.widget(key, -1) or 0) >= 0:
-            state.choose_layer(state.widget(key) or 0)
+    def take(layer: int | None) -> None:
+        if layer is not None and layer >= 0:
+            state.choose_layer(layer)
 
+    if all_layers:
+        shown: dict[str, Any] = {"key": "bar_layer_all", "on_change": lambda: take(state.widget("bar_layer_all"))}
+    else:
+        shown = state.showing("bar_layer", chosen_before, take)
     chosen = st.segmented_control(
         "Layer",
         options,
         default=wanted,
         format_func=lambda layer: "all" if layer < 0 else str(layer),
-        key=key,
-        on_change=take,
         required=True,
+        **shown,
     )
     return state.chosen_layer(run) if chosen is None else int(chosen)
 

@@ -111,15 +111,13 @@ def area(
     label: str, kept: str, keep: Callable[[str], None], *, limit: int, key: str, height: int, placeholder: str = "", help: str = ""
 ) -> str:
     """A box for a text that is kept elsewhere, by `keep`, so that it outlasts the page; what is returned has at most `limit` characters."""
-    name = state.showing(key, kept)
     st.text_area(
         label,
         kept,
-        key=name,
         height=height,
         placeholder=placeholder or None,
         help=help or None,
-        on_change=lambda: keep(state.widget(name, "")),
+        **state.showing(key, kept, keep),
     )
     return within(kept, limit)
 

@@ -187,18 +187,31 @@ def set_widget(key: str, value: Any) -> None:
     st.session_state[key] = value
 
 
-def showing(key: str, wanted: Any) -> str:
-    """The key of a widget with `on_change` that is to show `wanted`: a new one whenever the widget that is there shows something else.
+def showing(key: str, wanted: Any, take: Callable[[Any], None]) -> dict[str, Any]:
+    """The arguments `key` and `on_change` of a widget that is to show `wanted` and gives what a
+    person chooses to `take`: a new key whenever the widget that is there shows something else.
 
-    A widget that a person may move is never given a value. Until the browser has heard of the new value it goes on reporting the old one, with
-    every tick of a fragment that refreshes itself, and Streamlit takes the report of an old value for a person's choice.
+    A widget that a person may move is never given a value. Until the browser has heard of the new
+    value it goes on reporting the old one, with every tick of a fragment that refreshes itself, and
+    Streamlit takes the report of an old value for a person's choice. For the same reason a widget
+    that has been replaced is not listened to.
     """
-    number = st.session_state.get(f"cpart_number_{key}", 0)
-    name = f"{key}_{number}" if number else key
+    name = shown_name(key)
     if name in st.session_state and st.session_state[name] != wanted:
-        st.session_state[f"cpart_number_{key}"] = number + 1
-        name = f"{key}_{number + 1}"
-    return name
+        st.session_state[f"cpart_number_{key}"] = st.session_state.get(f"cpart_number_{key}", 0) + 1
+        name = shown_name(key)
+
+    def hear() -> None:
+        if name == shown_name(key) and name in st.session_state:
+            take(st.session_state[name])
+
+    return {"key": name, "on_change": hear}
+
+
+def shown_name(key: str) -> str:
+    """The key of the widget that stands there now, of those that `showing` has put up for `key`."""
+    number = st.session_state.get(f"cpart_number_{key}", 0)
+    return f"{key}_{number}" if number else key
 
 
 def go_to(page: str) -> None:

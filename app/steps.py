@@ -27,15 +27,13 @@ def chooser(run: Run) -> None:
     # browser has then nothing old to report.
     wanted = state.chosen_step(run) if held or not live else state.NEWEST
     places = [*places_of(steps, wanted), *([state.NEWEST] if live else [])]
-    key = state.showing(f"bar_step_{run.id}", wanted)
     st.select_slider(
         "Step",
         places,
         wanted,
-        key=key,
         format_func=lambda step: "newest" if step == state.NEWEST else f"{step:,}",
-        on_change=lambda: state.choose_step(run, state.widget(key)),
         help="The step that every page shows. At the right end the pages follow a running run.",
+        **state.showing(f"bar_step_{run.id}", wanted, lambda step: state.choose_step(run, step)),
     )
     if live:
         where(state.chosen_step(run), held)

@@ -62,15 +62,12 @@ def choose(run: Run, step: int) -> Sides:
     second = chosen_other(run, listed)
     left, right = st.columns([2, 3], gap="medium", vertical_alignment="bottom")
     with left:
-        key = state.showing("compare_run", second.id)
         st.selectbox(
             "B, to be compared with the run above (A)",
             list(labels),
             list(labels).index(second.id),
             format_func=lambda run_id: labels[run_id] + (" · the same run" if run_id == run.id else ""),
-            key=key,
-            on_change=take_run,
-            args=(key,),
+            **state.showing("compare_run", second.id, take_run),
         )
     if state.get("other_missing"):
         st.warning(
@@ -112,24 +109,22 @@ def keep(run: Run, step: int, second: Run, other_step: int) -> None:
             state.put(name, value)
 
 
-def take_run(key: str) -> None:
+def take_run(run_id: str) -> None:
     state.put("other_missing", None)
     state.put("other_step", None)
-    state.put("other", state.widget(key))
+    state.put("other", run_id)
 
 
 def step_slider(second: Run, steps: list[int], other_step: int) -> None:
     if len(steps) < 2:
         st.caption(f"One snapshot so far: step {steps[0]:,}")
         return
-    key = state.showing(f"compare_step_{second.id}", other_step)
     st.select_slider(
         "Step of B",
         steps,
         other_step,
-        key=key,
         format_func=lambda at: f"{at:,}",
-        on_change=lambda: state.put("other_step", state.widget(key)),
+        **state.showing(f"compare_step_{second.id}", other_step, lambda at: state.put("other_step", at)),
     )
 
 

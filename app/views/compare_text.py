@@ -74,21 +74,18 @@ def choose_text(losses: LossComparison | None) -> str:
     elif wanted not in order:
         wanted = order[0]
 
-    def take() -> None:
-        chosen = state.widget(key)
+    def take(chosen: int) -> None:
         state.put("document", None if chosen == OWN else chosen)
         if chosen == OWN and state.chosen_text() is None:
             state.choose_text(FIRST_TEXT)
 
-    key = state.showing("compare_document", wanted)
     st.selectbox(
         "Document",
         [OWN, *order],
         [OWN, *order].index(wanted),
         format_func=lambda number: label(losses, number),
-        key=key,
-        on_change=take,
         help="Held-out documents, those first in which A and B differ most (per token, times the root of the length)",
+        **state.showing("compare_document", wanted, take),
     )
     return own_text() if wanted == OWN else losses.texts[wanted][:EXCERPT]
 

@@ -84,14 +84,12 @@ def head(run: Run, layer: int, number: int) -> None:
     with st.container(horizontal=True, gap="medium"):
         chrome.layer_chooser(run)
         options = list(range(run.settings.model.num_segments))
-        key = state.showing("segment_number", number)
         st.selectbox(
             "Segment",
             options,
             number,
-            key=key,
             width=140,
-            on_change=lambda: state.choose_segment(state.widget(key, number)),
+            **state.showing("segment_number", number, state.choose_segment),
         )
 
 

@@ -80,6 +80,10 @@ def test_the_live_page_follows_until_the_slider_is_moved(visit, training):
 
     seen.click(seen.button("Back to live"))
     seen.shows("following the newest step")
+    for _ in range(3):
+        before = shown(seen)
+        seen.until(lambda before=before: shown(seen) > before, "the newest step should be followed again", 120)
+        assert held(seen) is None
     seen.picture("following")
     seen.no_harm()
 
