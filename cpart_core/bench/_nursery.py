@@ -82,8 +82,11 @@ def note_end(trainer: Trainer, process: subprocess.Popen[bytes]) -> None:
 
 
 def import_what_trainers_need() -> None:
-    """All that a trainer imports up to its first partition: five seconds that those forked from here are spared."""
-    for name in ("cpart_core.runs.drive", "cpart_core.model.warm", "cpart_core.model.passes.numbers", "sklearn.cluster", "torch._dynamo"):
+    """All that a trainer imports up to its first partition: five seconds that those forked from here are spared.
+
+    But for the passes: importing them starts numba's threads, and these do not survive a fork.
+    """
+    for name in ("cpart_core.runs.drive", "cpart_core.model.warm", "numba", "sklearn.cluster", "torch._dynamo"):
         importlib.import_module(name)
 
 

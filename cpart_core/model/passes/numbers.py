@@ -28,6 +28,7 @@ REORDERED = {"contract", "reassoc", "nsz", "arcp"}
 threads_of_torch = torch.get_num_threads()
 MOST_THREADS = numba.get_num_threads()  # starts numba's threads, which where they are OpenMP's tells torch how many to use
 torch.set_num_threads(threads_of_torch)
+STARTED_IN = os.getpid()
 COMPILING = event.TimingListener()
 event.register("numba:compile", COMPILING)
 ONE_AT_A_TIME = threading.Lock()
@@ -64,6 +65,7 @@ def inlined(function: Callable[..., Any]) -> Any:
 
 def run(a_pass: Any, *given: Tensor | int | float) -> None:
     """The pass on tensors of a CPU, in place: contiguous ones, or it compiles anew."""
+    assert os.getpid() == STARTED_IN, "numba's threads do not survive a fork: a pass would do nothing, and say so on stderr alone"
     arrays = [bits(item) if isinstance(item, Tensor) else item for item in given]
     with ONE_AT_A_TIME:
         threads = min(torch.get_num_threads(), MOST_THREADS)
