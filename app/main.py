@@ -16,7 +16,8 @@ if str(ROOT) not in sys.path:
 import streamlit as st  # noqa: E402
 from streamlit.runtime.scriptrunner import get_script_run_ctx  # noqa: E402
 
-from app import jobs, server  # noqa: E402
+from app import serving  # noqa: E402
+from app.engine import jobs  # noqa: E402
 from cpart_core.runs.private import only_for_me  # noqa: E402
 
 if get_script_run_ctx(suppress_warning=True) is not None:
@@ -26,14 +27,14 @@ if get_script_run_ctx(suppress_warning=True) is not None:
 else:
     only_for_me()
     if __name__ != "__main__":
-        server.refuse_to_run_open()
+        serving.refuse_to_run_open()
     app = st.App(
         str(ROOT / "app" / "ui.py"),
-        routes=server.routes(),
-        middleware=server.middleware(),
-        on_script_error=server.show_error,
+        routes=serving.routes(),
+        middleware=serving.middleware(),
+        on_script_error=serving.show_error,
     )
     jobs.warm_up()
     jobs.read_list()
     if __name__ == "__main__":
-        app.run(config=server.flat_settings())
+        app.run(config=serving.flat_settings())

@@ -1,4 +1,4 @@
-"""The page table. Each page is one file in views/."""
+"""The page table. Each page is a room in views/, with its page.py."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PAGES = (
     ("claims", "Claims", ":material/fact_check:"),
     ("speed", "Speed", ":material/speed:"),
 )
-"""File in views/ and name in the URL, name on the screen, icon."""
+"""Room in views/ and name in the URL, name on the screen, icon."""
 
 
 STYLE = """<style>
@@ -46,7 +46,9 @@ that is open is among them. Streamlit's own CSV of a table says not where it is 
 def draw() -> None:
     """The frame around every page, then the page."""
     st.set_page_config(page_title="CPart", page_icon=str(VIEWS.parent / "logo.svg"), layout="wide")
-    pages = [st.Page(VIEWS / f"{name}.py", title=title, icon=icon, url_path=name, default=name == "home") for name, title, icon in PAGES]
+    pages = [
+        st.Page(VIEWS / name / "page.py", title=title, icon=icon, url_path=name, default=name == "home") for name, title, icon in PAGES
+    ]
     page = st.navigation(pages, position="top")
     st.logo(str(VIEWS.parent / "logo.svg"), size="large")
     st.html(STYLE)

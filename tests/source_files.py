@@ -18,7 +18,7 @@ class Import:
     """The imported module's full name; for a name of our own package, the module that defines it."""
     line: int
     late: bool
-    """Inside a function: runs when it is called, not when the file is loaded."""
+    """Inside a function, or for type checkers alone: not when the file is loaded."""
 
 
 def files(*rooms: str) -> list[Path]:
@@ -43,7 +43,7 @@ def modules() -> dict[str, Path]:
 
 
 def imports(path: Path) -> list[Import]:
-    """Every import statement of a file, those inside functions too, those for type checkers alone left out."""
+    """Every import statement of a file, those inside functions and those for type checkers too."""
     found: list[Import] = []
     package = module_name(path) if path.name == "__init__.py" else module_name(path).rpartition(".")[0]
     for node, late in statements(tree(path), late=False):
@@ -57,7 +57,7 @@ def imports(path: Path) -> list[Import]:
 
 
 def own_name(name: str, path: Path) -> str:
-    """The module that an imported name means: `cpart_core.config.Settings` -> `cpart_core.config`; in app/, `state` is `app.state`."""
+    """The module that an imported name means: `cpart_core.settings.run.Settings` -> `cpart_core.settings.run`; in app/, `state` is `app.session`."""
     candidates = [name] if path.parts[len(ROOT.parts)] != "app" else [name, f"app.{name}"]
     for candidate in candidates:
         while candidate and candidate not in ("app", "tests"):
@@ -68,12 +68,12 @@ def own_name(name: str, path: Path) -> str:
 
 
 def statements(node: ast.AST, late: bool) -> Iterator[tuple[ast.AST, bool]]:
-    """Every node below, with whether it lies in a function; `if TYPE_CHECKING:` bodies are left out."""
+    """Every node below, with whether what it imports is not loaded with the file: in a function, or for type checkers alone."""
     for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
-            continue
+        waits = isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
+        checks = isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test)
         yield child, late
-        yield from statements(child, late or isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)))
+        yield from statements(child, late or waits or checks)
 
 
 def loaded_by(name: str) -> dict[str, tuple[str, ...]]:

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from cpart_core.cache import OLD_SECONDS, clear_old
+from cpart_core.files.cache_folder import OLD_SECONDS, clear_old
 from tests.source_files import ROOT
 
-ASK = "from cpart_core.model.passes.mark import folder, kept_in; print(kept_in()); print(folder())"
+ASK = "from cpart_core.model.kernels.cpu.compiled_mark import folder, kept_in; print(kept_in()); print(folder())"
 
 
 def place(tmp_path: Path, **environment: str) -> Path:

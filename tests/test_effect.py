@@ -6,16 +6,16 @@ import json
 
 import pytest
 
-from cpart_core.cli.commands import build_parser
+from cpart_core.cli.command_list import build_parser
 from cpart_core.cli.flags import settings_from_flags
-from cpart_core.config import Settings
-from cpart_core.effect import effective, missing, when_in_words, without_effect
-from cpart_core.fields import RECLUSTERED
+from cpart_core.files.paths import path_of_environment, with_home
 from cpart_core.partition.methods import METHODS
-from cpart_core.paths import path_of_environment, with_home
-from cpart_core.presets import PRESETS
 from cpart_core.runs.create import command_of
 from cpart_core.runs.twins import TWINS, check_twins, twin_settings
+from cpart_core.settings.effect import effective, missing, when_in_words, without_effect
+from cpart_core.settings.field import RECLUSTERED
+from cpart_core.settings.presets import PRESETS
+from cpart_core.settings.run import Settings
 from cpart_core.study.plan import PLANS, make_plan, read_plan
 from tests.source_files import ROOT
 

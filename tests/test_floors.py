@@ -7,45 +7,31 @@ import pytest
 from tests.source_files import files, imports, loaded_by, module_name, modules
 
 FLOORS = {
-    # module or room: floor. A file may import its own room and any lower floor. The longest matching name counts.
+    # room: floor. A file may import its own room and any lower floor. The longest matching name counts.
     "cpart_core": 0,  # the bare package: version only
-    "cpart_core.fields": 0,
-    "cpart_core.paths": 0,
+    "cpart_core.wording": 1,
     "cpart_core.files": 1,
-    "cpart_core.config": 1,
-    "cpart_core.cache": 1,
-    "cpart_core.percent": 1,  # how shares are written
-    "cpart_core.printable": 1,  # what a line may hold
-    "cpart_core.effect": 2,
-    "cpart_core.presets": 2,
-    "cpart_core.training.records": 2,  # plain data that training yields
-    "cpart_core.analysis.results": 2,  # plain data that pages draw
-    "cpart_core.analysis.effects": 2,
-    "cpart_core.analysis.keep_results": 2,
-    "cpart_core.analysis.coherence_results": 3,  # holds traces
-    "cpart_core.analysis.compare_results": 3,  # holds traces of results
-    "cpart_core.corpus": 2,
-    "cpart_core.model": 2,
-    "cpart_core.partition": 3,
-    "cpart_core.training": 4,
-    "cpart_core.runs": 5,
-    "cpart_core.analysis": 6,
-    "cpart_core.study": 7,
-    "cpart_core.bench": 8,
-    "cpart_core.cli": 9,
-    "cpart_core.__main__": 10,
-    "app.charts.palette": 10,  # colours alone
-    "app.handle": 9,  # a request to them
-    "app.worker": 10,  # the engine's processes, seen from the pages
-    "app.jobs": 11,
-    "app.said": 10,  # what a program said, for pages
-    "app.texts": 11,  # escaping and coloured text
-    "app.charts": 12,
-    "app": 13,
+    "cpart_core.settings": 2,
+    "cpart_core.records": 3,
+    "cpart_core.corpus": 4,
+    "cpart_core.model": 4,
+    "cpart_core.partition": 5,
+    "cpart_core.training": 6,
+    "cpart_core.runs": 7,
+    "cpart_core.analysis": 8,
+    "cpart_core.service": 9,
+    "cpart_core.study": 10,
+    "cpart_core.bench": 11,
+    "cpart_core.cli": 12,
+    "cpart_core.__main__": 13,
+    "app.text": 14,
+    "app.engine": 14,
+    "app.charts": 15,
+    "app": 16,
 }
 HEAVY = ("torch", "umap", "sklearn", "numba")
 SCREEN = ("streamlit", "plotly")
-SILENT = ("app.charts", "app.jobs", "app.said", "app.texts", "app.worker")
+SILENT = ("app.charts", "app.engine", "app.text")
 """Parts of the app that know nothing of streamlit."""
 
 

@@ -7,10 +7,10 @@ import re
 
 import pytest
 
-from cpart_core.percent import between, change, percent, points, with_interval
+from cpart_core.wording.percent import between, change, percent, points, with_interval
 from tests.source_files import ROOT, files
 
-WRITERS = {"cpart_core/percent.py", "app/charts/theme.py"}
+WRITERS = {"cpart_core/wording/percent.py", "app/charts/theme.py"}
 """The text, and the axes and hovers of figures."""
 OTHER_HUNDREDS = ("100 * factor", "100 * psutil")
 """Of bytes and of seconds."""
@@ -64,7 +64,7 @@ def test_no_percentage_is_written_by_hand():
         for n, line in enumerate(path.read_text("utf-8").splitlines(), 1):
             if BY_HAND.search(line) and not any(other in line for other in OTHER_HUNDREDS):
                 found.append(f"{name}:{n}: {line.strip()[:90]}")
-    assert not found, "\n".join(["Use cpart_core/percent.py (text) or app/charts/theme.py (figures):", *found])
+    assert not found, "\n".join(["Use cpart_core/wording/percent.py (text) or app/charts/theme.py (figures):", *found])
 
 
 @pytest.mark.parametrize(

@@ -17,12 +17,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from cpart_core.bench._chromium import why_no_browser
-from cpart_core.bench._collect import curves_of, left_out_of, measured_of
-from cpart_core.bench._report import PROJECT
+from cpart_core.bench.harness.chromium import why_no_browser
+from cpart_core.bench.report.collect import curves_of, left_out_of, measured_of
+from cpart_core.bench.report.save import PROJECT
 from cpart_core.bench.speed import FORMAT, RESULTS, Speed, save_speed
 from cpart_core.bench.table import as_markdown
-from cpart_core.paths import given_path
+from cpart_core.files.paths import given_path
 from cpart_core.runs.child import python_child
 from cpart_core.study.machine import machine, version
 

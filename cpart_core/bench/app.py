@@ -17,12 +17,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cpart_core.bench import _many_runs
-from cpart_core.bench._chromium import chromium
-from cpart_core.bench._report import save, spread
-from cpart_core.bench._server import AppServer
-from cpart_core.bench._synthetic import LAYERS, NEURONS, made_run
-from cpart_core.paths import given_path
+from cpart_core.bench.harness import many_runs
+from cpart_core.bench.harness.app_server import AppServer
+from cpart_core.bench.harness.chromium import chromium
+from cpart_core.bench.models.synthetic_run import LAYERS, NEURONS, made_run
+from cpart_core.bench.report.save import save, spread
+from cpart_core.files.paths import given_path
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -63,8 +63,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 results = measure(server, browser, arguments.repeats)
         if arguments.only != "waits":
             root = new_root(Path(folder) / "many")
-            _many_runs.make(root, arguments.runs, arguments.steps)
-            results["CPU seconds of the page's process"] = cpu = _many_runs.measure(
+            many_runs.make(root, arguments.runs, arguments.steps)
+            results["CPU seconds of the page's process"] = cpu = many_runs.measure(
                 browser, root.parent, arguments.runs, arguments.steps, arguments.repeats
             )
             for name, value in cpu.items():

@@ -14,16 +14,17 @@ from typing import Any
 
 import torch
 
-from cpart_core.bench._layers import ROWS, both_ways, layer
-from cpart_core.bench._peers import PlainSwiGLU
-from cpart_core.bench._report import save, spread
-from cpart_core.bench._turns import Times, take_turns
+from cpart_core.bench.harness.turns import Times, take_turns
 from cpart_core.bench.kernels import precisions_of
+from cpart_core.bench.models.layers import ROWS, both_ways, layer
+from cpart_core.bench.models.peer_layers import PlainSwiGLU
+from cpart_core.bench.report.save import save, spread
 from cpart_core.bench.speed import Curve, Line
-from cpart_core.config import ModelSettings, TrainingSettings
+from cpart_core.files.paths import given_path
 from cpart_core.model.decoder import Decoder
 from cpart_core.partition.signatures import SignatureSums
-from cpart_core.paths import given_path
+from cpart_core.settings.model import ModelSettings
+from cpart_core.settings.training import TrainingSettings
 from cpart_core.training.device import choose_device
 
 BASE = ModelSettings(width=256, num_neurons=1024, shared_neurons=0, num_segments=8, top_k=2, context_length=8192)

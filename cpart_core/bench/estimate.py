@@ -17,11 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from cpart_core.bench._report import save
-from cpart_core.config import Settings
-from cpart_core.paths import given_path
-from cpart_core.presets import preset
+from cpart_core.bench.report.save import save
+from cpart_core.files.paths import given_path
 from cpart_core.runs.child import python_child
+from cpart_core.settings.presets import preset
+from cpart_core.settings.run import Settings
 from cpart_core.training.estimate import PROCESS_BYTES, estimate, step_bytes, weight_bytes
 
 TINY = {

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from cpart_core.bench._report import save, spread
-from cpart_core.bench._turns import Times, ratio, take_turns, told
-from cpart_core.config import ModelSettings
+from cpart_core.bench.harness.turns import Times, ratio, take_turns, told
+from cpart_core.bench.report.save import save, spread
+from cpart_core.files.paths import given_path
 from cpart_core.model.carve import carve
 from cpart_core.model.decoder import Decoder
 from cpart_core.model.generate import generate, generate_batch
-from cpart_core.paths import given_path
+from cpart_core.settings.model import ModelSettings
 from cpart_core.study.measure import parameter_counts
 
 VOCABULARY, PROMPT, KEPT = 1024, 8, 2

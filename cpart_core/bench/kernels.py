@@ -14,15 +14,15 @@ from typing import Any
 
 import torch
 
-from cpart_core.bench._layers import Bench, Shape, bench_of, kept_bytes
-from cpart_core.bench._report import save
-from cpart_core.bench._roof import ROOF, roof_runs, under_roof
-from cpart_core.bench._sweep import sweep
-from cpart_core.bench._turns import Times, ratio, take_turns, told
-from cpart_core.bench._variants import MIXTURES
-from cpart_core.config import TrainingSettings
-from cpart_core.model.kernels.table import write
-from cpart_core.paths import given_path
+from cpart_core.bench.harness.roofline import ROOF, roof_runs, under_roof
+from cpart_core.bench.harness.sweep import sweep
+from cpart_core.bench.harness.turns import Times, ratio, take_turns, told
+from cpart_core.bench.models.layers import Bench, Shape, bench_of, kept_bytes
+from cpart_core.bench.models.variants import MIXTURES
+from cpart_core.bench.report.save import save
+from cpart_core.files.paths import given_path
+from cpart_core.model.kernels.dispatch import write
+from cpart_core.settings.training import TrainingSettings
 from cpart_core.study.machine import machine, version
 from cpart_core.training.device import choose_device, cpu_has_amx, keep_freed_memory
 

@@ -21,14 +21,14 @@ from typing import Any
 
 import numpy as np
 
-from cpart_core.bench._nursery import Nursery
-from cpart_core.bench._report import save
-from cpart_core.config import Settings
+from cpart_core.bench.harness.fork_server import Nursery
+from cpart_core.bench.report.save import save
+from cpart_core.files.paths import given_path
 from cpart_core.files.plain import TEMPORARY
-from cpart_core.paths import given_path
 from cpart_core.runs.create import create_run
 from cpart_core.runs.folder import Run, open_run
 from cpart_core.runs.snapshots import steps_in
+from cpart_core.settings.run import Settings
 
 SMALL = Settings().with_values(
     {

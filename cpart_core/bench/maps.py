@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from cpart_core.bench._report import save, spread
-from cpart_core.bench._turns import take_turns
-from cpart_core.paths import given_path
+from cpart_core.bench.harness.turns import take_turns
+from cpart_core.bench.report.save import save, spread
+from cpart_core.files.paths import given_path
 
 NEURONS, CONTEXTS, STEPS = 20_000, 20, 8
 CURVE = ((1024, 8), (4096, 16), (16384, 32), (65536, 64))
@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     if arguments.repeats < 1 or arguments.neurons < 100 or arguments.most < CURVE[0][0]:
         raise ValueError(f"Give --repeats of 1 or more, --neurons of 100 or more and --most of {CURVE[0][0]:,} or more.")
-    from cpart_core.analysis.plane import lay_out
+    from cpart_core.analysis.maps.plane import lay_out
 
     stages = made_stages(arguments.neurons)
     results: dict[str, Any] = {"UMAP, first in the process (compiles)": once(lambda: lay_out([stages[-1][:50]], "umap", SEED))}
@@ -74,7 +74,7 @@ def once(work: Work) -> dict[str, Any]:
 
 def made_stages(neurons: int) -> list[np.ndarray]:
     """Features [P, C] of STEPS steps: neurons lean to the contexts of one of 60 profiles, or lie between two; earlier steps are noisier."""
-    from cpart_core.analysis.plane import log_features
+    from cpart_core.analysis.maps.plane import log_features
 
     random = np.random.default_rng(SEED)
     profile = np.exp(1.2 * random.normal(size=(60, CONTEXTS))) * np.where(random.random((60, CONTEXTS)) < 0.2, 5.0, 0.4)

@@ -16,13 +16,13 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from cpart_core.bench._report import in_turns, paired, save, spread
-from cpart_core.bench._server import free_port
-from cpart_core.bench._steps import CHOOSING_STEPS
-from cpart_core.bench._variants import PARTITIONED, SHAPES, UNWATCHED
-from cpart_core.config import Settings
-from cpart_core.paths import given_path
+from cpart_core.bench.harness.app_server import free_port
+from cpart_core.bench.harness.turn_trainers import CHOOSING_STEPS
+from cpart_core.bench.models.variants import PARTITIONED, SHAPES, UNWATCHED
+from cpart_core.bench.report.save import in_turns, paired, save, spread
+from cpart_core.files.paths import given_path
 from cpart_core.runs.child import python_child
+from cpart_core.settings.run import Settings
 
 PARALLEL = ("ddp", "fsdp")
 
@@ -37,7 +37,12 @@ class Crew:
         path.write_text(settings.to_json(), encoding="utf-8")
         where = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": str(size), "LOCAL_WORLD_SIZE": str(size)}
         children = [
-            python_child("cpart_core.bench._crew", str(path), str(corpus), changes={**where, "RANK": str(rank), "LOCAL_RANK": str(rank)})
+            python_child(
+                "cpart_core.bench.harness.worker_group",
+                str(path),
+                str(corpus),
+                changes={**where, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+            )
             for rank in range(size)
         ]
         self.processes = [

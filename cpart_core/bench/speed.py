@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin
 
-from cpart_core.fields import types_of
 from cpart_core.runs.atomic import read_small, write_file
+from cpart_core.settings.field import types_of
 
 FORMAT = 1
 RESULTS = Path(__file__).resolve().parent / "results"

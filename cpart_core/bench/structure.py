@@ -15,10 +15,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from cpart_core.bench._report import save, spread
-from cpart_core.paths import given_path
-from cpart_core.presets import PRESETS
+from cpart_core.bench.report.save import save, spread
+from cpart_core.files.paths import given_path
 from cpart_core.runs.child import python_child
+from cpart_core.settings.presets import PRESETS
 
 if TYPE_CHECKING:
     from cpart_core.runs.folder import Run

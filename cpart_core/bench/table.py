@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 
 from cpart_core.bench.speed import Measured, Speed, read_speed, speed_files
-from cpart_core.paths import given_path
+from cpart_core.files.paths import given_path
 
 BEGIN, END = "<!-- bench table -->", "<!-- end of bench table -->"
 HOW = "No measurement is stored. Make one: python -m cpart_core bench all --publish"

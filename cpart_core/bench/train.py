@@ -23,11 +23,11 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
-from cpart_core.bench._report import save
-from cpart_core.bench._steps import measure
-from cpart_core.bench._variants import GROUPS, NANOGPT, PUBLIC, SHAPES
-from cpart_core.config import Settings
-from cpart_core.paths import given_path
+from cpart_core.bench.harness.turn_trainers import measure
+from cpart_core.bench.models.variants import GROUPS, NANOGPT, PUBLIC, SHAPES
+from cpart_core.bench.report.save import save
+from cpart_core.files.paths import given_path
+from cpart_core.settings.run import Settings
 
 KEPT_PRODUCTS = "16384"
 """Compiled products that oneDNN keeps. A run has one model, here several take turns and would push each other's out."""
@@ -65,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def not_measured(shape: str, no_peers: bool, no_compile: bool) -> dict[str, str]:
     """Models of this shape's groups that are not even tried, and why."""
     from cpart_core.bench.peers.public import NOT_THERE, transformers_there
-    from cpart_core.training.compiled import compiler_there
+    from cpart_core.training.compile_layers import compiler_there
     from cpart_core.training.device import choose_device
 
     compiler, transformers = compiler_there(choose_device(SHAPES[shape].training)), transformers_there()

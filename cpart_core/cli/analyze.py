@@ -6,14 +6,14 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
-from cpart_core.analysis.first_text import FIRST_TEXT
-from cpart_core.cli import compare
-from cpart_core.cli.progress import share_line
+from cpart_core.analysis.text.first_text import FIRST_TEXT
+from cpart_core.cli import compare_part
+from cpart_core.cli.progress_line import share_line
 from cpart_core.cli.roots import add_run_argument, find_run, newest_checkpoint
-from cpart_core.cli.table import table
+from cpart_core.cli.text_table import table
 
 if TYPE_CHECKING:
-    from cpart_core.analysis.results import Specialization, Stability
+    from cpart_core.records.specialization import Specialization, Stability
 
 NAME = "analyze"
 HELP = "Compute and store what the pages draw, so that it is there at once."
@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser, show_all: bool) -> None:
     parser.add_argument("--method", default="pca,umap", metavar="A,B", help="layouts of the maps: pca, umap (default: both)")
     parser.add_argument("--seed", type=int, default=0, help="seed of maps, shuffles and draws (default: 0)")
     parser.add_argument("--runs", default="", metavar="ID,ID,...", help="for stability: runs with other seeds, at least 2")
-    compare.add_arguments(parser)
+    compare_part.add_arguments(parser)
 
 
 def what_help() -> str:
@@ -39,25 +39,25 @@ def what_help() -> str:
 def execute(arguments: argparse.Namespace) -> int:
     run = find_run(arguments)
     wanted = requests(run.id, newest_checkpoint(run, arguments.step), arguments)
-    from cpart_core.analysis.requests import answer
+    from cpart_core.service.registry import answer
 
     answered = []
     for name, request in wanted:
         print(f"{name} {' '.join(f'{key}={value}'.splitlines()[0] for key, value in request.items() if key != 'run')}", flush=True)
         result = answer(name, request, share_line(sys.stderr))
         answered.append(result)
-        print(f"  {compare.run_of(run, request).store_result(name, request, result)}", flush=True)
+        print(f"  {compare_part.run_of(run, request).store_result(name, request, result)}", flush=True)
         if name in ("specialization", "stability"):
             print(in_words(result), flush=True)
     if any(name == "compare_losses" for name, _ in wanted):
-        print(compare.in_words(run, answered), flush=True)
+        print(compare_part.in_words(run, answered), flush=True)
     return 0
 
 
 def in_words(result: Specialization | Stability) -> str:
     """Verdict and table of a result whose numbers are few enough to be read here."""
-    from cpart_core.analysis import verdict
-    from cpart_core.analysis.results import Specialization
+    from cpart_core.analysis.segments import verdict
+    from cpart_core.records.specialization import Specialization
 
     if not isinstance(result, Specialization):
         return f"\n{table(verdict.stability_rows(result))}\n\n{verdict.stability_verdict(result)}"
@@ -101,7 +101,7 @@ def requests(run_id: str, step: int, arguments: argparse.Namespace) -> list[tupl
             ids = [run_id, *(other.strip() for other in arguments.runs.split(",") if other.strip())]
             found.append((name, {"run": run_id, "runs": ids, "steps": newest_snapshots(ids), "seed": arguments.seed}))
         elif name == "compare":
-            found += compare.requests(run_id, step, arguments)
+            found += compare_part.requests(run_id, step, arguments)
         else:
             found.append((name, {"run": run_id, "step": step}))
     return [one for place, one in enumerate(found) if one not in found[:place]]  # compare asks for a meter too

@@ -8,14 +8,14 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from cpart_core.cli.progress import share_line
+from cpart_core.cli.progress_line import share_line
 from cpart_core.cli.roots import add_run_argument, find_run, newest_checkpoint
-from cpart_core.cli.table import plain, table
+from cpart_core.cli.text_table import plain, table
 from cpart_core.corpus.encoding import LARGEST_FILE, read_text_file
-from cpart_core.paths import given_path
+from cpart_core.files.paths import given_path
 
 if TYPE_CHECKING:
-    from cpart_core.analysis.keep_results import CarveReport, Footprint, KeepCurve
+    from cpart_core.records.keep import CarveReport, Footprint, KeepCurve
 
 NAME = "carve"
 HELP = "Keep the segments that matter for one context or text, write the smaller model as a run, and measure both."
@@ -52,7 +52,7 @@ def execute(arguments: argparse.Namespace) -> int:
     name = "keep_k"
     if arguments.keep is not None:
         name, request = "carve", {**request, "keep": arguments.keep, "name": arguments.name}
-    from cpart_core.analysis.requests import answer
+    from cpart_core.service.registry import answer
 
     result = answer(name, request, share_line(sys.stderr))
     run.store_result(name, request, result)

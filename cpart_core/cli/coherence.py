@@ -8,13 +8,13 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from cpart_core.cli.progress import share_line
+from cpart_core.cli.progress_line import share_line
 from cpart_core.cli.roots import add_run_argument, find_run, newest_checkpoint
-from cpart_core.cli.table import plain, table
-from cpart_core.paths import given_path
+from cpart_core.cli.text_table import plain, table
+from cpart_core.files.paths import given_path
 
 if TYPE_CHECKING:
-    from cpart_core.analysis.coherence_results import CoherenceReport
+    from cpart_core.records.coherence import CoherenceReport
 
 NAME = "coherence"
 HELP = "Measure how coherent a run writes, beside human and random text."
@@ -35,14 +35,14 @@ def add_arguments(parser: argparse.ArgumentParser, show_all: bool) -> None:
 def execute(arguments: argparse.Namespace) -> int:
     run = find_run(arguments)
     if arguments.train_judge:
-        from cpart_core.cli.training import train_in_order
-        from cpart_core.runs.judge import create_judge
+        from cpart_core.cli.train_runs import train_in_order
+        from cpart_core.runs.independent_judge import create_judge
 
         return train_in_order([create_judge(run)])
     if not arguments.judge:
         raise ValueError(f"Name a judge with --judge (see `runs`), or make one: coherence {run.id} --train-judge.")
-    from cpart_core.analysis.requests import answer
     from cpart_core.runs.folder import open_run
+    from cpart_core.service.registry import answer
 
     judge = open_run(arguments.judge)
     beside = [open_run(name.strip()) for name in arguments.beside.split(",") if name.strip()]

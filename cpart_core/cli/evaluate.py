@@ -9,12 +9,12 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from cpart_core.cli.progress import share_line
+from cpart_core.cli.progress_line import share_line
 from cpart_core.cli.roots import add_run_argument, find_run, newest_checkpoint
-from cpart_core.cli.table import table
+from cpart_core.cli.text_table import table
 
 if TYPE_CHECKING:
-    from cpart_core.analysis.results import LossReport
+    from cpart_core.records.losses import LossReport
 
 NAME = "evaluate"
 HELP = "Validation loss of a checkpoint, by context, on all validation text."
@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser, show_all: bool) -> None:
 def execute(arguments: argparse.Namespace) -> int:
     run = find_run(arguments)
     step = newest_checkpoint(run, arguments.step)
-    from cpart_core.analysis.requests import answer
+    from cpart_core.service.registry import answer
 
     request = {"run": run.id, "step": step}
     report: LossReport = answer("losses", request, share_line(sys.stderr))
@@ -40,7 +40,7 @@ def execute(arguments: argparse.Namespace) -> int:
 
 
 def as_table(report: LossReport) -> str:
-    from cpart_core.runs.validation import of_report
+    from cpart_core.runs.validation_loss import of_report
 
     rows = [
         {

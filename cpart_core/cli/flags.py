@@ -9,11 +9,11 @@ from dataclasses import Field
 from pathlib import Path
 from typing import Any
 
-from cpart_core.config import Settings
 from cpart_core.corpus.encoding import read_text_file
-from cpart_core.effect import refuse_without_effect, when_in_words, with_source, without_effect
-from cpart_core.paths import given_path
-from cpart_core.presets import PRESETS, preset
+from cpart_core.files.paths import given_path
+from cpart_core.settings.effect import refuse_without_effect, when_in_words, with_source, without_effect
+from cpart_core.settings.presets import PRESETS, preset
+from cpart_core.settings.run import Settings
 
 GROUP_TITLES = {
     "corpus": "corpus: where the text comes from",

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from cpart_core.cli.roots import add_run_argument, find_run, newest_checkpoint
-from cpart_core.model.room import beginning_left_out, early_end, fit
+from cpart_core.model.context_window import beginning_left_out, early_end, fit
 
 if TYPE_CHECKING:
     from cpart_core.corpus.tokenizer import Tokenizer

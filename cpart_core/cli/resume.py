@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cpart_core.cli.roots import NOW_HELP, add_run_argument, find_run
-from cpart_core.training.distributed import team_of_environment
+from cpart_core.training.process_group import team_of_environment
 
 if TYPE_CHECKING:
     from cpart_core.runs.folder import Run
@@ -42,7 +42,7 @@ def execute(arguments: argparse.Namespace) -> int:
     run = find_run(arguments) if team.first else None
     if arguments.background:
         give_way()
-    from cpart_core.cli.training import follow_the_first, train_in_order
+    from cpart_core.cli.train_runs import follow_the_first, train_in_order
     from cpart_core.runs.folder import open_run
 
     if run is None:  # not the first of several processes: it takes everything from that one, and need not see its disk

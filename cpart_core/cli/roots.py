@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cpart_core.paths import given_path
+from cpart_core.files.paths import given_path
 from cpart_core.runs.manifest import verify
 
 if TYPE_CHECKING:

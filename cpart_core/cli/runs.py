@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from cpart_core.cli.roots import OUT_HELP, use_root
-from cpart_core.paths import given_path
+from cpart_core.files.paths import given_path
 
 if TYPE_CHECKING:
     from cpart_core.runs.folder import RunSummary
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 NAME = "runs"
 HELP = "List the runs, the sample first, then the newest; find, rename and delete them."
 ORDERS = ("newest", "oldest", "name", "state", "steps")
-"""As runs/find.py has them; named here, so that the help needs no numpy."""
+"""As runs/search.py has them; named here, so that the help needs no numpy."""
 
 
 def add_arguments(parser: argparse.ArgumentParser, show_all: bool) -> None:
@@ -43,8 +43,8 @@ def execute(arguments: argparse.Namespace) -> int:
 
 
 def show(arguments: argparse.Namespace) -> int:
-    from cpart_core.runs.find import in_order, search
     from cpart_core.runs.folder import list_runs
+    from cpart_core.runs.search import in_order, search
     from cpart_core.runs.unlisted import unlisted
 
     listed = list_runs()
@@ -66,7 +66,7 @@ def show(arguments: argparse.Namespace) -> int:
 
 def print_table(rows: Sequence[dict[str, str | int | float | None]]) -> None:
     """The table, and under it why some runs failed."""
-    from cpart_core.cli.table import cell, table
+    from cpart_core.cli.text_table import cell, table
 
     print(table([{name: value for name, value in row.items() if name != "reason"} for row in rows]))
     reasons = [f"{row['id']}: {cell(row['reason'])[:200]}" for row in rows if row["reason"]]
@@ -76,7 +76,7 @@ def print_table(rows: Sequence[dict[str, str | int | float | None]]) -> None:
 
 def row_of(summary: RunSummary) -> dict[str, str | int | float | None]:
     """One line of the list."""
-    from cpart_core.runs.find import reason
+    from cpart_core.runs.search import reason
 
     state = summary.state
     return {
@@ -114,8 +114,8 @@ def delete(arguments: argparse.Namespace) -> int:
 
 
 def clear(arguments: argparse.Namespace) -> int:
-    from cpart_core.runs.find import clear_failed_starts, failed_starts
     from cpart_core.runs.folder import list_runs
+    from cpart_core.runs.search import clear_failed_starts, failed_starts
 
     failed = failed_starts(list_runs())
     if not failed:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from cpart_core.cli import analyze
 from cpart_core.cli.roots import use_root
-from cpart_core.paths import given_path
+from cpart_core.files.paths import given_path
 
 if TYPE_CHECKING:
     from cpart_core.runs.folder import Run
@@ -53,9 +53,9 @@ def execute(arguments: argparse.Namespace) -> int:
 
 def sample_runs(root: Path) -> list[Run]:
     """The sample and its dense twin, made where they are not there yet."""
-    from cpart_core.presets import preset
     from cpart_core.runs.create import create_run, create_twin
     from cpart_core.runs.folder import open_run
+    from cpart_core.settings.presets import preset
 
     if (root / RUN_ID / "run.json").is_file():
         run = open_run(RUN_ID)
@@ -66,6 +66,6 @@ def sample_runs(root: Path) -> list[Run]:
 
 
 def train_what_is_not_finished(runs: list[Run]) -> int:
-    from cpart_core.cli.training import train_in_order
+    from cpart_core.cli.train_runs import train_in_order
 
     return train_in_order([run for run in runs if run.state().state != "finished"])

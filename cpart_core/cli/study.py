@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from cpart_core.cli.roots import use_root
-from cpart_core.cli.table import table
-from cpart_core.paths import given_path
+from cpart_core.cli.text_table import table
+from cpart_core.files.paths import given_path
 
 if TYPE_CHECKING:
     from cpart_core.study.plan import Plan
@@ -80,9 +80,9 @@ def plan_of(arguments: argparse.Namespace) -> Plan:
 
 
 def train_one(plan: Plan, folder: Path, name: str) -> int:
-    from cpart_core.cli.progress import Progress
+    from cpart_core.cli.progress_line import Progress
     from cpart_core.study.cell import cell_id, read_outcome, train_cell
-    from cpart_core.study.coherence import add_coherence, lacks_coherence
+    from cpart_core.study.coherence_scores import add_coherence, lacks_coherence
 
     cells = {cell_id(arm, seed): (arm, seed) for arm, seed in plan.cells()}
     if name not in cells:
@@ -139,9 +139,9 @@ def as_text(study: Study) -> str:
     """The tables at the end."""
     from cpart_core.study.claims import judge
     from cpart_core.study.design import designs
-    from cpart_core.study.evidence import weigh
     from cpart_core.study.interval import how_little
-    from cpart_core.study.table import arm_rows, context_rows, difference_rows
+    from cpart_core.study.rows import arm_rows, context_rows, difference_rows
+    from cpart_core.study.targets import weigh
 
     if not study.outcomes:
         return "No run of this study has finished."

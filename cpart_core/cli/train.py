@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from cpart_core.cli.flags import add_setting_flags, given_flags, settings_from_flags
 from cpart_core.cli.roots import NOW_HELP, OUT_HELP, use_root
-from cpart_core.config import Settings
-from cpart_core.paths import given_path
-from cpart_core.printable import marked
+from cpart_core.files.paths import given_path
 from cpart_core.runs.twins import TWINS, check_twins, twin_kinds
-from cpart_core.training.distributed import team_of_environment
+from cpart_core.settings.run import Settings
+from cpart_core.training.process_group import team_of_environment
+from cpart_core.wording.printable import marked
 
 if TYPE_CHECKING:
     from cpart_core.corpus.document import Corpus
@@ -39,7 +39,7 @@ def execute(arguments: argparse.Namespace) -> int:
     team = team_of_environment()
     settings = settings_from_flags(arguments, print if team.first else silent)
     use_root(arguments.out)
-    from cpart_core.cli.training import follow_the_first, train_in_order
+    from cpart_core.cli.train_runs import follow_the_first, train_in_order
     from cpart_core.corpus.store import save_corpus
     from cpart_core.runs.create import create_run, create_twin
 
@@ -64,7 +64,7 @@ def text_of(settings: Settings, given: Iterable[str]) -> Corpus:
     """The corpus, read and checked before there is a run folder; what is to be said of it is printed. ValueError for what cannot work."""
     from cpart_core.corpus.build import build_corpus, gather
     from cpart_core.runs.folder import runs_root
-    from cpart_core.training.before import check_before, count_corpus
+    from cpart_core.training.precheck import check_before, count_corpus
 
     print("reading the text", flush=True)
     corpus = build_corpus(gather(settings.corpus), settings.corpus, settings.training.seed)

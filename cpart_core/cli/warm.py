@@ -16,14 +16,14 @@ def add_arguments(parser: argparse.ArgumentParser, show_all: bool) -> None:
 def execute(arguments: argparse.Namespace) -> int:
     import torch
 
-    from cpart_core.model.warm import compile_passes
+    from cpart_core.model.warm_up import compile_passes
 
     torch.set_num_threads(1)
     seconds = compile_passes()
     print(f"passes over memory, for training on a CPU: {seconds:.1f} s of compiling" if seconds else "passes over memory: compiled before")
     if arguments.passes:
         return 0
-    from cpart_core.analysis.worker import compile_umap
+    from cpart_core.service.server import compile_umap
 
     began = time.perf_counter()
     compile_umap()

@@ -13,6 +13,6 @@ def add_arguments(parser: argparse.ArgumentParser, show_all: bool) -> None:
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    from cpart_core.analysis.worker import main
+    from cpart_core.service.server import main
 
     return int(main() or 0)

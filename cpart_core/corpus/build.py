@@ -9,14 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-from cpart_core.config import CorpusSettings
 from cpart_core.corpus.builtin import gather_builtin
 from cpart_core.corpus.document import UNKNOWN, Corpus, Document, Gathered, Skipped, Split
 from cpart_core.corpus.files import gather_file, gather_folder
 from cpart_core.corpus.hub import gather_dataset
 from cpart_core.corpus.split import choose
 from cpart_core.corpus.tokenizer import Tokenizer
-from cpart_core.paths import with_home
+from cpart_core.files.paths import with_home
+from cpart_core.settings.corpus import CorpusSettings
 
 
 @dataclass(frozen=True)

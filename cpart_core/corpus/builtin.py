@@ -16,12 +16,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from cpart_core.config import CorpusSettings
 from cpart_core.corpus import generated
 from cpart_core.corpus.document import Document, Gathered, Skipped
 from cpart_core.corpus.invented import write_invented
 from cpart_core.corpus.passages import clean, passages
 from cpart_core.corpus.python_source import docstring_documents, library_documents
+from cpart_core.settings.corpus import CorpusSettings
 
 PATCHED = frozenset(
     "_osx_support _sysconfig argparse ctypes curses distutils ensurepip idlelib lib2to3 locale msilib nturl2path platform pydoc pydoc_data "

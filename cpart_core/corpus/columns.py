@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from cpart_core.config import CorpusSettings
 from cpart_core.corpus.document import Said
+from cpart_core.settings.corpus import CorpusSettings
 
 MOST_NAMES, LONGEST_NAME = 12, 40
 GAP = re.compile(r"[\s_\-]+")

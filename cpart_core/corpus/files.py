@@ -20,7 +20,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
-from cpart_core.config import CorpusSettings
 from cpart_core.corpus.columns import listed
 from cpart_core.corpus.document import TRAIN, UNKNOWN, VALIDATION, Document, Gathered, Said, Skipped
 from cpart_core.corpus.encoding import LARGEST_FILE, decoded
@@ -28,7 +27,8 @@ from cpart_core.corpus.foreign import HEAD, model_in, other_in, refused
 from cpart_core.corpus.objects import json_documents
 from cpart_core.corpus.passages import clean, distinct_names, separate
 from cpart_core.corpus.tables import csv_documents
-from cpart_core.paths import with_home
+from cpart_core.files.paths import with_home
+from cpart_core.settings.corpus import CorpusSettings
 
 PLAIN, TABLES, OBJECTS = (".txt", ".md"), (".csv", ".tsv"), (".jsonl", ".ndjson", ".json")
 KINDS = PLAIN + TABLES + OBJECTS

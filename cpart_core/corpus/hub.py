@@ -8,13 +8,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from cpart_core.config import CorpusSettings
 from cpart_core.corpus.columns import find_columns
 from cpart_core.corpus.document import Document, Gathered, Said, Skipped
 from cpart_core.corpus.files import LARGEST_TOTAL, split_of
 from cpart_core.corpus.foreign import model_in
 from cpart_core.corpus.objects import row_documents
-from cpart_core.paths import with_home
+from cpart_core.files.paths import with_home
+from cpart_core.settings.corpus import CorpusSettings
 
 
 def gather_dataset(settings: CorpusSettings) -> Gathered:

@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from cpart_core.config import CorpusSettings
 from cpart_core.corpus.columns import Columns, find_columns
 from cpart_core.corpus.document import UNKNOWN, Document, Said, Skipped
+from cpart_core.settings.corpus import CorpusSettings
 
 DOUBLED = "\0doubled"
 """Key under which an object keeps the names that it has twice; no text holds zero bytes, so no name

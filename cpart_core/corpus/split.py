@@ -6,10 +6,10 @@ import math
 from dataclasses import dataclass, replace
 from random import Random
 
-from cpart_core.config import CorpusSettings
 from cpart_core.corpus.columns import listed, short
 from cpart_core.corpus.document import UNKNOWN, VALIDATION, Document, Gathered, Skipped
 from cpart_core.corpus.passages import PASSAGE, clean, distinct_names, passages
+from cpart_core.settings.corpus import CorpusSettings
 
 MOST_CONTEXTS = 256
 FEWEST_CHARACTERS = 400

@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator, Sequence, Sized
 from typing import NamedTuple
 
-from cpart_core.config import CorpusSettings
 from cpart_core.corpus.cells import Odd, OpenQuote, Row, cells_alone, read_rows
 from cpart_core.corpus.columns import Columns, alike, find_columns, lines_listed, short
 from cpart_core.corpus.document import UNKNOWN, Document, Said, Skipped
+from cpart_core.settings.corpus import CorpusSettings
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 SEPARATOR_LINE = re.compile(r'\s*"?sep=(.)"?[,;\t ]*', re.IGNORECASE)

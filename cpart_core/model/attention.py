@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cpart_core.config import ModelSettings
 from cpart_core.model.cache import LayerCache
-from cpart_core.model.passes.which import pays
+from cpart_core.model.kernels.cpu.use import pays
 from cpart_core.model.rotary_attention import LONGEST, rotary_attention
+from cpart_core.settings.model import ModelSettings
 
 
 def rotary_angles(length: int, head_width: int, base: float) -> tuple[Tensor, Tensor]:
@@ -38,7 +38,7 @@ class Attention(nn.Module):
         self.w_qkv = nn.Parameter(torch.empty((self.num_heads + 2 * self.num_kv_heads) * self.head_width, settings.width))
         self.w_out = nn.Parameter(torch.empty(settings.width, settings.width))
         self.compute: Callable[[Tensor, Tensor, Tensor, int], Tensor] = rotary_attention
-        """Where `by_row` says so. Compiled layers (training/compiled.py) keep it out of what is compiled."""
+        """Where `by_row` says so. Compiled layers (training/compile_layers.py) keep it out of what is compiled."""
 
     def forward(self, x_BTD: Tensor, cos_Td: Tensor, sin_Td: Tensor, cache: LayerCache | None = None) -> Tensor:
         B, T, _ = x_BTD.shape

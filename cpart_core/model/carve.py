@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cpart_core.config import ModelSettings
 from cpart_core.model.decoder import Decoder
 from cpart_core.model.feedforward import PartitionedFeedForward
+from cpart_core.settings.model import ModelSettings
 
 
 def carved_settings(settings: ModelSettings, keep: int) -> ModelSettings:

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cpart_core.config import ModelSettings
 from cpart_core.model.attention import Attention, rotary_angles
 from cpart_core.model.cache import Cache, LayerCache
 from cpart_core.model.feedforward import PartitionedFeedForward
 from cpart_core.model.next_token import next_token_losses, token_losses
-from cpart_core.model.norm import Norm, rounds
+from cpart_core.model.rms_norm import Norm, rounds
+from cpart_core.settings.model import ModelSettings
 
 
 class Layer(nn.Module):

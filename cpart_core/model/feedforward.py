@@ -17,13 +17,13 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from cpart_core.config import ModelSettings
 from cpart_core.model.cache import LayerCache
 from cpart_core.model.fusion import FUSIONS
+from cpart_core.model.kernels.dispatch import fastest
 from cpart_core.model.kernels.reference import reference
-from cpart_core.model.kernels.route import choose
-from cpart_core.model.kernels.table import fastest
+from cpart_core.model.kernels.routing import choose
 from cpart_core.model.kernels.work import Layout, Work
+from cpart_core.settings.model import ModelSettings
 
 
 class HiddenListener(Protocol):

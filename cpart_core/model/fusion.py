@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from cpart_core.config import ModelSettings
 from cpart_core.model.cache import LayerCache
-from cpart_core.model.kernels.route import compare, mean_so_far
-from cpart_core.model.passes.which import compiled_passes
+from cpart_core.model.kernels.cpu.use import compiled_passes
+from cpart_core.model.kernels.routing import compare, mean_so_far
+from cpart_core.settings.model import ModelSettings
 
 
 def causal_mean(x_BTF: Tensor, start_BT: Tensor | None, cache: LayerCache | None = None, read: int = 0) -> Tensor:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from cpart_core.model.decoder import Decoder
 from cpart_core.model.feedforward import Intervening, PartitionedFeedForward
-from cpart_core.model.kernels.route import first_greatest
+from cpart_core.model.kernels.routing import first_greatest
 
 KINDS = ("ablate", "force", "forbid", "scale")
 SHARED = -1

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from cpart_core.model.passes.which import compiled_passes
+from cpart_core.model.kernels.cpu.use import compiled_passes
 
 LOGITS = {"cpu": 1 << 20, "cuda": 1 << 26}
 """At a time: what stays in a CPU's cache, and what keeps a GPU busy."""
@@ -72,9 +72,9 @@ def refuse_others(target: Tensor, vocabulary: int) -> None:
 def fill_losses(logits: Tensor, target: Tensor, total: Tensor, losses: Tensor) -> None:
     """total [P], the log of the summed exp of logits [P, V], and losses [P] of target [P], both in fp32."""
     if compiled_passes(logits):
-        from cpart_core.model.passes import entropy, numbers  # late: numba takes a moment to import
+        from cpart_core.model.kernels.cpu import cross_entropy, numbers  # late: numba takes a moment to import
 
-        numbers.run(entropy.forward, logits, target, total, losses)
+        numbers.run(cross_entropy.forward, logits, target, total, losses)
         return
     logits = logits.float()
     torch.logsumexp(logits, dim=-1, out=total)
@@ -84,9 +84,9 @@ def fill_losses(logits: Tensor, target: Tensor, total: Tensor, losses: Tensor) -
 def gradient(logits: Tensor, target: Tensor, total: Tensor, d_losses: Tensor) -> Tensor:
     """[P, V] of the logits, which are spent, in their number format."""
     if compiled_passes(logits):
-        from cpart_core.model.passes import entropy, numbers
+        from cpart_core.model.kernels.cpu import cross_entropy, numbers
 
-        numbers.run(entropy.backward, logits, target, total, d_losses)
+        numbers.run(cross_entropy.backward, logits, target, total, d_losses)
         return logits
     d_logits = logits.float().sub_(total[:, None]).exp_().mul_(d_losses[:, None])
     return d_logits.scatter_add_(1, target[:, None], -d_losses[:, None]).to(logits.dtype)

@@ -31,7 +31,8 @@ def rotary_attention(qkv_BTE: Tensor, cos_Td: Tensor, sin_Td: Tensor, num_heads:
 class RotaryAttention(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, qkv: Tensor, cos: Tensor, sin: Tensor, num_heads: int) -> Tensor:
-        from cpart_core.model.passes import attention, numbers  # late: numba takes a moment to import
+        from cpart_core.model.kernels.cpu import numbers
+        from cpart_core.model.kernels.cpu import rotary as attention  # late: numba takes a moment to import
 
         B, T, E = qkv.shape
         H, d = num_heads, E // (3 * num_heads)
@@ -52,7 +53,8 @@ class RotaryAttention(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-        from cpart_core.model.passes import attention, numbers
+        from cpart_core.model.kernels.cpu import numbers
+        from cpart_core.model.kernels.cpu import rotary as attention
 
         qkv, cos, sin, *kept = ctx.saved_tensors
         H, T = ctx.num_heads, qkv.shape[1]

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from cpart_core.partition.balanced import balanced_kmeans
-from cpart_core.training.records import SHARED
+from cpart_core.records.training import SHARED
 
 
 @dataclass(frozen=True)

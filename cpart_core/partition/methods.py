@@ -1,4 +1,4 @@
-"""The visible list of partition methods. Adding one = one file and one line here (and its name in config.py)."""
+"""The visible list of partition methods. Adding one = one file and one line here (and its name in settings/run.py)."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cpart_core.training.records import SHARED
+from cpart_core.records.training import SHARED
 
 
 @dataclass(frozen=True)

@@ -11,22 +11,22 @@ from datetime import datetime
 import numpy as np
 import torch
 
-from cpart_core.config import Settings
 from cpart_core.corpus.batches import validation_rows
 from cpart_core.corpus.document import Corpus
 from cpart_core.corpus.store import load_corpus, save_corpus
 from cpart_core.model.carve import carve, kept_neurons
 from cpart_core.model.decoder import Decoder
 from cpart_core.partition.permute import partition_of
+from cpart_core.records.training import Record, Snapshot
 from cpart_core.runs.atomic import writing_folder
 from cpart_core.runs.checkpoint import Checkpoint, CheckpointConfig, save_checkpoint
 from cpart_core.runs.create import machine, versions
 from cpart_core.runs.folder import Run, new_run_id, open_run, runs_root
 from cpart_core.runs.info import Carving, RunInfo, clean_name, write_info
-from cpart_core.runs.records import RecordWriter
+from cpart_core.runs.record_writer import RecordWriter
+from cpart_core.settings.run import Settings
 from cpart_core.training.estimate import rows_to_evaluate
-from cpart_core.training.look import Look, look
-from cpart_core.training.records import Record, Snapshot
+from cpart_core.training.validation import Look, look
 
 NOT_TRAINED = float("nan")
 

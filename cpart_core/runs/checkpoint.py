@@ -19,7 +19,6 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from cpart_core.config import ModelSettings, settings_from_dict
 from cpart_core.corpus.tokenizer import Tokenizer
 from cpart_core.files.bounded_json import load_bounded
 from cpart_core.files.plain import kind_of, open_plain, plain_folder
@@ -27,6 +26,8 @@ from cpart_core.model.decoder import Decoder
 from cpart_core.runs.atomic import clear_leftovers, read_small, remove_folder, writing_folder
 from cpart_core.runs.folder import Run
 from cpart_core.runs.manifest import verify, write_manifest
+from cpart_core.settings.model import ModelSettings
+from cpart_core.settings.run import settings_from_dict
 
 FORMAT = 1
 STEP_FOLDER = re.compile(r"step-(\d{8,})")

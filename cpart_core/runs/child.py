@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from cpart_core.paths import PROJECT
+from cpart_core.files.paths import PROJECT
 from cpart_core.runs.folder import runs_root, sample_root
 
 

@@ -14,18 +14,18 @@ from datetime import datetime
 from pathlib import Path
 
 from cpart_core import __version__
-from cpart_core.config import Settings
 from cpart_core.corpus.document import Document, Gathered, Skipped
-from cpart_core.effect import effective
+from cpart_core.files.paths import with_home
 from cpart_core.files.plain import check_tree, open_plain, plain_folder
-from cpart_core.paths import with_home
 from cpart_core.runs.atomic import write_file, writing_folder
 from cpart_core.runs.folder import Run, new_run_id, open_run, runs_root
 from cpart_core.runs.info import NAME_PATTERN, RunInfo, clean_name, write_info
 from cpart_core.runs.mirror import check_mirror
+from cpart_core.runs.prepare import tidy_root
 from cpart_core.runs.private import make_private
-from cpart_core.runs.ready import tidy_root
 from cpart_core.runs.twins import twin_settings
+from cpart_core.settings.effect import effective
+from cpart_core.settings.run import Settings
 
 GATHERED = "gathered.jsonl"
 """Documents that a person pasted or uploaded, until the trainer has made the corpus of them."""

@@ -12,8 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from cpart_core.runs.folder import Run
-from cpart_core.training.distributed import Team, lost_another
 from cpart_core.training.failure import NonFiniteLoss
+from cpart_core.training.process_group import Team, lost_another
 
 OUT_OF_MEMORY = (
     *("out of memory", "can't allocate memory", "cannot allocate memory", "bad alloc", "bad_alloc"),

@@ -16,9 +16,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from cpart_core.config import Settings
+from cpart_core.files.paths import PROJECT, path_of_environment
 from cpart_core.files.plain import OUR_FOLDER, NotPlain, kind_of, plain_folder
-from cpart_core.paths import PROJECT, path_of_environment
+from cpart_core.records.training import Snapshot
 from cpart_core.runs.atomic import clear_leftovers, remove_folder
 from cpart_core.runs.commands import send_command
 from cpart_core.runs.control import RunLock, is_training
@@ -26,9 +26,9 @@ from cpart_core.runs.database import reading
 from cpart_core.runs.info import NAME_PATTERN, RunInfo, clean_name, read_info, write_info
 from cpart_core.runs.listing import SummaryCache
 from cpart_core.runs.private import make_private
-from cpart_core.runs.results import load_result, result_file, save_result
+from cpart_core.runs.result_files import load_result, result_file, save_result
 from cpart_core.runs.snapshots import load_snapshot, snapshot_steps, steps_in
-from cpart_core.runs.state import RunState, run_state
+from cpart_core.runs.status import RunState, run_state
 from cpart_core.runs.tables import (
     ChangeTable,
     EvaluationTable,
@@ -39,7 +39,7 @@ from cpart_core.runs.tables import (
     read_events,
     read_records,
 )
-from cpart_core.training.records import Snapshot
+from cpart_core.settings.run import Settings
 
 ANALYSIS, CACHE = "analysis", ".cache"
 YOUNG_SECONDS = 600.0

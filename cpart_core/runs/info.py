@@ -9,13 +9,13 @@ from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
-from cpart_core.config import Settings, settings_from_dict
-from cpart_core.fields import types_of
 from cpart_core.files.bounded_json import load_bounded
 from cpart_core.files.digest import signed, without_signature
-from cpart_core.printable import JOINERS
 from cpart_core.runs.atomic import read_small, write_file
 from cpart_core.runs.twins import TWINS
+from cpart_core.settings.field import types_of
+from cpart_core.settings.run import Settings, settings_from_dict
+from cpart_core.wording.printable import JOINERS
 
 INFO = "run.json"
 FORMAT = 1

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
-from cpart_core.training.records import Record
+from cpart_core.records.training import Record
 
 
 class Mirror(Protocol):

@@ -12,7 +12,7 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-from cpart_core.paths import PROJECT
+from cpart_core.files.paths import PROJECT
 
 SAMPLES = PROJECT / "sample_checkpoints"
 OTHERS = 0o077

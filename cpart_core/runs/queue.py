@@ -26,7 +26,7 @@ from typing import BinaryIO
 
 from cpart_core.files.plain import NotPlain, open_plain, plain_folder
 from cpart_core.runs.control import open_lock, try_lock
-from cpart_core.training.machine import Machine, Need
+from cpart_core.training.capacity import Machine, Need
 
 FOLDER = ".turns"
 LOCK = "door"

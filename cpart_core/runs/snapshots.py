@@ -11,8 +11,8 @@ import numpy as np
 
 from cpart_core.files.arrays import load_arrays
 from cpart_core.files.plain import kind_of, plain_folder
-from cpart_core.runs.arrays import save_arrays
-from cpart_core.training.records import SHARED, Snapshot
+from cpart_core.records.training import SHARED, Snapshot
+from cpart_core.runs.array_files import save_arrays
 
 FOLDER = "snapshots"
 STEP_NAME = re.compile(r"step-([0-9]{8,12})")

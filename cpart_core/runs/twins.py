@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from cpart_core.config import Settings
-from cpart_core.effect import effective
+from cpart_core.settings.effect import effective
+from cpart_core.settings.run import Settings
 
 Changes = dict[str, Any]
 """Flat setting name -> value."""

@@ -16,20 +16,20 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cpart_core.analysis.requests import answer
-from cpart_core.config import Settings
 from cpart_core.corpus.build import build_corpus, gather
 from cpart_core.corpus.store import save_corpus
 from cpart_core.runs.atomic import read_small, write_file, writing_folder
 from cpart_core.runs.create import copy_corpus, create_run, with_whole_path
 from cpart_core.runs.folder import Run, open_run
-from cpart_core.runs.session import ExitCode, ignore_record, ignore_words, run_training
+from cpart_core.runs.training_session import ExitCode, ignore_record, ignore_words, run_training
+from cpart_core.service.registry import answer
+from cpart_core.settings.run import Settings
 from cpart_core.study.outcome import Outcome, is_complete, outcome_from, without_nan
 from cpart_core.study.plan import Plan
-from cpart_core.training.before import check_before, count_corpus
+from cpart_core.training.precheck import check_before, count_corpus
 
 if TYPE_CHECKING:
-    from cpart_core.training.records import Record
+    from cpart_core.records.training import Record
 
 CORPORA, OUTCOMES, LOGS = ".corpora", ".outcomes", ".logs"
 

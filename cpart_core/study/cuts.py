@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from cpart_core.analysis.held_out import Rows, document_losses
-from cpart_core.analysis.ranking import effects_by_row
+from cpart_core.analysis.keep.ranking import effects_by_row
+from cpart_core.analysis.losses.held_out import Rows, document_losses
 from cpart_core.model.carve import carve
 from cpart_core.model.decoder import Decoder
 from cpart_core.partition.methods import METHODS, make_partition
 from cpart_core.partition.partition import Partition
 from cpart_core.partition.permute import apply_partition, partition_of
-from cpart_core.study.keep import ContextText, quarter_of
-from cpart_core.training.division import measured_for
-from cpart_core.training.records import SHARED
-from cpart_core.training.repartition import as_evidence
+from cpart_core.records.training import SHARED
+from cpart_core.study.keep_quarter import ContextText, quarter_of
+from cpart_core.training.new_partition import measured_for
+from cpart_core.training.schedule import as_evidence
 
 if TYPE_CHECKING:
     from cpart_core.training.loop import Trainer
@@ -90,7 +90,7 @@ def shuffled_outside(partition: Partition, seed: int) -> Partition:
 
 
 def neuron_effects(model: Decoder, rows: Rows) -> np.ndarray:
-    """[L, N] mean over tokens of |a dL/da| by neuron number: what analysis/ranking.py's effect sums over a segment."""
+    """[L, N] mean over tokens of |a dL/da| by neuron number: what analysis/keep/ranking.py's effect sums over a segment."""
     by_row = effects_by_row(model, rows)
     by_neuron = np.empty_like(by_row)
     for number, layer in enumerate(model.feedforwards()):

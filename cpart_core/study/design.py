@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from cpart_core.config import Settings
+from cpart_core.settings.run import Settings
 from cpart_core.study.interval import Interval, interval
 from cpart_core.study.outcome import scale_of
 from cpart_core.study.result import Study

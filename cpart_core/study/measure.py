@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cpart_core.analysis.nulls import Effort
-from cpart_core.analysis.requests import answer
-from cpart_core.analysis.results import Specialization
 from cpart_core.analysis.source import Source, Sources
-from cpart_core.config import ModelSettings
+from cpart_core.analysis.statistics.nulls import Effort
+from cpart_core.records.specialization import Specialization
 from cpart_core.runs.folder import Run, open_run
+from cpart_core.service.registry import answer
+from cpart_core.settings.model import ModelSettings
 from cpart_core.study.outcome import NAN, SELECTIVE, Outcome
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def basic(run: Run, arm: str, step: int, trainer: Trainer) -> Outcome:
 
 def with_meaning(outcome: Outcome, run: Run, source: Source, corpus: Corpus) -> Outcome:
     """What segments say of contexts and tokens, and whether ablating them hurts their own context; all on validation text."""
-    from cpart_core.analysis.specialization import measure_specialization
+    from cpart_core.analysis.segments.specialization import measure_specialization
 
     found: Specialization = measure_specialization(source, corpus, outcome.seed, effort=CHANCE)
     mass, choice = found.mass, found.choice
@@ -115,7 +115,7 @@ def with_meaning(outcome: Outcome, run: Run, source: Source, corpus: Corpus) -> 
 def with_cuts(outcome: Outcome, run: Run, source: Source, corpus: Corpus, trainer: Trainer) -> Outcome:
     """What a quarter of the segments is worth; of dense runs also under other partitions; and a carved model's real memory."""
     from cpart_core.study.cuts import untrained_cuts
-    from cpart_core.study.keep import context_texts, keep_quarter
+    from cpart_core.study.keep_quarter import context_texts, keep_quarter
     from cpart_core.study.resident import measure_resident
 
     texts = context_texts(source, corpus, outcome.seed)
@@ -215,6 +215,6 @@ def bytes_of_optimizer(trainer: Trainer) -> int:
 
 def kept_for_backward(trainer: Trainer) -> int:
     """Bytes of all tensors that autograd keeps until the backward pass begins, weights not counted, each storage once. Trains a step."""
-    from cpart_core.model.kept import kept_until_backward
+    from cpart_core.model.saved_tensors import kept_until_backward
 
     return sum(kept_until_backward(trainer.train_step, trainer.model.parameters()))

@@ -9,7 +9,7 @@ import math
 from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
-from cpart_core.fields import coerce, types_of
+from cpart_core.settings.field import coerce, types_of
 from cpart_core.study.interval import CHANGE, COSINE, POSITIVE, REAL, SHARE, Scale
 
 NAN = math.nan
@@ -124,7 +124,7 @@ class Outcome:
     activation_bytes: int
     peak_memory_bytes: int
     information_mass: float
-    """I(S;C) as the specialization meter counts it (analysis/specialization.py), bits, mean over layers. Studies without the fields from
+    """I(S;C) as the specialization meter counts it (analysis/segments/specialization.py), bits, mean over layers. Studies without the fields from
     information_mass_null on have it from all validation text, each context counted the same."""
     information_choice: float
     keep_quarter: float
@@ -162,7 +162,7 @@ class Outcome:
     """Median over contexts of selectivity_by_context."""
     selective_share: float = NAN
     selectivity_by_context: tuple[float, ...] = ()
-    """Of each context's strongest segment over all layers, cross-fitted (analysis/ablation.py)."""
+    """Of each context's strongest segment over all layers, cross-fitted (analysis/effects/ablation.py)."""
     selectivity_tokens: float = NAN
     selectivity_documents: float = NAN
     """Validation documents behind the selectivities, of all contexts together."""

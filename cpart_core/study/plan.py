@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cpart_core.config import Settings
 from cpart_core.corpus.encoding import read_text_file
-from cpart_core.effect import refuse_without_effect
-from cpart_core.fields import coerce, types_of
-from cpart_core.paths import with_home
-from cpart_core.presets import preset
+from cpart_core.files.paths import with_home
 from cpart_core.runs.info import NAME_PATTERN
 from cpart_core.runs.twins import TWINS, check_twins, twin_settings
+from cpart_core.settings.effect import refuse_without_effect
+from cpart_core.settings.field import coerce, types_of
+from cpart_core.settings.presets import preset
+from cpart_core.settings.run import Settings
 
 PLANS = Path(__file__).resolve().parent / "plans"
 """Plans that come with CPart; on the command line their bare name is enough."""

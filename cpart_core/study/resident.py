@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cpart_core.analysis.footprint import measure_footprints
+from cpart_core.analysis.keep.footprint import measure_footprints
 from cpart_core.analysis.source import Source
 from cpart_core.runs.carved import carve_run
 from cpart_core.runs.folder import Run, delete_run

@@ -12,9 +12,9 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from cpart_core.config import Settings, settings_from_dict
 from cpart_core.runs.atomic import read_small, write_file
 from cpart_core.runs.folder import runs_root
+from cpart_core.settings.run import Settings, settings_from_dict
 from cpart_core.study.interval import Interval, interval
 from cpart_core.study.outcome import BY_CONTEXT, Outcome, outcome_from, scale_of, without_nan
 

@@ -14,11 +14,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
 
-from cpart_core.config import Settings
 from cpart_core.runs.child import python_child
 from cpart_core.runs.folder import open_run
+from cpart_core.settings.run import Settings
 from cpart_core.study.cell import LOGS, cell_id, prepare_corpus, read_outcome
-from cpart_core.study.coherence import lacks_coherence
+from cpart_core.study.coherence_scores import lacks_coherence
 from cpart_core.study.machine import machine
 from cpart_core.study.outcome import Outcome
 from cpart_core.study.plan import Plan

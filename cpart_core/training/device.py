@@ -7,9 +7,9 @@ from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
-from cpart_core.config import TrainingSettings
-from cpart_core.training.distributed import ALONE, Team
-from cpart_core.training.machine import cores
+from cpart_core.settings.training import TrainingSettings
+from cpart_core.training.capacity import cores
+from cpart_core.training.process_group import ALONE, Team
 
 
 def choose_device(settings: TrainingSettings, team: Team = ALONE) -> torch.device:

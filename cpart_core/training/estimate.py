@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cpart_core.config import Settings, TrainingSettings
+from cpart_core.settings.run import Settings
+from cpart_core.settings.training import TrainingSettings
 
 PROCESS_BYTES = 640_000_000
 """Resident memory of a trainer beside its model: Python, torch, its threads' buffers, compiled passes, the text. Measured on CPU by training

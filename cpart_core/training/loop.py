@@ -19,28 +19,28 @@ import psutil
 import torch
 from torch import Tensor
 
-from cpart_core.config import Settings
 from cpart_core.corpus.batches import Batch, TrainingBatches, validation_rows
 from cpart_core.corpus.document import Corpus
 from cpart_core.model.decoder import Decoder
-from cpart_core.model.passes.which import pay_for, without_passes
+from cpart_core.model.kernels.cpu.use import pay_for, without_passes
 from cpart_core.partition.partition import Partition, churn
 from cpart_core.partition.permute import apply_partition, partition_of
 from cpart_core.partition.signatures import SignatureSums
-from cpart_core.training.ahead import Ahead
-from cpart_core.training.compiled import as_written, compile_layers
+from cpart_core.records.training import Discovery, Evaluation, PartitionChange, Record, Snapshot
+from cpart_core.settings.run import Settings
+from cpart_core.training.compile_layers import as_written, compile_layers
 from cpart_core.training.device import autocast, choose_device, choose_precision, set_threads
-from cpart_core.training.distributed import ALONE, Team
-from cpart_core.training.division import divided, find_contexts
 from cpart_core.training.estimate import rows_to_evaluate
 from cpart_core.training.failure import NonFiniteLoss
-from cpart_core.training.look import Look, look
 from cpart_core.training.losses import affinity_loss, affinity_targets, balance_loss, sum_by_group
+from cpart_core.training.new_partition import divided, find_contexts
 from cpart_core.training.optimizer import learning_rate, make_optimizer
 from cpart_core.training.parallel import spread
-from cpart_core.training.records import Discovery, Evaluation, PartitionChange, Record, Snapshot
-from cpart_core.training.repartition import is_frozen, partition_due
+from cpart_core.training.prefetch import Ahead
+from cpart_core.training.process_group import ALONE, Team
+from cpart_core.training.schedule import is_frozen, partition_due
 from cpart_core.training.state import Numbers, state_of, take_state
+from cpart_core.training.validation import Look, look
 
 BALANCE_MEMORY = 0.99
 """Share of the running load kept at each step when balance is global."""

@@ -7,8 +7,8 @@ import math
 import torch
 from torch import nn
 
-from cpart_core.config import TrainingSettings
 from cpart_core.model.decoder import Decoder
+from cpart_core.settings.training import TrainingSettings
 
 
 def make_optimizer(model: Decoder, settings: TrainingSettings) -> torch.optim.AdamW:

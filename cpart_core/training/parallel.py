@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cpart_core.config import Settings
 from cpart_core.model.decoder import Decoder
 from cpart_core.partition.permute import move_rows
-from cpart_core.training.distributed import Team
+from cpart_core.settings.run import Settings
+from cpart_core.training.process_group import Team
 
 SMALLEST_BUCKET, LARGEST_BUCKET, BUCKETS = 0.5, 25.0, 8
 """Megabytes of gradients summed at once, and into how many such sums a small model is cut: the first ones travel while backward goes on."""

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from cpart_core.records.training import Discovery
 from cpart_core.training.discovery import with_contexts
-from cpart_core.training.records import Discovery
 
 if TYPE_CHECKING:
     from cpart_core.training.loop import Trainer

@@ -18,7 +18,7 @@ from pathlib import Path
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ.setdefault(name, "1")  # before torch and numpy: no threads in a process that forks
 
-from cpart_core.bench._nursery import import_what_trainers_need  # noqa: E402
+from cpart_core.bench.harness.fork_server import import_what_trainers_need  # noqa: E402
 from tests.abuse.alone import Result, Running  # noqa: E402
 from tests.abuse.case import FAIL, PART, Case  # noqa: E402
 from tests.abuse.cases import CASES, chosen  # noqa: E402

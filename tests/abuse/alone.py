@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from cpart_core.bench._server import end_processes_of
+from cpart_core.bench.harness.app_server import end_processes_of
 from tests.abuse.case import FAIL, NOT_HERE, PART, PASS, Case, NotPossible, Part
 from tests.abuse.place import Options, Place
 

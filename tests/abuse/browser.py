@@ -8,8 +8,8 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, expect
 
-from cpart_core.bench._chromium import chromium, why_no_browser
-from cpart_core.bench._server import AppServer, processes_of
+from cpart_core.bench.harness.app_server import AppServer, processes_of
+from cpart_core.bench.harness.chromium import chromium, why_no_browser
 from tests.abuse.case import Look, NotPossible, case
 from tests.abuse.journey import log, travel
 from tests.abuse.place import Place, until

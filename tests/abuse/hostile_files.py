@@ -12,13 +12,14 @@ from pathlib import Path
 
 import numpy as np
 
-from cpart_core.config import CorpusSettings, settings_from_dict
 from cpart_core.corpus.files import gather_file, gather_folder
 from cpart_core.corpus.tokenizer import Tokenizer
 from cpart_core.runs.checkpoint import load_model
 from cpart_core.runs.folder import Run, open_run
 from cpart_core.runs.info import read_info
 from cpart_core.runs.manifest import MANIFEST, write_manifest
+from cpart_core.settings.corpus import CorpusSettings
+from cpart_core.settings.run import settings_from_dict
 from tests.abuse.case import Look, case
 from tests.abuse.place import HALF, Place
 from tests.abuse.probe import bearable

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from app import jobs
-from app.worker import Worker
+from app.engine import jobs
+from app.engine.analysis_client import Worker
 from cpart_core.runs.commands import note_launch, send_command
 from cpart_core.runs.database import DATABASE
 from cpart_core.runs.folder import Run, delete_run, list_runs, open_run, rename_run

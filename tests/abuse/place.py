@@ -143,7 +143,7 @@ class Place:
             code = 1
             try:
                 before()
-                from cpart_core.runs.session import run_training
+                from cpart_core.runs.training_session import run_training
 
                 code = int(run_training(run, **how))
             except ValueError as error:

@@ -8,10 +8,10 @@ import subprocess
 import sys
 import time
 
-from app import jobs
-from app.worker import Worker
-from cpart_core.analysis.requests import answer
+from app.engine import jobs
+from app.engine.analysis_client import Worker
 from cpart_core.runs.folder import list_runs, open_run
+from cpart_core.service.registry import answer
 from tests.abuse.case import Look, case
 from tests.abuse.place import Place, until
 from tests.abuse.reliability_ends import LONG

@@ -8,9 +8,10 @@ import sqlite3
 import time
 from pathlib import Path
 
-from app import jobs
+from app.engine import jobs
 from cpart_core.bench.kills import differences, fingerprints
-from cpart_core.runs import session, state
+from cpart_core.runs import status as state
+from cpart_core.runs import training_session as session
 from cpart_core.runs.control import end_process
 from cpart_core.runs.database import DATABASE
 from cpart_core.runs.folder import open_run

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from app import jobs
+from app.engine import jobs
 from cpart_core.bench.kills import differences, fingerprints
 from cpart_core.runs import database
 from cpart_core.runs.checkpoint import load_latest

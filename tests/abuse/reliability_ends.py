@@ -9,7 +9,8 @@ from collections.abc import Callable
 
 from cpart_core.bench.kills import SMALL, differences, fingerprints, measure, unfinished
 from cpart_core.files.plain import TEMPORARY
-from cpart_core.runs import atomic, checkpoint, state
+from cpart_core.runs import atomic, checkpoint
+from cpart_core.runs import status as state
 from cpart_core.runs.control import end_process
 from cpart_core.runs.folder import Run, open_run
 from tests.abuse.case import Look, case

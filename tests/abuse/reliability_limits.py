@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from cpart_core.bench.kills import fingerprints
-from cpart_core.runs import drive
+from cpart_core.runs import train_loop as drive
 from cpart_core.runs.folder import Run, open_run
 from cpart_core.runs.info import read_info, write_info
 from tests.abuse.case import Look, NotPossible, case

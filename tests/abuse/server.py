@@ -9,8 +9,8 @@ import sys
 import time
 from pathlib import Path
 
-from app import server as serving
-from cpart_core.bench._server import AppServer, free_port
+from app import serving as serving
+from cpart_core.bench.harness.app_server import AppServer, free_port
 from tests.abuse.case import Look, case
 from tests.abuse.place import Place, until
 from tests.abuse.visitor import Visitor, open_socket, request, socket_status

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import unicodedata
 
-from cpart_core.analysis.requests import answer
 from cpart_core.runs.control import RunLock
 from cpart_core.runs.create import create_run
 from cpart_core.runs.folder import list_runs, open_run, rename_run
+from cpart_core.service.registry import answer
 from tests.abuse.case import Look, case
 from tests.abuse.place import Place
 from tests.runs.tiny import TINY
@@ -72,7 +72,7 @@ def broken_page(place: Place) -> str:
     def script() -> None:
         import os
 
-        from app.server import show_error
+        from app.serving import show_error
 
         for kind in (RuntimeError, OSError, KeyError, AssertionError):
             show_error(kind(f"cannot open {os.environ['ABUSE_SECRET']}"))

@@ -12,10 +12,10 @@ import time
 
 import pandas as pd
 
-from cpart_core.bench._server import AppServer
-from cpart_core.config import CorpusSettings
+from cpart_core.bench.harness.app_server import AppServer
 from cpart_core.corpus.files import gather_uploads
 from cpart_core.runs.folder import open_run, rename_run
+from cpart_core.settings.corpus import CorpusSettings
 from tests.abuse.case import Look, case
 from tests.abuse.place import Place
 from tests.abuse.server import started
@@ -172,8 +172,8 @@ def injected_headings(place: Place) -> str:
 
 def exported(place: Place, cells: list[str], heading: str) -> str:
     """Export them as a page does, and read the file as a spreadsheet does."""
-    from app.figure import csv_bytes
-    from app.provenance import source_of
+    from app.shell.figure import csv_bytes
+    from app.shell.provenance import source_of
 
     run = place.finished()
     rename_run(run.id, "=cmd|' /C calc'!A0")

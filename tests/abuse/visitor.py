@@ -12,7 +12,7 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.exceptions import InvalidStatus, WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
-from cpart_core.bench._server import AppServer
+from cpart_core.bench.harness.app_server import AppServer
 
 COOKIE, HEADER = "_streamlit_xsrf", "X-Xsrftoken"
 REFUSED_WITHOUT_STATUS = 0

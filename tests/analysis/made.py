@@ -8,17 +8,18 @@ import numpy as np
 import torch
 
 from cpart_core.analysis.source import Source
-from cpart_core.config import ModelSettings, Settings
 from cpart_core.corpus.document import Corpus, Split
 from cpart_core.corpus.store import save_corpus
 from cpart_core.corpus.tokenizer import Tokenizer
 from cpart_core.model.decoder import Decoder
+from cpart_core.records.training import Snapshot
 from cpart_core.runs.checkpoint import Checkpoint, CheckpointConfig, save_checkpoint
 from cpart_core.runs.create import create_run
 from cpart_core.runs.folder import Run, open_run
 from cpart_core.runs.info import write_info
 from cpart_core.runs.snapshots import save_snapshot
-from cpart_core.training.records import Snapshot
+from cpart_core.settings.model import ModelSettings
+from cpart_core.settings.run import Settings
 
 MODEL = ModelSettings(
     num_layers=2, width=16, num_heads=2, num_kv_heads=2, num_neurons=20, context_length=32, num_segments=4, shared_neurons=4, fusion_width=8

@@ -8,17 +8,18 @@ import numpy as np
 import pytest
 import torch
 
-from cpart_core.analysis import coherence, embedder
-from cpart_core.analysis.anchored import anchored
-from cpart_core.analysis.coherence import Question, coherence_of, measure_coherence, order_of
-from cpart_core.analysis.coherence_texts import choose_prompts, distinct, other_of_each, repetition, sentences, windows
-from cpart_core.analysis.judging import nats_of
-from cpart_core.analysis.requests import answer
+from cpart_core.analysis.coherence import embedder
+from cpart_core.analysis.coherence import measure as coherence
+from cpart_core.analysis.coherence.judging import nats_of
+from cpart_core.analysis.coherence.measure import Question, coherence_of, measure_coherence, order_of
+from cpart_core.analysis.coherence.prompts import choose_prompts, distinct, other_of_each, repetition, sentences, windows
+from cpart_core.analysis.coherence.writers import load_candidates
 from cpart_core.analysis.source import Sources
-from cpart_core.analysis.writers import load_candidates
+from cpart_core.analysis.statistics.anchored import anchored
 from cpart_core.model.generate import generate, generate_rows
-from cpart_core.runs.judge import relation
-from cpart_core.runs.results import load_result, save_result
+from cpart_core.runs.independent_judge import relation
+from cpart_core.runs.result_files import load_result, save_result
+from cpart_core.service.registry import answer
 from tests.analysis.made import CONTEXTS, made_corpus, made_run, made_source
 
 

@@ -8,17 +8,18 @@ import numpy as np
 import pytest
 
 from cpart_core.__main__ import main
-from cpart_core.analysis.compare_list import difference_rows, differences, match_words, recorded_losses, settings_that_differ
-from cpart_core.analysis.compare_losses import compare_losses
-from cpart_core.analysis.compare_match import Side, compare_segments, same_neurons
-from cpart_core.analysis.compare_text import align, compare_text
-from cpart_core.analysis.requests import answer
-from cpart_core.config import ModelSettings, Settings
+from cpart_core.analysis.compare.aligned_text import align, compare_text
+from cpart_core.analysis.compare.differences import difference_rows, differences, match_words, recorded_losses, settings_that_differ
+from cpart_core.analysis.compare.loss_pairs import compare_losses
+from cpart_core.analysis.compare.match import Side, compare_segments, same_neurons
 from cpart_core.corpus.tokenizer import Tokenizer
 from cpart_core.model.decoder import Decoder
+from cpart_core.records.training import Snapshot
 from cpart_core.runs.folder import Run
 from cpart_core.runs.info import RunInfo
-from cpart_core.training.records import Snapshot
+from cpart_core.service.registry import answer
+from cpart_core.settings.model import ModelSettings
+from cpart_core.settings.run import Settings
 from tests.analysis.made import CONTEXTS, MODEL, made_corpus, made_run, made_source, split_of
 
 NAMES = tuple(f"context {number}" for number in range(6))

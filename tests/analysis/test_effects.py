@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from cpart_core.analysis.ablation import LEAST, ablation_matrix
-from cpart_core.analysis.intervention import Question, changes_of, losses_of, report_intervention
-from cpart_core.analysis.router_audit import router_audit, spearman_of_rows
+from cpart_core.analysis.effects.ablation import LEAST, ablation_matrix
+from cpart_core.analysis.effects.router_audit import router_audit, spearman_of_rows
+from cpart_core.analysis.effects.what_if import Question, changes_of, losses_of, report_intervention
 from cpart_core.analysis.source import Source
-from cpart_core.analysis.spread import rows_over_documents
+from cpart_core.analysis.statistics.spread import rows_over_documents
 from cpart_core.corpus.document import Corpus
 from cpart_core.model.intervention import Intervention, intervene
 from tests.analysis.made import MODEL, made_corpus, made_source

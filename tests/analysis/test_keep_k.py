@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 import torch
 
-from cpart_core.analysis import carving, footprint
-from cpart_core.analysis.held_out import DocumentLosses, fair_share, interval_of_rise, rows_of_documents, rows_of_text
-from cpart_core.analysis.keep_k import Wish, counts_of, keep_curve, texts_of
-from cpart_core.analysis.keep_results import Footprint
-from cpart_core.analysis.requests import answer, is_current
+from cpart_core.analysis.keep import carving, footprint
+from cpart_core.analysis.keep.keep_k import Wish, counts_of, keep_curve, texts_of
+from cpart_core.analysis.losses.held_out import DocumentLosses, fair_share, interval_of_rise, rows_of_documents, rows_of_text
 from cpart_core.corpus.store import load_corpus
 from cpart_core.model.generate import generate
 from cpart_core.model.intervention import Intervention, intervene
 from cpart_core.model.next_token import token_losses
+from cpart_core.records.keep import Footprint
 from cpart_core.runs.checkpoint import load_model
 from cpart_core.runs.folder import delete_run, open_run
-from cpart_core.runs.session import run_training
+from cpart_core.runs.training_session import run_training
+from cpart_core.service.registry import answer, is_current
 from tests.analysis.made import MODEL, made_corpus, made_run, made_source
 
 PLANTED = np.array([[0.5, 0.5, 0.0, 0.0], [0.0, 0.0, 0.5, 0.5]])

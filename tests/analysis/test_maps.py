@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from cpart_core.analysis.document_map import map_documents, read_documents
-from cpart_core.analysis.flow import flow
-from cpart_core.analysis.neuron_map import choose_steps, map_neurons, sample_neurons
-from cpart_core.analysis.plane import lay_out, log_features, neighbour_overlap
+from cpart_core.analysis.maps.document_map import map_documents, read_documents
+from cpart_core.analysis.maps.neuron_map import choose_steps, map_neurons, sample_neurons
+from cpart_core.analysis.maps.plane import lay_out, log_features, neighbour_overlap
 from cpart_core.analysis.progress import silent
+from cpart_core.analysis.segments.flow import flow
 from cpart_core.partition.signatures import SignatureSums
 from tests.analysis.made import MODEL, made_corpus, made_source, planted_snapshot
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from cpart_core.analysis.one_token import read
-from cpart_core.config import ModelSettings
+from cpart_core.analysis.text.one_token import read
 from cpart_core.model.decoder import Decoder
 from cpart_core.model.intervention import Intervention, intervene
+from cpart_core.settings.model import ModelSettings
 
 TINY = ModelSettings(
     num_layers=3, width=16, num_heads=4, num_kv_heads=2, num_neurons=40, shared_neurons=8, num_segments=4, context_length=12, fusion_width=8

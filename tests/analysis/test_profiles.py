@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from cpart_core.analysis.evaluation import report_losses
-from cpart_core.analysis.passages import Window, Windows, pieces
-from cpart_core.analysis.profiles import dead_segments, present_segments, profile_segments, segment_norms
+from cpart_core.analysis.losses.evaluation import report_losses
+from cpart_core.analysis.segments.passages import Window, Windows, pieces
+from cpart_core.analysis.segments.profiles import dead_segments, present_segments, profile_segments, segment_norms
+from cpart_core.analysis.segments.typical import TokenSums
 from cpart_core.analysis.source import validation_batches
-from cpart_core.analysis.typical import TokenSums
 from cpart_core.model.capture import capture
 from tests.analysis.made import MODEL, made_corpus, made_source
 

@@ -7,8 +7,8 @@ from random import Random
 
 import pytest
 
-from cpart_core.analysis.coherence_texts import sentences
-from cpart_core.analysis.sentence_ends import is_whole, parts
+from cpart_core.analysis.coherence.prompts import sentences
+from cpart_core.analysis.text.sentence_ends import is_whole, parts
 
 SPOKEN = {
     "Japanese": "海はとても静かだった。船は港を出て、北へ向かった。「明日は晴れるだろうか？」と船長が聞いた。誰も答えなかった！",

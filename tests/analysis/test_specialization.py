@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from cpart_core.__main__ import main
-from cpart_core.analysis.information import entropy, mutual_information
-from cpart_core.analysis.nulls import Effort, Informations, Reading, Tables, informations
-from cpart_core.analysis.requests import answer
-from cpart_core.analysis.saturation import agreement, information_of_means, saturation
-from cpart_core.analysis.specialization import FEWEST_SEEN, chosen_pairs, committee_share, measure_specialization
-from cpart_core.analysis.verdict import headline, most_possible, rows, verdict
+from cpart_core.analysis.segments.saturation import agreement, information_of_means, saturation
+from cpart_core.analysis.segments.specialization import FEWEST_SEEN, chosen_pairs, committee_share, measure_specialization
+from cpart_core.analysis.segments.verdict import headline, most_possible, rows, verdict
+from cpart_core.analysis.statistics.information import entropy, mutual_information
+from cpart_core.analysis.statistics.nulls import Effort, Informations, Reading, Tables, informations
+from cpart_core.service.registry import answer
 from tests.analysis.made import CONTEXTS, made_corpus, made_run, made_source, planted_snapshot
 
 FEW = Effort(shuffles=60, token_shuffles=40, resamples=60)

@@ -7,14 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cpart_core.analysis.requests import answer
-from cpart_core.analysis.stability import agreement, measure_stability
-from cpart_core.analysis.verdict import stability_verdict
-from cpart_core.config import ModelSettings, Settings
+from cpart_core.analysis.segments.stability import agreement, measure_stability
+from cpart_core.analysis.segments.verdict import stability_verdict
 from cpart_core.runs.create import create_run
 from cpart_core.runs.folder import Run, open_run
 from cpart_core.runs.info import write_info
 from cpart_core.runs.snapshots import save_snapshot
+from cpart_core.service.registry import answer
+from cpart_core.settings.model import ModelSettings
+from cpart_core.settings.run import Settings
 from tests.analysis.made import planted_snapshot
 
 CONTEXTS = tuple(f"context {number}" for number in range(8))

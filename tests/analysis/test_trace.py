@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from cpart_core.analysis.trace import Sampling, trace_continuation, trace_text
+from cpart_core.analysis.text.trace import Sampling, trace_continuation, trace_text
 from tests.analysis.made import MODEL, made_corpus, made_source
 
 SOFT = replace(MODEL, execution="soft")
@@ -50,7 +50,7 @@ def test_too_long_a_text_is_cut_and_said(corpus):
 
 
 def test_continuation_is_traced_whole_and_told_as_it_grows(corpus, monkeypatch):
-    monkeypatch.setattr("cpart_core.analysis.trace.SECONDS_BETWEEN_PARTIALS", 0.0)
+    monkeypatch.setattr("cpart_core.analysis.text.trace.SECONDS_BETWEEN_PARTIALS", 0.0)
     source, told = made_source(corpus), []
     sampling = Sampling(max_tokens=6, temperature=1.0, top_k=5, top_p=1.0, seed=3)
     trace = trace_continuation(source, "abc 12", sampling, lambda share, say, partial=None: told.append(partial))

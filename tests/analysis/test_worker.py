@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cpart_core.analysis.requests import REQUESTS, answer, is_current
-from cpart_core.analysis.worker import LONGEST_LINE, Worker
 from cpart_core.runs.child import python_child
-from cpart_core.runs.results import RESULT_TYPES, load_result
+from cpart_core.runs.result_files import RESULT_TYPES, load_result
 from cpart_core.runs.snapshots import save_snapshot
+from cpart_core.service.registry import REQUESTS, answer, is_current
+from cpart_core.service.server import LONGEST_LINE, Worker
 from tests.analysis.made import made_corpus, made_run, made_source, snapshot_of_made
 
 ROOT = Path(__file__).resolve().parents[2]

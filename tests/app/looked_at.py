@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import worker
-from cpart_core.analysis.first_text import FIRST_TEXT
-from cpart_core.config import Settings
+from app.engine import analysis_client
+from cpart_core.analysis.text.first_text import FIRST_TEXT
 from cpart_core.runs.create import create_run
 from cpart_core.runs.folder import Run, open_run
 from cpart_core.runs.info import write_info
-from cpart_core.runs.records import RecordWriter
+from cpart_core.runs.record_writer import RecordWriter
 from cpart_core.runs.snapshots import save_snapshot
+from cpart_core.settings.run import Settings
 from tests.charts import made
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,11 +31,11 @@ def alone(monkeypatch: pytest.MonkeyPatch, folder: Path) -> list[tuple[str, dict
     monkeypatch.setenv("CPART_SAMPLES", str(folder / "samples"))
     asked: list[tuple[str, dict[str, Any]]] = []
 
-    def submit(self: worker.Worker, name: str, request: dict[str, Any]) -> worker.Handle:
+    def submit(self: analysis_client.Worker, name: str, request: dict[str, Any]) -> analysis_client.Handle:
         asked.append((name, request))
-        return worker.Handle(name, request)
+        return analysis_client.Handle(name, request)
 
-    monkeypatch.setattr(worker.Worker, "submit", submit)
+    monkeypatch.setattr(analysis_client.Worker, "submit", submit)
     return asked
 
 
@@ -78,7 +78,7 @@ def open_page(name: str, run: Run | None, state: dict[str, Any] | None = None) -
         page.session_state["cpart_run"] = run.id
     for key, value in (state or {}).items():
         page.session_state[f"cpart_{key}"] = value
-    page.switch_page(f"views/{name}.py")
+    page.switch_page(f"views/{name}/page.py")
     return page.run()
 
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 from streamlit.testing.v1 import AppTest
 
-from cpart_core.config import Settings
+from cpart_core.records.training import Evaluation
 from cpart_core.runs.control import RunLock
 from cpart_core.runs.folder import Run
-from cpart_core.runs.records import Heartbeat, RecordWriter
+from cpart_core.runs.record_writer import Heartbeat, RecordWriter
 from cpart_core.runs.snapshots import save_snapshot
-from cpart_core.training.records import Evaluation
+from cpart_core.settings.run import Settings
 from tests.runs.made import C, N, S, make_change, make_record, make_run, make_snapshot
 
 MAIN = Path(__file__).resolve().parents[2] / "app" / "main.py"
@@ -62,7 +62,7 @@ def page(name: str = "home", **query: str) -> AppTest:
         app.query_params[key] = value
     app.run()
     if name != "home":
-        app.switch_page(os.path.join("views", f"{name}.py")).run()
+        app.switch_page(os.path.join("views", name, "page.py")).run()
     return app
 
 

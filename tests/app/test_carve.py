@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from app.charts import keep_k
-from cpart_core.analysis import carving
-from cpart_core.analysis.keep_results import CarveReport, KeepCurve
-from cpart_core.analysis.requests import answer
+from app.charts.carve import keep_k
+from cpart_core.analysis.keep import carving
+from cpart_core.records.keep import CarveReport, KeepCurve
 from cpart_core.runs.control import RunLock
 from cpart_core.runs.folder import delete_run, open_run
+from cpart_core.service.registry import answer
 from tests.analysis import made as small
 from tests.analysis.test_keep_k import COST
 from tests.app.looked_at import STEPS, alone, figures, make_run, open_page, said

@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from app.charts import coherence as charts
-from cpart_core.analysis.anchored import anchored
-from cpart_core.analysis.coherence_results import CoherenceReport, Judge, SideBySide, TextMeasures, Writer
+from app.charts.coherence import continuations as charts
+from cpart_core.analysis.statistics.anchored import anchored
+from cpart_core.records.coherence import CoherenceReport, Judge, SideBySide, TextMeasures, Writer
 from cpart_core.runs import folder, ratings
 from cpart_core.runs.info import write_info
 from tests.app.looked_at import STEPS, alone, figures, make_run, open_page, said

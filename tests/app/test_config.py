@@ -9,11 +9,11 @@ import sys
 import pytest
 from starlette.applications import Starlette
 
-from app import server
+from app import serving
 from app.charts.theme import DARK, LIGHT
 from tests.app.asking import ask
 
-ROOT = server.CONFIG_FILE.parent
+ROOT = serving.CONFIG_FILE.parent
 MAIN = ROOT / "app" / "main.py"
 
 
@@ -30,7 +30,7 @@ def contrast(one: str, other: str) -> float:
 
 def test_the_link_is_the_file():
     link = ROOT / "app" / ".streamlit" / "config.toml"
-    assert link.is_symlink() and link.resolve() == server.CONFIG_FILE and os.readlink(link) == "../../streamlit_config.toml"
+    assert link.is_symlink() and link.resolve() == serving.CONFIG_FILE and os.readlink(link) == "../../streamlit_config.toml"
 
 
 def test_every_option_is_in_force_from_any_folder(tmp_path):
@@ -39,14 +39,14 @@ def test_every_option_is_in_force_from_any_folder(tmp_path):
         "import sys; from streamlit import config; config._main_script_path = sys.argv[1]\n"
         "config.get_config_options(force_reparse=True, options_from_flags={})\n"
         "sys.path.insert(0, sys.argv[2]); from app import server\n"
-        "print([name for name, value in server.flat_settings().items() if config.get_option(name) != value], server.differences())"
+        "print([name for name, value in serving.flat_settings().items() if config.get_option(name) != value], serving.differences())"
     )
     done = subprocess.run([sys.executable, "-c", code, MAIN, ROOT], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "[] []"
 
 
 def test_the_file_keeps_the_app_closed():
-    flat = server.flat_settings()
+    flat = serving.flat_settings()
     assert flat["server.address"] == "127.0.0.1" and flat["server.enableXsrfProtection"] and flat["server.maxUploadSize"] <= 50
     assert set(flat["server.allowedHosts"]) == {"localhost", "127.0.0.1"}
     assert flat["client.showErrorDetails"] != "full" and not flat["browser.gatherUsageStats"] and not flat["server.enableStaticServing"]
@@ -70,21 +70,21 @@ def test_every_option_is_closed_or_named_free():
 
     known = {name for name in config.get_config_options() if name.split(".")[0] in FREE}
     free = {f"{section}.{name}" for section, names in FREE.items() for name in names.split()}
-    assert known - free - set(server.CLOSED) == set() and not free & set(server.CLOSED)
-    assert set(server.CLOSED) <= set(server.flat_settings())
+    assert known - free - set(serving.CLOSED) == set() and not free & set(serving.CLOSED)
+    assert set(serving.CLOSED) <= set(serving.flat_settings())
 
 
 def test_it_refuses_to_run_open(capsys, monkeypatch):
-    given = {**server.flat_settings(), "server.address": None}
-    monkeypatch.setattr(server.st, "get_option", given.get)
+    given = {**serving.flat_settings(), "server.address": None}
+    monkeypatch.setattr(serving.st, "get_option", given.get)
     with pytest.raises(SystemExit):
-        server.refuse_to_run_open()
+        serving.refuse_to_run_open()
     said = capsys.readouterr().err
     assert "server.address is None, not '127.0.0.1'" in said and "python app/main.py" in said
 
 
 def test_every_answer_carries_the_headers_and_strangers_hosts_get_none():
-    app = Starlette(routes=server.routes(), middleware=server.middleware())
+    app = Starlette(routes=serving.routes(), middleware=serving.middleware())
     answer = ask(app, "/api/healthz")
     assert answer.status == 200 and answer.headers[b"x-frame-options"] == b"SAMEORIGIN"
     policy = answer.headers[b"content-security-policy"]
@@ -97,7 +97,7 @@ def test_every_answer_carries_the_headers_and_strangers_hosts_get_none():
 
 
 def test_both_themes_can_be_read():
-    flat = server.flat_settings()
+    flat = serving.flat_settings()
     assert len(flat["theme.chartCategoricalColors"]) >= 10
     for mode, ink, on_button in (("light", LIGHT, "#ffffff"), ("dark", DARK, DARK.background)):  # as ui.STYLE says
         background = flat[f"theme.{mode}.backgroundColor"]

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from app.state import Selection
-from cpart_core.analysis.first_text import FIRST_TEXT
+from app.session import Selection
+from cpart_core.analysis.text.first_text import FIRST_TEXT
 from cpart_core.runs import folder
 from cpart_core.runs.info import write_info
 from tests.app.looked_at import STEPS, alone, figures, make_run, open_page, said

@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from app.figure import csv_bytes
-from app.live import Words
-from app.provenance import compared, file_stem, source_of
+from app.shell.figure import csv_bytes
+from app.shell.live import Words
+from app.shell.provenance import compared, file_stem, source_of
 from cpart_core import __version__
 from cpart_core.runs.spreadsheet import RUN_BY_SPREADSHEETS, csv_text
 from tests.source_files import files

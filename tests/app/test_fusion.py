@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from app.views.fusion_continue import partial_tint
-from cpart_core.analysis.first_text import FIRST_TEXT
+from app.views.fusion.continuation import partial_tint
+from cpart_core.analysis.text.first_text import FIRST_TEXT
 from tests.app.looked_at import STEPS, alone, figures, make_run, open_page, said
 from tests.charts import made
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from app.state import Selection
-from app.views.gradients_selection import base_of, map_key, neuron_of
+from app.session import Selection
+from app.views.gradients.selection import base_of, map_key, neuron_of
 from tests.app.looked_at import alone, figures, make_run, open_page, said
 
 
@@ -74,19 +74,19 @@ def test_colours_and_layouts_can_be_changed():
 
 
 def test_the_figure_stays_while_one_selects_in_it_and_changes_when_another_page_selects(monkeypatch):
-    from app import state
+    from app import session
 
     kept = {}
-    monkeypatch.setattr(state, "get", kept.get)
-    monkeypatch.setattr(state, "put", kept.__setitem__)
+    monkeypatch.setattr(session, "get", kept.get)
+    monkeypatch.setattr(session, "put", kept.__setitem__)
     now = {"neurons": frozenset()}
-    monkeypatch.setattr(state, "selection", lambda run: Selection("made", now["neurons"]))
+    monkeypatch.setattr(session, "selection", lambda run: Selection("made", now["neurons"]))
     first = base_of(None, "map", redraw=False)
     lasso = frozenset({(0, 1)})
     kept["map_base"] = type(first)(first.identity, first.number, first.drawn, lasso)
     now["neurons"] = lasso
     on_screen = {map_key(first.number): {"selection": {}}}
-    monkeypatch.setattr(state, "widget", on_screen.get)
+    monkeypatch.setattr(session, "widget", on_screen.get)
     assert base_of(None, "map", redraw=False).number == first.number
     on_screen.clear()  # the page was left: the chart is made anew, and has no lasso that would show the selection
     back = base_of(None, "map", redraw=False)

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from cpart_core.runs.folder import list_runs
-from cpart_core.runs.records import RecordWriter
+from cpart_core.runs.record_writer import RecordWriter
 from tests.app.made import HOSTILE, MAIN, button, fine, page, run_in, words_of
 from tests.source_files import ROOT, files
 
@@ -116,7 +116,7 @@ def test_the_pages_process_stays_light(root):
     """Home and Train load neither torch nor what is heavy; a fresh process, since this one has loaded all sorts."""
     code = (
         "import sys; from streamlit.testing.v1 import AppTest\n"
-        f"app = AppTest.from_file({str(MAIN)!r}, default_timeout=60).run(); app.switch_page('views/train.py').run()\n"
+        f"app = AppTest.from_file({str(MAIN)!r}, default_timeout=60).run(); app.switch_page('views/train/page.py').run()\n"
         "assert not app.exception\n"
         "print([name for name in ('torch', 'umap', 'sklearn', 'numba', 'scipy', 'transformers', 'datasets') if name in sys.modules])"
     )

@@ -7,10 +7,10 @@ import time
 
 import pytest
 
-from app.jobs import kill_training, resume_training, start_training
+from app.engine.jobs import kill_training, resume_training, start_training
 from cpart_core.runs.control import trainer_pid
 from cpart_core.runs.folder import open_run
-from cpart_core.runs.state import STATES
+from cpart_core.runs.status import STATES
 from tests.runs.tiny import TINY, gathered
 
 

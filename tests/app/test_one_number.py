@@ -8,15 +8,15 @@ import re
 import numpy as np
 import pytest
 
-from app import words
+from app.text import readable
 from cpart_core.__main__ import main
-from cpart_core.analysis.evaluation import read_validation
-from cpart_core.analysis.requests import answer
+from cpart_core.analysis.losses.evaluation import read_validation
 from cpart_core.analysis.source import Sources
 from cpart_core.runs.create import create_twin
 from cpart_core.runs.folder import Run, open_run
-from cpart_core.runs.session import run_training
-from cpart_core.runs.validation import validation_loss
+from cpart_core.runs.training_session import run_training
+from cpart_core.runs.validation_loss import validation_loss
+from cpart_core.service.registry import answer
 from tests.app.looked_at import alone, open_page, said
 from tests.runs.tiny import tiny_run
 
@@ -41,14 +41,14 @@ def metrics(run: Run) -> dict[str, str]:
 
 def test_a_checkpoint_has_one_validation_loss_wherever_it_is_said(runs, capsys):
     run, twin = runs
-    sampled = words.loss(float(run.evaluations().loss[-1]))
+    sampled = readable.loss(float(run.evaluations().loss[-1]))
     assert validation_loss(run).sampled
     assert metrics(run)["Sampled validation loss"] == sampled and "Validation loss" not in metrics(run)
     assert re.search(rf"sampled validation loss \*\*{sampled}\*\*.*a sample of", said(open_page("home", None)))
 
     assert main(["evaluate", run.id, "--json"]) == 0
     evaluated = json.loads(capsys.readouterr().out)
-    value = words.loss(evaluated["loss"])
+    value = readable.loss(evaluated["loss"])
     assert value != sampled, "the test's run must have a sample that differs"
 
     assert metrics(run)["Validation loss"] == value
@@ -71,8 +71,8 @@ def test_a_checkpoint_has_one_validation_loss_wherever_it_is_said(runs, capsys):
 
 def test_carving_measures_the_same_loss_and_the_carved_run_says_it(runs, monkeypatch):
     run, _ = runs
-    from cpart_core.analysis import carving
-    from cpart_core.analysis.keep_results import Footprint
+    from cpart_core.analysis.keep import carving
+    from cpart_core.records.keep import Footprint
 
     monkeypatch.setattr(carving, "measure_footprints", lambda pairs, repeats, progress: [Footprint(1, 1, 1, 1, 1, 1, 1, 1.0, 1.0, 1)] * 2)
     wish = {"context": "days", "text": "", "ranking": "effect", "documents": 2, "seed": 0, "keep": 2, "name": ""}

@@ -9,9 +9,9 @@ import re
 import numpy as np
 import pytest
 
-from app.charts import palette
 from app.charts.theme import DARK, LIGHT
-from app.texts import code_span, escaped, plain, running_text_html
+from app.text import palette
+from app.text.escape import code_span, escaped, plain, running_text_html
 from tests.app.test_config import contrast
 
 HOSTILE = ("<script>alert(1)</script>", "``` `` `", "![x](http://evil/x)", "a\u202eb\u0000c", "$x$ :red[y] ->", '" onload="x')

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from app import said
-from app.texts import sentence
-from cpart_core.paths import PROJECT
+from app.engine import said
+from app.text.escape import sentence
+from cpart_core.files.paths import PROJECT
 
 
 @pytest.fixture(autouse=True)

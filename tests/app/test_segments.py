@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from app.views import reading
-from cpart_core.config import Settings
+from app.shell import reading
+from cpart_core.records.training import SHARED
 from cpart_core.runs.control import RunLock
 from cpart_core.runs.snapshots import save_snapshot, snapshot_path
-from cpart_core.training.records import SHARED
+from cpart_core.settings.run import Settings
 from tests.app.looked_at import STEPS, alone, figures, make_run, open_page, said
 from tests.charts import made
 

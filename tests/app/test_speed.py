@@ -7,7 +7,7 @@ from dataclasses import replace
 import plotly.graph_objects as go
 import pytest
 
-from app.charts.speed import curve_figure, curve_table, measured_table
+from app.charts.speed.curves import curve_figure, curve_table, measured_table
 from cpart_core.bench import speed
 from cpart_core.bench.speed import LeftOut, save_speed
 from tests.app.looked_at import figures

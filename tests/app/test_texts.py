@@ -7,8 +7,8 @@ import re
 
 import pytest
 
-from app.texts import escaped, plain, readable, running_text_html, sentence, token_label, visible
-from app.words import age
+from app.text.escape import escaped, plain, readable, running_text_html, sentence, token_label, visible
+from app.text.readable import age
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ MARKS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061
 @pytest.mark.parametrize("text", [PERSIAN, HINDI, WOMAN_CODING, "\u2764\ufe0f\u200d\U0001f525"])
 def test_joiners_stay_where_they_join(text):
     """In running text, alone in a label, in a name, and in the terminal; also where a token begins with one."""
-    from cpart_core.cli.table import cell
+    from cpart_core.cli.text_table import cell
 
     assert visible(text) == text and cell(text) == text
     assert text in plain(text) and text in token_label(text)
@@ -96,7 +96,7 @@ def test_a_joiner_that_can_only_hide_is_shown():
 @pytest.mark.parametrize("mark", MARKS)
 def test_no_mark_that_turns_or_breaks_a_line_stays(mark):
     """Each is a square wherever text is shown, and right-to-left text is set apart, so that it turns nothing beside it."""
-    from cpart_core.cli.table import cell
+    from cpart_core.cli.text_table import cell
 
     for shown in (plain(f"a{mark}b"), token_label(f"a{mark}b"), visible(f"a{mark}b")):
         assert shown == "a\u25abb"

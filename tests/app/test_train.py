@@ -6,11 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from app import forms, jobs
-from cpart_core.config import Settings
-from cpart_core.presets import preset
+from app.engine import jobs
+from app.shell import forms
 from cpart_core.runs.create import machine
 from cpart_core.runs.info import Carving, write_info
+from cpart_core.settings.presets import preset
+from cpart_core.settings.run import Settings
 from tests.app.made import HOSTILE, button, fine, page, run_in, words_of
 from tests.runs.made import make_run
 
@@ -101,8 +102,8 @@ def test_what_was_pasted_is_there_after_another_page(root):
     app = page("train")
     app.segmented_control(key="source_kind").set_value("paste").run()
     app.text_area(key="paste_text_0").set_value("one two three. " * 50).run()
-    app.switch_page("views/home.py").run()
-    app.switch_page("views/train.py").run()
+    app.switch_page("views/home/page.py").run()
+    app.switch_page("views/train/page.py").run()
     assert fine(app).text_area(key="paste_text_0").value == "one two three. " * 50
 
 
@@ -153,7 +154,7 @@ def test_too_little_text_and_too_few_steps_are_said_before_start(root):
 
 def test_a_start_that_cannot_work_makes_no_run(root, tmp_path, monkeypatch):
     monkeypatch.setattr(jobs, "start_training", lambda *given: pytest.fail("it was started"))
-    monkeypatch.setattr("app.sources.at_this_machine", lambda: True)  # AppTest has no address
+    monkeypatch.setattr("app.views.train.text_choice.at_this_machine", lambda: True)  # AppTest has no address
     (tmp_path / "texts").mkdir()
     (tmp_path / "texts" / "a.txt").write_text("".join(f"line {number} of a short text\n" for number in range(18)))
     app = page("train")

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from app import worker as client
-from app.handle import Handle
-from app.worker import Worker
+from app.engine import analysis_client as client
+from app.engine.analysis_client import Worker
+from app.engine.handle import Handle
 
 SCRIPT = """
 import json, os, sys, time

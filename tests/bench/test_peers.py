@@ -11,17 +11,17 @@ import pytest
 import torch
 
 from cpart_core.bench import train
-from cpart_core.bench._against import PeerTrainer, peers_of
-from cpart_core.bench._layers import Shape, bench_of
-from cpart_core.bench._memory import kept_by_peer
-from cpart_core.bench._variants import GROUPS, MIXTURES, NANOGPT, PUBLIC, RATIOS, SHAPES, wanted_ratios
+from cpart_core.bench.models.layers import Shape, bench_of
+from cpart_core.bench.models.peer_memory import kept_by_peer
+from cpart_core.bench.models.peer_trainers import PeerTrainer, peers_of
+from cpart_core.bench.models.variants import GROUPS, MIXTURES, NANOGPT, PUBLIC, RATIOS, SHAPES, wanted_ratios
 from cpart_core.bench.peers import public
 from cpart_core.bench.peers.nanogpt import NanoGPT
 from cpart_core.bench.train import in_groups, not_measured
-from cpart_core.config import Settings
 from cpart_core.corpus.batches import Batch
 from cpart_core.model.decoder import Decoder
-from cpart_core.training import compiled
+from cpart_core.settings.run import Settings
+from cpart_core.training import compile_layers as compiled
 
 TOY = Settings().with_values(
     {

@@ -7,16 +7,18 @@ from dataclasses import replace
 import pytest
 import torch
 
-from cpart_core.bench import _against, _roof, _sweep
-from cpart_core.bench._layers import Shape, bench_of, kept_bytes, layer, looped
-from cpart_core.bench._peers import copied_bytes, too_much, working
-from cpart_core.bench._report import in_turns, paired
-from cpart_core.bench._steps import count_telemetry, start
-from cpart_core.bench._turns import ratio, take_turns
-from cpart_core.bench._variants import NANOGPT, VARIANTS, WRITES_RECORDS
-from cpart_core.bench._variants import SHAPES as STEPS
 from cpart_core.bench.generate import SHAPES, measure, variants_of
+from cpart_core.bench.harness import roofline as _roof
+from cpart_core.bench.harness import sweep as _sweep
+from cpart_core.bench.harness.turn_trainers import count_telemetry, start
+from cpart_core.bench.harness.turns import ratio, take_turns
 from cpart_core.bench.kernels import compare
+from cpart_core.bench.models import peer_trainers as _against
+from cpart_core.bench.models.layers import Shape, bench_of, kept_bytes, layer, looped
+from cpart_core.bench.models.peer_layers import copied_bytes, too_much, working
+from cpart_core.bench.models.variants import NANOGPT, VARIANTS, WRITES_RECORDS
+from cpart_core.bench.models.variants import SHAPES as STEPS
+from cpart_core.bench.report.save import in_turns, paired
 from cpart_core.corpus.build import build_corpus, gather
 from cpart_core.runs.snapshots import snapshot_steps
 from cpart_core.training.loop import Trainer

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-from cpart_core.bench._chromium import chromium, chromium_path
-from cpart_core.bench._server import AppServer
+from cpart_core.bench.harness.app_server import AppServer
+from cpart_core.bench.harness.chromium import chromium, chromium_path
 from tests.browser.visit import PATIENCE, Visit
 
 

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from cpart_core.bench._server import free_port
+from cpart_core.bench.harness.app_server import free_port
 
 MOST_HEAD = 65_536
 """Bytes before the blank line that ends a request's head."""

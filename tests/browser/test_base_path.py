@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cpart_core.bench._server import AppServer
+from cpart_core.bench.harness.app_server import AppServer
 from tests.browser.proxy import lets_through
 from tests.browser.visit import BASE_PATH_PROBE, Visit
 

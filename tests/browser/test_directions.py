@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Browser, Page
 
-from app.texts import escaped, plain, running_text_html
+from app.text.escape import escaped, plain, running_text_html
 
 PERSIAN = ["\u0645", "\u06cc", "\u200c", "\u062e\u0648\u0627", "\u0647\u0645", " 12", " \u06a9\u062a\u0627\u0628"]
 """Cut as byte-level BPE cuts: within words, and a joiner alone."""

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from cpart_core.bench._server import end_processes_of
+from cpart_core.bench.harness.app_server import end_processes_of
 from tests.browser.trained import TINY
 from tests.source_files import ROOT
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from cpart_core.bench._server import processes_of
+from cpart_core.bench.harness.app_server import processes_of
 
 MOST_CLICKS = 10
 SECONDS_TO_STRUCTURE = 60

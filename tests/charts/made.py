@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from cpart_core.analysis.results import DocumentMap, NeuronMap, Passage, SegmentProfiles, Trace
-from cpart_core.training.records import Snapshot
+from cpart_core.records.maps import DocumentMap, NeuronMap
+from cpart_core.records.profiles import Passage, SegmentProfiles
+from cpart_core.records.trace import Trace
+from cpart_core.records.training import Snapshot
 
 HOSTILE = "<a href='http://evil'>x</a>"
 CONTEXTS = ("code", "prose", HOSTILE)

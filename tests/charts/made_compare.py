@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from cpart_core.analysis.compare_results import LossComparison, SegmentComparison, TextComparison
+from cpart_core.records.comparison import LossComparison, SegmentComparison, TextComparison
 from tests.charts import made
 
 ORDER = np.array([2, 0, 3, 1])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cpart_core.analysis.effects import AblationMatrix, InterventionReport, RouterAudit
+from cpart_core.records.effects import AblationMatrix, InterventionReport, RouterAudit
 from tests.charts.made import CONTEXTS, HOSTILE, LAYERS, SEGMENTS
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cpart_core.analysis.results import Information, SegmentUse, Specialization, Stability
+from cpart_core.records.specialization import Information, SegmentUse, Specialization, Stability
 from tests.charts.made import CONTEXTS, LAYERS, SEGMENTS
 
 

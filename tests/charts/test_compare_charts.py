@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from app.charts import compare, compare_tokens
-from cpart_core.analysis.compare_list import differences
+from app.charts.compare import differences as compare
+from app.charts.compare import tokens as compare_tokens
+from cpart_core.analysis.compare.differences import differences
 from tests.charts import made
 from tests.charts.made_compare import losses, segments, text
 
@@ -60,9 +61,9 @@ def test_a_context_without_documents_is_not_drawn():
 
 
 def test_differences_as_bars(tmp_path):
-    from cpart_core.config import Settings
     from cpart_core.runs.folder import Run
     from cpart_core.runs.info import RunInfo
+    from cpart_core.settings.run import Settings
 
     run = Run(tmp_path, RunInfo("a", "a", "2026-01-01T00:00:00+00:00", Settings()), False)
     found = differences(run, run, segments(), losses(), None)

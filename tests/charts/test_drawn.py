@@ -6,10 +6,15 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 
-from app.charts import gradients_documents, gradients_map, meaning_time, segments_change, segments_fusion, segments_map
+from app.charts.gradients import documents as gradients_documents
+from app.charts.gradients import signature_map as gradients_map
+from app.charts.segments import by_context as segments_fusion
+from app.charts.segments import change as segments_change
+from app.charts.segments import layer_map as segments_map
+from app.charts.segments import over_time as meaning_time
 from app.charts.theme import LIGHT, drawn
-from cpart_core.analysis.flow import flow
-from cpart_core.analysis.saturation import saturation
+from cpart_core.analysis.segments.flow import flow
+from cpart_core.analysis.segments.saturation import saturation
 from tests.charts import made
 
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from app.charts import effect_matrix, effect_router, effect_whatif
+from app.charts.fusion import effect_whatif
+from app.charts.segments import effect_matrix, effect_router
 from tests.charts import made_effects as made
 from tests.charts.made import HOSTILE
 

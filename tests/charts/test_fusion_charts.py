@@ -6,8 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from app.charts import fusion_heat, fusion_tint, fusion_weights
-from app.charts.palette import segment_colour
+from app.charts.fusion import heat as fusion_heat
+from app.charts.fusion import tint as fusion_tint
+from app.charts.fusion import weight_norms as fusion_weights
+from app.text.palette import segment_colour
 from tests.charts import made
 
 

@@ -7,7 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from app.charts import gradients_documents, gradients_map, gradients_neighbours
+from app.charts.gradients import documents as gradients_documents
+from app.charts.gradients import neighbours as gradients_neighbours
+from app.charts.gradients import signature_map as gradients_map
 from tests.charts import made
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from app.charts.meaning import informations_figure, informations_table, stability_figure, stability_table
-from app.charts.meaning_pairs import pair_ratio, pairs_figure, pairs_table
-from app.charts.meaning_time import saturation_figure, saturation_table, settled_step
-from cpart_core.analysis.results import Saturation
-from cpart_core.analysis.verdict import ANCHORS, against, caveats, stability_verdict, verdict
+from app.charts.segments.informations import informations_figure, informations_table, stability_figure, stability_table
+from app.charts.segments.over_time import saturation_figure, saturation_table, settled_step
+from app.charts.segments.pairs import pair_ratio, pairs_figure, pairs_table
+from cpart_core.analysis.segments.verdict import ANCHORS, against, caveats, stability_verdict, verdict
+from cpart_core.records.change import Saturation
 from tests.charts.made import LAYERS, SEGMENTS
 from tests.charts.made_meaning import specialization, stability
 

@@ -7,9 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from app.charts import segments_change, segments_fusion, segments_life, segments_map
-from app.charts.palette import context_colour, segment_colour
-from cpart_core.analysis.results import Flow
+from app.charts.segments import by_context as segments_fusion
+from app.charts.segments import change as segments_change
+from app.charts.segments import layer_map as segments_map
+from app.charts.segments import life as segments_life
+from app.text.palette import context_colour, segment_colour
+from cpart_core.records.change import Flow
 from tests.charts import made
 
 FLAT = {"selected": (), "dark": False}

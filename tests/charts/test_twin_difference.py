@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from app.charts.twin_difference import difference_board, difference_table, differences
+from app.charts.train.twin_difference import difference_board, difference_table, differences
 from cpart_core.runs.tables import EvaluationTable
 
 

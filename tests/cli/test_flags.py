@@ -6,13 +6,13 @@ import json
 
 import pytest
 
-from cpart_core.cli.commands import build_parser
+from cpart_core.cli.command_list import build_parser
 from cpart_core.cli.flags import settings_from_flags
-from cpart_core.cli.progress import duration
-from cpart_core.cli.table import table
-from cpart_core.config import Settings
-from cpart_core.presets import PRESETS, preset
+from cpart_core.cli.progress_line import duration
+from cpart_core.cli.text_table import table
 from cpart_core.runs.create import command_of
+from cpart_core.settings.presets import PRESETS, preset
+from cpart_core.settings.run import Settings
 
 
 def parsed(*words: str) -> Settings:

@@ -8,9 +8,9 @@ import pytest
 
 from cpart_core.__main__ import main
 from cpart_core.cli import runs
-from cpart_core.runs.find import SORTS
 from cpart_core.runs.folder import list_runs
-from cpart_core.runs.records import RecordWriter
+from cpart_core.runs.record_writer import RecordWriter
+from cpart_core.runs.search import SORTS
 from tests.runs.made import make_record, make_run
 
 

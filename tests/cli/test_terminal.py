@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from cpart_core.__main__ import main
-from cpart_core.model.room import early_end, fit
+from cpart_core.model.context_window import early_end, fit
 from cpart_core.runs.folder import Run, open_run
 from cpart_core.runs.manifest import write_manifest
-from cpart_core.runs.session import run_training
+from cpart_core.runs.training_session import run_training
 from tests.runs.tiny import tiny_run
 from tests.source_files import ROOT
 
@@ -101,7 +101,7 @@ def test_the_terminal_and_the_page_share_one_rule(trained):
             assert not room.left_out or len(room.ids) >= 8
     assert early_end(8, 8, 8, 16) == "" and "itself" in early_end(4, 3, 8, 16)
     from cpart_core.analysis.source import Sources
-    from cpart_core.analysis.trace import Sampling, trace_continuation
+    from cpart_core.analysis.text.trace import Sampling, trace_continuation
 
     source = Sources().source(open_run(trained.id), 40)
     read = trace_continuation(source, "monday follows friday. " * 10, Sampling(50, 0.0, 0, 1.0, 0))

@@ -16,14 +16,14 @@ from itertools import islice
 
 import pytest
 
-from cpart_core.config import CorpusSettings
 from cpart_core.corpus import generated, invented
 from cpart_core.corpus.build import build_corpus, gather, report
 from cpart_core.corpus.builtin import builtin_contexts, gather_builtin
 from cpart_core.corpus.tokenizer import Tokenizer
+from cpart_core.settings.corpus import CorpusSettings
 
 SMALL = CorpusSettings(kilobytes_per_context=20)
-FINGERPRINT = "from cpart_core.config import *; from cpart_core.corpus.build import *; s = CorpusSettings(kilobytes_per_context=20)\n"
+FINGERPRINT = "from cpart_core.settings.run import *; from cpart_core.corpus.build import *; s = CorpusSettings(kilobytes_per_context=20)\n"
 
 
 def documents(name: str, count: int = 30) -> list[str]:

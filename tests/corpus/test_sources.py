@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from cpart_core.config import CorpusSettings
 from cpart_core.corpus import files
 from cpart_core.corpus.build import build_corpus, gather, preview
 from cpart_core.corpus.document import TRAIN, UNKNOWN, VALIDATION
 from cpart_core.corpus.files import gather_file, gather_folder, gather_pasted, gather_uploads
+from cpart_core.settings.corpus import CorpusSettings
 
 SETTINGS = CorpusSettings(source="folder", vocabulary_size=300)
 PROSE = "A line of quite ordinary text, number {}.\n"

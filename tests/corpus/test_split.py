@@ -6,10 +6,10 @@ from random import Random
 
 import pytest
 
-from cpart_core.config import CorpusSettings
 from cpart_core.corpus.build import build_corpus
 from cpart_core.corpus.document import TRAIN, VALIDATION, Document, Gathered
 from cpart_core.corpus.split import choose
+from cpart_core.settings.corpus import CorpusSettings
 
 SETTINGS = CorpusSettings(vocabulary_size=300)
 

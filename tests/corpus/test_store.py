@@ -8,10 +8,10 @@ import json
 import numpy as np
 import pytest
 
-from cpart_core.config import CorpusSettings
 from cpart_core.corpus.build import build_corpus, report, with_labels
 from cpart_core.corpus.document import Document, Gathered
 from cpart_core.corpus.store import load_corpus, save_corpus
+from cpart_core.settings.corpus import CorpusSettings
 
 
 def gathered(labels: bool) -> Gathered:

@@ -10,11 +10,11 @@ from random import Random
 
 import pytest
 
-from cpart_core.config import CorpusSettings
 from cpart_core.corpus.cells import Odd, read_rows
 from cpart_core.corpus.document import UNKNOWN, Gathered
 from cpart_core.corpus.files import gather_folder, gather_uploads
 from cpart_core.corpus.split import choose
+from cpart_core.settings.corpus import CorpusSettings
 
 ROWS = [(f"word {number}, and more words here", ("sea", "kitchen")[number % 2]) for number in range(12)]
 USUAL = CorpusSettings()

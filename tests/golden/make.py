@@ -16,7 +16,7 @@ import numpy as np
 
 from cpart_core.runs.create import create_run
 from cpart_core.runs.folder import Run, open_run
-from cpart_core.runs.session import run_training
+from cpart_core.runs.training_session import run_training
 from tests.runs.tiny import TINY, gathered
 
 GOLDEN = Path(__file__).resolve().parent
@@ -28,7 +28,7 @@ EXPECTED = "expected.json"
 
 def make(name: str) -> Run:
     """The run, below tests/golden/NAME."""
-    from cpart_core.analysis.requests import answer
+    from cpart_core.service.registry import answer
 
     os.environ["CPART_RUNS"], os.environ["CPART_SAMPLES"] = str(GOLDEN / name), str(GOLDEN / "none")
     run = create_run(TINY.with_values(SMALL).check(), gathered(), "golden", run_id="golden")

@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from cpart_core.config import ModelSettings
 from cpart_core.model.capture import capture
 from cpart_core.model.decoder import Decoder
 from cpart_core.model.generate import generate, generate_batch
 from cpart_core.partition.partition import Partition
 from cpart_core.partition.permute import apply_partition, partition_of
+from cpart_core.settings.model import ModelSettings
 
 TINY = ModelSettings(
     num_layers=2, width=32, num_heads=4, num_kv_heads=2, num_neurons=72, shared_neurons=8, num_segments=8, context_length=24, fusion_width=8

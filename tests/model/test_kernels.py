@@ -11,17 +11,17 @@ import torch
 from torch import Tensor
 
 from cpart_core.model.capture import capture
-from cpart_core.model.kept import kept_until_backward
-from cpart_core.model.kernels import table
+from cpart_core.model.kernels import dispatch as table
+from cpart_core.model.kernels.cpu import use as which
+from cpart_core.model.kernels.dispatch import KINDS, Entry, Shape, best, entries, takes
 from cpart_core.model.kernels.few import few_tokens
 from cpart_core.model.kernels.grouped import grouped_segments
-from cpart_core.model.kernels.order import sort_by_segment
 from cpart_core.model.kernels.reference import reference
+from cpart_core.model.kernels.sort_tokens import sort_by_segment
 from cpart_core.model.kernels.sorted import LEAST_ROUNDING, NUMBERS_OF_ROWS, rounding, sorted_segments
-from cpart_core.model.kernels.table import KINDS, Entry, Shape, best, entries, takes
 from cpart_core.model.kernels.weighted import weighted
 from cpart_core.model.kernels.work import Layout, Work
-from cpart_core.model.passes import which
+from cpart_core.model.saved_tensors import kept_until_backward
 from cpart_core.partition.signatures import SignatureSums
 from tests.model.test_decoder import some_ids, tiny
 

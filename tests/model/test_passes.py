@@ -12,19 +12,19 @@ import pytest
 import torch
 from torch import Tensor
 
-from cpart_core.config import ModelSettings
 from cpart_core.model.decoder import Decoder
 from cpart_core.model.feedforward import PartitionedFeedForward
+from cpart_core.model.kernels.cpu import use as which
+from cpart_core.model.kernels.cpu.compiled_mark import mark
 from cpart_core.model.kernels.gradient import transposed, weight_gradients
-from cpart_core.model.kernels.order import laid_out
-from cpart_core.model.kernels.route import choose, first_greatest
+from cpart_core.model.kernels.routing import choose, first_greatest
+from cpart_core.model.kernels.sort_tokens import laid_out
 from cpart_core.model.kernels.work import Layout, Work
 from cpart_core.model.next_token import next_token_losses
-from cpart_core.model.norm import rms_norm
-from cpart_core.model.passes import which
-from cpart_core.model.passes.mark import mark
+from cpart_core.model.rms_norm import rms_norm
 from cpart_core.model.rotary_attention import rotary_attention
-from cpart_core.model.warm import compile_passes
+from cpart_core.model.warm_up import compile_passes
+from cpart_core.settings.model import ModelSettings
 from cpart_core.training.loop import Trainer
 from tests.training.made import made_corpus, made_settings
 
@@ -183,7 +183,7 @@ def test_nothing_is_left_to_compile_after_warm(monkeypatch: pytest.MonkeyPatch) 
     compile_passes()
     assert mark().exists() and which.FROM.get() == which.LEAST_NUMBERS
     monkeypatch.setattr(which, "FROM", ContextVar("from", default=PASSES))
-    from cpart_core.model.passes.numbers import seconds_compiling
+    from cpart_core.model.kernels.cpu.numbers import seconds_compiling
 
     before = seconds_compiling()
     for precision in ("bf16", "fp32"):

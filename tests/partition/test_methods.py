@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cpart_core.config import PartitionSettings
 from cpart_core.partition import balanced
 from cpart_core.partition.balanced import balanced_assignment, balanced_kmeans
 from cpart_core.partition.cocluster import discover_contexts
 from cpart_core.partition.evidence import Evidence
 from cpart_core.partition.methods import METHODS, make_partition
 from cpart_core.partition.partition import SHARED, churn, contiguous_partition, match_ids
+from cpart_core.settings.partition import PartitionSettings
 
 N, S, SHARED_NEURONS = 70, 6, 10
 

@@ -10,10 +10,10 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import numpy as np
 
-from cpart_core.config import Settings
+from cpart_core.records.training import Evaluation, PartitionChange, Record, Snapshot
 from cpart_core.runs.folder import Run, open_run
 from cpart_core.runs.info import RunInfo, write_info
-from cpart_core.training.records import Evaluation, PartitionChange, Record, Snapshot
+from cpart_core.settings.run import Settings
 
 PROJECT = Path(__file__).resolve().parents[2]
 CONTEXTS = ("code", "prose", "sums")

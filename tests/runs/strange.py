@@ -26,8 +26,8 @@ from cpart_core.corpus.build import build_corpus
 from cpart_core.corpus.store import load_held_out, save_corpus
 from cpart_core.runs.database import DATABASE
 from cpart_core.runs.folder import Run, list_runs, open_run
-from cpart_core.runs.records import RecordWriter
-from cpart_core.runs.results import result_file
+from cpart_core.runs.record_writer import RecordWriter
+from cpart_core.runs.result_files import result_file
 from cpart_core.runs.signed import SUM_FILE
 from cpart_core.runs.snapshots import save_snapshot, snapshot_path
 from tests.runs.made import make_record, make_run, make_snapshot

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from app.jobs import launch
-from app.worker import Worker
-from cpart_core.analysis.footprint import in_fresh_process
+from app.engine.analysis_client import Worker
+from app.engine.jobs import launch
+from cpart_core.analysis.keep.footprint import in_fresh_process
 from cpart_core.runs.child import python_child
 from tests.runs.tiny import tiny_run
 from tests.source_files import ROOT, files, module_name, tree

@@ -10,11 +10,12 @@ from contextlib import closing
 
 import pytest
 
-from cpart_core.runs import clock, state
+from cpart_core.runs import clock
+from cpart_core.runs import status as state
 from cpart_core.runs.commands import Commands, note_launch, send_command
 from cpart_core.runs.control import RunLock, last_holder, signal_trainer, trainer_pid
 from cpart_core.runs.database import open_for_writing
-from cpart_core.runs.records import Heartbeat, RecordWriter
+from cpart_core.runs.record_writer import Heartbeat, RecordWriter
 from tests.runs.made import make_run
 
 DAY = 86_400.0

@@ -14,7 +14,7 @@ import pytest
 from cpart_core.runs import control, database
 from cpart_core.runs.commands import Commands, note_launch, send_command
 from cpart_core.runs.control import RunLock, end_process, is_training, signal_trainer, trainer_pid
-from cpart_core.runs.records import Heartbeat, RecordWriter
+from cpart_core.runs.record_writer import Heartbeat, RecordWriter
 from tests.runs.made import make_record, make_run, start_python
 
 TRAINER = """

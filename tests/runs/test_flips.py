@@ -18,7 +18,7 @@ import pytest
 from cpart_core.corpus.store import load_corpus, load_held_out
 from cpart_core.runs.checkpoint import load_checkpoint
 from cpart_core.runs.folder import Run, open_run
-from cpart_core.runs.session import run_training
+from cpart_core.runs.training_session import run_training
 from tests.runs.made import same
 from tests.runs.tiny import tiny_run
 

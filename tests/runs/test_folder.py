@@ -13,7 +13,7 @@ from cpart_core.runs.control import RunLock
 from cpart_core.runs.database import DATABASE
 from cpart_core.runs.folder import delete_run, list_runs, new_run_id, open_run, rename_run
 from cpart_core.runs.info import Carving, RunInfo, clean_name
-from cpart_core.runs.records import RecordWriter
+from cpart_core.runs.record_writer import RecordWriter
 from cpart_core.runs.unlisted import unlisted
 from tests.runs.made import make_record, make_run
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from app.jobs import launch
+from app.engine.jobs import launch
 from cpart_core.corpus.build import build_corpus
 from cpart_core.corpus.store import save_corpus
 from cpart_core.files.plain import NotPlain, open_plain, open_to_add, plain_folder, read_plain
@@ -17,9 +17,9 @@ from cpart_core.runs.commands import send_command
 from cpart_core.runs.control import RunLock, is_training, last_holder
 from cpart_core.runs.database import DATABASE
 from cpart_core.runs.folder import delete_run, list_runs, open_run, rename_run
-from cpart_core.runs.records import RecordWriter
-from cpart_core.runs.session import run_training
+from cpart_core.runs.record_writer import RecordWriter
 from cpart_core.runs.snapshots import truncate_snapshots
+from cpart_core.runs.training_session import run_training
 from tests.runs.strange import RESULT, sound_run
 from tests.runs.tiny import TINY, gathered, tiny_run
 
@@ -74,7 +74,7 @@ def do_everything(run) -> list[str]:
 @pytest.mark.parametrize("name", [*OUR_FILES, *OUR_FOLDERS])
 @pytest.mark.parametrize("link", [os.symlink, os.link], ids=["symbolic", "hard"])
 def test_a_link_is_not_followed(root, outside, name, link, monkeypatch):
-    monkeypatch.setattr("app.jobs.subprocess", SimpleNamespace(DEVNULL=-3, Popen=lambda *_, **__: SimpleNamespace(wait=lambda: 0)))
+    monkeypatch.setattr("app.engine.jobs.subprocess", SimpleNamespace(DEVNULL=-3, Popen=lambda *_, **__: SimpleNamespace(wait=lambda: 0)))
     if name in OUR_FOLDERS and link is os.link:
         pytest.skip("folders have no second name")
     run = tiny_run(steps=2)

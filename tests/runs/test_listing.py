@@ -8,12 +8,12 @@ from contextlib import suppress
 
 import pytest
 
-from cpart_core.runs import find, folder
+from cpart_core.runs import folder, search
 from cpart_core.runs.control import RunLock
 from cpart_core.runs.folder import list_runs, rename_run
 from cpart_core.runs.info import read_info
 from cpart_core.runs.listing import FILES
-from cpart_core.runs.records import RecordWriter
+from cpart_core.runs.record_writer import RecordWriter
 from tests.runs.made import make_record, make_run
 
 
@@ -79,25 +79,25 @@ def test_a_change_of_a_moment_ago_is_not_trusted(root, reads):
 def test_search_and_order(root):
     one, two, three = (ended(root, number, name, steps=number + 1) for number, name in enumerate(("Straße b", "alpha", "STRASSE a")))
     listed = list_runs()
-    assert {entry.id for entry in find.search(listed, "strasse")} == {one, three}
-    assert [entry.id for entry in find.search(listed, "strasse prose r002")] == [three]
-    assert find.search(listed, "strasse nothing") == [] and find.search(listed, " ") == listed
-    assert [entry.id for entry in find.in_order(listed, "name")] == [two, three, one]
-    assert [entry.id for entry in find.in_order(listed, "steps")] == [three, two, one]
+    assert {entry.id for entry in search.search(listed, "strasse")} == {one, three}
+    assert [entry.id for entry in search.search(listed, "strasse prose r002")] == [three]
+    assert search.search(listed, "strasse nothing") == [] and search.search(listed, " ") == listed
+    assert [entry.id for entry in search.in_order(listed, "name")] == [two, three, one]
+    assert [entry.id for entry in search.in_order(listed, "steps")] == [three, two, one]
     with pytest.raises(ValueError, match="allowed: newest, oldest"):
-        find.in_order(listed, "size")
+        search.in_order(listed, "size")
 
 
 def test_two_of_one_name_are_told_apart(root):
     one, two, three = (ended(root, number, name) for number, name in enumerate(("Same", "same", "Other")))
-    assert find.told_apart(list_runs()) == {one: f"Same ({one})", two: f"same ({two})", three: "Other"}
+    assert search.told_apart(list_runs()) == {one: f"Same ({one})", two: f"same ({two})", three: "Other"}
 
 
 def test_failed_starts_say_why_and_go_at_once_with_nothing_else(root):
     failed = ended(root, 0, end="fail", steps=0, message="There is too little text.")
     later = ended(root, 1, end="fail", steps=2, message="The loss is not a number.")
     good = ended(root, 2)
-    reasons = {entry.id: find.reason(entry) for entry in list_runs()}
+    reasons = {entry.id: search.reason(entry) for entry in list_runs()}
     assert reasons == {failed: "There is too little text.", later: "The loss is not a number.", good: ""}
-    assert find.clear_failed_starts() == [failed]
+    assert search.clear_failed_starts() == [failed]
     assert {entry.id for entry in list_runs()} == {later, good} and read_info(root / good).id == good

@@ -8,7 +8,7 @@ import pytest
 
 from cpart_core.runs import mirror
 from cpart_core.runs.folder import open_run
-from cpart_core.runs.session import run_training
+from cpart_core.runs.training_session import run_training
 from tests.runs.tiny import tiny_run
 
 

@@ -6,8 +6,8 @@ import json
 import subprocess
 import sys
 
-from cpart_core.runs import session as session_module
-from cpart_core.runs.session import ExitCode, run_training
+from cpart_core.runs import training_session as session_module
+from cpart_core.runs.training_session import ExitCode, run_training
 from tests.runs.test_session import send_at
 from tests.runs.tiny import tiny_run
 from tests.source_files import ROOT
@@ -17,7 +17,7 @@ import sys
 from cpart_core.runs.folder import open_run
 from cpart_core.runs.session import ExitCode, run_training
 assert run_training(open_run(sys.argv[1])) == ExitCode.DONE
-numbers = sys.modules.get("cpart_core.model.passes.numbers")
+numbers = sys.modules.get("cpart_core.model.kernels.cpu.numbers")
 print("none" if numbers is None else numbers.seconds_compiling())
 """
 

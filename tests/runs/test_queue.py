@@ -6,11 +6,11 @@ import threading
 
 import pytest
 
-from cpart_core.config import Settings
 from cpart_core.runs.queue import MOST_WAITING, Slot
-from cpart_core.runs.session import ExitCode, run_training
-from cpart_core.training import machine as machine_module
-from cpart_core.training.machine import Machine, Need, need_of, this_machine
+from cpart_core.runs.training_session import ExitCode, run_training
+from cpart_core.settings.run import Settings
+from cpart_core.training import capacity as machine_module
+from cpart_core.training.capacity import Machine, Need, need_of, this_machine
 from tests.runs.made import make_run, start_python
 from tests.runs.test_session import wait_until
 from tests.runs.tiny import tiny_run

@@ -15,7 +15,7 @@ from cpart_core.runs.commands import Commands
 from cpart_core.runs.database import DATABASE, NETWORK_FILESYSTEMS, filesystem_of, reading, seal
 from cpart_core.runs.folder import open_run
 from cpart_core.runs.private import make_private
-from cpart_core.runs.records import Heartbeat, RecordWriter
+from cpart_core.runs.record_writer import Heartbeat, RecordWriter
 from cpart_core.runs.tables import read_records
 from tests.runs.made import C, L, make_change, make_evaluation, make_record, make_run, make_snapshot, same, start_python
 

@@ -9,10 +9,14 @@ import zipfile
 import numpy as np
 import pytest
 
-from cpart_core.analysis import coherence_results, compare_results, effects, keep_results, results
-from cpart_core.analysis.results import LossReport
+from cpart_core.records import coherence as coherence_results
+from cpart_core.records import comparison as compare_results
+from cpart_core.records import effects
+from cpart_core.records import keep as keep_results
+from cpart_core.records import results_split as results
+from cpart_core.records.losses import LossReport
 from cpart_core.runs.folder import MOST_RESULTS
-from cpart_core.runs.results import RESULT_TYPES, load_result, request_key, save_result
+from cpart_core.runs.result_files import RESULT_TYPES, load_result, request_key, save_result
 from cpart_core.runs.snapshots import load_snapshot, save_snapshot, snapshot_path
 from tests.runs.made import make_run, make_snapshot, make_value, same
 

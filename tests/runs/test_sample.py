@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cpart_core.analysis.first_text import FIRST_TEXT
-from cpart_core.analysis.requests import answer
+from cpart_core.analysis.text.first_text import FIRST_TEXT
 from cpart_core.corpus.batches import validation_rows
 from cpart_core.corpus.store import load_corpus
 from cpart_core.runs.checkpoint import load_model
 from cpart_core.runs.folder import list_runs, open_run, sample_root
 from cpart_core.runs.manifest import verify
-from cpart_core.training.look import look
+from cpart_core.service.registry import answer
+from cpart_core.training.validation import look
 
 SAMPLES = sorted(path.name for path in sample_root().iterdir() if (path / "run.json").is_file())
 

@@ -12,14 +12,14 @@ import time
 import pytest
 import torch
 
-from cpart_core.bench._nursery import Nursery
+from cpart_core.bench.harness.fork_server import Nursery
 from cpart_core.bench.kills import differences, fingerprints, finish, unfinished
-from cpart_core.runs import drive as drive_module
+from cpart_core.records.training import Record
+from cpart_core.runs import train_loop as drive_module
 from cpart_core.runs.commands import note_launch
 from cpart_core.runs.create import create_twin
 from cpart_core.runs.folder import Run, open_run
-from cpart_core.runs.session import ExitCode, run_training
-from cpart_core.training.records import Record
+from cpart_core.runs.training_session import ExitCode, run_training
 from tests.runs.tiny import tiny_run
 
 

@@ -6,8 +6,8 @@ import threading
 
 import numpy as np
 
-from cpart_core.runs import records
-from cpart_core.runs.records import RecordWriter
+from cpart_core.runs import record_writer as records
+from cpart_core.runs.record_writer import RecordWriter
 from cpart_core.runs.snapshots import save_snapshot, snapshot_steps
 from tests.runs.made import make_record, make_run, make_snapshot
 

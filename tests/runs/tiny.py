@@ -5,10 +5,10 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from cpart_core.config import Settings
 from cpart_core.corpus.document import Document, Gathered
 from cpart_core.runs.create import create_run
 from cpart_core.runs.folder import Run
+from cpart_core.settings.run import Settings
 
 TINY = Settings().with_values(
     {

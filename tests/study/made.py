@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from cpart_core.config import Settings
+from cpart_core.settings.run import Settings
 from cpart_core.study.outcome import Outcome
 from cpart_core.study.result import Study
 from tests.runs.tiny import TINY, gathered

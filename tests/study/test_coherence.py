@@ -9,15 +9,15 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from cpart_core.analysis import coherence as meter
-from cpart_core.analysis.coherence_results import Anchored
+from cpart_core.analysis.coherence import measure as meter
 from cpart_core.cli.study import train_one
+from cpart_core.records.coherence import Anchored
 from cpart_core.runs.folder import open_run
-from cpart_core.runs.judge import relation
-from cpart_core.study import coherence
+from cpart_core.runs.independent_judge import relation
+from cpart_core.study import coherence_scores as coherence
 from cpart_core.study.cell import cell_run, outcome_file, read_outcome, train_cell, write_outcome
 from cpart_core.study.claims import FAILS, HOLDS, OPEN, UNTESTABLE, judge
-from cpart_core.study.coherence import add_coherence, judge_arm, judges_of, lacks_coherence
+from cpart_core.study.coherence_scores import add_coherence, judge_arm, judges_of, lacks_coherence
 from cpart_core.study.outcome import COHERENCE, is_complete, outcome_from, without_nan
 from cpart_core.study.plan import read_plan
 from cpart_core.study.run import StudyRunner

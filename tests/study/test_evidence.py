@@ -8,12 +8,12 @@ from dataclasses import fields
 
 import pytest
 
-from cpart_core.config import Settings
+from cpart_core.settings.run import Settings
 from cpart_core.study.claims import FAILS, HOLDS, OPEN, UNTESTABLE
 from cpart_core.study.design import ceiling, design_of, designs
-from cpart_core.study.evidence import EVIDENCE, weigh
 from cpart_core.study.outcome import NAN
 from cpart_core.study.result import RESULTS, read_study, study_from_json
+from cpart_core.study.targets import EVIDENCE, weigh
 from tests.study.made import made_outcome, made_study
 
 UNTRAINED, KEPT, TOLD, WORDS, SELECTIVE, CARVED = range(len(EVIDENCE))

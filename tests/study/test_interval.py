@@ -10,10 +10,10 @@ import pytest
 
 from cpart_core.study.claims import judge
 from cpart_core.study.design import designs
-from cpart_core.study.evidence import weigh
 from cpart_core.study.interval import CHANGE, COSINE, POSITIVE, REAL, SHARE, Scale, how_little, interval
 from cpart_core.study.outcome import MEASURES, SCALES, Outcome, scale_of
 from cpart_core.study.result import RESULTS, read_study, study_from_json
+from cpart_core.study.targets import weigh
 from tests.study.made import made_outcome, made_study
 
 SCALE_NAMES = {"real": REAL, "positive": POSITIVE, "share": SHARE, "change": CHANGE, "cosine": COSINE, "below 2": Scale(-math.inf, 2.0)}

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from cpart_core.config import Settings
-from cpart_core.presets import preset
 from cpart_core.runs.twins import TWINS, twin_settings
+from cpart_core.settings.presets import preset
+from cpart_core.settings.run import Settings
 from cpart_core.study.plan import PLANS, find_plan, make_plan, read_plan
 
 

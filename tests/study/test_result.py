@@ -10,7 +10,7 @@ from scipy.stats import t
 
 from cpart_core.study.interval import T_QUANTILES, interval
 from cpart_core.study.result import read_study, save_study, study_files, study_from_json
-from cpart_core.study.table import arm_rows, context_rows, difference_rows, says
+from cpart_core.study.rows import arm_rows, context_rows, difference_rows, says
 from tests.study.made import made_outcome, made_study
 
 

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from cpart_core.config import CorpusSettings, ModelSettings, PartitionSettings, Settings, TrainingSettings
 from cpart_core.corpus.document import Corpus, Document, Gathered
+from cpart_core.settings.corpus import CorpusSettings
+from cpart_core.settings.model import ModelSettings
+from cpart_core.settings.partition import PartitionSettings
+from cpart_core.settings.run import Settings
+from cpart_core.settings.training import TrainingSettings
 
 WORDS = {"river": "water fish boat stone bridge mill", "sums": "1 2 3 4 5 6 7 8 9 plus minus", "code": "def return for while x y if else"}
 

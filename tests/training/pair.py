@@ -14,10 +14,10 @@ from typing import Any
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from cpart_core.config import Settings
-from cpart_core.model.passes.which import passes_from
-from cpart_core.training.distributed import ALONE, Team, joined, leave, team_of_environment
+from cpart_core.model.kernels.cpu.use import passes_from
+from cpart_core.settings.run import Settings
 from cpart_core.training.loop import Trainer
+from cpart_core.training.process_group import ALONE, Team, joined, leave, team_of_environment
 from tests.training.made import made_corpus, made_settings
 
 STEPS = 12

@@ -7,16 +7,16 @@ import re
 import pytest
 
 from cpart_core.__main__ import main
-from cpart_core.config import Settings
 from cpart_core.corpus.build import build_corpus
 from cpart_core.corpus.document import Document, Gathered
 from cpart_core.corpus.split import choose
 from cpart_core.runs.folder import list_runs
-from cpart_core.runs.session import run_training
-from cpart_core.training import before
-from cpart_core.training.before import TextCount, check_before, count_chosen, count_corpus
-from cpart_core.training.disk import disk_need
+from cpart_core.runs.training_session import run_training
+from cpart_core.settings.run import Settings
+from cpart_core.training import precheck as before
+from cpart_core.training.disk_use import disk_need
 from cpart_core.training.estimate import estimate
+from cpart_core.training.precheck import TextCount, check_before, count_chosen, count_corpus
 from tests.runs.tiny import tiny_run
 
 PLENTY = TextCount(contexts=6, train_documents=500, validation_documents=50, bytes=2_000_000, train_tokens=700_000)

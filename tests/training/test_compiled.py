@@ -9,10 +9,10 @@ import sys
 import pytest
 import torch
 
-from cpart_core.bench._report import PROJECT
-from cpart_core.training import compiled
-from cpart_core.training.distributed import Team
+from cpart_core.bench.report.save import PROJECT
+from cpart_core.training import compile_layers as compiled
 from cpart_core.training.loop import Trainer
+from cpart_core.training.process_group import Team
 from tests.training.made import made_corpus, made_settings
 
 EARLY = {"first_step": 1, "fusion_step": 1, "freeze_step": 1, "signature_every": 1}

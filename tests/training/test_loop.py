@@ -10,11 +10,11 @@ import torch
 
 from cpart_core.partition.partition import Partition
 from cpart_core.partition.permute import apply_partition, partition_of
+from cpart_core.records.training import Record
 from cpart_core.training.failure import NonFiniteLoss
 from cpart_core.training.loop import Trainer
 from cpart_core.training.losses import affinity_targets
-from cpart_core.training.records import Record
-from cpart_core.training.repartition import is_frozen, partition_due
+from cpart_core.training.schedule import is_frozen, partition_due
 from tests.training.made import made_corpus, made_settings
 
 

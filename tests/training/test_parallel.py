@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from cpart_core.training.device import set_threads
-from cpart_core.training.distributed import ALONE, Team, team_of_environment
 from cpart_core.training.loop import Trainer
+from cpart_core.training.process_group import ALONE, Team, team_of_environment
 from tests.source_files import ROOT
 from tests.training.made import made_corpus, made_settings
 from tests.training.pair import CASES, STOP, read, start_pair, train

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cpart_core.config import ModelSettings
+from cpart_core.settings.model import ModelSettings
 
 
 class LayerNorm(nn.Module):

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from cpart_core.config import ModelSettings
+from cpart_core.settings.model import ModelSettings
 
 NOT_THERE = "not installed (extra: bench)"
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from cpart_core.model.kernels.cpu.use import compiled_passes
 from cpart_core.model.kernels.work import Work
-from cpart_core.model.passes.which import compiled_passes
 
 
 def weight_gradients(work: Work, x: Tensor, d_gate_up: Tensor, dy: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -19,7 +19,7 @@ def weight_gradients(work: Work, x: Tensor, d_gate_up: Tensor, dy: Tensor, hidde
     if x.dtype == kept_as or not compiled_passes(x):
         d_gate, d_up = torch.mm(d_gate_up.T, x).to(kept_as).chunk(2)
         return d_gate, d_up, torch.mm(dy.T, hidden).to(kept_as)
-    from cpart_core.model.passes import numbers, transpose  # late: numba takes a moment to import
+    from cpart_core.model.kernels.cpu import numbers, transpose  # late: numba takes a moment to import
 
     d_gate, d_up = (torch.empty_like(weight, memory_format=torch.contiguous_format) for weight in (work.w_gate, work.w_up))
     numbers.run(transpose.gate_and_up, torch.mm(transposed(x), d_gate_up), d_gate, d_up)
@@ -28,7 +28,7 @@ def weight_gradients(work: Work, x: Tensor, d_gate_up: Tensor, dy: Tensor, hidde
 
 def transposed(matrix: Tensor) -> Tensor:
     """[C, R], contiguous, of matrix [R, C]."""
-    from cpart_core.model.passes import numbers, transpose
+    from cpart_core.model.kernels.cpu import numbers, transpose
 
     out = matrix.new_empty(matrix.shape[1], matrix.shape[0])
     numbers.run(transpose.transpose, matrix.contiguous(), out)

@@ -13,9 +13,9 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from cpart_core.model.kernels.order import sort_by_segment, weight_gradient, weight_of_slots
+from cpart_core.model.kernels.sort_tokens import sort_by_segment, weight_gradient, weight_of_slots
 from cpart_core.model.kernels.sorted import add_shared, shared_backward, whole_gradients
-from cpart_core.model.kernels.swiglu import hidden_backward, hidden_of
+from cpart_core.model.kernels.weighted_swiglu import hidden_backward, hidden_of
 from cpart_core.model.kernels.work import Work, divided_down, gather_sum, stacked
 
 ALIGNED_ROWS = 8

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from cpart_core.model.kernels.order import laid_out, weight_gradient
-from cpart_core.model.kernels.swiglu import Backward, contribution_of, hidden_backward, hidden_of
+from cpart_core.model.kernels.sort_tokens import laid_out, weight_gradient
+from cpart_core.model.kernels.weighted_swiglu import Backward, contribution_of, hidden_backward, hidden_of
 from cpart_core.model.kernels.work import Work, divided_down, gather_sum, stacked
 
 LEAST_ROUNDING = 32

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from cpart_core.model.kernels.gradient import weight_gradients
-from cpart_core.model.kernels.swiglu import contribution_of, hidden_backward, hidden_of
+from cpart_core.model.kernels.weighted_swiglu import contribution_of, hidden_backward, hidden_of
 from cpart_core.model.kernels.work import Work
 
 

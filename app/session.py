@@ -1,0 +1,345 @@
+"""What a person has chosen, and what has been read for it: with address.py the only file that touches session_state and caches.
+
+One run, one step, one layer, one segment, one text and one selection of neurons for all pages; and the second side of a comparison. All but the
+selection are in the URL too, so that a link opens the same view. A step that was not chosen means the newest, and follows a running run.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Literal, ParamSpec, TypeVar
+
+import streamlit as st
+
+from app import address
+from app.engine.analysis_client import Worker
+from app.engine.handle import Handle
+from cpart_core.records.training import Snapshot
+from cpart_core.runs import folder
+from cpart_core.runs.folder import Run, RunSummary
+from cpart_core.runs.result_files import result_file
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+NEWEST = -1
+"""On the step slider: the newest step, whichever that is."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Neurons chosen on any page."""
+
+    run: str
+    neurons: frozenset[tuple[int, int]]
+    """(layer, neuron)"""
+
+    def of_layer(self, layer: int) -> frozenset[int]:
+        return frozenset(neuron for its_layer, neuron in self.neurons if its_layer == layer)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What is known of an analysis result at this moment: the result, or how far the worker is, or why there will be none."""
+
+    result: Any = None
+    progress: float = 0.0
+    say: str = ""
+    error: str = ""
+    partial: dict[str, Any] | None = None
+
+
+def get(name: str) -> Any:
+    return st.session_state.get(f"cpart_{name}")
+
+
+def put(name: str, value: Any) -> None:
+    st.session_state[f"cpart_{name}"] = value
+    if name in address.IN_URL:
+        address.write()
+
+
+# --- The run and the step ------------------------------------------------------------------------------------------------------------------
+
+
+def chosen_run() -> Run | None:
+    """The chosen run; without a choice, or when it is gone, the one that trains now (a person comes back to it), else the newest of a person's
+    own that can be looked at, else the first one listed (the sample). Twins come last. None when there is no run at all."""
+    wanted = get("run")
+    if wanted:
+        try:
+            return folder.open_run(wanted)
+        except ValueError:
+            st.session_state["cpart_missing"] = wanted
+    for summary in sorted(folder.list_runs(), key=interest):
+        try:
+            run = folder.open_run(summary.id)
+        except ValueError:
+            continue
+        if wanted:
+            choose_run(run.id)
+        else:
+            put("run", run.id)  # a link may name a step and no run: the step stands
+        return run
+    return None
+
+
+def interest(entry: RunSummary) -> tuple[bool, bool, bool]:
+    """Sorts the list of runs, whose order stands among equals: what a person who comes anew most likely wants to see is first."""
+    unreadable = entry.info is None
+    begun = entry.state.step > 0 and entry.state.state != "damaged"
+    return not entry.state.alive, unreadable or bool(entry.info and entry.info.twin_of), not (begun and not entry.read_only)
+
+
+def missing_run() -> str | None:
+    """The id that was asked for and does not exist (asked once, then forgotten)."""
+    return st.session_state.pop("cpart_missing", None)
+
+
+def choose_run(run_id: str) -> None:
+    """Choose a run; the step follows its newest, the layer and segment stay."""
+    if get("run") != run_id:
+        st.session_state["cpart_step"] = None
+    put("run", run_id)
+
+
+def chosen_step(run: Run) -> int:
+    """The snapshot step nearest to the chosen one; the newest without a choice; 0 when the run has no snapshot yet."""
+    steps = run.snapshot_steps()
+    if not steps:
+        return 0
+    wanted = get("step")
+    return steps[-1] if wanted is None else min(steps, key=lambda step: abs(step - wanted))
+
+
+def follows() -> bool:
+    """Whether the pages show the newest step, whichever that is."""
+    return get("step") is None
+
+
+def grows(run: Run) -> bool:
+    """Whether a trainer is at work on the run, or about to be."""
+    said = run.state()
+    return said.alive or said.phase == "starting"
+
+
+def choose_step(run: Run | None, step: int) -> None:
+    """Hold a step of a run. NEWEST, and the last one of a run that no longer grows, are no choice: the pages follow."""
+    last = step == NEWEST or (run is not None and not grows(run) and [step] == run.snapshot_steps()[-1:])
+    put("step", None if last else step)
+
+
+def checkpoint_step(run: Run, step: int) -> int | None:
+    """The step of the checkpoint nearest to a step: analysis needs weights, and not every snapshot has them. None without any."""
+    steps = run.checkpoint_steps()
+    return min(steps, key=lambda saved: (abs(saved - step), -saved)) if steps else None
+
+
+def chosen_layer(run: Run) -> int:
+    """0-based; the middle layer without a choice: the first ones see little more than single tokens."""
+    layers = run.settings.model.num_layers
+    wanted = get("layer")
+    return wanted if wanted is not None and 0 <= wanted < layers else layers // 2
+
+
+def choose_layer(layer: int) -> None:
+    put("layer", layer)
+
+
+def chosen_segment(run: Run) -> int:
+    """0-based; segment 0 without a choice."""
+    wanted = get("segment")
+    return wanted if wanted is not None and 0 <= wanted < run.settings.model.num_segments else 0
+
+
+def choose_segment(segment: int) -> None:
+    put("segment", segment)
+
+
+def chosen_text() -> str | None:
+    return get("text")
+
+
+def choose_text(text: str) -> None:
+    put("text", text)
+
+
+def selection(run: Run) -> Selection:
+    """The neurons selected in this run; empty after another run was chosen."""
+    kept = get("selection")
+    return kept if isinstance(kept, Selection) and kept.run == run.id else Selection(run.id, frozenset())
+
+
+def select(run: Run, neurons: Iterable[tuple[int, int]]) -> None:
+    """Select (layer, neuron) pairs for all pages; an empty list clears."""
+    put("selection", Selection(run.id, frozenset((int(layer), int(neuron)) for layer, neuron in neurons)))
+
+
+def widget(key: str, missing: Any = None) -> Any:
+    """The value of a widget by its key."""
+    return st.session_state.get(key, missing)
+
+
+def set_widget(key: str, value: Any) -> None:
+    """Give a widget its value before it is drawn. For one with `on_change` this is wrong: see `showing`."""
+    st.session_state[key] = value
+
+
+def showing(key: str, wanted: Any, take: Callable[[Any], None]) -> dict[str, Any]:
+    """The arguments `key` and `on_change` of a widget that is to show `wanted` and gives what a
+    person chooses to `take`: a new key whenever the widget that is there shows something else.
+
+    A widget that a person may move is never given a value. Until the browser has heard of the new
+    value it goes on reporting the old one, with every tick of a fragment that refreshes itself, and
+    Streamlit takes the report of an old value for a person's choice. For the same reason a widget
+    that has been replaced is not listened to.
+    """
+    name = shown_name(key)
+    if name in st.session_state and st.session_state[name] != wanted:
+        st.session_state[f"cpart_number_{key}"] = st.session_state.get(f"cpart_number_{key}", 0) + 1
+        name = shown_name(key)
+
+    def hear() -> None:
+        if name == shown_name(key) and name in st.session_state:
+            take(st.session_state[name])
+
+    return {"key": name, "on_change": hear}
+
+
+def shown_name(key: str) -> str:
+    """The key of the widget that stands there now, of those that `showing` has put up for `key`."""
+    number = st.session_state.get(f"cpart_number_{key}", 0)
+    return f"{key}_{number}" if number else key
+
+
+def go_to(page: str) -> None:
+    """Leave for another page, taking along what is chosen."""
+    st.switch_page(f"views/{page}/page.py", query_params=address.chosen())
+
+
+def drop_widgets(prefix: str) -> None:
+    """Forget the values of all widgets whose key begins so; they start again from their defaults."""
+    for name in [name for name in st.session_state if str(name).startswith(prefix)]:
+        del st.session_state[name]
+
+
+def remembered(
+    max_entries: int, ttl: float | None = None, scope: Literal["global", "session"] = "global"
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """A decorator: keep what a function returned for its arguments, for all sessions; or for each alone, and until its page is closed.
+
+    It says nothing meanwhile, since what a cache says is printed over what stands below: callers that may take long say so by st.spinner,
+    which has a place of its own.
+    """
+    return st.cache_data(max_entries=max_entries, show_spinner=False, ttl=ttl, scope=scope)
+
+
+def dark() -> bool:
+    """Whether the page is shown dark."""
+    return st.context.theme.type == "dark"
+
+
+# --- What was read --------------------------------------------------------------------------------------------------------------------------
+
+
+@st.cache_resource(max_entries=200, show_spinner=False)
+def read_snapshot(run_id: str, step: int, written: str) -> Snapshot:
+    return folder.open_run(run_id).snapshot(step)
+
+
+def snapshot(run: Run, step: int) -> Snapshot:
+    """A snapshot, read once. Do not write into its arrays: all pages share them. ValueError when it is damaged or missing."""
+    return read_snapshot(run.id, step, run.info.created)
+
+
+@st.cache_resource(max_entries=20, show_spinner=False)
+def read_records(run_id: str, written: str, newest: int, max_points: int) -> Any:
+    return folder.open_run(run_id).records(max_points=max_points)
+
+
+def records(run: Run, max_points: int = 2000) -> Any:
+    """RecordTable of the run, read again when it has gone on."""
+    return read_records(run.id, run.info.created, run.state().step, max_points)
+
+
+@st.cache_resource(show_spinner=False)
+def kept_results() -> dict[tuple[str, str, str], Any]:
+    """Results read so far, newest last."""
+    return {}
+
+
+MOST_RESULTS, MOST_HANDLES = 60, 500
+
+
+def stored_result(run: Run, name: str, request: dict[str, Any]) -> Any | None:
+    """A result of the run folder, read once; None when nobody has asked for it yet."""
+    key = (run.id + run.info.created, name, json.dumps(request, sort_keys=True))
+    kept = kept_results()
+    result = kept.get(key)
+    if result is None and (result := run.result(name, request)) is not None:
+        kept[key] = result
+        drop_oldest(kept, MOST_RESULTS)
+    return result
+
+
+def drop_oldest(kept: dict[Any, Any], most: int) -> None:
+    """Leave the newest entries of what all sessions share; others may change it meanwhile."""
+    for key in list(kept)[: max(0, len(kept) - most)]:
+        kept.pop(key, None)
+
+
+def drop_result(run: Run, name: str, request: dict[str, Any]) -> None:
+    """Take a result that is out of date off the disk, so that it is made anew when it is asked for."""
+    kept_results().pop((run.id + run.info.created, name, json.dumps(request, sort_keys=True)), None)
+    # Of a sample this is the cache; what lies in its own folder stays.
+    (run.result_folders()[-1] / result_file(name, request)).unlink(missing_ok=True)
+
+
+@st.cache_resource(show_spinner=False)
+def worker(kind: str = "quick") -> Worker:
+    """An analysis process of this server; it ends when the server does. Two of them, so that a long layout ("slow") keeps nobody waiting."""
+    return Worker()
+
+
+SLOW = ("ablation_matrix", "router_audit", "coherence")
+
+
+def worker_for(name: str, request: dict[str, Any]) -> Worker:
+    """UMAP compiles and lays out for seconds, carving and taking segments away measure for many: they have a process of their own."""
+    return worker("slow" if name in SLOW or request.get("method") == "umap" or "ranking" in request else "quick")
+
+
+@st.cache_resource(show_spinner=False)
+def handles() -> dict[tuple[str, str], Handle]:
+    """Requests under way or failed, of all sessions: (name, request as JSON) -> handle."""
+    return {}
+
+
+def result_or_ask(run: Run, name: str, request: dict[str, Any]) -> Answer:
+    """The result when it is there; otherwise the worker is asked (once), and the answer says how far it is. Returns at once."""
+    result = stored_result(run, name, request)
+    key = (name, json.dumps(request, sort_keys=True))
+    if result is not None:
+        handles().pop(key, None)
+        return Answer(result=result, progress=1.0)
+    handle = handles().get(key)
+    if handle is None:
+        handle = handles().setdefault(key, worker_for(name, request).submit(name, request))
+        drop_oldest(handles(), MOST_HANDLES)  # of visitors who left before the end; who is here asks again
+    if not handle.done:
+        return Answer(progress=handle.progress, say=handle.say, partial=handle.partial)
+    if handle.error:
+        return Answer(error=handle.error)
+    result = stored_result(run, name, request)
+    if result is None:
+        return Answer(error="The analysis is done, but its result cannot be read. Ask again.")
+    return Answer(result=result, progress=1.0)
+
+
+def forget(name: str, request: dict[str, Any]) -> None:
+    """Stop working on a request, or clear its error so that it can be asked again."""
+    handle = handles().pop((name, json.dumps(request, sort_keys=True)), None)
+    if handle is not None and not handle.done:
+        worker_for(name, request).cancel(handle)

@@ -1,0 +1,1 @@
+"""What stands around the pictures of every page: headers, figures, forms, words."""

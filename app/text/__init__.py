@@ -1,0 +1,1 @@
+"""Words, numbers and colours for pages: escaped, and as a person reads and tells them. No streamlit here."""

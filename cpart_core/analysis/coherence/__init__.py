@@ -1,0 +1,1 @@
+"""How coherent the texts are that models write."""

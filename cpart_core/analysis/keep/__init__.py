@@ -1,0 +1,1 @@
+"""Keeping the segments that one context or text needs, and carving."""

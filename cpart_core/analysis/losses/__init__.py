@@ -1,0 +1,1 @@
+"""The losses of documents under a model."""

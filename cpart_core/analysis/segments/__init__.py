@@ -1,0 +1,1 @@
+"""What segments do and mean on validation text."""

@@ -1,0 +1,1 @@
+"""Numbers from counts and samples: informations, nulls, intervals. numpy only."""

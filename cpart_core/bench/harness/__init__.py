@@ -1,0 +1,1 @@
+"""How measurements are made: processes, turns, browsers."""

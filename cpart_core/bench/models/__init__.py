@@ -1,0 +1,1 @@
+"""What measurements compare: our layers and models, other people's, and made runs."""

@@ -1,0 +1,64 @@
+"""Training in the terminal: one run after another, with the progress line; alone or as one of several processes that torchrun started."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+
+from cpart_core.cli.progress_line import Progress
+from cpart_core.runs.folder import Run, runs_root
+from cpart_core.runs.other_processes import Word, follow, tell
+from cpart_core.runs.queue import Slot
+from cpart_core.runs.training_session import ExitCode, run_training
+from cpart_core.training.capacity import need_of, this_machine
+from cpart_core.training.process_group import ALONE, Team, joined
+
+
+def follow_the_first(team: Team) -> int:
+    """What every process but the first does, whatever the command. Returns the exit code."""
+    with joined(team):
+        return follow(team)
+
+
+def train_in_order(runs: Sequence[Run], restart: bool = False, team: Team = ALONE, now: bool = False) -> int:
+    """Train each run; the next one only when the one before it has finished. Returns the last exit code.
+
+    now: begin at once, whatever else is trained below the same root; else wait until the machine has room for one more.
+    """
+    with joined(team), ExitStack() as stack:
+        slot = None if now or not team.alone else stack.enter_context(slot_of(runs[0]))
+        code = train_each(runs, team, restart, slot)
+        if code == ExitCode.DONE:  # after a failure the others may wait for anything, and see that this process has gone
+            tell(team, Word.END)
+    return int(code)
+
+
+def slot_of(run: Run) -> Slot:
+    """The place in line of a run and of its twins, which need the same."""
+    machine = this_machine()
+    return Slot(runs_root(), run.id, need_of(run.settings, machine), machine)
+
+
+def train_each(runs: Sequence[Run], team: Team, restart: bool, slot: Slot | None) -> ExitCode:
+    code = ExitCode.DONE
+    for run in runs:
+        progress = Progress(run.settings.training.steps, sys.stdout)
+        together = "" if team.alone else f", {team.size} processes ({run.settings.training.parallel})"
+        progress.say(f"run {run.id}{together}" + (f" ({run.info.twin_kind} twin of {run.info.twin_of})" if run.info.twin_of else ""))
+        code = run_training(run, progress.record, progress.say, look_inside, restart, team, slot)
+        state = run.state()
+        progress.say(f"{state.state} at step {state.step} of {state.steps}: {run.folder}")
+        if code != ExitCode.DONE or state.state != "finished":
+            break
+    return code
+
+
+def look_inside(run: Run, step: int, progress: Callable[..., None]) -> None:
+    """Store what the pages show first, so that they have it at once."""
+    from cpart_core.service.registry import answer
+
+    for name in ("losses", "profiles"):
+        request = {"run": run.id, "step": step}
+        if run.result(name, request) is None:  # a resumed run that had finished has them
+            run.store_result(name, request, answer(name, request, progress))

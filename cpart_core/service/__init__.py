@@ -1,0 +1,1 @@
+"""Analyses asked for by name: the registry, and the process that answers."""
