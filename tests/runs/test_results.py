@@ -9,11 +9,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from cpart_core.records import coherence as coherence_results
-from cpart_core.records import comparison as compare_results
-from cpart_core.records import effects
-from cpart_core.records import keep as keep_results
-from cpart_core.records import results_split as results
+from cpart_core.records import change, coherence, comparison, effects, keep, losses, maps, profiles, specialization, trace
 from cpart_core.records.losses import LossReport
 from cpart_core.runs.folder import MOST_RESULTS
 from cpart_core.runs.result_files import RESULT_TYPES, load_result, request_key, save_result
@@ -30,10 +26,10 @@ def test_every_result_comes_back_exactly(tmp_path, name):
 
 
 def test_every_result_of_the_analysis_can_be_stored():
-    places = (results, effects, keep_results, coherence_results, compare_results)
+    places = (change, coherence, comparison, effects, keep, losses, maps, profiles, specialization, trace)
     known = {kind for place in places for kind in vars(place).values() if isinstance(kind, type) and kind.__module__ == place.__name__}
-    parts = {results.Passage, results.Information, results.SegmentUse, keep_results.Footprint}
-    parts |= {coherence_results.Writer, coherence_results.Judge, coherence_results.TextMeasures, coherence_results.Anchored}
+    parts = {profiles.Passage, specialization.Information, specialization.SegmentUse, keep.Footprint}
+    parts |= {coherence.Writer, coherence.Judge, coherence.TextMeasures, coherence.Anchored}
     assert known - parts == set(RESULT_TYPES.values())
 
 
