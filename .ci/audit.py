@@ -15,7 +15,21 @@ import sys
 from importlib.metadata import Distribution, distributions
 
 ALLOWED = {
-    *("MIT", "MIT-CMU", "MIT-0", "BSD", "BSD-2-CLAUSE", "BSD-3-CLAUSE", "0BSD", "ISC", "ZLIB", "UNLICENSE", "CC0-1.0", "BSL-1.0", "HPND"),
+    *(
+        "MIT",
+        "MIT-CMU",
+        "MIT-0",
+        "BSD",
+        "BSD-2-CLAUSE",
+        "BSD-3-CLAUSE",
+        "0BSD",
+        "ISC",
+        "ZLIB",
+        "UNLICENSE",
+        "CC0-1.0",
+        "BSL-1.0",
+        "HPND",
+    ),
     *("APACHE-2.0", "PSF-2.0", "PYTHON-2.0", "MPL-2.0"),
 }
 """Permissive ones, and the MPL, which asks something only of who changes its files."""
@@ -45,7 +59,9 @@ def licences_of(package: Distribution) -> list[str]:
     said = about.get("License-Expression") or SAID_IN_THEIR_FILES.get(package.name.lower()) or ""
     if not said:
         classified = [
-            line.rpartition(" :: ")[2] for line in about.get_all("Classifier") or [] if line.startswith("License :: OSI Approved :: ")
+            line.rpartition(" :: ")[2]
+            for line in about.get_all("Classifier") or []
+            if line.startswith("License :: OSI Approved :: ")
         ]
         said = " AND ".join(classified) or (about.get("License") or "").strip().split("\n")[0]
     return [way.strip().upper() for way in re.split(r"\bOR\b", said) if way.strip()]
@@ -58,8 +74,16 @@ def allowed(way: str) -> bool:
 
 
 def check_licences() -> int:
-    found = {package.name: licences_of(package) for package in distributions() if not FROM_NVIDIA.match(package.name)}
-    wrong = {name: " or ".join(ways) or "none named" for name, ways in found.items() if not any(map(allowed, ways))}
+    found = {
+        package.name: licences_of(package)
+        for package in distributions()
+        if not FROM_NVIDIA.match(package.name)
+    }
+    wrong = {
+        name: " or ".join(ways) or "none named"
+        for name, ways in found.items()
+        if not any(map(allowed, ways))
+    }
     for name, said in sorted(wrong.items()):
         print(f"licence of {name}: {said[:100]}: not one that is allowed in .ci/audit.py")
     print(f"licences: {len(found)} packages, {len(wrong)} not allowed")
@@ -67,7 +91,16 @@ def check_licences() -> int:
 
 
 def check_vulnerabilities() -> int:
-    command = [sys.executable, "-m", "pip_audit", "--local", "--format", "json", "--progress-spinner", "off"]
+    command = [
+        sys.executable,
+        "-m",
+        "pip_audit",
+        "--local",
+        "--format",
+        "json",
+        "--progress-spinner",
+        "off",
+    ]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
         packages = json.loads(done.stdout)["dependencies"]
@@ -76,12 +109,19 @@ def check_vulnerabilities() -> int:
         return 0
     asked = [entry for entry in packages if "skip_reason" not in entry]
     if not asked:
-        print("VULNERABILITIES NOT CHECKED: the database that could be reached knows none of the packages.")
+        print(
+            "VULNERABILITIES NOT CHECKED: the database that could be reached knows none of the"
+            " packages."
+        )
         return 0
-    known = [(entry["name"], entry["version"], flaw["id"]) for entry in asked for flaw in entry["vulns"]]
+    known = [
+        (entry["name"], entry["version"], flaw["id"]) for entry in asked for flaw in entry["vulns"]
+    ]
     for name, version, flaw in known:
         print(f"{name} {version}: {flaw}")
-    print(f"vulnerabilities: {len(asked)} of {len(packages)} packages asked about, {len(known)} known")
+    print(
+        f"vulnerabilities: {len(asked)} of {len(packages)} packages asked about, {len(known)} known"
+    )
     return bool(known)
 
 

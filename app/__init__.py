@@ -1,1 +1,2 @@
-"""The windows of CPart: pages, charts, and the client of the engine's processes. Tensors never come here."""
+"""The windows of CPart: pages, charts, and the client of the engine's processes. Tensors never come
+here."""

@@ -24,7 +24,9 @@ LONGEST_TEXT_IN_URL = 400
 """Characters; a longer text stays in the session only."""
 WRITTEN, FIRST_RUN = "cpart_written", "cpart_first_run"
 
-script = st.components.v2.component("cpart_address", js=(Path(__file__).resolve().parent / "address.js").read_text(encoding="utf-8"))
+script = st.components.v2.component(
+    "cpart_address", js=(Path(__file__).resolve().parent / "address.js").read_text(encoding="utf-8")
+)
 
 
 def follow() -> None:

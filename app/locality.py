@@ -20,7 +20,15 @@ from app.origin import place_of
 TRUST = "CPART_TRUST_PROXY"
 """Environment variable: 1 when whoever comes through the proxy in front of CPart may read this
 machine's disk (one's own notebook server)."""
-TOLD_BY_PROXIES = ("forwarded", "via", "x-real-ip", "true-client-ip", "cf-connecting-ip", "x-client-ip", "x-cluster-client-ip")
+TOLD_BY_PROXIES = (
+    "forwarded",
+    "via",
+    "x-real-ip",
+    "true-client-ip",
+    "cf-connecting-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+)
 BEGINNINGS = ("x-forwarded", "x-original", "x-envoy", "x-proxy")
 
 
@@ -51,7 +59,9 @@ def sits_here(
         return False
     if trusted:
         return True
-    proxied = base_path.strip("/") or any(name in TOLD_BY_PROXIES or name.startswith(BEGINNINGS) for name in headers)
+    proxied = base_path.strip("/") or any(
+        name in TOLD_BY_PROXIES or name.startswith(BEGINNINGS) for name in headers
+    )
     asked = [headers.get("host", "localhost"), headers.get("origin", "localhost"), *names]
     return not proxied and is_loopback(peer) and all(is_loopback(host_of(name)) for name in asked)
 

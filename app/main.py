@@ -1,7 +1,8 @@
 """The entry of the app: `streamlit run app/main.py` from any folder, or `python app/main.py`.
 
-Three ways in: imported by `streamlit run` it offers `app`, an ASGI application; started by Python it serves itself with the options of
-streamlit_config.toml; run as a script inside Streamlit (tests do) it draws the pages.
+Three ways in: imported by `streamlit run` it offers `app`, an ASGI application; started by Python
+it serves itself with the options of streamlit_config.toml; run as a script inside Streamlit (tests
+do) it draws the pages.
 """
 
 from __future__ import annotations

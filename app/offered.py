@@ -14,7 +14,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 CORE = "/_stcore/"
 PATHS = ("health", "host-config", "stream", "upload_file/", "bidi-components/")
 """What lies below CORE and may be asked; one that ends in a slash is a folder."""
-MESSAGES = ("rerun_script", "stop_script", "app_heartbeat", "file_urls_request", "backend_operation_request")
+MESSAGES = (
+    "rerun_script",
+    "stop_script",
+    "app_heartbeat",
+    "file_urls_request",
+    "backend_operation_request",
+)
 OPERATIONS = ("deferred_file", "dataframe_chunk")
 """Of backend_operation_request: a file made when it is downloaded, and further rows of a table."""
 
@@ -37,7 +43,9 @@ class OfferedOnly:
             async def receive_offered() -> Message:
                 while True:
                     message = await receive()
-                    if message["type"] != "websocket.receive" or offers_message(message.get("bytes")):
+                    if message["type"] != "websocket.receive" or offers_message(
+                        message.get("bytes")
+                    ):
                         return message
 
             await self.app(scope, receive_offered, send)
@@ -45,7 +53,9 @@ class OfferedOnly:
 
 def offers_path(path: str) -> bool:
     _, below, asked = path.partition(CORE)
-    return not below or any(asked.startswith(one) if one.endswith("/") else asked == one for one in PATHS)
+    return not below or any(
+        asked.startswith(one) if one.endswith("/") else asked == one for one in PATHS
+    )
 
 
 def offers_message(data: bytes | None) -> bool:

@@ -31,9 +31,21 @@ class OwnPagesOnly:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket" and not self.is_ours(scope):
-            await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": "This page is not ours."})
-        elif scope["type"] == "http" and scope["method"] not in ONLY_READING and not self.is_ours(scope):
-            await PlainTextResponse("This page may not ask that: it was not served here.", 403)(scope, receive, send)
+            await send(
+                {
+                    "type": "websocket.close",
+                    "code": POLICY_VIOLATION,
+                    "reason": "This page is not ours.",
+                }
+            )
+        elif (
+            scope["type"] == "http"
+            and scope["method"] not in ONLY_READING
+            and not self.is_ours(scope)
+        ):
+            await PlainTextResponse("This page may not ask that: it was not served here.", 403)(
+                scope, receive, send
+            )
         else:
             await self.app(scope, receive, send)
 
@@ -47,7 +59,10 @@ class OwnPagesOnly:
             return True
         if headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
             return False
-        return not origins or (place is not None and is_asked(place, headers.get("host", ""), scope["scheme"] in ("https", "wss")))
+        return not origins or (
+            place is not None
+            and is_asked(place, headers.get("host", ""), scope["scheme"] in ("https", "wss"))
+        )
 
 
 def place_of(origin: str) -> tuple[str, str, int] | None:
@@ -57,9 +72,20 @@ def place_of(origin: str) -> tuple[str, str, int] | None:
         port = parts.port
     except ValueError:
         return None
-    if parts.scheme not in USUAL_PORTS or not parts.hostname or "@" in parts.netloc or parts.path or parts.query or parts.fragment:
+    if (
+        parts.scheme not in USUAL_PORTS
+        or not parts.hostname
+        or "@" in parts.netloc
+        or parts.path
+        or parts.query
+        or parts.fragment
+    ):
         return None
-    return parts.scheme, parts.hostname.rstrip("."), USUAL_PORTS[parts.scheme] if port is None else port
+    return (
+        parts.scheme,
+        parts.hostname.rstrip("."),
+        USUAL_PORTS[parts.scheme] if port is None else port,
+    )
 
 
 def is_asked(place: tuple[str, str, int], host: str, secure: bool) -> bool:

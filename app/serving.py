@@ -1,4 +1,5 @@
-"""How the app is served: the settings that keep it closed, security headers, its own routes, and what a person sees of an error.
+"""How the app is served: the settings that keep it closed, security headers, its own routes, and
+what a person sees of an error.
 
 Knows streamlit's server; knows no page.
 """
@@ -51,8 +52,8 @@ CLOSED = (
     "global.developmentMode",
     "global.e2eTest",
 )
-"""The options without which strangers could reach the app, learn of it or fill its memory, or by which it would send something elsewhere.
-Port, theme and the like may be given otherwise."""
+"""The options without which strangers could reach the app, learn of it or fill its memory, or by
+which it would send something elsewhere. Port, theme and the like may be given otherwise."""
 
 POLICY = "; ".join(
     (
@@ -69,8 +70,9 @@ POLICY = "; ".join(
         "base-uri 'self'",
     )
 )
-"""Nothing is fetched from elsewhere, so an image in somebody's text cannot call home. Streamlit's own bundle needs the two 'unsafe' words.
-{websockets}: this very host, since not every browser counts its websockets as 'self'."""
+"""Nothing is fetched from elsewhere, so an image in somebody's text cannot call home. Streamlit's
+own bundle needs the two 'unsafe' words. {websockets}: this very host, since not every browser
+counts its websockets as 'self'."""
 
 HEADERS = (
     (b"x-frame-options", b"SAMEORIGIN"),
@@ -99,16 +101,22 @@ def flat_settings(file: Path = CONFIG_FILE) -> dict[str, Any]:
 def differences() -> list[str]:
     """A sentence for every closing option whose value in force is not the file's."""
     wanted = flat_settings()
-    return [f"{name} is {st.get_option(name)!r}, not {wanted[name]!r}" for name in CLOSED if st.get_option(name) != wanted[name]]
+    return [
+        f"{name} is {st.get_option(name)!r}, not {wanted[name]!r}"
+        for name in CLOSED
+        if st.get_option(name) != wanted[name]
+    ]
 
 
 def refuse_to_run_open() -> None:
-    """Exit with a sentence when Streamlit runs with other settings than streamlit_config.toml gives."""
+    """Exit with a sentence when Streamlit runs with other settings than streamlit_config.toml
+    gives."""
     found = differences()
     if found:
         print(
-            f"CPart does not start, since streamlit_config.toml is not in force: {'; '.join(found)}.\n"
-            f"Start it with `python app/main.py`, or leave out the option that says otherwise. To open CPart to others, change streamlit_config.toml.",
+            "CPart does not start, since streamlit_config.toml is not in force:"
+            f" {'; '.join(found)}.\nStart it with `python app/main.py`, or leave out the option"
+            " that says otherwise. To open CPart to others, change streamlit_config.toml.",
             file=sys.stderr,
         )
         raise SystemExit(2)
@@ -117,7 +125,9 @@ def refuse_to_run_open() -> None:
 def policy_for(host: bytes) -> tuple[bytes, bytes]:
     """POLICY as the header of an answer to a request of this host."""
     name = host.decode("latin-1")
-    websockets = f" ws://{name} wss://{name}" if re.fullmatch(r"[\w.-]+(:\d+)?", name, re.ASCII) else ""
+    websockets = (
+        f" ws://{name} wss://{name}" if re.fullmatch(r"[\w.-]+(:\d+)?", name, re.ASCII) else ""
+    )
     return b"content-security-policy", POLICY.format(websockets=websockets).encode()
 
 
@@ -132,23 +142,33 @@ class SecurityHeaders:
             if message["type"] == "http.response.start":
                 given = {name.lower() for name, _ in message.get("headers", ())}
                 ours = (policy_for(dict(scope["headers"]).get(b"host", b"")), *HEADERS)
-                message["headers"] = [*message.get("headers", ()), *(pair for pair in ours if pair[0] not in given)]
+                message["headers"] = [
+                    *message.get("headers", ()),
+                    *(pair for pair in ours if pair[0] not in given),
+                ]
             await send(message)
 
         await self.app(scope, receive, send_with_headers if scope["type"] == "http" else send)
 
 
 def middleware() -> list[Middleware]:
-    """Outermost first. Streamlit's allow-list covers websockets only; ours covers plain requests too."""
+    """Outermost first. Streamlit's allow-list covers websockets only; ours covers plain requests
+    too."""
     settings = flat_settings()
     return [
-        Middleware(TrustedHostMiddleware, allowed_hosts=settings["server.allowedHosts"], www_redirect=False),
+        Middleware(
+            TrustedHostMiddleware, allowed_hosts=settings["server.allowedHosts"], www_redirect=False
+        ),
         Middleware(SecurityHeaders),
         Middleware(OwnPagesOnly, also=settings["server.corsAllowedOrigins"]),
         Middleware(OfferedOnly),
         Middleware(Visits),
         Middleware(UploadBudget),
-        Middleware(FirstPaint, light=settings["theme.light.backgroundColor"], dark=settings["theme.dark.backgroundColor"]),
+        Middleware(
+            FirstPaint,
+            light=settings["theme.light.backgroundColor"],
+            dark=settings["theme.dark.backgroundColor"],
+        ),
     ]
 
 
@@ -163,25 +183,33 @@ async def plotly_script(request: Request) -> Response:
     spec = importlib.util.find_spec("plotly")
     assert spec is not None and spec.origin is not None, "plotly is a dependency"
     file = Path(spec.origin).parent / "package_data" / "plotly.min.js"
-    return FileResponse(file, media_type="text/javascript", headers={"cache-control": "public, max-age=86400"})
+    return FileResponse(
+        file, media_type="text/javascript", headers={"cache-control": "public, max-age=86400"}
+    )
 
 
 def routes() -> list[Route]:
-    """Ours, below the path that Streamlit serves its own below: a proxy may let nothing else through."""
+    """Ours, below the path that Streamlit serves its own below: a proxy may let nothing else
+    through."""
     base = (st.get_option("server.baseUrlPath") or "").strip("/")
     below = f"/{base}/api" if base else "/api"
     return [Route(f"{below}/healthz", healthz), Route(f"{below}/plotly.min.js", plotly_script)]
 
 
 def show_error(error: Exception) -> bool:
-    """A box without file names and line numbers in the page; the traceback goes to the terminal. True: Streamlit shows nothing of its own."""
+    """A box without file names and line numbers in the page; the traceback goes to the terminal.
+    True: Streamlit shows nothing of its own."""
     logging.getLogger("cpart.app").error("A page failed", exc_info=error)
     from app.engine.said import shortened
     from app.text.escape import code_span
 
     said = str(error) if isinstance(error, ValueError) else type(error).__name__
-    st.error(f"This part of the page could not be drawn: {code_span(shortened(said), 400)}", icon=":material/error:")
+    st.error(
+        f"This part of the page could not be drawn: {code_span(shortened(said), 400)}",
+        icon=":material/error:",
+    )
     st.caption(
-        "Nothing of the run is lost: pages only read. Choose another run or step, or load the page again. The terminal shows the details."
+        "Nothing of the run is lost: pages only read. Choose another run or step, or load the page"
+        " again. The terminal shows the details."
     )
     return True

@@ -1,7 +1,9 @@
-"""What a person has chosen, and what has been read for it: with address.py the only file that touches session_state and caches.
+"""What a person has chosen, and what has been read for it: with address.py the only file that
+touches session_state and caches.
 
-One run, one step, one layer, one segment, one text and one selection of neurons for all pages; and the second side of a comparison. All but the
-selection are in the URL too, so that a link opens the same view. A step that was not chosen means the newest, and follows a running run.
+One run, one step, one layer, one segment, one text and one selection of neurons for all pages; and
+the second side of a comparison. All but the selection are in the URL too, so that a link opens the
+same view. A step that was not chosen means the newest, and follows a running run.
 """
 
 from __future__ import annotations
@@ -42,7 +44,8 @@ class Selection:
 
 @dataclass(frozen=True)
 class Answer:
-    """What is known of an analysis result at this moment: the result, or how far the worker is, or why there will be none."""
+    """What is known of an analysis result at this moment: the result, or how far the worker is, or
+    why there will be none."""
 
     result: Any = None
     progress: float = 0.0
@@ -61,12 +64,13 @@ def put(name: str, value: Any) -> None:
         address.write()
 
 
-# --- The run and the step ------------------------------------------------------------------------------------------------------------------
+# --- The run and the step -------------------------------------------------------------------------
 
 
 def chosen_run() -> Run | None:
-    """The chosen run; without a choice, or when it is gone, the one that trains now (a person comes back to it), else the newest of a person's
-    own that can be looked at, else the first one listed (the sample). Twins come last. None when there is no run at all."""
+    """The chosen run; without a choice, or when it is gone, the one that trains now (a person comes
+    back to it), else the newest of a person's own that can be looked at, else the first one listed
+    (the sample). Twins come last. None when there is no run at all."""
     wanted = get("run")
     if wanted:
         try:
@@ -87,10 +91,15 @@ def chosen_run() -> Run | None:
 
 
 def interest(entry: RunSummary) -> tuple[bool, bool, bool]:
-    """Sorts the list of runs, whose order stands among equals: what a person who comes anew most likely wants to see is first."""
+    """Sorts the list of runs, whose order stands among equals: what a person who comes anew most
+    likely wants to see is first."""
     unreadable = entry.info is None
     begun = entry.state.step > 0 and entry.state.state != "damaged"
-    return not entry.state.alive, unreadable or bool(entry.info and entry.info.twin_of), not (begun and not entry.read_only)
+    return (
+        not entry.state.alive,
+        unreadable or bool(entry.info and entry.info.twin_of),
+        not (begun and not entry.read_only),
+    )
 
 
 def missing_run() -> str | None:
@@ -106,7 +115,8 @@ def choose_run(run_id: str) -> None:
 
 
 def chosen_step(run: Run) -> int:
-    """The snapshot step nearest to the chosen one; the newest without a choice; 0 when the run has no snapshot yet."""
+    """The snapshot step nearest to the chosen one; the newest without a choice; 0 when the run has
+    no snapshot yet."""
     steps = run.snapshot_steps()
     if not steps:
         return 0
@@ -126,19 +136,24 @@ def grows(run: Run) -> bool:
 
 
 def choose_step(run: Run | None, step: int) -> None:
-    """Hold a step of a run. NEWEST, and the last one of a run that no longer grows, are no choice: the pages follow."""
-    last = step == NEWEST or (run is not None and not grows(run) and [step] == run.snapshot_steps()[-1:])
+    """Hold a step of a run. NEWEST, and the last one of a run that no longer grows, are no choice:
+    the pages follow."""
+    last = step == NEWEST or (
+        run is not None and not grows(run) and [step] == run.snapshot_steps()[-1:]
+    )
     put("step", None if last else step)
 
 
 def checkpoint_step(run: Run, step: int) -> int | None:
-    """The step of the checkpoint nearest to a step: analysis needs weights, and not every snapshot has them. None without any."""
+    """The step of the checkpoint nearest to a step: analysis needs weights, and not every snapshot
+    has them. None without any."""
     steps = run.checkpoint_steps()
     return min(steps, key=lambda saved: (abs(saved - step), -saved)) if steps else None
 
 
 def chosen_layer(run: Run) -> int:
-    """0-based; the middle layer without a choice: the first ones see little more than single tokens."""
+    """0-based; the middle layer without a choice: the first ones see little more than single
+    tokens."""
     layers = run.settings.model.num_layers
     wanted = get("layer")
     return wanted if wanted is not None and 0 <= wanted < layers else layers // 2
@@ -169,12 +184,19 @@ def choose_text(text: str) -> None:
 def selection(run: Run) -> Selection:
     """The neurons selected in this run; empty after another run was chosen."""
     kept = get("selection")
-    return kept if isinstance(kept, Selection) and kept.run == run.id else Selection(run.id, frozenset())
+    return (
+        kept
+        if isinstance(kept, Selection) and kept.run == run.id
+        else Selection(run.id, frozenset())
+    )
 
 
 def select(run: Run, neurons: Iterable[tuple[int, int]]) -> None:
     """Select (layer, neuron) pairs for all pages; an empty list clears."""
-    put("selection", Selection(run.id, frozenset((int(layer), int(neuron)) for layer, neuron in neurons)))
+    put(
+        "selection",
+        Selection(run.id, frozenset((int(layer), int(neuron)) for layer, neuron in neurons)),
+    )
 
 
 def widget(key: str, missing: Any = None) -> Any:
@@ -183,7 +205,8 @@ def widget(key: str, missing: Any = None) -> Any:
 
 
 def set_widget(key: str, value: Any) -> None:
-    """Give a widget its value before it is drawn. For one with `on_change` this is wrong: see `showing`."""
+    """Give a widget its value before it is drawn. For one with `on_change` this is wrong: see
+    `showing`."""
     st.session_state[key] = value
 
 
@@ -220,7 +243,8 @@ def go_to(page: str) -> None:
 
 
 def drop_widgets(prefix: str) -> None:
-    """Forget the values of all widgets whose key begins so; they start again from their defaults."""
+    """Forget the values of all widgets whose key begins so; they start again from their
+    defaults."""
     for name in [name for name in st.session_state if str(name).startswith(prefix)]:
         del st.session_state[name]
 
@@ -228,10 +252,11 @@ def drop_widgets(prefix: str) -> None:
 def remembered(
     max_entries: int, ttl: float | None = None, scope: Literal["global", "session"] = "global"
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """A decorator: keep what a function returned for its arguments, for all sessions; or for each alone, and until its page is closed.
+    """A decorator: keep what a function returned for its arguments, for all sessions; or for each
+    alone, and until its page is closed.
 
-    It says nothing meanwhile, since what a cache says is printed over what stands below: callers that may take long say so by st.spinner,
-    which has a place of its own.
+    It says nothing meanwhile, since what a cache says is printed over what stands below: callers
+    that may take long say so by st.spinner, which has a place of its own.
     """
     return st.cache_data(max_entries=max_entries, show_spinner=False, ttl=ttl, scope=scope)
 
@@ -241,7 +266,7 @@ def dark() -> bool:
     return st.context.theme.type == "dark"
 
 
-# --- What was read --------------------------------------------------------------------------------------------------------------------------
+# --- What was read --------------------------------------------------------------------------------
 
 
 @st.cache_resource(max_entries=200, show_spinner=False)
@@ -250,7 +275,8 @@ def read_snapshot(run_id: str, step: int, written: str) -> Snapshot:
 
 
 def snapshot(run: Run, step: int) -> Snapshot:
-    """A snapshot, read once. Do not write into its arrays: all pages share them. ValueError when it is damaged or missing."""
+    """A snapshot, read once. Do not write into its arrays: all pages share them. ValueError when it
+    is damaged or missing."""
     return read_snapshot(run.id, step, run.info.created)
 
 
@@ -291,7 +317,8 @@ def drop_oldest(kept: dict[Any, Any], most: int) -> None:
 
 
 def drop_result(run: Run, name: str, request: dict[str, Any]) -> None:
-    """Take a result that is out of date off the disk, so that it is made anew when it is asked for."""
+    """Take a result that is out of date off the disk, so that it is made anew when it is asked
+    for."""
     kept_results().pop((run.id + run.info.created, name, json.dumps(request, sort_keys=True)), None)
     # Of a sample this is the cache; what lies in its own folder stays.
     (run.result_folders()[-1] / result_file(name, request)).unlink(missing_ok=True)
@@ -299,7 +326,8 @@ def drop_result(run: Run, name: str, request: dict[str, Any]) -> None:
 
 @st.cache_resource(show_spinner=False)
 def worker(kind: str = "quick") -> Worker:
-    """An analysis process of this server; it ends when the server does. Two of them, so that a long layout ("slow") keeps nobody waiting."""
+    """An analysis process of this server; it ends when the server does. Two of them, so that a long
+    layout ("slow") keeps nobody waiting."""
     return Worker()
 
 
@@ -307,8 +335,13 @@ SLOW = ("ablation_matrix", "router_audit", "coherence")
 
 
 def worker_for(name: str, request: dict[str, Any]) -> Worker:
-    """UMAP compiles and lays out for seconds, carving and taking segments away measure for many: they have a process of their own."""
-    return worker("slow" if name in SLOW or request.get("method") == "umap" or "ranking" in request else "quick")
+    """UMAP compiles and lays out for seconds, carving and taking segments away measure for many:
+    they have a process of their own."""
+    return worker(
+        "slow"
+        if name in SLOW or request.get("method") == "umap" or "ranking" in request
+        else "quick"
+    )
 
 
 @st.cache_resource(show_spinner=False)
@@ -318,7 +351,8 @@ def handles() -> dict[tuple[str, str], Handle]:
 
 
 def result_or_ask(run: Run, name: str, request: dict[str, Any]) -> Answer:
-    """The result when it is there; otherwise the worker is asked (once), and the answer says how far it is. Returns at once."""
+    """The result when it is there; otherwise the worker is asked (once), and the answer says how
+    far it is. Returns at once."""
     result = stored_result(run, name, request)
     key = (name, json.dumps(request, sort_keys=True))
     if result is not None:
@@ -327,7 +361,8 @@ def result_or_ask(run: Run, name: str, request: dict[str, Any]) -> Answer:
     handle = handles().get(key)
     if handle is None:
         handle = handles().setdefault(key, worker_for(name, request).submit(name, request))
-        drop_oldest(handles(), MOST_HANDLES)  # of visitors who left before the end; who is here asks again
+        # of visitors who left before the end; who is here asks again
+        drop_oldest(handles(), MOST_HANDLES)
     if not handle.done:
         return Answer(progress=handle.progress, say=handle.say, partial=handle.partial)
     if handle.error:

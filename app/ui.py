@@ -39,15 +39,19 @@ STYLE = """<style>
 font-weight:600;background:color-mix(in srgb,currentColor 10%,transparent)}
 [data-testid="stElementToolbarButton"]:has([aria-label^="Download as CSV"]){display:none}
 </style>"""
-"""The little that the theme cannot say. Narrow tabs have no icons; where some have no room still, their menu is marked when the page
-that is open is among them. Streamlit's own CSV of a table says not where it is from, and escapes no formula; ours is figure.csv_button."""
+"""The little that the theme cannot say. Narrow tabs have no icons; where some have no room still,
+their menu is marked when the page that is open is among them. Streamlit's own CSV of a table says
+not where it is from, and escapes no formula; ours is figure.csv_button."""
 
 
 def draw() -> None:
     """The frame around every page, then the page."""
     st.set_page_config(page_title="CPart", page_icon=str(VIEWS.parent / "logo.svg"), layout="wide")
     pages = [
-        st.Page(VIEWS / name / "page.py", title=title, icon=icon, url_path=name, default=name == "home") for name, title, icon in PAGES
+        st.Page(
+            VIEWS / name / "page.py", title=title, icon=icon, url_path=name, default=name == "home"
+        )
+        for name, title, icon in PAGES
     ]
     page = st.navigation(pages, position="top")
     st.logo(str(VIEWS.parent / "logo.svg"), size="large")

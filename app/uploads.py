@@ -45,7 +45,9 @@ def bytes_held() -> Mapping[str, int]:
     """Session -> bytes of the uploads that it holds now."""
     found = store()
     kept = list(found.file_storage.items()) if found is not None else []
-    return {session: sum(len(file.data) for file in list(files.values())) for session, files in kept}
+    return {
+        session: sum(len(file.data) for file in list(files.values())) for session, files in kept
+    }
 
 
 def is_here(session: str) -> bool:
@@ -86,14 +88,20 @@ class UploadBudget:
         """Session -> bytes of its uploads that are being read."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] not in ("PUT", "POST") or UPLOADS not in scope["path"]:
+        if (
+            scope["type"] != "http"
+            or scope["method"] not in ("PUT", "POST")
+            or UPLOADS not in scope["path"]
+        ):
             await self.app(scope, receive, send)
             return
         try:
             await self.take(scope, receive, send)
         except Refused as refused:
             # the rest of the request is not read: the connection ends with the answer
-            await PlainTextResponse(refused.said, refused.status, {"connection": "close"})(scope, receive, send)
+            await PlainTextResponse(refused.said, refused.status, {"connection": "close"})(
+                scope, receive, send
+            )
 
     async def take(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Have it stored, counting what arrives. Refused, before anything is sent, when it may not
@@ -109,9 +117,13 @@ class UploadBudget:
         async def receive_counted() -> Message:
             nonlocal counted
             try:
-                message = await asyncio.wait_for(receive(), min(SILENT_SECONDS, max(0.0, ends - time.monotonic())))
+                message = await asyncio.wait_for(
+                    receive(), min(SILENT_SECONDS, max(0.0, ends - time.monotonic()))
+                )
             except TimeoutError:
-                raise Refused(408, "This upload stood still, or took too long. Try again.") from None
+                raise Refused(
+                    408, "This upload stood still, or took too long. Try again."
+                ) from None
             size = len(message.get("body", b""))
             self.check(session, size)
             counted += size
@@ -119,7 +131,11 @@ class UploadBudget:
             return message
 
         async def send_if_here(message: Message) -> None:
-            if message["type"] == "http.response.start" and message["status"] < 300 and not self.here(session):
+            if (
+                message["type"] == "http.response.start"
+                and message["status"] < 300
+                and not self.here(session)
+            ):
                 self.forget(session, file)
                 raise Refused(410, "The page that this upload is for has been closed.")
             await send(message)
@@ -135,6 +151,14 @@ class UploadBudget:
         held = self.held()
         mine = held.get(session, 0) + self.under_way[session]
         if mine + more > SHARE:
-            raise Refused(413, f"Your uploads together may hold {SHARE // 1_000_000} MB. Remove some, or give CPart a folder instead.")
+            raise Refused(
+                413,
+                f"Your uploads together may hold {SHARE // 1_000_000} MB. Remove some, or give"
+                " CPart a folder instead.",
+            )
         if sum(held.values()) + self.under_way.total() + more > BUDGET:
-            raise Refused(413, f"All uploads together may hold {BUDGET // 1_000_000} MB, and others hold most of it. Try again later.")
+            raise Refused(
+                413,
+                f"All uploads together may hold {BUDGET // 1_000_000} MB, and others hold most of"
+                " it. Try again later.",
+            )

@@ -51,13 +51,18 @@ class Visit:
         message = await (self._receive() if self.asked else self.first())
         if message["type"] == "websocket.receive":
             self.asked = True
-        self.closed = self.closed or (message["type"] == "websocket.disconnect" and message.get("code") in CLOSED)
+        self.closed = self.closed or (
+            message["type"] == "websocket.disconnect" and message.get("code") in CLOSED
+        )
         return message
 
     async def first(self) -> Message:
         """What comes before the page has asked for anything; its end when somebody else needs the
         room."""
-        coming, unwanted = asyncio.ensure_future(self._receive()), asyncio.ensure_future(self.unwanted.wait())
+        coming, unwanted = (
+            asyncio.ensure_future(self._receive()),
+            asyncio.ensure_future(self.unwanted.wait()),
+        )
         try:
             done, _ = await asyncio.wait({coming, unwanted}, return_when=asyncio.FIRST_COMPLETED)
         finally:  # also when whoever waits here is cancelled: nothing may go on waiting
@@ -78,7 +83,9 @@ class Visits:
     """Keeps the number of connections at `most`, and closes the session of a page that was
     closed."""
 
-    def __init__(self, app: ASGIApp, most: int = MOST, close: Callable[[str], None] = close_session) -> None:
+    def __init__(
+        self, app: ASGIApp, most: int = MOST, close: Callable[[str], None] = close_session
+    ) -> None:
         self.app, self.most, self.close = app, most, close
         self.open: list[Visit] = []
         """The oldest first."""
@@ -88,7 +95,13 @@ class Visits:
             await self.app(scope, receive, send)
             return
         if len(self.open) >= self.most and not self.make_room():
-            await send({"type": "websocket.close", "code": TRY_AGAIN_LATER, "reason": "Too many pages are open. Try again later."})
+            await send(
+                {
+                    "type": "websocket.close",
+                    "code": TRY_AGAIN_LATER,
+                    "reason": "Too many pages are open. Try again later.",
+                }
+            )
             return
         visit = Visit(receive, send)
         self.open.append(visit)

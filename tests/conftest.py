@@ -1,4 +1,5 @@
-"""What every test shares: one thread for every numeric library, and a runs folder that is not the project's own."""
+"""What every test shares: one thread for every numeric library, and a runs folder that is not the
+project's own."""
 
 from __future__ import annotations
 
@@ -7,7 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-# Before torch or numpy is imported anywhere: same results on every machine, and no fighting over two cores.
+# Before torch or numpy is imported anywhere: same results on every machine, and no fighting over
+# two cores.
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ.setdefault(name, "1")
 

@@ -1,4 +1,5 @@
-"""The project's own Python files and what each imports, read with ast; nothing is imported. For the tests that keep the house rules."""
+"""The project's own Python files and what each imports, read with ast; nothing is imported. For the
+tests that keep the house rules."""
 
 from __future__ import annotations
 
@@ -15,7 +16,8 @@ ROOMS = ("cpart_core", "app", "tests")
 @dataclass(frozen=True)
 class Import:
     module: str
-    """The imported module's full name; for a name of our own package, the module that defines it."""
+    """The imported module's full name; for a name of our own package, the module that defines
+    it."""
     line: int
     late: bool
     """Inside a function, or for type checkers alone: not when the file is loaded."""
@@ -45,19 +47,27 @@ def modules() -> dict[str, Path]:
 def imports(path: Path) -> list[Import]:
     """Every import statement of a file, those inside functions and those for type checkers too."""
     found: list[Import] = []
-    package = module_name(path) if path.name == "__init__.py" else module_name(path).rpartition(".")[0]
+    package = (
+        module_name(path) if path.name == "__init__.py" else module_name(path).rpartition(".")[0]
+    )
     for node, late in statements(tree(path), late=False):
         if isinstance(node, ast.Import):
             found += [Import(own_name(alias.name, path), node.lineno, late) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            above = (
+                package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            )
             base = ".".join([*above, *([node.module] if node.module else [])])
-            found += [Import(own_name(f"{base}.{alias.name}", path), node.lineno, late) for alias in node.names]
+            found += [
+                Import(own_name(f"{base}.{alias.name}", path), node.lineno, late)
+                for alias in node.names
+            ]
     return found
 
 
 def own_name(name: str, path: Path) -> str:
-    """The module that an imported name means: `cpart_core.settings.run.Settings` -> `cpart_core.settings.run`; in app/, `state` is `app.session`."""
+    """The module that an imported name means: `cpart_core.settings.run.Settings` ->
+    `cpart_core.settings.run`; in app/, `state` is `app.session`."""
     candidates = [name] if path.parts[len(ROOT.parts)] != "app" else [name, f"app.{name}"]
     for candidate in candidates:
         while candidate and candidate not in ("app", "tests"):
@@ -68,7 +78,8 @@ def own_name(name: str, path: Path) -> str:
 
 
 def statements(node: ast.AST, late: bool) -> Iterator[tuple[ast.AST, bool]]:
-    """Every node below, with whether what it imports is not loaded with the file: in a function, or for type checkers alone."""
+    """Every node below, with whether what it imports is not loaded with the file: in a function, or
+    for type checkers alone."""
     for child in ast.iter_child_nodes(node):
         waits = isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
         checks = isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test)
@@ -77,7 +88,8 @@ def statements(node: ast.AST, late: bool) -> Iterator[tuple[ast.AST, bool]]:
 
 
 def loaded_by(name: str) -> dict[str, tuple[str, ...]]:
-    """Every module that loading `name` loads in turn, outside packages too -> the chain that leads there."""
+    """Every module that loading `name` loads in turn, outside packages too -> the chain that leads
+    there."""
     reached: dict[str, tuple[str, ...]] = {name: (name,)}
     waiting = [name]
     while waiting:

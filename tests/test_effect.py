@@ -1,4 +1,5 @@
-"""What is given and cannot take effect is refused, by the same rule in flags, files, studies and form; ~ is known, variables are said."""
+"""What is given and cannot take effect is refused, by the same rule in flags, files, studies and
+form; ~ is known, variables are said."""
 
 from __future__ import annotations
 
@@ -54,8 +55,14 @@ def test_conditions_name_settings_and_values_that_there_are():
         for case in item.metadata["when"]:
             for name, test in case.items():
                 assert name in known
-                assert isinstance(test, str) or not known[name].metadata["choices"] or set(test) <= set(known[name].metadata["choices"])
-    assert set(RECLUSTERED["method"]) == {name for name, method in METHODS.items() if method.reclusters}
+                assert (
+                    isinstance(test, str)
+                    or not known[name].metadata["choices"]
+                    or set(test) <= set(known[name].metadata["choices"])
+                )
+    assert set(RECLUSTERED["method"]) == {
+        name for name, method in METHODS.items() if method.reclusters
+    }
     assert missing((), {}) == ""
 
 
@@ -63,7 +70,11 @@ def test_conditions_name_settings_and_values_that_there_are():
 def test_presets_and_plans_hold_nothing_without_effect(entry):
     defaults = Settings()
     changed = {
-        item.name for (_, item, value), (_, _, usual) in zip(entry.settings.items(), defaults.items(), strict=True) if value != usual
+        item.name
+        for (_, item, value), (_, _, usual) in zip(
+            entry.settings.items(), defaults.items(), strict=True
+        )
+        if value != usual
     }
     assert not without_effect(entry.settings, changed)
     assert all(read_plan(path) for path in PLANS.glob("*.json"))
@@ -92,7 +103,10 @@ def test_flags_that_cannot_take_effect_are_refused(words, said):
 
 
 def test_the_oracle_sharpens_without_a_pull():
-    assert parsed("--fusion", "oracle", "--affinity-sharpness", "3").partition.affinity_sharpness == 3.0
+    assert (
+        parsed("--fusion", "oracle", "--affinity-sharpness", "3").partition.affinity_sharpness
+        == 3.0
+    )
 
 
 def test_a_path_says_its_source_and_that_is_said(tmp_path):
@@ -102,7 +116,11 @@ def test_a_path_says_its_source_and_that_is_said(tmp_path):
     assert parsed("--path", str(tmp_path), said=said).corpus.source == "folder"
     (tmp_path / "dataset_info.json").write_text("{}")
     assert parsed("--path", str(tmp_path), said=said).corpus.source == "dataset"
-    assert [entry.split(":")[0] for entry in said] == ["source file", "source folder", "source dataset"]
+    assert [entry.split(":")[0] for entry in said] == [
+        "source file",
+        "source folder",
+        "source dataset",
+    ]
 
 
 def test_a_settings_file_is_held_to_the_same_rule_and_a_record_of_a_run_is_not(tmp_path):
@@ -134,13 +152,26 @@ def test_studies_refuse_what_cannot_take_effect():
     with pytest.raises(ValueError, match="Arm other: balance_weight was given"):
         make_plan({"name": "a", "arms": arms})
     with pytest.raises(ValueError, match="top_k was given"):
-        make_plan({"name": "a", "settings": {"execution": "dense", "top_k": 3}, "arms": {"base": {}}})
+        make_plan(
+            {"name": "a", "settings": {"execution": "dense", "top_k": 3}, "arms": {"base": {}}}
+        )
     with pytest.raises(ValueError, match="random twin would be the very same"):
-        make_plan({"name": "a", "settings": {"method": "random"}, "arms": {"base": {}, "random": "random"}})
+        make_plan(
+            {
+                "name": "a",
+                "settings": {"method": "random"},
+                "arms": {"base": {}, "random": "random"},
+            }
+        )
 
 
 @pytest.mark.parametrize(
-    ("values", "kind"), [({"execution": "dense"}, "dense"), ({"execution": "dense"}, "router"), ({"method": "random"}, "random")]
+    ("values", "kind"),
+    [
+        ({"execution": "dense"}, "dense"),
+        ({"execution": "dense"}, "router"),
+        ({"method": "random"}, "random"),
+    ],
 )
 def test_a_twin_that_is_the_run_itself_is_refused(values, kind):
     with pytest.raises(ValueError, match=f"The {kind} twin would be the very same model"):
@@ -150,7 +181,12 @@ def test_a_twin_that_is_the_run_itself_is_refused(values, kind):
 
 @pytest.mark.parametrize("kind", TWINS)
 def test_the_command_of_a_twin_trains_it_again(kind):
-    settings = twin_settings(Settings().with_values({"first_step": 300, "fusion_step": 400, "freeze_step": 500, "top_k": 3}), kind)
+    settings = twin_settings(
+        Settings().with_values(
+            {"first_step": 300, "fusion_step": 400, "freeze_step": 500, "top_k": 3}
+        ),
+        kind,
+    )
     assert effective(parsed(*command_of(settings).split()[4:])) == effective(settings)
 
 
@@ -167,8 +203,16 @@ def test_home_is_known_and_variables_are_said(tmp_path, monkeypatch):
         ["coherence", "r", "--json"],
         ["sample", "--out"],
     ):
-        assert tmp_path / "x" in vars(build_parser([]).parse_args([*words[:-1], f"{words[-1]}=~/x"])).values(), words
-    paths = [line for file in (ROOT / "cpart_core").rglob("*.py") for line in file.read_text("utf-8").splitlines() if "type=Path" in line]
+        assert (
+            tmp_path / "x"
+            in vars(build_parser([]).parse_args([*words[:-1], f"{words[-1]}=~/x"])).values()
+        ), words
+    paths = [
+        line
+        for file in (ROOT / "cpart_core").rglob("*.py")
+        for line in file.read_text("utf-8").splitlines()
+        if "type=Path" in line
+    ]
     assert not paths, "A flag for a path has type=given_path, which knows ~."
     with pytest.raises(ValueError, match=r"holds \$HOME; variables are not expanded here, ~ is"):
         with_home("$HOME/texts", "path")

@@ -1,4 +1,5 @@
-"""Imports go down the house only. The table below is the house; design decisions that change it are made here, visibly."""
+"""Imports go down the house only. The table below is the house; design decisions that change it are
+made here, visibly."""
 
 from __future__ import annotations
 
@@ -7,7 +8,8 @@ import pytest
 from tests.source_files import files, imports, loaded_by, module_name, modules
 
 FLOORS = {
-    # room: floor. A file may import its own room and any lower floor. The longest matching name counts.
+    # room: floor. A file may import its own room and any lower floor. The longest matching name
+    # counts.
     "cpart_core": 0,  # the bare package: version only
     "cpart_core.wording": 1,
     "cpart_core.files": 1,
@@ -36,7 +38,11 @@ SILENT = ("app.charts", "app.engine", "app.text")
 
 
 def room(module: str) -> str:
-    names = [name for name in FLOORS if module == name or (name != "cpart_core" and module.startswith(name + "."))]
+    names = [
+        name
+        for name in FLOORS
+        if module == name or (name != "cpart_core" and module.startswith(name + "."))
+    ]
     assert names, f"{module} has no floor; give it one in tests/test_floors.py."
     return max(names, key=len)
 
@@ -53,20 +59,30 @@ def test_imports_go_down_only(path):
             continue
         theirs = room(item.module)
         allowed = theirs == mine or FLOORS[theirs] < FLOORS[mine]
-        assert allowed, f"{path.name}:{item.line} ({mine}, floor {FLOORS[mine]}) imports {item.module} ({theirs}, floor {FLOORS[theirs]})."
+        assert allowed, (
+            f"{path.name}:{item.line} ({mine}, floor {FLOORS[mine]}) imports {item.module}"
+            f" ({theirs}, floor {FLOORS[theirs]})."
+        )
 
 
 def test_no_circles():
-    graph = {name: {item.module for item in imports(path)} & set(modules()) - {name} for name, path in modules().items()}
+    graph = {
+        name: {item.module for item in imports(path)} & set(modules()) - {name}
+        for name, path in modules().items()
+    }
     while leaves := [name for name, below in graph.items() if not below & set(graph)]:
         for name in leaves:
             del graph[name]
-    assert not graph, f"Files that import each other in a circle, or stand above one: {', '.join(sorted(graph))}."
+    assert not graph, (
+        f"Files that import each other in a circle, or stand above one: {', '.join(sorted(graph))}."
+    )
 
 
 @pytest.mark.parametrize("path", files("cpart_core"), ids=module_name)
 def test_engine_knows_no_screen(path):
-    assert not [item for item in imports(path) if top(item.module) in SCREEN], f"{module_name(path)} imports streamlit or plotly."
+    assert not [item for item in imports(path) if top(item.module) in SCREEN], (
+        f"{module_name(path)} imports streamlit or plotly."
+    )
 
 
 @pytest.mark.parametrize("name", sorted(name for name in modules() if name.startswith(SILENT)))
@@ -78,8 +94,11 @@ def test_charts_and_jobs_know_no_streamlit(name):
 
 @pytest.mark.parametrize("name", sorted(name for name in modules() if top(name) == "app"))
 def test_pages_load_nothing_heavy(name):
-    """First paint must not wait for torch: no chain of imports from a page leads to it, and no page imports it late either."""
-    heavy = [" -> ".join(chain) for module, chain in loaded_by(name).items() if top(module) in HEAVY]
+    """First paint must not wait for torch: no chain of imports from a page leads to it, and no page
+    imports it late either."""
+    heavy = [
+        " -> ".join(chain) for module, chain in loaded_by(name).items() if top(module) in HEAVY
+    ]
     assert not heavy, heavy
     assert not [item for item in imports(modules()[name]) if top(item.module) in HEAVY]
 

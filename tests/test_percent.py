@@ -1,4 +1,5 @@
-"""Shares, relative changes and percentage points are written by one file, in one way, and nowhere by hand."""
+"""Shares, relative changes and percentage points are written by one file, in one way, and nowhere
+by hand."""
 
 from __future__ import annotations
 
@@ -64,7 +65,9 @@ def test_no_percentage_is_written_by_hand():
         for n, line in enumerate(path.read_text("utf-8").splitlines(), 1):
             if BY_HAND.search(line) and not any(other in line for other in OTHER_HUNDREDS):
                 found.append(f"{name}:{n}: {line.strip()[:90]}")
-    assert not found, "\n".join(["Use cpart_core/wording/percent.py (text) or app/charts/theme.py (figures):", *found])
+    assert not found, "\n".join(
+        ["Use cpart_core/wording/percent.py (text) or app/charts/theme.py (figures):", *found]
+    )
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,8 @@ def ink(dark: bool) -> Ink:
 
 
 def layout(dark: bool) -> dict[str, Any]:
-    """The part of a plotly layout that every figure shares, as plain data (the live panels send it to the browser)."""
+    """The part of a plotly layout that every figure shares, as plain data (the live panels send it
+    to the browser)."""
     colours = ink(dark)
     axis = {
         "gridcolor": colours.grid,
@@ -51,7 +52,11 @@ def layout(dark: bool) -> dict[str, Any]:
         "margin": {"l": 8, "r": 8, "t": 28, "b": 8},
         "xaxis": axis,
         "yaxis": axis,
-        "hoverlabel": {"bgcolor": colours.panel, "bordercolor": colours.grid, "font": {"color": colours.text, "family": FONT, "size": 12}},
+        "hoverlabel": {
+            "bgcolor": colours.panel,
+            "bordercolor": colours.grid,
+            "font": {"color": colours.text, "family": FONT, "size": 12},
+        },
         "legend": {
             "orientation": "h",
             "y": -0.16,
@@ -60,18 +65,25 @@ def layout(dark: bool) -> dict[str, Any]:
             "font": {"size": 12, "color": colours.text},
             "bgcolor": "rgba(0,0,0,0)",
         },
-        "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": colours.faint, "activecolor": colours.text},
+        "modebar": {
+            "bgcolor": "rgba(0,0,0,0)",
+            "color": colours.faint,
+            "activecolor": colours.text,
+        },
         "dragmode": "zoom",
     }
 
 
 def style(figure: go.Figure, dark: bool) -> go.Figure:
-    """Give the figure CPart's look; what the figure has set itself (titles, ranges, margins) stays. Returns the same figure."""
+    """Give the figure CPart's look; what the figure has set itself (titles, ranges, margins) stays.
+    Returns the same figure."""
     own = figure.to_plotly_json()["layout"]
     shared, axes = shared_look(own, dark)
     for name in ("margin", "legend", "dragmode"):
         if name in own and own[name] is not None:
-            shared[name] = {**shared[name], **own[name]} if isinstance(own[name], dict) else own[name]
+            shared[name] = (
+                {**shared[name], **own[name]} if isinstance(own[name], dict) else own[name]
+            )
     # One update for all: plotly checks a layout anew at each.
     figure.update_layout({**shared, **axes})
     figure.update_coloraxes(colorbar=colorbar(dark))
@@ -79,17 +91,20 @@ def style(figure: go.Figure, dark: bool) -> go.Figure:
 
 
 def drawn(data: list[dict[str, Any]], own: dict[str, Any], dark: bool) -> go.Figure:
-    """A figure in CPart's look from plain traces and a plain layout, both as plotly.js has them (a title is {"text": ...}).
+    """A figure in CPart's look from plain traces and a plain layout, both as plotly.js has them (a
+    title is {"text": ...}).
 
-    Nothing is checked while a page is drawn: plotly's checks took 27 of 28 ms of a figure, and all of them stood between the step slider and
-    its picture. The tests check every such figure instead.
+    Nothing is checked while a page is drawn: plotly's checks took 27 of 28 ms of a figure, and all
+    of them stood between the step slider and its picture. The tests check every such figure
+    instead.
     """
     shared, axes = shared_look(own, dark)
     return go.Figure({"data": data, "layout": merged(shared, own) | axes}, _validate=False)
 
 
 def shared_look(own: dict[str, Any], dark: bool) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The shared layout without its axes, and every axis of the figure: both shared ones and those that it names itself, as it set them."""
+    """The shared layout without its axes, and every axis of the figure: both shared ones and those
+    that it names itself, as it set them."""
     shared = layout(dark)
     axis = {"xaxis": shared.pop("xaxis"), "yaxis": shared.pop("yaxis")}
     names = {"xaxis", "yaxis", *(name for name in own if name.startswith(("xaxis", "yaxis")))}
@@ -100,7 +115,11 @@ def merged(base: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
     """base overlaid by what was given, level by level."""
     out = dict(base)
     for name, value in given.items():
-        out[name] = merged(base[name], value) if isinstance(value, dict) and isinstance(base.get(name), dict) else value
+        out[name] = (
+            merged(base[name], value)
+            if isinstance(value, dict) and isinstance(base.get(name), dict)
+            else value
+        )
     return out
 
 
@@ -118,8 +137,16 @@ def hover_percent(field: str, digits: int = 1) -> str:
     return f"%{{{field}:.{digits}f}} %"
 
 
-def error_bars(value: np.ndarray, low: np.ndarray, high: np.ndarray, *, colour: str = "", thickness: float = 2.0) -> dict[str, Any]:
-    """Bars of an interval around values, [N] each; none where a bound is not known. colour: empty = that of the markers."""
+def error_bars(
+    value: np.ndarray,
+    low: np.ndarray,
+    high: np.ndarray,
+    *,
+    colour: str = "",
+    thickness: float = 2.0,
+) -> dict[str, Any]:
+    """Bars of an interval around values, [N] each; none where a bound is not known. colour: empty =
+    that of the markers."""
     bars = {
         "type": "data",
         "symmetric": False,

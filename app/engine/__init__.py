@@ -1,1 +1,2 @@
-"""The engine's processes, as pages see them: trainers and the analysis worker. No streamlit here."""
+"""The engine's processes, as pages see them: trainers and the analysis worker. No streamlit
+here."""

@@ -57,16 +57,25 @@ class Worker:
                     return handle
             self.last_id += 1
             handle = Handle(name, request)
-            handle.line = json.dumps({"id": self.last_id, "name": name, "request": request}).encode() + b"\n"
+            handle.line = (
+                json.dumps({"id": self.last_id, "name": name, "request": request}).encode() + b"\n"
+            )
             if len(handle.line) > LONGEST_LINE:
-                handle.fail(f"This request is too long: {len(handle.line):,} bytes, of at most {LONGEST_LINE:,}. Choose a shorter text.")
+                handle.fail(
+                    f"This request is too long: {len(handle.line):,} bytes, of at most"
+                    f" {LONGEST_LINE:,}. Choose a shorter text."
+                )
                 return handle
             self.waiting.append((self.last_id, handle))
             self.send_next()
             return handle
 
     def ask(
-        self, name: str, request: dict[str, Any], on_progress: Callable[[float, str], None] | None = None, timeout: float | None = None
+        self,
+        name: str,
+        request: dict[str, Any],
+        on_progress: Callable[[float, str], None] | None = None,
+        timeout: float | None = None,
     ) -> Path:
         """Wait for the path of the stored result. ValueError with the worker's sentence, or after
         `timeout` seconds."""
@@ -117,7 +126,9 @@ class Worker:
             self.last_used = time.monotonic()
             # On a thread of its own: a worker that does not read must not hold up whoever asks, and
             # the lock with them.
-            threading.Thread(target=send, args=(process, handle.line), daemon=True, name="cpart-worker-writer").start()
+            threading.Thread(
+                target=send, args=(process, handle.line), daemon=True, name="cpart-worker-writer"
+            ).start()
 
     def living_process(self) -> subprocess.Popen[bytes]:
         """The process, started if there is none. OSError when the system refuses."""
@@ -137,9 +148,13 @@ class Worker:
             env=child.environment,
             cwd=child.folder,
         )
-        reader = threading.Thread(target=self.read, args=(process,), daemon=True, name="cpart-worker-reader")
+        reader = threading.Thread(
+            target=self.read, args=(process,), daemon=True, name="cpart-worker-reader"
+        )
         reader.start()
-        threading.Thread(target=self.watch, args=(process, reader), daemon=True, name="cpart-worker-watcher").start()
+        threading.Thread(
+            target=self.watch, args=(process, reader), daemon=True, name="cpart-worker-watcher"
+        ).start()
         return process
 
     def stop_process(self) -> None:
@@ -153,7 +168,10 @@ class Worker:
         """Take answers in until stdout ends; then the request in hand, if it is still ours, has
         failed."""
         assert process.stdout is not None
-        said = "The analysis worker gave an answer that cannot be read, and was stopped. Ask again; it starts afresh."
+        said = (
+            "The analysis worker gave an answer that cannot be read, and was stopped. Ask again; it"
+            " starts afresh."
+        )
         with process.stdout as lines:
             while line := lines.readline(LONGEST_LINE + 1):
                 if len(line) > LONGEST_LINE:
@@ -170,7 +188,11 @@ class Worker:
         while process.poll() is None:
             time.sleep(min(1.0, self.idle_seconds))
             with self.lock:
-                if self.process is process and self.sent is None and time.monotonic() - self.last_used > self.idle_seconds:
+                if (
+                    self.process is process
+                    and self.sent is None
+                    and time.monotonic() - self.last_used > self.idle_seconds
+                ):
                     self.stop_process()
         reader.join(SECONDS_TO_END)
         self.lost(process, ending(process.wait()))
@@ -199,7 +221,9 @@ class Worker:
         with self.lock:
             if self.process is not process or self.sent is None:
                 return
-            if answer.get("id") != self.sent and not (answer.get("id") is None and "error" in answer):
+            if answer.get("id") != self.sent and not (
+                answer.get("id") is None and "error" in answer
+            ):
                 return
             handle = self.waiting[0][1]
             handle.note(answer)
@@ -212,7 +236,9 @@ class Worker:
                 handle.path = Path(answer["done"])
                 handle.finished.set()
             else:
-                handle.fail(str(answer.get("error", "The analysis worker named no result. Ask again.")))
+                handle.fail(
+                    str(answer.get("error", "The analysis worker named no result. Ask again."))
+                )
             self.send_next()
 
 
@@ -245,6 +271,9 @@ def ending(code: int) -> str:
     """Why a worker that ended by itself has probably ended, in a sentence."""
     if code == -9:
         return (
-            "The analysis worker was killed by the system, probably because memory ran out. Close other programs or choose a smaller model."
+            "The analysis worker was killed by the system, probably because memory ran out. Close"
+            " other programs or choose a smaller model."
         )
-    return f"The analysis worker ended unexpectedly (exit code {code}). Ask again; it starts afresh."
+    return (
+        f"The analysis worker ended unexpectedly (exit code {code}). Ask again; it starts afresh."
+    )

@@ -19,7 +19,9 @@ SECRETS = re.compile(r"\bhf_\w{8,}|\bsk-[\w-]{8,}|(?<=Bearer )\S+|(?<=://)[^\s/@
 colon: else a log could make the search take the square of its length."""
 COVERED = "\u2022\u2022\u2022"
 PARTS = r"[^\s/\\'\"`<>|:;,()\[\]{}]+"
-PATHS = re.compile(rf"(?<![\w.:/~\\\u2026])(?:(?:/{PARTS}){{2,}}|[A-Za-z]:(?:[\\/]{PARTS}){{2,}})/?")
+PATHS = re.compile(
+    rf"(?<![\w.:/~\\\u2026])(?:(?:/{PARTS}){{2,}}|[A-Za-z]:(?:[\\/]{PARTS}){{2,}})/?"
+)
 """Whole paths of two parts and more."""
 KEPT_PARTS = 2
 
@@ -27,12 +29,20 @@ KEPT_PARTS = 2
 def shortened(text: str, environment: Mapping[str, str] = os.environ) -> str:
     """The text with CPart's own folders and the home by their names, any other whole path by its
     last parts, and secrets covered."""
-    secrets = [value for name, value in environment.items() if SECRET_NAMES.search(name) and len(value) >= SHORTEST_SECRET]
+    secrets = [
+        value
+        for name, value in environment.items()
+        if SECRET_NAMES.search(name) and len(value) >= SHORTEST_SECRET
+    ]
     for secret in sorted(secrets, key=len, reverse=True):
         text = text.replace(secret, COVERED)
     text = SECRETS.sub(COVERED, text)
-    for folder, name in sorted(named_folders().items(), key=lambda entry: len(entry[0]), reverse=True):
-        text = re.sub(rf"(?<![\w./~-]){re.escape(folder)}(?![\w.-])", lambda found, name=name: name, text)  # type: ignore[misc]
+    for folder, name in sorted(
+        named_folders().items(), key=lambda entry: len(entry[0]), reverse=True
+    ):
+        text = re.sub(
+            rf"(?<![\w./~-]){re.escape(folder)}(?![\w.-])", lambda found, name=name: name, text
+        )  # type: ignore[misc]
     return PATHS.sub(lambda found: last_parts(found[0]), text)
 
 

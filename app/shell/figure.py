@@ -1,4 +1,5 @@
-"""One way to show a figure: the picture, a caption that says where it is from, and its data as a table and a CSV file."""
+"""One way to show a figure: the picture, a caption that says where it is from, and its data as a
+table and a CSV file."""
 
 from __future__ import annotations
 
@@ -20,8 +21,11 @@ TABLE_ROWS = 5_000
 """Rows shown in the table of a figure; the CSV has all."""
 
 
-def caption_of(run: Any, step: int | None = None, n: str = "", seed: int | None = None, more: str = "") -> str:
-    """The sentence under what is no figure: run, step, n, seed. n is said in words ('12,000 validation tokens')."""
+def caption_of(
+    run: Any, step: int | None = None, n: str = "", seed: int | None = None, more: str = ""
+) -> str:
+    """The sentence under what is no figure: run, step, n, seed. n is said in words ('12,000
+    validation tokens')."""
     return source_of(run, step, n, seed, more).said()
 
 
@@ -37,10 +41,11 @@ def show_figure(
 ) -> None:
     """Draw a figure with its caption and exports.
 
-    caption: what is seen; where it is from, `source` (source_of), is put behind it, into the columns of the CSV, and into saved pictures.
-    alt: the finding in words, for those who do not see it. data: what the figure shows, or a function that makes it when the table is opened.
-    on_select: called when points were boxed, lassoed or clicked (live.selected). file: what the figure is called in file names, when not by
-    its key. The figure comes styled from its chart.
+    caption: what is seen; where it is from, `source` (source_of), is put behind it, into the
+    columns of the CSV, and into saved pictures. alt: the finding in words, for those who do not see
+    it. data: what the figure shows, or a function that makes it when the table is opened.
+    on_select: called when points were boxed, lassoed or clicked (live.selected). file: what the
+    figure is called in file names, when not by its key. The figure comes styled from its chart.
     """
     words = Words(alt, caption, source, file or key)
     show_in_place(figure, key, words, on_select)
@@ -48,17 +53,25 @@ def show_figure(
 
 
 def place(key: str, height: int) -> DeltaGenerator:
-    """A container that is as high as the figure that is to come, from the first: what stands below does not jump when it comes."""
+    """A container that is as high as the figure that is to come, from the first: what stands below
+    does not jump when it comes."""
     st.html(f"<style>.st-key-{key}{{min-height:{height}px}}</style>")
     return st.container(key=key)
 
 
 def under_figure(key: str, words: Words, data: Data) -> None:
-    """The caption, and a pop-over with the table and its CSV. The table is only made when it is opened."""
+    """The caption, and a pop-over with the table and its CSV. The table is only made when it is
+    opened."""
     left, right = st.columns([6, 1], gap="small", vertical_alignment="top")
     left.caption(f"{words.caption} {said(words.source)}".strip())
     with right.container(horizontal=True, horizontal_alignment="right"):
-        box = st.popover("Data", type="tertiary", icon=":material/table_view:", key=f"{key}_data", on_change="rerun")
+        box = st.popover(
+            "Data",
+            type="tertiary",
+            icon=":material/table_view:",
+            key=f"{key}_data",
+            on_change="rerun",
+        )
         if not box.open:
             return
         with box:
@@ -77,7 +90,9 @@ def exports(key: str, words: Words, frame: pd.DataFrame) -> None:
 def csv_button(label: str, frame: pd.DataFrame, file: str, source: Provenances, key: str) -> None:
     """Download a table whose last columns say where it is from."""
     name = f"{file_stem(file, source)}.csv"
-    st.download_button(label, csv_bytes(frame, source), name, "text/csv", key=key, icon=":material/download:")
+    st.download_button(
+        label, csv_bytes(frame, source), name, "text/csv", key=key, icon=":material/download:"
+    )
 
 
 def csv_bytes(frame: pd.DataFrame, source: Provenances) -> bytes:

@@ -28,7 +28,11 @@ class FirstPaint:
         self.app, self.head = app, head(light, dark)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] != "GET" or b"text/html" not in dict(scope["headers"]).get(b"accept", b""):
+        if (
+            scope["type"] != "http"
+            or scope["method"] != "GET"
+            or b"text/html" not in dict(scope["headers"]).get(b"accept", b"")
+        ):
             await self.app(scope, receive, send)
             return
         held: list[Message] = []
@@ -50,10 +54,17 @@ class FirstPaint:
     def painted(self, held: list[Message]) -> tuple[Message, Message]:
         """The whole answer with our head."""
         start, *parts = held
-        page = b"".join(part.get("body", b"") for part in parts).replace(b"<head>", b"<head>" + self.head, 1)
+        page = b"".join(part.get("body", b"") for part in parts).replace(
+            b"<head>", b"<head>" + self.head, 1
+        )
         headers = [pair for pair in start["headers"] if pair[0].lower() not in NOT_ANSWERED]
-        return {**start, "headers": [*headers, (b"content-length", str(len(page)).encode())]}, {"type": "http.response.body", "body": page}
+        return {**start, "headers": [*headers, (b"content-length", str(len(page)).encode())]}, {
+            "type": "http.response.body",
+            "body": page,
+        }
 
 
 def is_page(start: Message) -> bool:
-    return start["status"] == 200 and dict(start["headers"]).get(b"content-type", b"").startswith(b"text/html")
+    return start["status"] == 200 and dict(start["headers"]).get(b"content-type", b"").startswith(
+        b"text/html"
+    )

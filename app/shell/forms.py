@@ -1,4 +1,5 @@
-"""The settings of a run as widgets, made from the fields of cpart_core/settings/run.py: name, range, help and unit come from there."""
+"""The settings of a run as widgets, made from the fields of cpart_core/settings/run.py: name,
+range, help and unit come from there."""
 
 from __future__ import annotations
 
@@ -33,7 +34,8 @@ def label(item: Field[Any]) -> str:
 
 
 def help_text(item: Field[Any], default: Any, idle: str = "") -> str:
-    """What the setting does, what is allowed, what it is without a change, and why it has no effect now, if so."""
+    """What the setting does, what is allowed, what it is without a change, and why it has no effect
+    now, if so."""
     low, high = item.metadata["low"], item.metadata["high"]
     allowed = f" Allowed: {low:,g} to {high:,g}." if low is not None else ""
     now = f" Now without effect: {idle}." if idle else ""
@@ -41,13 +43,27 @@ def help_text(item: Field[Any], default: Any, idle: str = "") -> str:
 
 
 def widget(item: Field[Any], default: Any, key: str, idle: str = "") -> Any:
-    """The widget of one setting; returns its value. idle: why it cannot take effect beside the others, which makes it grey."""
+    """The widget of one setting; returns its value. idle: why it cannot take effect beside the
+    others, which makes it grey."""
     low, high, choices = item.metadata["low"], item.metadata["high"], item.metadata["choices"]
-    common: dict[str, Any] = {"key": key, "help": help_text(item, default, idle), "persist_state": "session", "disabled": bool(idle)}
+    common: dict[str, Any] = {
+        "key": key,
+        "help": help_text(item, default, idle),
+        "persist_state": "session",
+        "disabled": bool(idle),
+    }
     if choices:
         return st.selectbox(label(item), choices, index=choices.index(default), **common)
     if isinstance(default, float):
-        return st.number_input(label(item), float(low), float(high), default, step=small_step(default), format="%.6g", **common)
+        return st.number_input(
+            label(item),
+            float(low),
+            float(high),
+            default,
+            step=small_step(default),
+            format="%.6g",
+            **common,
+        )
     if isinstance(default, int):
         return st.number_input(label(item), int(low), int(high), default, step=1, **common)
     return st.text_input(label(item), default, **common)
@@ -56,7 +72,11 @@ def widget(item: Field[Any], default: Any, key: str, idle: str = "") -> Any:
 def small_step(default: float) -> float:
     """A tenth of the power of ten below: 0.002 -> 0.0001, 1.0 -> 0.1."""
     return (
-        10.0 ** (len(str(int(default))) - 2) if default >= 1 else 10.0 ** (int(f"{default:e}".split("e")[1]) - 1) if default > 0 else 0.01
+        10.0 ** (len(str(int(default))) - 2)
+        if default >= 1
+        else 10.0 ** (int(f"{default:e}".split("e")[1]) - 1)
+        if default > 0
+        else 0.01
     )
 
 
@@ -70,19 +90,29 @@ def fields_of(settings: Settings, group: str, advanced: bool) -> list[tuple[Fiel
 
 def idle_settings(base: Settings, key: str) -> dict[str, str]:
     """Settings of the form that cannot take effect beside what its widgets say now -> why."""
-    drawn = [item.name for group in GROUPS for far in (False, True) for item, _ in fields_of(base, group, far)]
+    drawn = [
+        item.name
+        for group in GROUPS
+        for far in (False, True)
+        for item, _ in fields_of(base, group, far)
+    ]
     now = {name: session.widget(f"{key}_{name}") for name in drawn}
-    return without_effect(base.with_values({name: value for name, value in now.items() if value is not None}), drawn)
+    return without_effect(
+        base.with_values({name: value for name, value in now.items() if value is not None}), drawn
+    )
 
 
 def settings_form(base: Settings, key: str) -> dict[str, Any]:
-    """All widgets: what matters first, the rest folded away. Returns the values that differ from the preset, by flat name."""
+    """All widgets: what matters first, the rest folded away. Returns the values that differ from
+    the preset, by flat name."""
     changed: dict[str, Any] = {}
     idle = idle_settings(base, key)
 
     def draw(entries: list[tuple[Field[Any], Any]], columns: int) -> None:
         for start in range(0, len(entries), columns):
-            for cell, (item, default) in zip(st.columns(columns), entries[start : start + columns], strict=False):
+            for cell, (item, default) in zip(
+                st.columns(columns), entries[start : start + columns], strict=False
+            ):
                 with cell:
                     value = widget(item, default, f"{key}_{item.name}", idle.get(item.name, ""))
                 if value is not None and value != default and item.name not in idle:
@@ -98,19 +128,40 @@ def settings_form(base: Settings, key: str) -> dict[str, Any]:
     return changed
 
 
-def line(label: str, value: str = "", *, limit: int, key: str, placeholder: str | None = None, persist: bool = False) -> str:
-    """A line of text of at most `limit` characters, the whole of what was typed or pasted or, said, its beginning.
+def line(
+    label: str,
+    value: str = "",
+    *,
+    limit: int,
+    key: str,
+    placeholder: str | None = None,
+    persist: bool = False,
+) -> str:
+    """A line of text of at most `limit` characters, the whole of what was typed or pasted or, said,
+    its beginning.
 
-    Streamlit's own limit (`max_chars`) drops what is pasted and longer, all of it and without a word.
+    Streamlit's own limit (`max_chars`) drops what is pasted and longer, all of it and without a
+    word.
     """
-    given = st.text_input(label, value, key=key, placeholder=placeholder, persist_state="session" if persist else None)
+    given = st.text_input(
+        label, value, key=key, placeholder=placeholder, persist_state="session" if persist else None
+    )
     return within(given, limit)
 
 
 def area(
-    label: str, kept: str, keep: Callable[[str], None], *, limit: int, key: str, height: int, placeholder: str = "", help: str = ""
+    label: str,
+    kept: str,
+    keep: Callable[[str], None],
+    *,
+    limit: int,
+    key: str,
+    height: int,
+    placeholder: str = "",
+    help: str = "",
 ) -> str:
-    """A box for a text that is kept elsewhere, by `keep`, so that it outlasts the page; what is returned has at most `limit` characters."""
+    """A box for a text that is kept elsewhere, by `keep`, so that it outlasts the page; what is
+    returned has at most `limit` characters."""
     st.text_area(
         label,
         kept,
@@ -125,7 +176,10 @@ def area(
 def within(given: str, limit: int) -> str:
     """The beginning that is kept, said where something is left out."""
     if len(given) > limit:
-        st.caption(f":material/content_cut: These are {len(given):,} characters; the first {limit:,} are kept.")
+        st.caption(
+            f":material/content_cut: These are {len(given):,} characters; the first {limit:,} are"
+            " kept."
+        )
     return given[:limit]
 
 

@@ -1,7 +1,9 @@
-"""Pictures in the browser: boards of charts/train/boards.py and all figures, drawn by one component that updates them in place.
+"""Pictures in the browser: boards of charts/train/boards.py and all figures, drawn by one component
+that updates them in place.
 
-st.plotly_chart makes a new chart of every figure that differs from the last one: the zoom is lost, and the browser draws four times instead of
-once. It has a toolbar of its own, too, and no way to put a caption into a saved picture.
+st.plotly_chart makes a new chart of every figure that differs from the last one: the zoom is lost,
+and the browser draws four times instead of once. It has a toolbar of its own, too, and no way to
+put a caption into a saved picture.
 """
 
 from __future__ import annotations
@@ -59,21 +61,33 @@ class Words:
 
 
 def show_board(board: Board, key: str, words: Words) -> None:
-    """Draw or update a board. key: one a panel group and run (zoom is kept while it is the same)."""
+    """Draw or update a board. key: one a panel group and run (zoom is kept while it is the
+    same)."""
     data = board.to_data()
     revision = hashlib.sha256(json.dumps(data).encode()).hexdigest()[:16]
     draw_picture(data={**data, **words.to_data(), "key": key, "revision": revision}, key=key)
 
 
-def show_in_place(figure: go.Figure, key: str, words: Words, on_select: Callable[[], None] | None = None) -> None:
-    """Draw or update a figure with its own height. on_select: called when points were boxed, lassoed or clicked; `selected` has them."""
+def show_in_place(
+    figure: go.Figure, key: str, words: Words, on_select: Callable[[], None] | None = None
+) -> None:
+    """Draw or update a figure with its own height. on_select: called when points were boxed,
+    lassoed or clicked; `selected` has them."""
     drawing = plotly.io.to_json(figure, validate=False)
     revision = hashlib.sha256(drawing.encode()).hexdigest()[:16]
     height = int(figure.layout.height or 450)
-    data = {"figure": drawing, "height": height, "key": key, "revision": revision, "selectable": on_select is not None, **words.to_data()}
+    data = {
+        "figure": drawing,
+        "height": height,
+        "key": key,
+        "revision": revision,
+        "selectable": on_select is not None,
+        **words.to_data(),
+    }
     draw_picture(data=data, key=key, height=height, on_selection_change=on_select)
 
 
 def selected(value: Any) -> list[Any]:
-    """The customdata of the points that were selected in a picture, by what the session keeps of it (None before anything was)."""
+    """The customdata of the points that were selected in a picture, by what the session keeps of it
+    (None before anything was)."""
     return list(value.get("selection") or []) if value else []

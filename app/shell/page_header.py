@@ -1,4 +1,5 @@
-"""What stands around the pictures of every page: the run chooser with the step slider, states in words, waiting, and empty states."""
+"""What stands around the pictures of every page: the run chooser with the step slider, states in
+words, waiting, and empty states."""
 
 from __future__ import annotations
 
@@ -38,7 +39,8 @@ ALIVE = ("new", "queued", "running", "paused", "busy")
 
 
 LONGEST_LABEL = LONGEST_NAME + 70
-"""Characters of a name with the id behind it: whole, since what is cut off may be what tells two runs apart."""
+"""Characters of a name with the id behind it: whole, since what is cut off may be what tells two
+runs apart."""
 
 
 def state_badge(name: str) -> None:
@@ -52,18 +54,21 @@ def state_markdown(name: str) -> str:
 
 
 def run_labels(summaries: list[RunSummary]) -> dict[str, str]:
-    """Id -> name and state for the chooser, no two alike; widget labels of options are plain text, so nothing in a name comes alive."""
+    """Id -> name and state for the chooser, no two alike; widget labels of options are plain text,
+    so nothing in a name comes alive."""
     names = search.told_apart(summaries)
     labels = {}
     for entry in summaries:
         sample = " \u00b7 sample" if entry.read_only else ""
-        labels[entry.id] = f"{plain(names[entry.id], LONGEST_LABEL)} \u00b7 {STATES[entry.state.state][0]}{sample}"
+        labels[entry.id] = (
+            f"{plain(names[entry.id], LONGEST_LABEL)} \u00b7 {STATES[entry.state.state][0]}{sample}"
+        )
     return labels
 
 
 def run_bar(title: str, about: str) -> tuple[Run, int]:
-    """The top of a page: its title, what it shows in a sentence, run, state, step. Draws the empty state and stops the page when there is
-    nothing to show."""
+    """The top of a page: its title, what it shows in a sentence, run, state, step. Draws the empty
+    state and stops the page when there is nothing to show."""
     session.put("waiting", False)
     st.title(title, anchor=False)
     st.write(about)
@@ -84,7 +89,9 @@ def run_chooser(with_step: bool = True) -> Run | None:
     missing = session.missing_run()
     if missing is not None:
         st.warning(
-            f"There is no run {code_span(missing, 60)} here; it may have been deleted. Showing another one.", icon=":material/search_off:"
+            f"There is no run {code_span(missing, 60)} here; it may have been deleted. Showing"
+            " another one.",
+            icon=":material/search_off:",
         )
     if run is None:
         return None
@@ -106,7 +113,8 @@ def run_chooser(with_step: bool = True) -> Run | None:
 
 
 def layer_chooser(run: Run, all_layers: bool = False) -> int:
-    """The one layer choice of all pages, 0-based; -1 = all layers, where offered (kept by the page only)."""
+    """The one layer choice of all pages, 0-based; -1 = all layers, where offered (kept by the page
+    only)."""
     layers = run.settings.model.num_layers
     options = [-1, *range(layers)] if all_layers else list(range(layers))
     chosen_before = session.chosen_layer(run)
@@ -118,7 +126,10 @@ def layer_chooser(run: Run, all_layers: bool = False) -> int:
             session.choose_layer(layer)
 
     if all_layers:
-        shown: dict[str, Any] = {"key": "bar_layer_all", "on_change": lambda: take(session.widget("bar_layer_all"))}
+        shown: dict[str, Any] = {
+            "key": "bar_layer_all",
+            "on_change": lambda: take(session.widget("bar_layer_all")),
+        }
     else:
         shown = session.showing("bar_layer", chosen_before, take)
     chosen = st.segmented_control(
@@ -136,7 +147,10 @@ def no_run() -> None:
     """The empty state of a page: there is no run."""
     with st.container(border=True):
         st.subheader("Nothing to look at yet", anchor=False)
-        st.write("This page shows a trained model from inside. Train one first: the first structure is there within a minute.")
+        st.write(
+            "This page shows a trained model from inside. Train one first: the first structure is"
+            " there within a minute."
+        )
         train_link()
 
 
@@ -147,12 +161,21 @@ def no_snapshot(run: Run) -> None:
         if said.state in ALIVE:
             st.subheader("The first snapshot is on its way", anchor=False)
             st.write("The trainer stores one every few steps. The Train page shows how far it is.")
-            st.page_link("views/train/page.py", label="Watch it on the Train page", icon=":material/play_circle:")
+            st.page_link(
+                "views/train/page.py",
+                label="Watch it on the Train page",
+                icon=":material/play_circle:",
+            )
         else:
             st.subheader(f"This run is {STATES[said.state][0]} and has no snapshot", anchor=False)
-            st.write("There is nothing to draw from it. Choose another run above, or resume this one on the Train page.")
+            st.write(
+                "There is nothing to draw from it. Choose another run above, or resume this one on"
+                " the Train page."
+            )
             last_words(said)
-            st.page_link("views/train/page.py", label="Go to the Train page", icon=":material/play_circle:")
+            st.page_link(
+                "views/train/page.py", label="Go to the Train page", icon=":material/play_circle:"
+            )
 
 
 def train_link(label: str = "Train a model") -> None:
@@ -168,8 +191,9 @@ def last_words(said: Any) -> None:
 
 
 def result(run: Run, name: str, request: dict[str, Any], doing: str) -> Any | None:
-    """A result of the analysis worker, or None while it is on its way: then a progress bar with a Stop button stands in its place,
-    and the page is drawn again when the result is there. `doing` completes the sentence '... for the first time'."""
+    """A result of the analysis worker, or None while it is on its way: then a progress bar with a
+    Stop button stands in its place, and the page is drawn again when the result is there. `doing`
+    completes the sentence '... for the first time'."""
     stored = session.stored_result(run, name, request)
     if stored is not None:
         return stored
@@ -200,9 +224,11 @@ def on_demand(
     icon: str = ":material/straighten:",
     primary: bool = False,
 ) -> Any | None:
-    """As `result`, for what takes so long that somebody has to ask for it: a stored result at once, otherwise a button first.
+    """As `result`, for what takes so long that somebody has to ask for it: a stored result at once,
+    otherwise a button first.
 
-    label, key, about, icon, primary: what the button says, its key, its help, its icon, and whether it is the page's main one.
+    label, key, about, icon, primary: what the button says, its key, its help, its icon, and whether
+    it is the page's main one.
     """
     asked = f"{name}_asked_{request_key(request)}"
     if session.stored_result(run, name, request) is None and not session.widget(asked):
@@ -220,12 +246,22 @@ def on_demand(
 
 
 def wait(
-    run: Run, name: str, request: dict[str, Any], key: str, stop: Callable[[], None], *, doing: str = "", beside: str = "", failed: str = ""
+    run: Run,
+    name: str,
+    request: dict[str, Any],
+    key: str,
+    stop: Callable[[], None],
+    *,
+    doing: str = "",
+    beside: str = "",
+    failed: str = "",
 ) -> None:
-    """Progress of a request with a Stop button; the page is drawn again when the result is there, an error can be tried again.
+    """Progress of a request with a Stop button; the page is drawn again when the result is there,
+    an error can be tried again.
 
-    doing: said while the worker says nothing. beside: stands before what the worker says, where something else is shown meanwhile.
-    failed: the same for an error, which is then a warning, since the page has something to show.
+    doing: said while the worker says nothing. beside: stands before what the worker says, where
+    something else is shown meanwhile. failed: the same for an error, which is then a warning, since
+    the page has something to show.
     """
     if error := session.result_or_ask(run, name, request).error:
         (st.warning if failed else st.error)(failed + sentence(error, 600), icon=":material/error:")
@@ -239,7 +275,9 @@ def wait(
         if now.result is not None or now.error:
             st.rerun()  # and nothing asks any more
         with st.container(horizontal=bool(beside), vertical_alignment="center"):
-            st.progress(min(1.0, max(0.0, now.progress)), text=beside + (now.say or f"{doing} \u2026"))
+            st.progress(
+                min(1.0, max(0.0, now.progress)), text=beside + (now.say or f"{doing} \u2026")
+            )
             if st.button("Stop", key=f"stop_{key}", icon=":material/stop:", on_click=stop):
                 st.rerun()
 

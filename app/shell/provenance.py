@@ -48,7 +48,9 @@ class Provenance:
         pieces = [f"{self.letter}: {self.kind} {name}" if self.letter else f"{self.kind} {name}"]
         pieces += [f"step {self.step:,}"] if self.step is not None else []
         pieces += [f"n = {self.n}"] if self.n else []
-        pieces += [f"seeds {self.seed}" if "," in self.seed else f"seed {self.seed}"] if self.seed else []
+        pieces += (
+            [f"seeds {self.seed}" if "," in self.seed else f"seed {self.seed}"] if self.seed else []
+        )
         pieces += [self.more] if self.more else []
         return " \u00b7 ".join(pieces)
 
@@ -56,7 +58,9 @@ class Provenance:
 Provenances = Provenance | tuple[Provenance, ...]
 
 
-def source_of(run: Any, step: int | None = None, n: str = "", seed: int | None = None, more: str = "") -> Provenance:
+def source_of(
+    run: Any, step: int | None = None, n: str = "", seed: int | None = None, more: str = ""
+) -> Provenance:
     """What is shown of a run. n is said in words ('12,000 validation tokens')."""
     given = "" if seed is None else str(seed)
     return Provenance(run.info.name, run.id, step, n, given, run.settings.training.seed, more)

@@ -33,7 +33,9 @@ def chooser(run: Run) -> None:
         wanted,
         format_func=lambda step: "newest" if step == session.NEWEST else f"{step:,}",
         help="The step that every page shows. At the right end the pages follow a running run.",
-        **session.showing(f"bar_step_{run.id}", wanted, lambda step: session.choose_step(run, step)),
+        **session.showing(
+            f"bar_step_{run.id}", wanted, lambda step: session.choose_step(run, step)
+        ),
     )
     if live:
         where(session.chosen_step(run), held)

@@ -1,1 +1,2 @@
-"""Words, numbers and colours for pages: escaped, and as a person reads and tells them. No streamlit here."""
+"""Words, numbers and colours for pages: escaped, and as a person reads and tells them. No streamlit
+here."""

@@ -1,4 +1,5 @@
-"""Text of other people on our pages: escaped, always. Knows HTML and markdown, no streamlit and no run."""
+"""Text of other people on our pages: escaped, always. Knows HTML and markdown, no streamlit and no
+run."""
 
 from __future__ import annotations
 
@@ -16,35 +17,42 @@ SQUARE = "\u25ab"
 
 
 def plain(text: str, limit: int = 200) -> str:
-    """One printable line: control and direction characters replaced, long text cut, right-to-left text set apart from what is around it."""
+    """One printable line: control and direction characters replaced, long text cut, right-to-left
+    text set apart from what is around it."""
     line = marked(text.replace("\n", " ").replace("\t", " "), SQUARE)
     return isolated(line if len(line) <= limit else line[: limit - 1] + "\u2026")
 
 
 def code_span(text: str, limit: int = 200) -> str:
-    """A markdown code span that shows the text as it is: no link, image, directive or emphasis in it comes alive."""
+    """A markdown code span that shows the text as it is: no link, image, directive or emphasis in
+    it comes alive."""
     line = plain(text, limit) or " "
     fence = "`" * (1 + max((len(run) for run in re.findall("`+", line)), default=1))
     return f"{fence} {line} {fence}"
 
 
 HARMLESS = re.compile(
-    r"(?![\w-]*www\.)[^\W\d_](?:[^\W_]|(?<=\w)_(?=\w)|[ ,;.()'\"%?!=\u2026]|:(?= )|(?<=\w)[/|-](?=\w)|(?<=[\w)]) - (?=\w))*", re.ASCII
+    r"(?![\w-]*www\.)[^\W\d_](?:[^\W_]|(?<=\w)_(?=\w)|[ ,;.()'\"%?!=\u2026]|:(?="
+    r" )|(?<=\w)[/|-](?=\w)|(?<=[\w)]) - (?=\w))*",
+    re.ASCII,
 )
 """A line in which markdown finds nothing: plain English with names of settings and numbers."""
 
 
 def unmarked(markdown: str) -> str:
-    """Words of ours as markdown, without the marks of code and emphasis: for pictures, which have none."""
+    """Words of ours as markdown, without the marks of code and emphasis: for pictures, which have
+    none."""
     return re.sub(r":material/\w+:\s*|[`*]", "", markdown).replace("  ", " ")
 
 
 def sentence(text: str, limit: int = 400) -> str:
-    """A message as markdown: ours read as sentences; one that quotes what could come alive is shown in a code span as it is.
-    Paths are shortened, and secrets covered."""
+    """A message as markdown: ours read as sentences; one that quotes what could come alive is shown
+    in a code span as it is. Paths are shortened, and secrets covered."""
     text = shortened(text)
     line = plain(text, limit)
-    return line if HARMLESS.fullmatch(line) and "www." not in line.lower() else code_span(text, limit)
+    return (
+        line if HARMLESS.fullmatch(line) and "www." not in line.lower() else code_span(text, limit)
+    )
 
 
 def escaped(text: str, limit: int = 200) -> str:
@@ -53,12 +61,17 @@ def escaped(text: str, limit: int = 200) -> str:
 
 
 def visible(token: str) -> str:
-    """A token as shown in running text: a lone newline or tab gets a mark, so that it can be pointed at.
+    """A token as shown in running text: a lone newline or tab gets a mark, so that it can be
+    pointed at.
 
     A joiner at its beginning joins it to the token before, and stays.
     """
     rest = token.lstrip(JOINERS)
-    return (token[: len(token) - len(rest)] + marked(rest, SQUARE)).replace("\n", "\u21b5\n").replace("\t", "\u21e5\t")
+    return (
+        (token[: len(token) - len(rest)] + marked(rest, SQUARE))
+        .replace("\n", "\u21b5\n")
+        .replace("\t", "\u21e5\t")
+    )
 
 
 def token_label(token: str, limit: int = 24) -> str:
@@ -76,7 +89,8 @@ BYTE = re.compile("<0x([0-9A-F]{2})>")
 
 
 def readable(tokens: Sequence[str]) -> list[str]:
-    """Tokens whose bytes make a character together, as that character: it stands at the token that ends it, a dot at those before.
+    """Tokens whose bytes make a character together, as that character: it stands at the token that
+    ends it, a dot at those before.
 
     Bytes that make no character stay as they are.
     """
@@ -84,7 +98,10 @@ def readable(tokens: Sequence[str]) -> list[str]:
     shown = []
     for token in tokens:
         spelled = re.split(BYTE, token)  # text, byte, text, byte, ..., text
-        raw = b"".join(bytes([int(part, 16)]) if place % 2 else part.encode("utf-8", "replace") for place, part in enumerate(spelled))
+        raw = b"".join(
+            bytes([int(part, 16)]) if place % 2 else part.encode("utf-8", "replace")
+            for place, part in enumerate(spelled)
+        )
         text = decoder.decode(raw)
         waiting = bool(decoder.getstate()[0])
         shown.append(token if "\ufffd" in text else text + "\u00b7" * waiting)
@@ -92,7 +109,8 @@ def readable(tokens: Sequence[str]) -> list[str]:
 
 
 def token_style(segment: int, strength: float, dark: bool) -> str:
-    """CSS of one token: tint by segment, opacity by strength; the underline keeps the segment readable where the tint is weak."""
+    """CSS of one token: tint by segment, opacity by strength; the underline keeps the segment
+    readable where the tint is weak."""
     colour = segment_colour(segment, dark)
     opacity = 0.10 + 0.55 * min(1.0, max(0.0, strength))
     return f"background:{rgba(colour, opacity)};border-bottom:2px solid {colour}"
@@ -109,19 +127,30 @@ def running_text_html(
 ) -> str:
     """Running text, every token tinted by its strongest segment.
 
-    tokens [T]; strongest [T] segment numbers; strength [T] 0..1 (opacity; divide alpha by the largest alpha shown); hover [T] plain text of the card
-    shown on hover and on keyboard focus, lines split by newline; prompt_tokens: the tokens from there on were generated and are set off;
-    numbers: also print the segment's number where another segment takes over (a second cue beside colour).
+    tokens [T]; strongest [T] segment numbers; strength [T] 0..1 (opacity; divide alpha by the
+    largest alpha shown); hover [T] plain text of the card shown on hover and on keyboard focus,
+    lines split by newline; prompt_tokens: the tokens from there on were generated and are set off;
+    numbers: also print the segment's number where another segment takes over (a second cue beside
+    colour).
     """
     pieces = []
     for place, token in enumerate(readable(tokens)):
         if prompt_tokens is not None and place == prompt_tokens:
             pieces.append('<span class="cp-here" title="generated from here on"></span>')
         segment = int(strongest[place])
-        card = f'<span class="cp-card">{html.escape(hover[place])}</span>' if hover is not None else ""
-        number = f"<sub>{segment}</sub>" if numbers and (place == 0 or segment != int(strongest[place - 1])) else ""
+        card = (
+            f'<span class="cp-card">{html.escape(hover[place])}</span>' if hover is not None else ""
+        )
+        number = (
+            f"<sub>{segment}</sub>"
+            if numbers and (place == 0 or segment != int(strongest[place - 1]))
+            else ""
+        )
         reach = ' tabindex="0"' if card else ""
-        look = f'class="{token_class(token)}"{reach} style="{token_style(segment, float(strength[place]), dark)}"'
+        look = (
+            f'class="{token_class(token)}"{reach}'
+            f' style="{token_style(segment, float(strength[place]), dark)}"'
+        )
         pieces.append(f"<span {look}>{number}{html.escape(visible(token))}{card}</span>")
     return f'{RUNNING_TEXT_STYLE}<div class="cp-text" dir="auto">{"".join(pieces)}</div>'
 

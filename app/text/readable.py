@@ -28,7 +28,11 @@ def size(count: float) -> str:
         return UNKNOWN
     for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if count >= factor:
-            return f"{count / factor:,.1f} {unit}" if count < 100 * factor else f"{count / factor:,.0f} {unit}"
+            return (
+                f"{count / factor:,.1f} {unit}"
+                if count < 100 * factor
+                else f"{count / factor:,.0f} {unit}"
+            )
     return f"{count:.0f} B"
 
 

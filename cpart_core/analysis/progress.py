@@ -1,4 +1,5 @@
-"""How an analysis says how far it is. Knows nothing of where the words go: terminal, worker or nowhere."""
+"""How an analysis says how far it is. Knows nothing of where the words go: terminal, worker or
+nowhere."""
 
 from __future__ import annotations
 
@@ -6,10 +7,12 @@ from typing import Any, Protocol
 
 
 class Progress(Protocol):
-    """Called often enough for a progress bar; may raise to stop the analysis between two pieces of work."""
+    """Called often enough for a progress bar; may raise to stop the analysis between two pieces of
+    work."""
 
     def __call__(self, share: float, say: str, partial: dict[str, Any] | None = None) -> None:
-        """share: 0..1 done. say: what is being done. partial: JSON-able first part of the result, where there is one."""
+        """share: 0..1 done. say: what is being done. partial: JSON-able first part of the result,
+        where there is one."""
 
 
 def silent(share: float, say: str, partial: dict[str, Any] | None = None) -> None:

@@ -1,6 +1,8 @@
-"""What an analysis looks at: a checkpoint's model with its tokenizer and, where needed, the validation text. The only file here that loads.
+"""What an analysis looks at: a checkpoint's model with its tokenizer and, where needed, the
+validation text. The only file here that loads.
 
-The newest two models are kept, so that a page's next question about the same checkpoint costs no loading.
+The newest two models are kept, so that a page's next question about the same checkpoint costs no
+loading.
 """
 
 from __future__ import annotations
@@ -53,11 +55,16 @@ class Sources:
         return self.models[key]
 
     def corpus(self, run: Run) -> Corpus:
-        """The run's corpus; read again when it changed (contexts found during training are written into it)."""
+        """The run's corpus; read again when it changed (contexts found during training are written
+        into it)."""
         from cpart_core.corpus.store import load_corpus
 
         folder = run.folder / "corpus"
-        changed = max((entry.stat().st_mtime_ns for entry in folder.iterdir()), default=0) if folder.is_dir() else 0
+        changed = (
+            max((entry.stat().st_mtime_ns for entry in folder.iterdir()), default=0)
+            if folder.is_dir()
+            else 0
+        )
         if not changed:
             raise ValueError(f"Run {run.id} has no corpus yet; it is built before training starts.")
         key = (str(folder), changed)
@@ -67,8 +74,11 @@ class Sources:
         return self.corpora[key]
 
 
-def validation_batches(corpus: Corpus, context_length: int, most_tokens: int | None, seed: int) -> list[Batch]:
-    """Fixed validation rows in batches: all of them, or evenly over the contexts about `most_tokens` tokens.
+def validation_batches(
+    corpus: Corpus, context_length: int, most_tokens: int | None, seed: int
+) -> list[Batch]:
+    """Fixed validation rows in batches: all of them, or evenly over the contexts about
+    `most_tokens` tokens.
 
     Rows are whole: of each context less than one row's length is left over and not read.
     """
@@ -78,7 +88,16 @@ def validation_batches(corpus: Corpus, context_length: int, most_tokens: int | N
     rows = None
     if most_tokens is not None and len(corpus.validation.ids) > most_tokens:
         rows = max(1, most_tokens // (num_contexts * context_length))
-    return list(validation_rows(corpus.validation, num_contexts, context_length, rows, seed, balanced=not corpus.discovered))
+    return list(
+        validation_rows(
+            corpus.validation,
+            num_contexts,
+            context_length,
+            rows,
+            seed,
+            balanced=not corpus.discovered,
+        )
+    )
 
 
 def mean_over(sums: np.ndarray, counts: np.ndarray) -> np.ndarray:

@@ -1,6 +1,8 @@
-"""`bench all`: kernels, train, generate, maps, scale, app and curves, one after the other in fresh processes, into one JSON file.
+"""`bench all`: kernels, train, generate, maps, scale, app and curves, one after the other in fresh
+processes, into one JSON file.
 
-The machine should do nothing else. `--publish` stores the file where the Speed page and `bench table` of this copy find it.
+The machine should do nothing else. `--publish` stores the file where the Speed page and `bench
+table` of this copy find it.
 """
 
 from __future__ import annotations
@@ -50,14 +52,33 @@ LONGEST = 3600
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--only", nargs="+", choices=list(PARTS), default=list(PARTS), help="only these parts (default: all)")
-    parser.add_argument("--quick", action="store_true", help="a few minutes instead of half an hour; its numbers decide nothing")
-    parser.add_argument("--publish", action="store_true", help="also store it where the Speed page of this copy finds it")
-    parser.add_argument("--out", type=given_path, help="folder of the JSON file (default bench-results)")
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=list(PARTS),
+        default=list(PARTS),
+        help="only these parts (default: all)",
+    )
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="a few minutes instead of half an hour; its numbers decide nothing",
+    )
+    parser.add_argument(
+        "--publish",
+        action="store_true",
+        help="also store it where the Speed page of this copy finds it",
+    )
+    parser.add_argument(
+        "--out", type=given_path, help="folder of the JSON file (default bench-results)"
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m cpart_core bench all", description=__doc__.splitlines()[0] if __doc__ else None)
+    parser = argparse.ArgumentParser(
+        prog="python -m cpart_core bench all",
+        description=__doc__.splitlines()[0] if __doc__ else None,
+    )
     add_arguments(parser)
     arguments = parser.parse_args(argv)
     parts: dict[str, Any] = {}
@@ -84,7 +105,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     for path in paths:
         save_speed(speed, path)
         print(f"saved: {path}")
-    print(f"{sum(seconds.values()) / 60:.1f} minutes: " + ", ".join(f"{name} {value:.0f} s" for name, value in seconds.items()))
+    print(
+        f"{sum(seconds.values()) / 60:.1f} minutes: "
+        + ", ".join(f"{name} {value:.0f} s" for name, value in seconds.items())
+    )
     return 1 if failed else 0
 
 
@@ -99,15 +123,29 @@ def measure(name: str, flags: list[str]) -> Any:
         child = python_child("cpart_core", "bench", name, *flags, "--out", folder)
         print(f"\n== bench {name} {' '.join(flags)}", flush=True)
         status = subprocess.run(
-            child.command, env=child.environment, cwd=child.folder, stdin=subprocess.DEVNULL, timeout=LONGEST, check=False
+            child.command,
+            env=child.environment,
+            cwd=child.folder,
+            stdin=subprocess.DEVNULL,
+            timeout=LONGEST,
+            check=False,
         ).returncode
         files = sorted(Path(folder).glob("*.json"))
         if status or not files:
-            raise RuntimeError(f"this part ended with exit code {status} and without results; what it said is above")
+            raise RuntimeError(
+                f"this part ended with exit code {status} and without results; what it said is"
+                " above"
+            )
         return json.loads(files[-1].read_text(encoding="utf-8"))["results"]
 
 
-def joined(parts: dict[str, Any], missing: dict[str, str], seconds: dict[str, float], quick: bool, command: str) -> Speed:
+def joined(
+    parts: dict[str, Any],
+    missing: dict[str, str],
+    seconds: dict[str, float],
+    quick: bool,
+    command: str,
+) -> Speed:
     """One document of all parts; missing: those that failed or cannot be measured here, and why."""
     return Speed(
         format=FORMAT,
@@ -130,8 +168,13 @@ def gpu() -> str:
 
 
 def machine_class(found: dict[str, Any]) -> str:
-    """A file's name: cores and processor, or the GPU. Machines of one class replace each other's file."""
-    name = str(found["gpu"]) if found["gpu"] != "none" else f"{found['cores']} cores {found['processor']}"
+    """A file's name: cores and processor, or the GPU. Machines of one class replace each other's
+    file."""
+    name = (
+        str(found["gpu"])
+        if found["gpu"] != "none"
+        else f"{found['cores']} cores {found['processor']}"
+    )
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:80]
 
 

@@ -1,9 +1,12 @@
-"""`bench app`: how long a person waits for the pages, in a real Chromium, with a made run of 5,000 neurons and 50,000 records.
+"""`bench app`: how long a person waits for the pages, in a real Chromium, with a made run of 5,000
+neurons and 50,000 records.
 
-First paint: the browser's own first contentful paint, server warm. Heading: from the request until the page's heading is there. First
-figure: until a figure is drawn. Page change: from the click on a page's name until its figure is drawn. Slider: from the key press on the
-step slider until a figure's caption says the new step, the page's script has ended, and the browser has painted what it drew. CPU: what
-Home costs the page's process with a thousand runs, and what a run of a million steps costs it.
+First paint: the browser's own first contentful paint, server warm. Heading: from the request until
+the page's heading is there. First figure: until a figure is drawn. Page change: from the click on a
+page's name until its figure is drawn. Slider: from the key press on the step slider until a
+figure's caption says the new step, the page's script has ended, and the browser has painted what it
+drew. CPU: what Home costs the page's process with a thousand runs, and what a run of a million
+steps costs it.
 """
 
 from __future__ import annotations
@@ -38,16 +41,42 @@ PAGES = ("segments", "gradients")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--records", type=int, default=50_000, help="training records of the made run (default 50,000)")
-    parser.add_argument("--runs", type=int, default=1000, help="made runs in the list whose cost is measured (default 1,000)")
-    parser.add_argument("--steps", type=int, default=1_000_000, help="steps of the made long run (default 1,000,000)")
-    parser.add_argument("--only", choices=("waits", "cpu"), help="only how long a person waits, or only what it costs the server")
-    parser.add_argument("--repeats", type=int, default=5, help="repeats of each measurement (default 5)")
-    parser.add_argument("--out", type=given_path, help="folder of the JSON file (default bench-results)")
+    parser.add_argument(
+        "--records",
+        type=int,
+        default=50_000,
+        help="training records of the made run (default 50,000)",
+    )
+    parser.add_argument(
+        "--runs",
+        type=int,
+        default=1000,
+        help="made runs in the list whose cost is measured (default 1,000)",
+    )
+    parser.add_argument(
+        "--steps",
+        type=int,
+        default=1_000_000,
+        help="steps of the made long run (default 1,000,000)",
+    )
+    parser.add_argument(
+        "--only",
+        choices=("waits", "cpu"),
+        help="only how long a person waits, or only what it costs the server",
+    )
+    parser.add_argument(
+        "--repeats", type=int, default=5, help="repeats of each measurement (default 5)"
+    )
+    parser.add_argument(
+        "--out", type=given_path, help="folder of the JSON file (default bench-results)"
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m cpart_core bench app", description=__doc__.splitlines()[0] if __doc__ else None)
+    parser = argparse.ArgumentParser(
+        prog="python -m cpart_core bench app",
+        description=__doc__.splitlines()[0] if __doc__ else None,
+    )
     add_arguments(parser)
     arguments = parser.parse_args(argv)
     if arguments.repeats < 1 or arguments.records < 1000:
@@ -68,7 +97,14 @@ def main(argv: Sequence[str] | None = None) -> int:
                 browser, root.parent, arguments.runs, arguments.steps, arguments.repeats
             )
             for name, value in cpu.items():
-                print(f"{name:40} {value:.3f} s of CPU" if isinstance(value, float) else f"{name:40} {value:,}", flush=True)
+                print(
+                    (
+                        f"{name:40} {value:.3f} s of CPU"
+                        if isinstance(value, float)
+                        else f"{name:40} {value:,}"
+                    ),
+                    flush=True,
+                )
     results["made run"] = {"records": arguments.records, "neurons": LAYERS * NEURONS, "seed": 0}
     save("app", results, arguments.out)
     return 0
@@ -89,21 +125,35 @@ def measure(server: AppServer, browser: Browser, repeats: int) -> dict[str, Any]
     paints = [first_paint(server, browser, "") for _ in range(repeats)]
     results["heading, empty browser cache"] = spread(paints)
     painted, headed = returning_paints(server, browser, repeats)
-    results["first paint, returning"], results["heading, returning"] = spread(painted), spread(headed)
+    results["first paint, returning"], results["heading, returning"] = (
+        spread(painted),
+        spread(headed),
+    )
     page = visit(server, browser, f"/gradients?run={RUN}")  # computes the maps, once
     page.wait_for_function("!document.querySelector('[data-testid=stProgress]')")
     page.context.close()
     for name in PAGES:
-        results[f"first figure, {name}"] = spread([first_figure(server, browser, f"/{name}?run={RUN}") for _ in range(repeats)])
+        results[f"first figure, {name}"] = spread(
+            [first_figure(server, browser, f"/{name}?run={RUN}") for _ in range(repeats)]
+        )
     page = visit(server, browser, f"/segments?run={RUN}")
     changes = [change_page(page, PAGES[number % 2 - 1]) for number in range(2 * repeats)]
-    results["page change, to gradients"], results["page change, to segments"] = spread(changes[0::2]), spread(changes[1::2])
+    results["page change, to gradients"], results["page change, to segments"] = (
+        spread(changes[0::2]),
+        spread(changes[1::2]),
+    )
     slides = {name: spread(slide(page, name, repeats)) for name in PAGES}
     results |= {f"step slider, {name}": seconds for name, seconds in slides.items()}
     results["memory of the page's process"] = server.memory_bytes()
     page.context.close()
     for name, value in results.items():
-        said = f"{value['median']:.2f} s" if isinstance(value, dict) else f"{value:.2f} s" if value < 1e6 else f"{value / 1e6:,.0f} MB"
+        said = (
+            f"{value['median']:.2f} s"
+            if isinstance(value, dict)
+            else f"{value:.2f} s"
+            if value < 1e6
+            else f"{value / 1e6:,.0f} MB"
+        )
         print(f"{name:32} {said}", flush=True)
     return results
 
@@ -129,8 +179,11 @@ def first_paint(server: AppServer, browser: Browser, path: str) -> float:
     return seconds
 
 
-def returning_paints(server: AppServer, browser: Browser, repeats: int) -> tuple[list[float], list[float]]:
-    """(browser's own first contentful paint, heading there) of a person who has been here before: the browser has Streamlit's code."""
+def returning_paints(
+    server: AppServer, browser: Browser, repeats: int
+) -> tuple[list[float], list[float]]:
+    """(browser's own first contentful paint, heading there) of a person who has been here before:
+    the browser has Streamlit's code."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     painted, headed = [], []
     for visit_number in range(repeats + 1):
@@ -141,7 +194,10 @@ def returning_paints(server: AppServer, browser: Browser, repeats: int) -> tuple
         page.get_by_test_id("stMain").get_by_role("heading").first.wait_for()
         if visit_number:  # the first visit fills the browser's cache
             headed.append(time.perf_counter() - began)
-            painted.append(page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime") / 1000)
+            painted.append(
+                page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
+                / 1000
+            )
         page.close()
     context.close()
     return painted, headed
@@ -165,7 +221,8 @@ def change_page(page: Page, name: str) -> float:
 
 
 def slide(page: Page, name: str, repeats: int) -> list[float]:
-    """Seconds from each key press on the step slider until the page shows the new step and the browser is free again."""
+    """Seconds from each key press on the step slider until the page shows the new step and the
+    browser is free again."""
     change_page(page, name)
     slider = page.get_by_role("slider", name="Step")
     slider.focus()
@@ -174,7 +231,9 @@ def slide(page: Page, name: str, repeats: int) -> list[float]:
         began = time.perf_counter()
         slider.press("ArrowLeft")
         step = slider.get_attribute("aria-valuetext") or ""
-        caption = page.get_by_test_id("stCaptionContainer").filter(has_text=re.compile(rf"step {re.escape(step)}\b"))
+        caption = page.get_by_test_id("stCaptionContainer").filter(
+            has_text=re.compile(rf"step {re.escape(step)}\b")
+        )
         caption.first.wait_for()
         page.locator(SETTLED).wait_for(state="attached")
         page.evaluate(PAINTED)

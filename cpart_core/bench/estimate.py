@@ -45,35 +45,68 @@ KINDS: dict[str, Mapping[str, Any]] = {
     "quick, twice the neurons": {"num_neurons": 1024},
 }
 """Name -> what differs from the preset quick."""
-SOON = {"warmup_steps": 2, "first_step": 4, "every": 4, "freeze_step": 12, "evaluate_every": 8, "snapshot_every": 8, "checkpoint_every": 8}
+SOON = {
+    "warmup_steps": 2,
+    "first_step": 4,
+    "every": 4,
+    "freeze_step": 12,
+    "evaluate_every": 8,
+    "snapshot_every": 8,
+    "checkpoint_every": 8,
+}
 """Everything that a training does happens within the few steps."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", type=int, default=20, help="steps of each training (default 20)")
-    parser.add_argument("--only", nargs="+", choices=list(KINDS), default=list(KINDS), metavar="KIND", help="only these models")
-    parser.add_argument("--out", type=given_path, help="folder of the JSON file (default bench-results)")
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=list(KINDS),
+        default=list(KINDS),
+        metavar="KIND",
+        help="only these models",
+    )
+    parser.add_argument(
+        "--out", type=given_path, help="folder of the JSON file (default bench-results)"
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m cpart_core bench estimate", description=__doc__.splitlines()[0] if __doc__ else None)
+    parser = argparse.ArgumentParser(
+        prog="python -m cpart_core bench estimate",
+        description=__doc__.splitlines()[0] if __doc__ else None,
+    )
     add_arguments(parser)
     arguments = parser.parse_args(argv)
     if arguments.steps < 16:
-        raise ValueError(f"--steps is {arguments.steps}; give 16 or more, so that a checkpoint and a partition are among them.")
+        raise ValueError(
+            f"--steps is {arguments.steps}; give 16 or more, so that a checkpoint and a partition"
+            " are among them."
+        )
     with tempfile.TemporaryDirectory(prefix="cpart-bench-") as root:
         os.environ["CPART_RUNS"] = root
         rows = [measured(name, arguments.steps) for name in arguments.only]
     results: dict[str, Any] = {"steps": arguments.steps, "models": rows}
     if len(rows) >= 4:
         results["line"] = line_through(rows)
-        print("measured = {process_mb:.0f} MB + {of_weights:.2f} x weights + {of_step:.2f} x step".format(**results["line"]))
+        print(
+            "measured = {process_mb:.0f} MB + {of_weights:.2f} x weights + {of_step:.2f} x step".format(
+                **results["line"]
+            )
+        )
     save("estimate", results, arguments.out)
     return 0
 
 
 def settings_of(name: str, steps: int) -> Settings:
-    return preset("quick").with_values({**KINDS[name], **SOON, "steps": steps, "kilobytes_per_context": 30, "device": "cpu"}).check()
+    return (
+        preset("quick")
+        .with_values(
+            {**KINDS[name], **SOON, "steps": steps, "kilobytes_per_context": 30, "device": "cpu"}
+        )
+        .check()
+    )
 
 
 def measured(name: str, steps: int) -> dict[str, Any]:
@@ -85,7 +118,14 @@ def measured(name: str, steps: int) -> dict[str, Any]:
     settings = settings_of(name, steps)
     run = create_run(settings, None, name)
     child = python_child("cpart_core", "resume", run.id)
-    done = subprocess.run(child.command, env=child.environment, cwd=child.folder, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    done = subprocess.run(
+        child.command,
+        env=child.environment,
+        cwd=child.folder,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
     if done.returncode:
         raise RuntimeError(f"The training of {name} failed:\n{done.stderr[-2000:]}")
     records = open_run(run.id).records()
@@ -102,7 +142,8 @@ def measured(name: str, steps: int) -> dict[str, Any]:
         "gflops": needed.flops_per_step / median(records.seconds.tolist()) / 1e9,
     }
     print(
-        f"{name:24} {most / 1e6:5.0f} MB measured, {needed.memory_bytes / 1e6:5.0f} MB forecast, {row['step_seconds']:.3f} s a step",
+        f"{name:24} {most / 1e6:5.0f} MB measured, {needed.memory_bytes / 1e6:5.0f} MB forecast,"
+        f" {row['step_seconds']:.3f} s a step",
         flush=True,
     )
     return row
@@ -112,5 +153,12 @@ def line_through(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """Least squares: measured memory = process + a x what follows from the weights + b x what
     follows from a step. Today's process beside it."""
     known = np.array([[1.0, row["weights_mb"], row["step_mb"]] for row in rows])
-    process, weights, step = np.linalg.lstsq(known, np.array([row["measured_mb"] for row in rows]), rcond=None)[0]
-    return {"process_mb": float(process), "of_weights": float(weights), "of_step": float(step), "process_mb_in_use": PROCESS_BYTES / 1e6}
+    process, weights, step = np.linalg.lstsq(
+        known, np.array([row["measured_mb"] for row in rows]), rcond=None
+    )[0]
+    return {
+        "process_mb": float(process),
+        "of_weights": float(weights),
+        "of_step": float(step),
+        "process_mb_in_use": PROCESS_BYTES / 1e6,
+    }

@@ -1,8 +1,10 @@
-"""`bench kernels`: the feed-forward layer forward and backward against its ideal, the dense layer, the usual loop and `transformers`.
+"""`bench kernels`: the feed-forward layer forward and backward against its ideal, the dense layer,
+the usual loop and `transformers`.
 
-Everything of one shape and precision takes turns. ideal: a dense layer as large as the active part, and our router. Ours, ideal, dense and
-loop keep fp32 weights under autocast, as in training; other people's blocks have weights in the precision itself, which is quicker. The
-machine's own limits at that shape take turns with them, and how much of these dense, ideal and top-2 reach is told.
+Everything of one shape and precision takes turns. ideal: a dense layer as large as the active part,
+and our router. Ours, ideal, dense and loop keep fp32 weights under autocast, as in training; other
+people's blocks have weights in the precision itself, which is quicker. The machine's own limits at
+that shape take turns with them, and how much of these dense, ideal and top-2 reach is told.
 """
 
 from __future__ import annotations
@@ -40,21 +42,45 @@ PEER_FIGURE = 1 / 1.5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--shape", choices=[*SHAPES, *GPU_SHAPES], help="only this width (default: 256 and 512; on a GPU 1024 and 2048)")
-    parser.add_argument("--precision", choices=("fp32", "bf16"), help="only this one (default: both, bf16 where the hardware has it)")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="default auto: the GPU where there is one")
+    parser.add_argument(
+        "--shape",
+        choices=[*SHAPES, *GPU_SHAPES],
+        help="only this width (default: 256 and 512; on a GPU 1024 and 2048)",
+    )
+    parser.add_argument(
+        "--precision",
+        choices=("fp32", "bf16"),
+        help="only this one (default: both, bf16 where the hardware has it)",
+    )
+    parser.add_argument(
+        "--device",
+        choices=("auto", "cpu", "cuda"),
+        default="auto",
+        help="default auto: the GPU where there is one",
+    )
     parser.add_argument("--repeats", type=int, default=9, help="repetitions of each (default 9)")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads (default 1)")
-    parser.add_argument("--no-peers", action="store_true", help="without the blocks of transformers")
     parser.add_argument(
-        "--write", action="store_true", help="measure all executions at many shapes and refresh the table they are chosen by"
+        "--no-peers", action="store_true", help="without the blocks of transformers"
     )
-    parser.add_argument("--quick", action="store_true", help="width 256, 512 tokens, 3 repetitions: does it run?")
-    parser.add_argument("--out", type=given_path, help="folder of the JSON file (default bench-results)")
+    parser.add_argument(
+        "--write",
+        action="store_true",
+        help="measure all executions at many shapes and refresh the table they are chosen by",
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="width 256, 512 tokens, 3 repetitions: does it run?"
+    )
+    parser.add_argument(
+        "--out", type=given_path, help="folder of the JSON file (default bench-results)"
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m cpart_core bench kernels", description=__doc__.splitlines()[0] if __doc__ else None)
+    parser = argparse.ArgumentParser(
+        prog="python -m cpart_core bench kernels",
+        description=__doc__.splitlines()[0] if __doc__ else None,
+    )
     add_arguments(parser)
     arguments = parser.parse_args(argv)
     if arguments.repeats < 3:
@@ -64,7 +90,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     torch.manual_seed(0)
     keep_freed_memory()  # as runs do; so do then those of other people
     repeats = 3 if arguments.quick else arguments.repeats
-    precisions = [dtype for name, dtype in precisions_of(device).items() if arguments.precision in (None, name)]
+    precisions = [
+        dtype
+        for name, dtype in precisions_of(device).items()
+        if arguments.precision in (None, name)
+    ]
     if arguments.write:
         measured = sweep(device, precisions, repeats, arguments.quick)
         if arguments.quick:
@@ -72,13 +102,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         else:
             write(measured, machine())
             print(f"{len(measured)} shapes written into the table of executions")
-    results: dict[str, Any] = {"threads": arguments.threads, "device": str(device), "transformers": version("transformers")}
+    results: dict[str, Any] = {
+        "threads": arguments.threads,
+        "device": str(device),
+        "transformers": version("transformers"),
+    }
     for name, shape in shapes_of(arguments, device).items():
         memory = kept_bytes(shape, device)
         for precision in precisions:
             found = measure(shape, precision, device, repeats, not arguments.no_peers)
-            results[f"{name} {str(precision).removeprefix('torch.')}"] = {**found, "kept_bytes": memory}
-        print("  kept for backward in fp32, MB: " + ", ".join(f"{which} {size / 1e6:.1f}" for which, size in memory.items()), flush=True)
+            results[f"{name} {str(precision).removeprefix('torch.')}"] = {
+                **found,
+                "kept_bytes": memory,
+            }
+        print(
+            "  kept for backward in fp32, MB: "
+            + ", ".join(f"{which} {size / 1e6:.1f}" for which, size in memory.items()),
+            flush=True,
+        )
     save("kernels", results, arguments.out)
     return 0
 
@@ -97,18 +138,26 @@ def shapes_of(arguments: argparse.Namespace, device: torch.device) -> dict[str, 
     return GPU_SHAPES if device.type == "cuda" else SHAPES
 
 
-def measure(shape: Shape, precision: torch.dtype, device: torch.device, repeats: int, with_peers: bool) -> dict[str, Any]:
+def measure(
+    shape: Shape, precision: torch.dtype, device: torch.device, repeats: int, with_peers: bool
+) -> dict[str, Any]:
     """All of one shape and precision in turns; lines on the screen, numbers returned."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # other people's blocks announce their futures
         bench = bench_of(shape, precision, device, with_peers)
         times = take_turns(bench.runs | roof_runs(shape, precision, device), repeats)
-    print(f"\nwidth {shape.width}, {shape.neurons} neurons, {shape.tokens} tokens, {precision}: forward and backward, milliseconds")
+    print(
+        f"\nwidth {shape.width}, {shape.neurons} neurons, {shape.tokens} tokens, {precision}:"
+        " forward and backward, milliseconds"
+    )
     for name, item in times.items():
         if name.startswith(ROOF):
             continue  # told as rates
         summary = item.summary()
-        print(f"  {name:22} {summary['wall']['median']:9.2f}  CPU {summary['cpu']['median']:9.2f}, least {summary['cpu']['least']:9.2f}")
+        print(
+            f"  {name:22} {summary['wall']['median']:9.2f}  CPU {summary['cpu']['median']:9.2f},"
+            f" least {summary['cpu']['least']:9.2f}"
+        )
     for name, why in bench.left_out.items():
         print(f"  {name:22} left out: {why}")
     return {

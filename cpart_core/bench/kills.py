@@ -1,8 +1,10 @@
-"""`bench kills`: a training killed (SIGKILL) at random times and resumed each time ends as one that was never touched.
+"""`bench kills`: a training killed (SIGKILL) at random times and resumed each time ends as one that
+was never touched.
 
-Compared bit for bit: final weights and optimizer state, every record but its wall time and memory, every validation, repartition and
-snapshot. The times of the kills cover start-up, building the corpus, training, the writing of checkpoints, the moment between a new
-checkpoint's rename and the removal of the old one, and resuming. What a killed trainer leaves behind has to be gone at the end.
+Compared bit for bit: final weights and optimizer state, every record but its wall time and memory,
+every validation, repartition and snapshot. The times of the kills cover start-up, building the
+corpus, training, the writing of checkpoints, the moment between a new checkpoint's rename and the
+removal of the old one, and resuming. What a killed trainer leaves behind has to be gone at the end.
 """
 
 from __future__ import annotations
@@ -60,14 +62,27 @@ SMALL = Settings().with_values(
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--kills", type=int, default=100, help="kills, over as many runs as it takes (default: 100)")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the times of the kills (default: 0)")
-    parser.add_argument("--steps", type=int, default=SMALL.training.steps, help=f"steps of each run (default: {SMALL.training.steps})")
-    parser.add_argument("--out", type=given_path, help="folder of the JSON file (default: bench-results)")
+    parser.add_argument(
+        "--kills", type=int, default=100, help="kills, over as many runs as it takes (default: 100)"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="seed of the times of the kills (default: 0)"
+    )
+    parser.add_argument(
+        "--steps",
+        type=int,
+        default=SMALL.training.steps,
+        help=f"steps of each run (default: {SMALL.training.steps})",
+    )
+    parser.add_argument(
+        "--out", type=given_path, help="folder of the JSON file (default: bench-results)"
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m cpart_core bench kills", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m cpart_core bench kills", description=(__doc__ or "").splitlines()[0]
+    )
     add_arguments(parser)
     arguments = parser.parse_args(argv)
     if arguments.kills < 1:
@@ -99,13 +114,22 @@ def measure(settings: Settings, kills: int, chance: random.Random) -> dict[str, 
         print(f"untouched run: {seconds:.1f} s", flush=True)
         while when.total() < kills:
             run = create_run(settings, None, "killed", run_id=f"killed-{len(runs) + 1}")
-            while when.total() < kills and (phase := kill_once(nursery, run, seconds, chance)) is not None:
+            while (
+                when.total() < kills
+                and (phase := kill_once(nursery, run, seconds, chance)) is not None
+            ):
                 when[phase] += 1
             finish(nursery, run)
             runs.append(differences(wanted, fingerprints(open_run(run.id))))
-            print(f"{when.total()} kills, run {len(runs)}: {'equal' if not runs[-1] else runs[-1]}", flush=True)
+            print(
+                f"{when.total()} kills, run {len(runs)}: {'equal' if not runs[-1] else runs[-1]}",
+                flush=True,
+            )
     equal = sum(not entry for entry in runs)
-    print(f"{when.total()} kills in {len(runs)} runs; {equal} runs equal to the untouched one. By phase: {dict(when)}")
+    print(
+        f"{when.total()} kills in {len(runs)} runs; {equal} runs equal to the untouched one. By"
+        f" phase: {dict(when)}"
+    )
     return {
         "kills": when.total(),
         "runs": len(runs),
@@ -120,14 +144,18 @@ def measure(settings: Settings, kills: int, chance: random.Random) -> dict[str, 
 
 
 def kill_once(nursery: Nursery, run: Run, seconds: float, chance: random.Random) -> str | None:
-    """Start, wait for a moment drawn by chance, SIGKILL. The phase the trainer was in, or None when it ended before.
+    """Start, wait for a moment drawn by chance, SIGKILL. The phase the trainer was in, or None when
+    it ended before.
 
-    The moment is one of: a time after the start (every sixth time of a cold process, which imports torch first), a number of steps from
-    where the run is, or the sight of an unfinished checkpoint, or of one checkpoint more than are kept.
+    The moment is one of: a time after the start (every sixth time of a cold process, which imports
+    torch first), a number of steps from where the run is, or the sight of an unfinished checkpoint,
+    or of one checkpoint more than are kept.
     """
     kind = chance.choice(("time", "cold", "steps", "steps", "writing", "pruning"))
     trainer = nursery.start(run, cold=kind == "cold")
-    deadline = time.monotonic() + chance.uniform(0.0, 0.1 * seconds + (3.0 if kind == "cold" else 0.0))
+    deadline = time.monotonic() + chance.uniform(
+        0.0, 0.1 * seconds + (3.0 if kind == "cold" else 0.0)
+    )
     target = run.state().step + chance.randint(1, max(2, run.settings.training.steps // 8))
     writing = run.folder / "checkpoints"
     resumed = bool(steps_in(writing))
@@ -147,7 +175,8 @@ def kill_once(nursery: Nursery, run: Run, seconds: float, chance: random.Random)
     state = run.state()
     phase = state.phase if state.alive else "before the lock"
     trainer.kill()
-    # What it was at is seen best by what it has left: it went on between the sight of the moment and its death.
+    # What it was at is seen best by what it has left: it went on between the sight of the moment
+    # and its death.
     if unpruned(run):
         return "between rename and prune"
     if unfinished(writing):
@@ -157,7 +186,9 @@ def kill_once(nursery: Nursery, run: Run, seconds: float, chance: random.Random)
 
 def unfinished(checkpoints: Path) -> bool:
     """Is a checkpoint being written?"""
-    return checkpoints.is_dir() and any(entry.name.startswith(TEMPORARY) for entry in checkpoints.iterdir())
+    return checkpoints.is_dir() and any(
+        entry.name.startswith(TEMPORARY) for entry in checkpoints.iterdir()
+    )
 
 
 def unpruned(run: Run) -> bool:
@@ -165,7 +196,10 @@ def unpruned(run: Run) -> bool:
     checkpoints = run.folder / "checkpoints"
     if not checkpoints.is_dir():
         return False
-    removed = any(entry.name.startswith(TEMPORARY) and "-gone-" in entry.name for entry in checkpoints.iterdir())
+    removed = any(
+        entry.name.startswith(TEMPORARY) and "-gone-" in entry.name
+        for entry in checkpoints.iterdir()
+    )
     return removed or len(steps_in(checkpoints)) > run.settings.training.keep_checkpoints
 
 
@@ -178,15 +212,29 @@ def finish(nursery: Nursery, run: Run) -> None:
 
 
 def fingerprints(run: Run) -> dict[str, str]:
-    """SHA-256 of all that must be the same: last checkpoint, records, validations, partitions, snapshots; no wall times, no memory."""
+    """SHA-256 of all that must be the same: last checkpoint, records, validations, partitions,
+    snapshots; no wall times, no memory."""
     checkpoint = run.checkpoint_folder(max(run.checkpoint_steps()))
-    found = {name: hashlib.sha256((checkpoint / name).read_bytes()).hexdigest() for name in ("model.safetensors", "state.json")}
+    found = {
+        name: hashlib.sha256((checkpoint / name).read_bytes()).hexdigest()
+        for name in ("model.safetensors", "state.json")
+    }
     found["optimizer"] = hash_of_tensors(checkpoint / "optimizer.safetensors")
-    for name, table in (("records", run.records(10**9)), ("evaluations", run.evaluations()), ("changes", run.changes())):
-        columns = [getattr(table, item.name) for item in fields(table) if item.name not in ("seconds", "memory_bytes", "stride", "total")]
+    for name, table in (
+        ("records", run.records(10**9)),
+        ("evaluations", run.evaluations()),
+        ("changes", run.changes()),
+    ):
+        columns = [
+            getattr(table, item.name)
+            for item in fields(table)
+            if item.name not in ("seconds", "memory_bytes", "stride", "total")
+        ]
         found[name] = hash_of_arrays(columns)
     snapshots = [run.snapshot(step) for step in run.snapshot_steps()]
-    found["snapshots"] = hash_of_arrays([np.asarray(getattr(entry, item.name)) for entry in snapshots for item in fields(entry)])
+    found["snapshots"] = hash_of_arrays(
+        [np.asarray(getattr(entry, item.name)) for entry in snapshots for item in fields(entry)]
+    )
     found["left over"] = ", ".join(sorted(path.name for path in run.folder.rglob(f"{TEMPORARY}*")))
     return found
 

@@ -1,7 +1,8 @@
 """`bench scale`: one process with all threads against several that share them, on the same batches.
 
-The crews take turns, a block of steps each, while the others sleep, so that a busy machine slows all of them alike. speed is the ratio of
-tokens per second to one process's, cpu that of the CPU time of all processes together, which other programs disturb less: 1 = nothing lost.
+The crews take turns, a block of steps each, while the others sleep, so that a busy machine slows
+all of them alike. speed is the ratio of tokens per second to one process's, cpu that of the CPU
+time of all processes together, which other programs disturb less: 1 = nothing lost.
 """
 
 from __future__ import annotations
@@ -35,7 +36,12 @@ class Crew:
         self.answers: list[dict[str, Any]] = []
         path = folder / f"{settings.training.parallel}-{size}.json"
         path.write_text(settings.to_json(), encoding="utf-8")
-        where = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": str(size), "LOCAL_WORLD_SIZE": str(size)}
+        where = {
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": str(free_port()),
+            "WORLD_SIZE": str(size),
+            "LOCAL_WORLD_SIZE": str(size),
+        }
         children = [
             python_child(
                 "cpart_core.bench.harness.worker_group",
@@ -74,9 +80,13 @@ class Crew:
 
 
 @contextmanager
-def crews(settings: Settings, corpus: Path, sizes: Sequence[int], parallel: Sequence[str], threads: int) -> Iterator[dict[str, Crew]]:
+def crews(
+    settings: Settings, corpus: Path, sizes: Sequence[int], parallel: Sequence[str], threads: int
+) -> Iterator[dict[str, Crew]]:
     """One process, and every number of several in every way; all ended afterwards."""
-    wanted = {"1": (1, "ddp")} | {f"{size} {way}": (size, way) for size in sizes for way in parallel}
+    wanted = {"1": (1, "ddp")} | {
+        f"{size} {way}": (size, way) for size in sizes for way in parallel
+    }
     started: dict[str, Crew] = {}
     with tempfile.TemporaryDirectory(prefix="cpart-bench-") as folder:
         try:
@@ -100,23 +110,53 @@ def crews(settings: Settings, corpus: Path, sizes: Sequence[int], parallel: Sequ
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--shape", choices=list(SHAPES), nargs="+", default=list(SHAPES), help="only these shapes (default: all)")
-    parser.add_argument("--processes", default="2", metavar="A,B", help="numbers of processes to compare with one (default 2)")
-    parser.add_argument("--parallel", choices=PARALLEL, help="only copies of the weights (ddp) or parts (fsdp); default both")
-    parser.add_argument("--threads", type=int, default=0, help="CPU threads of all processes together; 0 = all cores")
+    parser.add_argument(
+        "--shape",
+        choices=list(SHAPES),
+        nargs="+",
+        default=list(SHAPES),
+        help="only these shapes (default: all)",
+    )
+    parser.add_argument(
+        "--processes",
+        default="2",
+        metavar="A,B",
+        help="numbers of processes to compare with one (default 2)",
+    )
+    parser.add_argument(
+        "--parallel",
+        choices=PARALLEL,
+        help="only copies of the weights (ddp) or parts (fsdp); default both",
+    )
+    parser.add_argument(
+        "--threads",
+        type=int,
+        default=0,
+        help="CPU threads of all processes together; 0 = all cores",
+    )
     parser.add_argument("--blocks", type=int, default=7, help="blocks of each crew (default 7)")
     parser.add_argument("--steps", type=int, default=20, help="steps of a block (default 20)")
-    parser.add_argument("--out", type=given_path, help="folder of the JSON file (default bench-results)")
+    parser.add_argument(
+        "--out", type=given_path, help="folder of the JSON file (default bench-results)"
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m cpart_core bench scale", description=__doc__.splitlines()[0] if __doc__ else None)
+    parser = argparse.ArgumentParser(
+        prog="python -m cpart_core bench scale",
+        description=__doc__.splitlines()[0] if __doc__ else None,
+    )
     add_arguments(parser)
     given = parser.parse_args(argv)
     if given.blocks < 3 or given.steps < 1:
-        raise ValueError(f"--blocks is {given.blocks} and --steps {given.steps}; give 3 or more and 1 or more, a median needs them.")
+        raise ValueError(
+            f"--blocks is {given.blocks} and --steps {given.steps}; give 3 or more and 1 or more, a"
+            " median needs them."
+        )
     if not all(word.isdigit() and int(word) > 1 for word in given.processes.split(",")):
-        raise ValueError(f"--processes is {given.processes!r}; give whole numbers above 1, such as 2 or 2,4.")
+        raise ValueError(
+            f"--processes is {given.processes!r}; give whole numbers above 1, such as 2 or 2,4."
+        )
     sizes = [int(word) for word in given.processes.split(",")]
     from cpart_core.training.device import cores
 
@@ -131,7 +171,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def measure(
-    shape: str, settings: Settings, sizes: Sequence[int], ways: Sequence[str], threads: int, blocks: int, steps: int
+    shape: str,
+    settings: Settings,
+    sizes: Sequence[int],
+    ways: Sequence[str],
+    threads: int,
+    blocks: int,
+    steps: int,
 ) -> dict[str, Any]:
     """All crews of one shape in turns, forwards and backwards."""
     from cpart_core.corpus.build import build_corpus, gather
@@ -139,20 +185,28 @@ def measure(
 
     with tempfile.TemporaryDirectory(prefix="cpart-bench-") as folder:
         corpus = Path(folder)
-        save_corpus(build_corpus(gather(settings.corpus), settings.corpus, settings.training.seed), corpus)
+        save_corpus(
+            build_corpus(gather(settings.corpus), settings.corpus, settings.training.seed), corpus
+        )
         with crews(settings, corpus, sizes, ways, threads) as all_crews:
             for crew in all_crews.values():
-                crew.take(max(steps, CHOOSING_STEPS), count=False)  # the partition, and the caches warm
+                # the partition, and the caches warm
+                crew.take(max(steps, CHOOSING_STEPS), count=False)
             for name in in_turns(all_crews, blocks):
                 all_crews[name].take(steps)
             return report(shape, settings, all_crews, steps)
 
 
-def report(shape: str, settings: Settings, all_crews: dict[str, Crew], steps: int) -> dict[str, Any]:
+def report(
+    shape: str, settings: Settings, all_crews: dict[str, Crew], steps: int
+) -> dict[str, Any]:
     """Tokens per second of each crew, and ratios paired by block."""
     tokens = steps * settings.training.batch_size * settings.model.context_length
     alone = all_crews["1"]
-    print(f"{shape}: {alone.answers[0]['precision']}, {steps} steps a block, {len(alone.answers)} blocks")
+    print(
+        f"{shape}: {alone.answers[0]['precision']}, {steps} steps a block, {len(alone.answers)}"
+        " blocks"
+    )
     found = {}
     for name, crew in all_crews.items():
         cpu = paired(alone.of("cpu_seconds"), crew.of("cpu_seconds"))["median"]
@@ -166,8 +220,15 @@ def report(shape: str, settings: Settings, all_crews: dict[str, Crew], steps: in
         }
         speed = found[name]["speed"]
         print(
-            f"  {name:8} {crew.answers[0]['threads']} threads each {found[name]['tokens_per_second']['median']:9,.0f} tokens/s  "
-            f"speed {speed['median']:.3f} ({speed['low_quartile']:.3f} to {speed['high_quartile']:.3f})  cpu {cpu:.3f}",
+            f"  {name:8} {crew.answers[0]['threads']} threads each"
+            f" {found[name]['tokens_per_second']['median']:9,.0f} tokens/s  speed"
+            f" {speed['median']:.3f} ({speed['low_quartile']:.3f} to {speed['high_quartile']:.3f}) "
+            f" cpu {cpu:.3f}",
             flush=True,
         )
-    return {"crews": found, "steps_per_block": steps, "seed": settings.training.seed, "settings": settings.to_json()}
+    return {
+        "crews": found,
+        "steps_per_block": steps,
+        "seed": settings.training.seed,
+        "settings": settings.to_json(),
+    }

@@ -1,6 +1,8 @@
-"""What `bench all` measured, as plain data, and the JSON file it is stored in: the Speed page and README's table are made from it.
+"""What `bench all` measured, as plain data, and the JSON file it is stored in: the Speed page and
+README's table are made from it.
 
-Pages read it without torch. A file from elsewhere is checked as it is read: what does not fit the types is refused with ValueError.
+Pages read it without torch. A file from elsewhere is checked as it is read: what does not fit the
+types is refused with ValueError.
 """
 
 from __future__ import annotations
@@ -18,7 +20,12 @@ from cpart_core.settings.field import types_of
 FORMAT = 1
 RESULTS = Path(__file__).resolve().parent / "results"
 """Measurements that come with CPart: really made, one file for each class of machine."""
-REACHED, NOT_REACHED, AT_THE_EDGE, NO_FIGURE = "reached", "not reached", "at the edge", "no figure set"
+REACHED, NOT_REACHED, AT_THE_EDGE, NO_FIGURE = (
+    "reached",
+    "not reached",
+    "at the edge",
+    "no figure set",
+)
 RATE, BANDWIDTH, OF_ROOF = "GFLOP/s", "GB/s", "share of the roof"
 """Units of numbers for which no figure was set and which are told all the same."""
 MOST_OWN = 8
@@ -57,14 +64,21 @@ class Measured:
         """From median and quartiles alone: reached or not with all three, else at the edge."""
         if math.isnan(self.figure):
             return NO_FIGURE
-        good = [value <= self.figure if self.at_most else value >= self.figure for value in (self.median, self.low, self.high)]
+        good = [
+            value <= self.figure if self.at_most else value >= self.figure
+            for value in (self.median, self.low, self.high)
+        ]
         return REACHED if all(good) else AT_THE_EDGE if any(good) else NOT_REACHED
 
     @property
     def told(self) -> bool:
-        """Whether it is among what a person sees first: it has a figure, or is the machine's own limit or how near that things come, or is
-        what a person waits for."""
-        return self.verdict != NO_FIGURE or self.unit in (RATE, BANDWIDTH, OF_ROOF) or self.part == "app"
+        """Whether it is among what a person sees first: it has a figure, or is the machine's own
+        limit or how near that things come, or is what a person waits for."""
+        return (
+            self.verdict != NO_FIGURE
+            or self.unit in (RATE, BANDWIDTH, OF_ROOF)
+            or self.part == "app"
+        )
 
 
 @dataclass(frozen=True)
@@ -130,11 +144,16 @@ def speed_from_json(text: str) -> Speed:
     except (ValueError, RecursionError) as error:
         raise ValueError(f"it is not valid JSON: {error}") from None
     if not isinstance(data, dict) or data.get("format") != FORMAT:
-        raise ValueError(f"it is not a measurement of format {FORMAT}; `python -m cpart_core bench all` makes one")
+        raise ValueError(
+            f"it is not a measurement of format {FORMAT}; `python -m cpart_core bench all`"
+            " makes one"
+        )
     speed = typed(Speed, data, "the file")
     for curve in speed.curves:
         for line in curve.lines:
-            lengths = {len(line.x), len(line.y)} | ({len(line.low), len(line.high)} if not line.ideal else set())
+            lengths = {len(line.x), len(line.y)} | (
+                {len(line.low), len(line.high)} if not line.ideal else set()
+            )
             if len(lengths) != 1:
                 raise ValueError(f"the line {line.name!r} has columns of different lengths")
     return speed
@@ -147,11 +166,14 @@ def typed(kind: type[T], data: Any, where: str) -> T:
     hints = types_of(kind)
     if missing := sorted(set(hints) - set(data)):
         raise ValueError(f"{where} lacks {', '.join(missing)}")
-    return kind(**{name: value_of(hint, data[name], f"{where}, {name}") for name, hint in hints.items()})
+    return kind(
+        **{name: value_of(hint, data[name], f"{where}, {name}") for name, hint in hints.items()}
+    )
 
 
 def value_of(hint: Any, value: Any, where: str) -> Any:
-    """JSON value -> the type; null passes for a float (NaN), a whole number too, nothing else is bent."""
+    """JSON value -> the type; null passes for a float (NaN), a whole number too, nothing else is
+    bent."""
     if hint is float:
         if value is None:
             return math.nan
@@ -161,12 +183,19 @@ def value_of(hint: Any, value: Any, where: str) -> Any:
     if get_origin(hint) is tuple:
         if not isinstance(value, list):
             raise ValueError(f"{where} must be a list, not {type(value).__name__}")
-        return tuple(value_of(get_args(hint)[0], item, f"{where} {number}") for number, item in enumerate(value))
+        return tuple(
+            value_of(get_args(hint)[0], item, f"{where} {number}")
+            for number, item in enumerate(value)
+        )
     if get_origin(hint) is dict:
         if not isinstance(value, dict):
             raise ValueError(f"{where} must be a JSON object, not {type(value).__name__}")
         inner = get_args(hint)[1]
-        return value if inner is Any else {name: value_of(inner, item, f"{where} {name}") for name, item in value.items()}
+        return (
+            value
+            if inner is Any
+            else {name: value_of(inner, item, f"{where} {name}") for name, item in value.items()}
+        )
     assert not isinstance(hint, types.UnionType), "fields have one type each"
     if hint in (str, int, bool):
         if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):

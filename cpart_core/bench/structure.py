@@ -1,6 +1,8 @@
-"""`bench structure`: how long after Train a person sees the first segment structure, with the quick preset, no pages involved.
+"""`bench structure`: how long after Train a person sees the first segment structure, with the quick
+preset, no pages involved.
 
-"Structure" is the first stored snapshot whose partition comes from the chosen method, not from numbering; the pages draw exactly that.
+"Structure" is the first stored snapshot whose partition comes from the chosen method, not from
+numbering; the pages draw exactly that.
 """
 
 from __future__ import annotations
@@ -39,12 +41,19 @@ class Milestones:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--preset", choices=[entry.name for entry in PRESETS], default="quick")
-    parser.add_argument("--repeats", type=int, default=3, help="trainings from the very start (default 3)")
-    parser.add_argument("--out", type=given_path, help="folder of the JSON file (default bench-results)")
+    parser.add_argument(
+        "--repeats", type=int, default=3, help="trainings from the very start (default 3)"
+    )
+    parser.add_argument(
+        "--out", type=given_path, help="folder of the JSON file (default bench-results)"
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m cpart_core bench structure", description=__doc__.splitlines()[0] if __doc__ else None)
+    parser = argparse.ArgumentParser(
+        prog="python -m cpart_core bench structure",
+        description=__doc__.splitlines()[0] if __doc__ else None,
+    )
     add_arguments(parser)
     arguments = parser.parse_args(argv)
     if arguments.repeats < 1:
@@ -56,25 +65,42 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(
             f"{number + 1}/{arguments.repeats}  first record {milestones.first_record:.1f} s  "
             f"first snapshot {milestones.first_snapshot:.1f} s  "
-            f"first structure {milestones.first_structure:.1f} s (step {milestones.structure_step})",
+            f"first structure {milestones.first_structure:.1f} s (step"
+            f" {milestones.structure_step})",
             flush=True,
         )
     summary: dict[str, Any] = {
-        name: spread([getattr(item, name) for item in measured]) for name in ("first_record", "first_snapshot", "first_structure")
+        name: spread([getattr(item, name) for item in measured])
+        for name in ("first_record", "first_snapshot", "first_structure")
     }
-    print(f"first structure: {summary['first_structure']['median']:.1f} s after the command (median of {len(measured)})")
-    save("structure", {"preset": arguments.preset, "seconds": summary, "each": [vars(item) for item in measured]}, arguments.out)
+    print(
+        f"first structure: {summary['first_structure']['median']:.1f} s after the command (median"
+        f" of {len(measured)})"
+    )
+    save(
+        "structure",
+        {"preset": arguments.preset, "seconds": summary, "each": [vars(item) for item in measured]},
+        arguments.out,
+    )
     return 0
 
 
 def measure(preset_name: str) -> Milestones:
     """Start a training, watch its folder as a page does, and end it when the structure is there."""
-    with tempfile.TemporaryDirectory(prefix="cpart-bench-") as root, tempfile.TemporaryFile() as log:
+    with (
+        tempfile.TemporaryDirectory(prefix="cpart-bench-") as root,
+        tempfile.TemporaryFile() as log,
+    ):
         os.environ["CPART_RUNS"] = root
         child = python_child("cpart_core", "train", "--preset", preset_name, "--id", RUN)
         began = time.perf_counter()
         trainer = subprocess.Popen(
-            child.command, env=child.environment, cwd=child.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+            child.command,
+            env=child.environment,
+            cwd=child.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
         )
         try:
             return watch(trainer, began)
@@ -105,8 +131,13 @@ def watch(trainer: subprocess.Popen[bytes], began: float) -> Milestones:
             for step in run.snapshot_steps():
                 seen.setdefault("first_snapshot", now)
                 if run.snapshot(step).partitioned:
-                    return Milestones(seen.get("first_record", now), seen["first_snapshot"], now, step)
+                    return Milestones(
+                        seen.get("first_record", now), seen["first_snapshot"], now, step
+                    )
         if ended:
-            raise RuntimeError(f"The training ended (exit code {trainer.returncode}) before any structure was seen.")
+            raise RuntimeError(
+                f"The training ended (exit code {trainer.returncode}) before any structure was"
+                " seen."
+            )
         time.sleep(0.1)
     raise RuntimeError(f"No structure within {LIMIT_SECONDS} s.")

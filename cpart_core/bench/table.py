@@ -15,16 +15,29 @@ HOW = "No measurement is stored. Make one: python -m cpart_core bench all --publ
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "file", nargs="?", type=given_path, help="JSON file of `bench all` (default: the one that comes with CPart, else the newest)"
+        "file",
+        nargs="?",
+        type=given_path,
+        help="JSON file of `bench all` (default: the one that comes with CPart, else the newest)",
     )
     parser.add_argument(
-        "--into", type=given_path, metavar="README.md", help="write it between the two marks of this file instead of the screen"
+        "--into",
+        type=given_path,
+        metavar="README.md",
+        help="write it between the two marks of this file instead of the screen",
     )
-    parser.add_argument("--everything", action="store_true", help="also what no figure was set for and is not told in any case")
+    parser.add_argument(
+        "--everything",
+        action="store_true",
+        help="also what no figure was set for and is not told in any case",
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m cpart_core bench table", description=__doc__.splitlines()[0] if __doc__ else None)
+    parser = argparse.ArgumentParser(
+        prog="python -m cpart_core bench table",
+        description=__doc__.splitlines()[0] if __doc__ else None,
+    )
     add_arguments(parser)
     arguments = parser.parse_args(argv)
     files = [arguments.file] if arguments.file else speed_files()
@@ -38,7 +51,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.into is None:
         print(table)
         return 0
-    arguments.into.write_text(placed(arguments.into.read_text(encoding="utf-8"), table, arguments.into.name), encoding="utf-8")
+    arguments.into.write_text(
+        placed(arguments.into.read_text(encoding="utf-8"), table, arguments.into.name),
+        encoding="utf-8",
+    )
     print(f"written into {arguments.into}")
     return 0
 
@@ -48,7 +64,9 @@ def placed(text: str, table: str, name: str) -> str:
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not (begin and end):
-        raise ValueError(f"{name} has no place for the table; it needs the lines {BEGIN} and {END}.")
+        raise ValueError(
+            f"{name} has no place for the table; it needs the lines {BEGIN} and {END}."
+        )
     return f"{before}{BEGIN}\n{table}\n{END}{after}"
 
 
@@ -58,8 +76,11 @@ def as_markdown(speed: Speed, everything: bool = True) -> str:
     packages = machine.get("packages")
     torch = packages.get("torch", "?") if isinstance(packages, dict) else "?"
     lines = [
-        f"{machine.get('cores', '?')} cores of {machine.get('processor', '?')}, GPU: {machine.get('gpu', '?')}, torch {torch}, "
-        f"transformers {machine.get('transformers', '?')}; {speed.date[:10]}, `{speed.command}`.",
+        (
+            f"{machine.get('cores', '?')} cores of {machine.get('processor', '?')}, GPU:"
+            f" {machine.get('gpu', '?')}, torch {torch}, transformers"
+            f" {machine.get('transformers', '?')}; {speed.date[:10]}, `{speed.command}`."
+        ),
         *(["Quick run: its numbers decide nothing."] if speed.quick else []),
         "",
         "| where | what | median (quartiles) | by CPU time | figure | |",
@@ -67,7 +88,14 @@ def as_markdown(speed: Speed, everything: bool = True) -> str:
     ]
     for item in speed.measured:
         if everything or item.told:
-            cells = (item.where, f"{item.what}, {item.unit}", value_text(item), short(item.cpu), figure_text(item), item.verdict)
+            cells = (
+                item.where,
+                f"{item.what}, {item.unit}",
+                value_text(item),
+                short(item.cpu),
+                figure_text(item),
+                item.verdict,
+            )
             lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -78,7 +106,11 @@ def value_text(item: Measured) -> str:
 
 
 def figure_text(item: Measured) -> str:
-    return "" if math.isnan(item.figure) else f"{'at most' if item.at_most else 'at least'} {short(item.figure)}"
+    return (
+        ""
+        if math.isnan(item.figure)
+        else f"{'at most' if item.at_most else 'at least'} {short(item.figure)}"
+    )
 
 
 def short(value: float) -> str:

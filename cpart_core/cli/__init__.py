@@ -1,1 +1,2 @@
-"""The command line: one file a command. Nothing here computes; every command calls the engine and prints what it says."""
+"""The command line: one file a command. Nothing here computes; every command calls the engine and
+prints what it says."""

@@ -1,4 +1,5 @@
-"""`carve`: the smaller model for one context or one text, as a run of its own, measured before and after."""
+"""`carve`: the smaller model for one context or one text, as a run of its own, measured before and
+after."""
 
 from __future__ import annotations
 
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
     from cpart_core.records.keep import CarveReport, Footprint, KeepCurve
 
 NAME = "carve"
-HELP = "Keep the segments that matter for one context or text, write the smaller model as a run, and measure both."
+HELP = (
+    "Keep the segments that matter for one context or text, write the smaller model as a run, and"
+    " measure both."
+)
 RANKINGS = ("contribution", "effect")
 MIB = 2**20
 
@@ -26,21 +30,57 @@ MIB = 2**20
 def add_arguments(parser: argparse.ArgumentParser, show_all: bool) -> None:
     add_run_argument(parser)
     parser.add_argument("--step", type=int, help="step of the checkpoint (default: the newest)")
-    parser.add_argument("--context", default="", metavar="NAME", help="choose the segments on training documents of this context")
-    parser.add_argument("--text-file", type=given_path, metavar="FILE", help="choose them on the first half of this text instead")
     parser.add_argument(
-        "--keep", type=int, help="segments to keep in each layer; without it the loss of every count is printed, nothing is carved"
+        "--context",
+        default="",
+        metavar="NAME",
+        help="choose the segments on training documents of this context",
     )
-    parser.add_argument("--name", default="", help="name of the new run; the first 80 characters are kept")
-    parser.add_argument("--ranking", default="contribution", choices=RANKINGS, help="what makes a segment matter (default: contribution)")
-    parser.add_argument("--documents", type=int, default=32, help="most training documents to choose on (default: 32)")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the choosing documents, random draws and intervals (default: 0)")
+    parser.add_argument(
+        "--text-file",
+        type=given_path,
+        metavar="FILE",
+        help="choose them on the first half of this text instead",
+    )
+    parser.add_argument(
+        "--keep",
+        type=int,
+        help=(
+            "segments to keep in each layer; without it the loss of every count is printed, nothing"
+            " is carved"
+        ),
+    )
+    parser.add_argument(
+        "--name", default="", help="name of the new run; the first 80 characters are kept"
+    )
+    parser.add_argument(
+        "--ranking",
+        default="contribution",
+        choices=RANKINGS,
+        help="what makes a segment matter (default: contribution)",
+    )
+    parser.add_argument(
+        "--documents",
+        type=int,
+        default=32,
+        help="most training documents to choose on (default: 32)",
+    )
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=0,
+        help="seed of the choosing documents, random draws and intervals (default: 0)",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
 
 
 def execute(arguments: argparse.Namespace) -> int:
     run = find_run(arguments)
-    text = "" if arguments.text_file is None else read_text_file(arguments.text_file, LARGEST_FILE, "text file")
+    text = (
+        ""
+        if arguments.text_file is None
+        else read_text_file(arguments.text_file, LARGEST_FILE, "text file")
+    )
     wish = {
         "context": arguments.context,
         "text": text,
@@ -48,7 +88,11 @@ def execute(arguments: argparse.Namespace) -> int:
         "documents": arguments.documents,
         "seed": arguments.seed,
     }
-    request: dict[str, Any] = {"run": run.id, "step": newest_checkpoint(run, arguments.step), **wish}
+    request: dict[str, Any] = {
+        "run": run.id,
+        "step": newest_checkpoint(run, arguments.step),
+        **wish,
+    }
     name = "keep_k"
     if arguments.keep is not None:
         name, request = "carve", {**request, "keep": arguments.keep, "name": arguments.name}
@@ -87,10 +131,10 @@ def curve_table(curve: KeepCurve) -> str:
         for i, k in enumerate(curve.kept)
     ]
     head = (
-        f"run {curve.run}, step {curve.step}, {about(curve)}, seed {curve.seed}; chosen by {curve.ranking} on {len(curve.chosen_on)} "
-        f"documents ({curve.chosen_tokens} tokens), measured on a sample: the beginnings of {curve.documents} "
-        f"validation documents ({curve.tokens} tokens), nats per token; "
-        f"by chance: {len(curve.random_loss)} draws"
+        f"run {curve.run}, step {curve.step}, {about(curve)}, seed {curve.seed}; chosen by"
+        f" {curve.ranking} on {len(curve.chosen_on)} documents ({curve.chosen_tokens} tokens),"
+        f" measured on a sample: the beginnings of {curve.documents} validation documents"
+        f" ({curve.tokens} tokens), nats per token; by chance: {len(curve.random_loss)} draws"
     )
     return f"{head}\n\n{table(rows)}\n\nGive --keep K to carve."
 
@@ -111,10 +155,24 @@ def report_table(report: CarveReport) -> str:
         }
         for i, name in enumerate(report.contexts)
     ]
-    head = f"run {report.run}, step {report.step}: the {report.keep} segments a layer that matter for {about(report)} are now run {report.carved}"
-    how = f"medians of {report.before.repeats} fresh processes each, one thread, load average {report.load:.1f}"
-    text = f"\n\nthe text itself: {report.text_before:.4f} -> {report.text_after:.4f} ({report.text_tokens} tokens)" if report.text else ""
-    return f"{head}\n\n{table(costs)}\n({how})\n\nvalidation loss by context (all validation text), nats per token, seed {report.seed}\n{table(losses)}{text}"
+    head = (
+        f"run {report.run}, step {report.step}: the {report.keep} segments a layer that matter for"
+        f" {about(report)} are now run {report.carved}"
+    )
+    how = (
+        f"medians of {report.before.repeats} fresh processes each, one thread, load average"
+        f" {report.load:.1f}"
+    )
+    text = (
+        f"\n\nthe text itself: {report.text_before:.4f} -> {report.text_after:.4f}"
+        f" ({report.text_tokens} tokens)"
+        if report.text
+        else ""
+    )
+    return (
+        f"{head}\n\n{table(costs)}\n({how})\n\nvalidation loss by context (all validation text),"
+        f" nats per token, seed {report.seed}\n{table(losses)}{text}"
+    )
 
 
 def cost_row(name: str, cost: Footprint) -> dict[str, Any]:

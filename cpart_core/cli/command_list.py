@@ -1,4 +1,5 @@
-"""The visible list of commands. Adding one = one file with `NAME`, `HELP`, `add_arguments`, `execute`, and one line here."""
+"""The visible list of commands. Adding one = one file with `NAME`, `HELP`, `add_arguments`,
+`execute`, and one line here."""
 
 from __future__ import annotations
 
@@ -7,9 +8,37 @@ from collections.abc import Callable, Sequence
 from types import ModuleType
 
 from cpart_core import __version__
-from cpart_core.cli import analyze, bench, carve, coherence, evaluate, generate, resume, runs, sample, study, train, warm, worker
+from cpart_core.cli import (
+    analyze,
+    bench,
+    carve,
+    coherence,
+    evaluate,
+    generate,
+    resume,
+    runs,
+    sample,
+    study,
+    train,
+    warm,
+    worker,
+)
 
-COMMANDS: tuple[ModuleType, ...] = (train, resume, runs, evaluate, analyze, generate, carve, coherence, study, bench, sample, warm, worker)
+COMMANDS: tuple[ModuleType, ...] = (
+    train,
+    resume,
+    runs,
+    evaluate,
+    analyze,
+    generate,
+    carve,
+    coherence,
+    study,
+    bench,
+    sample,
+    warm,
+    worker,
+)
 
 DESCRIPTION = "CPart: train a language model whose neurons lie in segments, and look inside it."
 EPILOG = """\
@@ -23,7 +52,8 @@ first steps:
 
 
 def build_parser(argv: Sequence[str]) -> argparse.ArgumentParser:
-    """The parser of all commands; `argv` only says whether `--help-all` asks for the settings that are folded away."""
+    """The parser of all commands; `argv` only says whether `--help-all` asks for the settings that
+    are folded away."""
     parser = argparse.ArgumentParser(
         prog="python -m cpart_core",
         description=DESCRIPTION,

@@ -1,4 +1,5 @@
-"""The part of `analyze` that sets two checkpoints side by side: `--what compare --other RUN`. The Compare page asks for the same."""
+"""The part of `analyze` that sets two checkpoints side by side: `--what compare --other RUN`. The
+Compare page asks for the same."""
 
 from __future__ import annotations
 
@@ -13,8 +14,17 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--other", default="", metavar="ID", help="for compare: the run to set beside this one, or this one itself")
-    parser.add_argument("--other-step", type=int, help="for compare: step of the other's checkpoint (default: its newest)")
+    parser.add_argument(
+        "--other",
+        default="",
+        metavar="ID",
+        help="for compare: the run to set beside this one, or this one itself",
+    )
+    parser.add_argument(
+        "--other-step",
+        type=int,
+        help="for compare: step of the other's checkpoint (default: its newest)",
+    )
 
 
 def other_of(arguments: argparse.Namespace) -> tuple[Run, int]:
@@ -22,13 +32,19 @@ def other_of(arguments: argparse.Namespace) -> tuple[Run, int]:
     from cpart_core.runs.folder import open_run
 
     if not arguments.other:
-        raise ValueError("compare needs a second run: give --other ID (see `runs`); for two steps of one run, its own id and --other-step.")
+        raise ValueError(
+            "compare needs a second run: give --other ID (see `runs`); for two steps of one run,"
+            " its own id and --other-step."
+        )
     other = open_run(arguments.other)
     return other, newest_checkpoint(other, arguments.other_step)
 
 
-def requests(run_id: str, step: int, arguments: argparse.Namespace) -> list[tuple[str, dict[str, Any]]]:
-    """Segments by the snapshots nearest to the checkpoints, losses, and the meter of each side that computes fusion weights."""
+def requests(
+    run_id: str, step: int, arguments: argparse.Namespace
+) -> list[tuple[str, dict[str, Any]]]:
+    """Segments by the snapshots nearest to the checkpoints, losses, and the meter of each side that
+    computes fusion weights."""
     from cpart_core.runs.folder import open_run
 
     run = open_run(run_id)
@@ -36,12 +52,16 @@ def requests(run_id: str, step: int, arguments: argparse.Namespace) -> list[tupl
     steps = [nearest(side, at) for side, at in ((run, step), (other, other_step))]
     beside = {"run": run_id, "other": other.id, "seed": arguments.seed}
     found: list[tuple[str, dict[str, Any]]] = [
-        ("compare_segments", {**beside, "step": steps[0], "other_step": steps[1], "method": "auto"}),
+        (
+            "compare_segments",
+            {**beside, "step": steps[0], "other_step": steps[1], "method": "auto"},
+        ),
         ("compare_losses", {**beside, "step": step, "other_step": other_step}),
     ]
     if "dense" not in (run.settings.model.execution, other.settings.model.execution):
         found += [
-            ("specialization", {"run": side.id, "step": at, "seed": arguments.seed}) for side, at in ((run, step), (other, other_step))
+            ("specialization", {"run": side.id, "step": at, "seed": arguments.seed})
+            for side, at in ((run, step), (other, other_step))
         ]
     return found
 
@@ -62,7 +82,8 @@ def run_of(run: Run, request: dict[str, Any]) -> Run:
 
 
 def in_words(run: Run, answered: list[Any]) -> str:
-    """Settings that differ, how segments were matched, and all differences, largest first; from the results of `requests`."""
+    """Settings that differ, how segments were matched, and all differences, largest first; from the
+    results of `requests`."""
     from cpart_core.analysis.compare import differences as compare_list
     from cpart_core.records.comparison import LossComparison, SegmentComparison
     from cpart_core.records.specialization import Specialization
@@ -71,17 +92,33 @@ def in_words(run: Run, answered: list[Any]) -> str:
     segments = next(result for result in answered if isinstance(result, SegmentComparison))
     losses = next(result for result in answered if isinstance(result, LossComparison))
     other = open_run(losses.other)
-    meter_of = {(result.run, result.step): result for result in answered if isinstance(result, Specialization)}
+    meter_of = {
+        (result.run, result.step): result
+        for result in answered
+        if isinstance(result, Specialization)
+    }
     sides = ((losses.run, losses.step), (losses.other, losses.other_step))
-    meters = (meter_of[sides[0]], meter_of[sides[1]]) if all(side in meter_of for side in sides) else None
+    meters = (
+        (meter_of[sides[0]], meter_of[sides[1]])
+        if all(side in meter_of for side in sides)
+        else None
+    )
     found = compare_list.differences(run, other, segments, losses, meters)
     changed = compare_list.settings_that_differ(run.settings, other.settings)
     said = [
-        f"\nA: {run.id} step {losses.step}   B: {other.id} step {losses.other_step}   (differences are B less A)",
+        (
+            f"\nA: {run.id} step {losses.step}   B: {other.id} step {losses.other_step}  "
+            " (differences are B less A)"
+        ),
         compare_list.corpus_words(run, other),
-        "; ".join(f"{name}: {ours} in A, {theirs} in B" for _, name, ours, theirs in changed) or "All settings are the same.",
+        "; ".join(f"{name}: {ours} in A, {theirs} in B" for _, name, ours, theirs in changed)
+        or "All settings are the same.",
         compare_list.match_words(segments),
         compare_list.headline_words(losses),
     ]
-    shown = f"\n\n{table(compare_list.difference_rows(found))}" if found else "\nNothing that is measured differs."
+    shown = (
+        f"\n\n{table(compare_list.difference_rows(found))}"
+        if found
+        else "\nNothing that is measured differs."
+    )
     return "\n".join(said) + shown

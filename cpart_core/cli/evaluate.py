@@ -33,7 +33,8 @@ def execute(arguments: argparse.Namespace) -> int:
 
     request = {"run": run.id, "step": step}
     report: LossReport = answer("losses", request, share_line(sys.stderr))
-    with suppress(OSError):  # pages say the same number from now on; where nothing can be stored it is still said here
+    # pages say the same number from now on; where nothing can be stored it is still said here
+    with suppress(OSError):
         run.store_result("losses", request, report)
     print(as_json(report) if arguments.json else as_table(report))
     return 0

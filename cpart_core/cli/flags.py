@@ -1,4 +1,5 @@
-"""Command-line flags made from the fields of `Settings`, so that help, ranges and defaults cannot disagree with the form."""
+"""Command-line flags made from the fields of `Settings`, so that help, ranges and defaults cannot
+disagree with the form."""
 
 from __future__ import annotations
 
@@ -11,7 +12,12 @@ from typing import Any
 
 from cpart_core.corpus.encoding import read_text_file
 from cpart_core.files.paths import given_path
-from cpart_core.settings.effect import refuse_without_effect, when_in_words, with_source, without_effect
+from cpart_core.settings.effect import (
+    refuse_without_effect,
+    when_in_words,
+    with_source,
+    without_effect,
+)
 from cpart_core.settings.presets import PRESETS, preset
 from cpart_core.settings.run import Settings
 
@@ -25,10 +31,15 @@ LARGEST_SETTINGS_FILE = 1_000_000
 
 
 def add_setting_flags(parser: argparse.ArgumentParser, show_all: bool) -> None:
-    """One flag a setting, in the four groups; advanced ones are shown by `--help-all` only, but always work."""
-    parser.add_argument("--help-all", action="help", help="show every setting, the advanced ones too")
+    """One flag a setting, in the four groups; advanced ones are shown by `--help-all` only, but
+    always work."""
     parser.add_argument(
-        "--preset", choices=[entry.name for entry in PRESETS], help="; ".join(f"{entry.name}: {entry.help}" for entry in PRESETS)
+        "--help-all", action="help", help="show every setting, the advanced ones too"
+    )
+    parser.add_argument(
+        "--preset",
+        choices=[entry.name for entry in PRESETS],
+        help="; ".join(f"{entry.name}: {entry.help}" for entry in PRESETS),
     )
     parser.add_argument(
         "--settings",
@@ -48,14 +59,20 @@ def add_setting_flags(parser: argparse.ArgumentParser, show_all: bool) -> None:
         )
 
 
-def settings_from_flags(arguments: argparse.Namespace, say: Callable[[str], None] = print) -> Settings:
-    """Preset or file first, then the flags given; checked. ValueError says what is wrong, or what was given and cannot take effect.
+def settings_from_flags(
+    arguments: argparse.Namespace, say: Callable[[str], None] = print
+) -> Settings:
+    """Preset or file first, then the flags given; checked. ValueError says what is wrong, or what
+    was given and cannot take effect.
 
     say: told what was inferred, and what a file that holds every setting says without effect.
     """
     if arguments.preset and arguments.settings:
         raise ValueError("Give --preset or --settings, not both.")
-    settings, in_file = (preset(arguments.preset) if arguments.preset else Settings()), frozenset[str]()
+    settings, in_file = (
+        (preset(arguments.preset) if arguments.preset else Settings()),
+        frozenset[str](),
+    )
     if arguments.settings:
         settings, in_file = read_settings(arguments.settings, say)
     flags = given_flags(arguments)
@@ -70,15 +87,20 @@ def settings_from_flags(arguments: argparse.Namespace, say: Callable[[str], None
 def given_flags(arguments: argparse.Namespace) -> dict[str, Any]:
     """Name -> value of the settings that flags name."""
     return {
-        name.removeprefix("setting_"): value for name, value in vars(arguments).items() if name.startswith("setting_") and value is not None
+        name.removeprefix("setting_"): value
+        for name, value in vars(arguments).items()
+        if name.startswith("setting_") and value is not None
     }
 
 
-def read_settings(path: Path, say: Callable[[str], None] = print) -> tuple[Settings, frozenset[str]]:
-    """(settings, names that count as given) of a JSON file, or of a whole run.json that holds them under "settings".
+def read_settings(
+    path: Path, say: Callable[[str], None] = print
+) -> tuple[Settings, frozenset[str]]:
+    """(settings, names that count as given) of a JSON file, or of a whole run.json that holds them
+    under "settings".
 
-    A run.json, or a file that names every setting, is the record of a run: what has no effect in it is said, and nothing in it counts as given by hand.
-    ValueError with the file's name.
+    A run.json, or a file that names every setting, is the record of a run: what has no effect in it
+    is said, and nothing in it counts as given by hand. ValueError with the file's name.
     """
     text = read_text_file(path, LARGEST_SETTINGS_FILE, "settings file")
     try:
@@ -86,7 +108,11 @@ def read_settings(path: Path, say: Callable[[str], None] = print) -> tuple[Setti
         inner = data.get("settings") if isinstance(data, dict) else None
         settings = Settings.from_json(text if inner is None else json.dumps(inner))
     except (ValueError, RecursionError) as error:
-        why = f"not valid JSON: {error}" if isinstance(error, json.JSONDecodeError | RecursionError) else str(error)
+        why = (
+            f"not valid JSON: {error}"
+            if isinstance(error, json.JSONDecodeError | RecursionError)
+            else str(error)
+        )
         raise ValueError(f"{path.name}: {why}") from None
     groups = data if inner is None else inner
     names = frozenset(name for group in groups.values() for name in group)
@@ -100,7 +126,8 @@ def read_settings(path: Path, say: Callable[[str], None] = print) -> tuple[Setti
 
 
 def named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object; ValueError where a name stands in it twice, since the first one would be lost."""
+    """A JSON object; ValueError where a name stands in it twice, since the first one would be
+    lost."""
     found = dict(pairs)
     if len(found) < len(pairs):
         again = next(name for place, (name, _) in enumerate(pairs) if name in dict(pairs[:place]))
@@ -136,7 +163,11 @@ def describe(item: Field[Any], default: Any) -> str:
     if default not in ("", ()):
         parts.append(f"default {plain(default) if isinstance(default, (int, float)) else default}")
     when = when_in_words(item)
-    sentence = item.metadata["help"] + (f" ({'; '.join(parts)})" if parts else "") + (f". {when}" if when else "")
+    sentence = (
+        item.metadata["help"]
+        + (f" ({'; '.join(parts)})" if parts else "")
+        + (f". {when}" if when else "")
+    )
     return sentence.replace("%", "%%")
 
 

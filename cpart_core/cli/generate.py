@@ -21,11 +21,33 @@ def add_arguments(parser: argparse.ArgumentParser, show_all: bool) -> None:
     add_run_argument(parser)
     parser.add_argument("--text", required=True, help="the text to continue")
     parser.add_argument("--step", type=int, help="step of the checkpoint (default: the newest)")
-    parser.add_argument("--max-tokens", type=int, default=100, help="most tokens to add, as far as they fit behind the text (default: 100)")
-    parser.add_argument("--temperature", type=float, default=0.8, help="0 takes the most probable token (default: 0.8)")
-    parser.add_argument("--top-k", type=int, default=0, help="choose among the k most probable tokens; 0 = off (default: 0)")
-    parser.add_argument("--top-p", type=float, default=1.0, help="choose among the fewest tokens with this mass; 1 = off (default: 1)")
-    parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same text (default: 0)")
+    parser.add_argument(
+        "--max-tokens",
+        type=int,
+        default=100,
+        help="most tokens to add, as far as they fit behind the text (default: 100)",
+    )
+    parser.add_argument(
+        "--temperature",
+        type=float,
+        default=0.8,
+        help="0 takes the most probable token (default: 0.8)",
+    )
+    parser.add_argument(
+        "--top-k",
+        type=int,
+        default=0,
+        help="choose among the k most probable tokens; 0 = off (default: 0)",
+    )
+    parser.add_argument(
+        "--top-p",
+        type=float,
+        default=1.0,
+        help="choose among the fewest tokens with this mass; 1 = off (default: 1)",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="the same seed gives the same text (default: 0)"
+    )
 
 
 def execute(arguments: argparse.Namespace) -> int:
@@ -78,5 +100,6 @@ def say(sentence: str) -> None:
 
 
 def as_typed(text: str) -> str:
-    """An argument of a terminal that is not UTF-8 comes as escaped bytes: the text that they are."""
+    """An argument of a terminal that is not UTF-8 comes as escaped bytes: the text that they
+    are."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

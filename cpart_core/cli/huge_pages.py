@@ -1,6 +1,8 @@
-"""Memory in pages of 2 MB for the commands that train: a step reads and writes hundreds of megabytes, and pages of 4 kB cost it a tenth of its time.
+"""Memory in pages of 2 MB for the commands that train: a step reads and writes hundreds of
+megabytes, and pages of 4 kB cost it a tenth of its time.
 
-glibc asks the system for them when a tunable says so, which it reads once, when a process begins (glibc manual, "Memory Allocation Tunables").
+glibc asks the system for them when a tunable says so, which it reads once, when a process begins
+(glibc manual, "Memory Allocation Tunables").
 """
 
 from __future__ import annotations
@@ -19,7 +21,8 @@ ON_REQUEST = "[madvise]"
 
 
 def tunables_for(argv: Sequence[str], now: str, enabled: Path = ENABLED) -> str | None:
-    """What GLIBC_TUNABLES has to be for this command line, where that is not what it is `now`; None where nothing is to change."""
+    """What GLIBC_TUNABLES has to be for this command line, where that is not what it is `now`; None
+    where nothing is to change."""
     if not argv or argv[0] not in TRAINS or TUNABLE in now:
         return None
     try:
@@ -30,7 +33,8 @@ def tunables_for(argv: Sequence[str], now: str, enabled: Path = ENABLED) -> str 
 
 
 def begin_anew() -> None:
-    """Replace this process by itself with the tunable set, where that changes something; it stays the same process to all others."""
+    """Replace this process by itself with the tunable set, where that changes something; it stays
+    the same process to all others."""
     tunables = tunables_for(sys.argv[1:], os.environ.get("GLIBC_TUNABLES", ""))
     if tunables is not None:
         os.environ["GLIBC_TUNABLES"] = tunables

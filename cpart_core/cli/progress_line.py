@@ -1,4 +1,5 @@
-"""The progress line of training: loss, speed and time left. Rewrites one line on a terminal, prints plain lines elsewhere."""
+"""The progress line of training: loss, speed and time left. Rewrites one line on a terminal, prints
+plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -35,7 +36,8 @@ class Progress:
         print(sentence, file=self.stream, flush=True)
 
     def record(self, record: Record) -> None:
-        """Take one step in and show it when it is time: 5 times a second on a terminal, else at validations."""
+        """Take one step in and show it when it is time: 5 times a second on a terminal, else at
+        validations."""
         self.seen += 1
         share = max(1.0 / self.seen, 0.05)
         self.step_seconds += share * (record.seconds - self.step_seconds)
@@ -51,10 +53,25 @@ class Progress:
             self.show(record)
 
     def show(self, record: Record) -> None:
-        speed = f"{self.tokens_per_step / self.step_seconds:,.0f} tokens/s" if self.step_seconds > 0 and self.tokens_per_step else "-"
-        left = "-" if self.seen < FIRST_STEPS_WITHOUT_ETA else duration((self.steps - record.step) * self.step_seconds)
-        validation = "" if self.validation != self.validation else f"  sampled validation {self.validation:.3f}"
-        line = f"step {record.step}/{self.steps}  loss {record.loss:.3f}{validation}  {speed}  ETA {left}"
+        speed = (
+            f"{self.tokens_per_step / self.step_seconds:,.0f} tokens/s"
+            if self.step_seconds > 0 and self.tokens_per_step
+            else "-"
+        )
+        left = (
+            "-"
+            if self.seen < FIRST_STEPS_WITHOUT_ETA
+            else duration((self.steps - record.step) * self.step_seconds)
+        )
+        validation = (
+            ""
+            if self.validation != self.validation
+            else f"  sampled validation {self.validation:.3f}"
+        )
+        line = (
+            f"step {record.step}/{self.steps}  loss {record.loss:.3f}{validation}  {speed}  ETA"
+            f" {left}"
+        )
         if self.live:
             print(f"\r\x1b[2K{line}", end="", file=self.stream, flush=True)
         else:
@@ -76,7 +93,8 @@ def duration(seconds: float) -> str:
 
 
 def share_line(stream: TextIO) -> Callable[..., None]:
-    """A progress function for analysis: (share 0..1, sentence) on one rewritten line; silent where nobody watches."""
+    """A progress function for analysis: (share 0..1, sentence) on one rewritten line; silent where
+    nobody watches."""
     if not stream.isatty():
         return lambda *_: None
 

@@ -15,8 +15,14 @@ if TYPE_CHECKING:
     from cpart_core.runs.folder import Run
 
 RUN_HELP = "id of the run (see `runs`), or: latest"
-NOW_HELP = "begin at once; otherwise it waits its turn while this machine has no room for one more training below the same root"
-OUT_HELP = "root folder of the runs, such as sample_checkpoints (default: runs/ of the project, or $CPART_RUNS)"
+NOW_HELP = (
+    "begin at once; otherwise it waits its turn while this machine has no room for one more"
+    " training below the same root"
+)
+OUT_HELP = (
+    "root folder of the runs, such as sample_checkpoints (default: runs/ of the project, or"
+    " $CPART_RUNS)"
+)
 
 
 def add_run_argument(parser: argparse.ArgumentParser) -> None:
@@ -39,17 +45,23 @@ def find_run(arguments: argparse.Namespace) -> Run:
         return open_run(arguments.run)
     own = [summary for summary in list_runs() if not summary.read_only]
     if not own:
-        raise ValueError("There are no runs of your own yet; start one with `train`, or give the id of the sample (see `runs`).")
+        raise ValueError(
+            "There are no runs of your own yet; start one with `train`, or give the id of the"
+            " sample (see `runs`)."
+        )
     return open_run(own[0].id)  # the newest first, by when and not by how that is written
 
 
 def newest_checkpoint(run: Run, step: int | None) -> int:
-    """The step asked for, or that of the newest checkpoint that is not damaged: passing one over is said. ValueError when there is none."""
+    """The step asked for, or that of the newest checkpoint that is not damaged: passing one over is
+    said. ValueError when there is none."""
     if step is not None:
         return step
     steps = sorted(run.checkpoint_steps(), reverse=True)
     if not steps:
-        raise ValueError(f"Run {run.id} has no checkpoint yet; train it for a while first (`resume {run.id}`).")
+        raise ValueError(
+            f"Run {run.id} has no checkpoint yet; train it for a while first (`resume {run.id}`)."
+        )
     troubles = {}
     for newest in steps:
         try:
@@ -58,6 +70,12 @@ def newest_checkpoint(run: Run, step: int | None) -> int:
             troubles[newest] = str(error)
             continue
         for passed, why in troubles.items():
-            print(f"The checkpoint of step {passed} is passed over: {why} Step {newest} is used instead.", file=sys.stderr)
+            print(
+                f"The checkpoint of step {passed} is passed over: {why} Step {newest} is used"
+                " instead.",
+                file=sys.stderr,
+            )
         return newest
-    raise ValueError(f"None of the {len(steps)} checkpoints of run {run.id} can be used: {troubles[steps[0]]}")
+    raise ValueError(
+        f"None of the {len(steps)} checkpoints of run {run.id} can be used: {troubles[steps[0]]}"
+    )

@@ -21,17 +21,30 @@ ORDERS = ("newest", "oldest", "name", "state", "steps")
 
 
 def add_arguments(parser: argparse.ArgumentParser, show_all: bool) -> None:
-    parser.add_argument("--search", metavar="WORDS", default="", help="only runs with these words in name, id, state, contexts or method")
-    parser.add_argument("--sort", choices=ORDERS, default="newest", help="order of the list (default newest)")
+    parser.add_argument(
+        "--search",
+        metavar="WORDS",
+        default="",
+        help="only runs with these words in name, id, state, contexts or method",
+    )
+    parser.add_argument(
+        "--sort", choices=ORDERS, default="newest", help="order of the list (default newest)"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument("--out", metavar="ROOT", type=given_path, help=OUT_HELP)
     actions = parser.add_subparsers(title="to change runs", metavar="ACTION", dest="action")
     rename = actions.add_parser("rename", help="give a run another name", allow_abbrev=False)
     rename.add_argument("run", metavar="RUN", help="id of the run")
-    rename.add_argument("name", metavar="NAME", help="its new name; the first 80 characters are kept")
-    delete = actions.add_parser("delete", help="delete runs with all that is in them", allow_abbrev=False)
+    rename.add_argument(
+        "name", metavar="NAME", help="its new name; the first 80 characters are kept"
+    )
+    delete = actions.add_parser(
+        "delete", help="delete runs with all that is in them", allow_abbrev=False
+    )
     delete.add_argument("runs", metavar="RUN", nargs="+", help="ids of the runs")
-    clear = actions.add_parser("clear", help="delete the starts that failed before their first step", allow_abbrev=False)
+    clear = actions.add_parser(
+        "clear", help="delete the starts that failed before their first step", allow_abbrev=False
+    )
     for asking in (delete, clear):
         asking.add_argument("--yes", action="store_true", help="do not ask")
 
@@ -105,7 +118,11 @@ def delete(arguments: argparse.Namespace) -> int:
     wanted = list(dict.fromkeys(arguments.runs))
     for run_id in wanted:
         own_folder(run_id)  # all are there before the first is gone
-    if not agreed(arguments.yes, f"Delete {', '.join(wanted)} with all records, snapshots and checkpoints? This cannot be undone."):
+    if not agreed(
+        arguments.yes,
+        f"Delete {', '.join(wanted)} with all records, snapshots and checkpoints? This cannot be"
+        " undone.",
+    ):
         return 1
     for run_id in wanted:
         delete_run(run_id)
@@ -122,7 +139,9 @@ def clear(arguments: argparse.Namespace) -> int:
         print("No start has failed.")
         return 0
     print_table([row_of(entry) for entry in failed])
-    if not agreed(arguments.yes, f"Delete {'this one' if len(failed) == 1 else f'these {len(failed)}'}?"):
+    if not agreed(
+        arguments.yes, f"Delete {'this one' if len(failed) == 1 else f'these {len(failed)}'}?"
+    ):
         return 1
     print(f"Deleted {len(clear_failed_starts())}.")
     return 0

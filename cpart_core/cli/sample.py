@@ -15,9 +15,14 @@ if TYPE_CHECKING:
     from cpart_core.runs.folder import Run
 
 NAME = "sample"
-HELP = "Train the sample and its dense twin, compute all pictures, drop what only training needs, write the manifests."
+HELP = (
+    "Train the sample and its dense twin, compute all pictures, drop what only training needs,"
+    " write the manifests."
+)
 RUN_ID, RUN_NAME = "first-light", "First light"
-PICTURES = "losses,profiles,neuron_map,document_map,trace,specialization,ablation_matrix,router_audit"
+PICTURES = (
+    "losses,profiles,neuron_map,document_map,trace,specialization,ablation_matrix,router_audit"
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser, show_all: bool) -> None:
@@ -45,7 +50,9 @@ def execute(arguments: argparse.Namespace) -> int:
     analyze.add_arguments(parser, show_all=False)
     for run in runs:
         what = "losses,profiles" if run.info.twin_of else PICTURES
-        code = analyze.execute(parser.parse_args([run.id, "--what", what, "--out", str(arguments.out)]))
+        code = analyze.execute(
+            parser.parse_args([run.id, "--what", what, "--out", str(arguments.out)])
+        )
     for run in runs:
         print(f"{run.id}: {make_sample(run) / 1e6:.1f} MB in {run.folder}", flush=True)
     return code
@@ -61,7 +68,11 @@ def sample_runs(root: Path) -> list[Run]:
         run = open_run(RUN_ID)
     else:
         run = create_run(preset("sample"), None, RUN_NAME, run_id=RUN_ID)
-    twin = open_run(f"{RUN_ID}-dense") if (root / f"{RUN_ID}-dense" / "run.json").is_file() else create_twin(run, "dense")
+    twin = (
+        open_run(f"{RUN_ID}-dense")
+        if (root / f"{RUN_ID}-dense" / "run.json").is_file()
+        else create_twin(run, "dense")
+    )
     return [run, twin]
 
 

@@ -25,20 +25,50 @@ FAILED = 3
 
 def add_arguments(parser: argparse.ArgumentParser, show_all: bool) -> None:
     parser.add_argument(
-        "plan", metavar="STUDY", help="a study file (JSON), or the name of one that comes with CPart: default, controls, domains"
+        "plan",
+        metavar="STUDY",
+        help=(
+            "a study file (JSON), or the name of one that comes with CPart: default, controls,"
+            " domains"
+        ),
     )
     parser.add_argument(
-        "--out", metavar="FOLDER", type=given_path, help="where its runs lie (default: .studies/NAME below the root of runs)"
+        "--out",
+        metavar="FOLDER",
+        type=given_path,
+        help="where its runs lie (default: .studies/NAME below the root of runs)",
     )
-    parser.add_argument("--corpus", metavar="PATH", type=given_path, help="train on this folder (one subfolder a context) or file instead")
-    parser.add_argument("--set", metavar="JSON", default="{}", help="base settings to change, such as '{\"steps\": 2000}'")
+    parser.add_argument(
+        "--corpus",
+        metavar="PATH",
+        type=given_path,
+        help="train on this folder (one subfolder a context) or file instead",
+    )
+    parser.add_argument(
+        "--set",
+        metavar="JSON",
+        default="{}",
+        help="base settings to change, such as '{\"steps\": 2000}'",
+    )
     parser.add_argument("--seeds", metavar="A,B", help="seeds instead of the plan's")
-    parser.add_argument("--jobs", type=int, default=1, help="runs trained at once (default 1; times are then of a busy machine)")
-    parser.add_argument("--publish", action="store_true", help="also store the result where the Claims page of this copy finds it")
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        default=1,
+        help="runs trained at once (default 1; times are then of a busy machine)",
+    )
+    parser.add_argument(
+        "--publish",
+        action="store_true",
+        help="also store the result where the Claims page of this copy finds it",
+    )
     parser.add_argument(
         "--only",
         metavar="ARM-SEED",
-        help="do here, in the foreground, what is next for this one run: train and measure it, or its coherence",
+        help=(
+            "do here, in the foreground, what is next for this one run: train and measure it, or"
+            " its coherence"
+        ),
     )
 
 
@@ -69,11 +99,16 @@ def plan_of(arguments: argparse.Namespace) -> Plan:
     if arguments.corpus is not None:
         if not arguments.corpus.exists():
             raise ValueError(f"There is nothing at {str(arguments.corpus)!r}.")
-        changes |= {"source": "folder" if arguments.corpus.is_dir() else "file", "path": str(arguments.corpus.resolve())}
+        changes |= {
+            "source": "folder" if arguments.corpus.is_dir() else "file",
+            "path": str(arguments.corpus.resolve()),
+        }
     plan = read_plan(find_plan(arguments.plan), changes)
     if arguments.seeds:
         words = [word.strip() for word in arguments.seeds.split(",")]
-        plan = replace(plan, seeds=checked_seeds([int(word) if word.isdecimal() else word for word in words]))
+        plan = replace(
+            plan, seeds=checked_seeds([int(word) if word.isdecimal() else word for word in words])
+        )
     if not 1 <= arguments.jobs <= 64:
         raise ValueError(f"--jobs is {arguments.jobs}; allowed: 1 to 64.")
     return plan
@@ -93,7 +128,11 @@ def train_one(plan: Plan, folder: Path, name: str) -> int:
         outcome = train_cell(plan, folder, *cells[name], progress.record, progress.say)
     elif lacks_coherence(plan, folder, *cells[name]):
         outcome = add_coherence(plan, folder, outcome, progress.say)
-    progress.say("stopped; the same command goes on" if outcome is None else f"{name}: loss {outcome.loss:.4f}")
+    progress.say(
+        "stopped; the same command goes on"
+        if outcome is None
+        else f"{name}: loss {outcome.loss:.4f}"
+    )
     return 0
 
 
@@ -101,11 +140,20 @@ def train_all(plan: Plan, folder: Path, arguments: argparse.Namespace) -> int:
     from cpart_core.study.result import RESULTS, save_study
     from cpart_core.study.run import StudyRunner
 
-    runner = StudyRunner(plan, flags_for_children(arguments), folder, arguments.jobs, sys.stdout, command_of(arguments))
+    runner = StudyRunner(
+        plan,
+        flags_for_children(arguments),
+        folder,
+        arguments.jobs,
+        sys.stdout,
+        command_of(arguments),
+    )
     signal.signal(signal.SIGTERM, as_interrupt)
     study = runner.go()
     print(as_text(study))
-    paths = [folder / f"{plan.name}.json"] + ([RESULTS / f"{plan.name}.json"] if arguments.publish and study.complete else [])
+    paths = [folder / f"{plan.name}.json"] + (
+        [RESULTS / f"{plan.name}.json"] if arguments.publish and study.complete else []
+    )
     for path in paths:
         save_study(study, path)
         print(f"saved: {path}")
@@ -127,7 +175,8 @@ def flags_for_children(arguments: argparse.Namespace) -> list[str]:
 
 
 def command_of(arguments: argparse.Namespace) -> str:
-    """The command that measures the same again; the place of one's text is left to whoever repeats it."""
+    """The command that measures the same again; the place of one's text is left to whoever repeats
+    it."""
     words = ["python", "-m", "cpart_core", "study", Path(arguments.plan).name]
     words += ["--corpus", arguments.corpus.name] if arguments.corpus is not None else []
     words += ["--set", arguments.set] if arguments.set != "{}" else []
@@ -145,12 +194,26 @@ def as_text(study: Study) -> str:
 
     if not study.outcomes:
         return "No run of this study has finished."
-    parts = [f"{study.title} (means over seeds)", table(arm_rows(study)), "loss by context", table(context_rows(study))]
+    parts = [
+        f"{study.title} (means over seeds)",
+        table(arm_rows(study)),
+        "loss by context",
+        table(context_rows(study)),
+    ]
     if rows := difference_rows(study):
         parts += ["paired differences, 95 % intervals over seeds", table(rows)]
     for arm in designs(study):
-        figures = [{"figure to reach": entry.title, "verdict": entry.verdict} for entry in weigh(study, arm)]
-        parts += [f"does the partition of {arm} mean anything, and does it matter? (why: the Claims page)", table(figures)]
+        figures = [
+            {"figure to reach": entry.title, "verdict": entry.verdict}
+            for entry in weigh(study, arm)
+        ]
+        parts += [
+            (
+                f"does the partition of {arm} mean anything, and does it matter? (why: the Claims"
+                " page)"
+            ),
+            table(figures),
+        ]
     parts += [little] if (little := how_little(len(study.seeds))) else []
     verdicts = [{"claim": entry.title, "verdict": entry.verdict} for entry in judge(study)]
     parts += ["the paper's claims (why: the Claims page)", table(verdicts)]

@@ -14,10 +14,17 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
     names = list(rows[0])
     cells = [[cell(row[name]) for name in names] for row in rows]
     widths = [max(len(name), *(len(line[i]) for line in cells)) for i, name in enumerate(names)]
-    right = [all(isinstance(row[name], (int, float)) or row[name] is None for row in rows) for name in names]
+    right = [
+        all(isinstance(row[name], (int, float)) or row[name] is None for row in rows)
+        for name in names
+    ]
     lines = [names, ["-" * width for width in widths], *cells]
     return "\n".join(
-        "  ".join(text.rjust(w) if r else text.ljust(w) for text, w, r in zip(line, widths, right, strict=True)).rstrip() for line in lines
+        "  ".join(
+            text.rjust(w) if r else text.ljust(w)
+            for text, w, r in zip(line, widths, right, strict=True)
+        ).rstrip()
+        for line in lines
     )
 
 

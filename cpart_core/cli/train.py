@@ -25,11 +25,22 @@ MOST_SAID = 20
 
 
 def add_arguments(parser: argparse.ArgumentParser, show_all: bool) -> None:
-    parser.add_argument("--name", default="", help="a name for people; any text, of which the first 80 characters are kept")
-    parser.add_argument("--id", default="", help="id of the run, which is the name of its folder (default: made from the time)")
+    parser.add_argument(
+        "--name",
+        default="",
+        help="a name for people; any text, of which the first 80 characters are kept",
+    )
+    parser.add_argument(
+        "--id",
+        default="",
+        help="id of the run, which is the name of its folder (default: made from the time)",
+    )
     parser.add_argument("--out", metavar="ROOT", type=given_path, help=OUT_HELP)
     parser.add_argument(
-        "--twins", default="", metavar="A,B", help=f"also train controls on the very same batches afterwards: {', '.join(TWINS)}"
+        "--twins",
+        default="",
+        metavar="A,B",
+        help=f"also train controls on the very same batches afterwards: {', '.join(TWINS)}",
     )
     parser.add_argument("--now", action="store_true", help=NOW_HELP)
     add_setting_flags(parser, show_all)
@@ -48,12 +59,17 @@ def execute(arguments: argparse.Namespace) -> int:
     kinds = twin_kinds(arguments.twins)
     check_twins(settings, kinds)
     if team.alone and arguments.setting_parallel is not None:
-        print(f"parallel {settings.training.parallel} has no effect: torchrun did not start several processes.")
+        print(
+            f"parallel {settings.training.parallel} has no effect: torchrun did not start several"
+            " processes."
+        )
     corpus = text_of(settings, given_flags(arguments))
     run = create_run(settings, None, arguments.name, run_id=arguments.id)
     save_corpus(corpus, run.folder / "corpus")
     del corpus  # the trainer reads it from there, and it may be large
-    return train_in_order([run, *(create_twin(run, kind) for kind in kinds)], team=team, now=arguments.now)
+    return train_in_order(
+        [run, *(create_twin(run, kind) for kind in kinds)], team=team, now=arguments.now
+    )
 
 
 def silent(sentence: str) -> None:
@@ -61,7 +77,8 @@ def silent(sentence: str) -> None:
 
 
 def text_of(settings: Settings, given: Iterable[str]) -> Corpus:
-    """The corpus, read and checked before there is a run folder; what is to be said of it is printed. ValueError for what cannot work."""
+    """The corpus, read and checked before there is a run folder; what is to be said of it is
+    printed. ValueError for what cannot work."""
     from cpart_core.corpus.build import build_corpus, gather
     from cpart_core.runs.folder import runs_root
     from cpart_core.training.precheck import check_before, count_corpus

@@ -1,4 +1,5 @@
-"""Training in the terminal: one run after another, with the progress line; alone or as one of several processes that torchrun started."""
+"""Training in the terminal: one run after another, with the progress line; alone or as one of
+several processes that torchrun started."""
 
 from __future__ import annotations
 
@@ -21,15 +22,20 @@ def follow_the_first(team: Team) -> int:
         return follow(team)
 
 
-def train_in_order(runs: Sequence[Run], restart: bool = False, team: Team = ALONE, now: bool = False) -> int:
-    """Train each run; the next one only when the one before it has finished. Returns the last exit code.
+def train_in_order(
+    runs: Sequence[Run], restart: bool = False, team: Team = ALONE, now: bool = False
+) -> int:
+    """Train each run; the next one only when the one before it has finished. Returns the last exit
+    code.
 
-    now: begin at once, whatever else is trained below the same root; else wait until the machine has room for one more.
+    now: begin at once, whatever else is trained below the same root; else wait until the machine
+    has room for one more.
     """
     with joined(team), ExitStack() as stack:
         slot = None if now or not team.alone else stack.enter_context(slot_of(runs[0]))
         code = train_each(runs, team, restart, slot)
-        if code == ExitCode.DONE:  # after a failure the others may wait for anything, and see that this process has gone
+        # after a failure the others may wait for anything, and see that this process has gone
+        if code == ExitCode.DONE:
             tell(team, Word.END)
     return int(code)
 
@@ -44,8 +50,13 @@ def train_each(runs: Sequence[Run], team: Team, restart: bool, slot: Slot | None
     code = ExitCode.DONE
     for run in runs:
         progress = Progress(run.settings.training.steps, sys.stdout)
-        together = "" if team.alone else f", {team.size} processes ({run.settings.training.parallel})"
-        progress.say(f"run {run.id}{together}" + (f" ({run.info.twin_kind} twin of {run.info.twin_of})" if run.info.twin_of else ""))
+        together = (
+            "" if team.alone else f", {team.size} processes ({run.settings.training.parallel})"
+        )
+        progress.say(
+            f"run {run.id}{together}"
+            + (f" ({run.info.twin_kind} twin of {run.info.twin_of})" if run.info.twin_of else "")
+        )
         code = run_training(run, progress.record, progress.say, look_inside, restart, team, slot)
         state = run.state()
         progress.say(f"{state.state} at step {state.step} of {state.steps}: {run.folder}")

@@ -1,4 +1,5 @@
-"""`warm`: compiles now what is otherwise compiled at its first use; the app does it by itself, behind everything else, when it first starts."""
+"""`warm`: compiles now what is otherwise compiled at its first use; the app does it by itself,
+behind everything else, when it first starts."""
 
 from __future__ import annotations
 
@@ -6,7 +7,10 @@ import argparse
 import time
 
 NAME = "warm"
-HELP = "Compile what is compiled once on a machine (training on its CPU, maps) now, instead of when it is first used."
+HELP = (
+    "Compile what is compiled once on a machine (training on its CPU, maps) now, instead of when it"
+    " is first used."
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser, show_all: bool) -> None:
@@ -20,7 +24,11 @@ def execute(arguments: argparse.Namespace) -> int:
 
     torch.set_num_threads(1)
     seconds = compile_passes()
-    print(f"passes over memory, for training on a CPU: {seconds:.1f} s of compiling" if seconds else "passes over memory: compiled before")
+    print(
+        f"passes over memory, for training on a CPU: {seconds:.1f} s of compiling"
+        if seconds
+        else "passes over memory: compiled before"
+    )
     if arguments.passes:
         return 0
     from cpart_core.service.server import compile_umap

@@ -1,11 +1,15 @@
-"""`worker`: answers analysis requests as JSON lines on stdin and stdout; pages start it, people rarely do."""
+"""`worker`: answers analysis requests as JSON lines on stdin and stdout; pages start it, people
+rarely do."""
 
 from __future__ import annotations
 
 import argparse
 
 NAME = "worker"
-HELP = "Answer analysis requests, JSON lines on stdin and stdout (the pages start it; it ends when stdin closes)."
+HELP = (
+    "Answer analysis requests, JSON lines on stdin and stdout (the pages start it; it ends when"
+    " stdin closes)."
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser, show_all: bool) -> None:

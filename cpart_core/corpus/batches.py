@@ -1,7 +1,9 @@
-"""Batches of token rows from a split: for training a pure function of (seed, step), for validation a fixed set. numpy only.
+"""Batches of token rows from a split: for training a pure function of (seed, step), for validation
+a fixed set. numpy only.
 
-Documents of a context are shuffled anew in each epoch and laid end to end; rows are cut from that line, so every token is seen once an
-epoch and short documents share a row. Neighbouring rows overlap by one token: the last target of one is the first input of the next.
+Documents of a context are shuffled anew in each epoch and laid end to end; rows are cut from that
+line, so every token is seen once an epoch and short documents share a row. Neighbouring rows
+overlap by one token: the last target of one is the first input of the next.
 """
 
 from __future__ import annotations
@@ -27,7 +29,8 @@ class Batch:
     document: np.ndarray
     """[B, T+1] int32: number of the document in the split."""
     start: np.ndarray
-    """[B, T+1] int32: position in the row at which this token's document begins (0 where it began before the row)."""
+    """[B, T+1] int32: position in the row at which this token's document begins (0 where it began
+    before the row)."""
 
     def rows(self, part: slice) -> Batch:
         """Some of the rows."""
@@ -35,12 +38,21 @@ class Batch:
 
 
 class TrainingBatches:
-    """Endless training batches; row number n = step * batch_size + index takes the contexts in turn.
+    """Endless training batches; row number n = step * batch_size + index takes the contexts in
+    turn.
 
     balanced=False (a discovered corpus) draws from everything alike, whatever the labels say.
     """
 
-    def __init__(self, split: Split, num_contexts: int, batch_size: int, context_length: int, seed: int, balanced: bool = True) -> None:
+    def __init__(
+        self,
+        split: Split,
+        num_contexts: int,
+        batch_size: int,
+        context_length: int,
+        seed: int,
+        balanced: bool = True,
+    ) -> None:
         self.split = split
         self.batch_size = batch_size
         self.context_length = context_length
@@ -50,13 +62,19 @@ class TrainingBatches:
         self.lines: dict[int, tuple[int, Line]] = {}
         """Pool -> its last epoch and line; only a shortcut, `batch` gives the same without it."""
         if not self.pools or min(self.tokens) < 2:
-            raise ValueError("There is no training text: every context needs a document of at least one token.")
+            raise ValueError(
+                "There is no training text: every context needs a document of at least one token."
+            )
 
     def batch(self, step: int) -> Batch:
         """The batch of a step: the same for the same seed and step, whatever was asked before."""
         numbers = np.arange(step * self.batch_size, (step + 1) * self.batch_size)
         pool_of, turn_of = numbers % len(self.pools), numbers // len(self.pools)
-        parts = [self.rows(pool, turn_of[pool_of == pool]) for pool in range(len(self.pools)) if np.any(pool_of == pool)]
+        parts = [
+            self.rows(pool, turn_of[pool_of == pool])
+            for pool in range(len(self.pools))
+            if np.any(pool_of == pool)
+        ]
         order = np.argsort(np.argsort(pool_of, kind="stable"), kind="stable")
         flat = [np.concatenate([part[index] for part in parts])[order] for index in range(2)]
         return make_batch(self.split, *flat)
@@ -69,7 +87,12 @@ class TrainingBatches:
             positions = np.arange(turn * length, turn * length + length + 1)
             epochs = positions // self.tokens[pool]
             for epoch in range(epochs[0], epochs[-1] + 1):
-                found.append(locate(self.line(pool, epoch), positions[epochs == epoch] - epoch * self.tokens[pool]))
+                found.append(
+                    locate(
+                        self.line(pool, epoch),
+                        positions[epochs == epoch] - epoch * self.tokens[pool],
+                    )
+                )
         document = np.concatenate([part[0] for part in found]).reshape(len(turns), -1)
         return document, np.concatenate([part[1] for part in found]).reshape(len(turns), -1)
 
@@ -77,7 +100,9 @@ class TrainingBatches:
         """The pool's documents in the epoch's order."""
         kept_epoch, kept = self.lines.get(pool, (-1, None))
         if kept is None or kept_epoch != epoch:
-            kept = lay_out(self.split, self.pools[pool], np.random.default_rng([self.seed, pool, int(epoch)]))
+            kept = lay_out(
+                self.split, self.pools[pool], np.random.default_rng([self.seed, pool, int(epoch)])
+            )
             self.lines[pool] = (int(epoch), kept)
         return kept
 
@@ -93,12 +118,15 @@ def validation_rows(
 ) -> list[Batch]:
     """Fixed rows, at most `rows_per_context` of each context (None = all), no token in two of them.
 
-    A context with less text than one row gives one shorter row, as a batch of its own; one with fewer than 2 tokens gives none.
-    balanced=False: rows from everything alike, num_contexts * rows_per_context of them.
+    A context with less text than one row gives one shorter row, as a batch of its own; one with
+    fewer than 2 tokens gives none. balanced=False: rows from everything alike, num_contexts *
+    rows_per_context of them.
     """
     width = context_length + 1
     pools = document_pools(split, num_contexts, balanced)
-    most = None if rows_per_context is None else rows_per_context * (1 if balanced else num_contexts)
+    most = (
+        None if rows_per_context is None else rows_per_context * (1 if balanced else num_contexts)
+    )
     long: list[tuple[np.ndarray, np.ndarray]] = []
     short: list[Batch] = []
     for pool, documents in enumerate(pools):
@@ -107,15 +135,21 @@ def validation_rows(
         num_rows = tokens // width if most is None else min(tokens // width, most)
         document, offset = locate(line, np.arange(num_rows * width if num_rows else tokens))
         if num_rows:
-            long += zip(document.reshape(num_rows, width), offset.reshape(num_rows, width), strict=True)
+            long += zip(
+                document.reshape(num_rows, width), offset.reshape(num_rows, width), strict=True
+            )
         elif tokens >= 2:
             short.append(make_batch(split, document[None], offset[None]))
     chunks = [long[begin : begin + batch_size] for begin in range(0, len(long), batch_size)]
-    return [make_batch(split, np.stack([row[0] for row in chunk]), np.stack([row[1] for row in chunk])) for chunk in chunks] + short
+    return [
+        make_batch(split, np.stack([row[0] for row in chunk]), np.stack([row[1] for row in chunk]))
+        for chunk in chunks
+    ] + short
 
 
 def document_pools(split: Split, num_contexts: int, balanced: bool) -> list[np.ndarray]:
-    """Document numbers of each context that has any; one pool of all where there is nothing to balance."""
+    """Document numbers of each context that has any; one pool of all where there is nothing to
+    balance."""
     if not balanced or np.all(split.context < 0):
         return [np.arange(len(split.context))] if len(split.context) else []
     pools = [np.flatnonzero(split.context == context) for context in range(num_contexts)]

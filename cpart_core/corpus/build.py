@@ -47,7 +47,8 @@ class CorpusReport:
 
 @dataclass(frozen=True)
 class ContextPreview:
-    """Counts of one context before anything is chosen or tokenized; the name is empty where there is no label."""
+    """Counts of one context before anything is chosen or tokenized; the name is empty where there
+    is no label."""
 
     name: str
     documents: int
@@ -70,7 +71,9 @@ def gather(settings: CorpusSettings) -> Gathered:
     if settings.source == "dataset":
         return gather_dataset(settings)
     path = Path(with_home(settings.path, "path"))
-    return gather_file(path, settings) if settings.source == "file" else gather_folder(path, settings)
+    return (
+        gather_file(path, settings) if settings.source == "file" else gather_folder(path, settings)
+    )
 
 
 def preview(gathered: Gathered) -> Preview:
@@ -79,32 +82,58 @@ def preview(gathered: Gathered) -> Preview:
     sizes: Counter[str] = Counter()
     for document in gathered.documents:
         sizes[document.context] += len(document.text.encode("utf-8", "replace"))
-    return Preview(tuple(ContextPreview(name, count, sizes[name]) for name, count in documents.items()), gathered.skipped, gathered.notes)
+    return Preview(
+        tuple(ContextPreview(name, count, sizes[name]) for name, count in documents.items()),
+        gathered.skipped,
+        gathered.notes,
+    )
 
 
 def build_corpus(gathered: Gathered, settings: CorpusSettings, seed: int) -> Corpus:
     """Choose, split by document, train the tokenizer on the training split alone, tokenize.
 
-    The same input and seed give the same corpus. ValueError where the text is too little to train and validate on.
+    The same input and seed give the same corpus. ValueError where the text is too little to train
+    and validate on.
     """
     chosen = choose(gathered, settings, seed)
-    tokenizer = Tokenizer.train((document.text for document in chosen.train), settings.vocabulary_size)
+    tokenizer = Tokenizer.train(
+        (document.text for document in chosen.train), settings.vocabulary_size
+    )
     notes = list(gathered.notes + chosen.notes)
     if tokenizer.vocabulary_size < settings.vocabulary_size:
-        notes.append(f"The text gives a vocabulary of {tokenizer.vocabulary_size} tokens; {settings.vocabulary_size} were asked for.")
+        notes.append(
+            f"The text gives a vocabulary of {tokenizer.vocabulary_size} tokens;"
+            f" {settings.vocabulary_size} were asked for."
+        )
     discovered = chosen.contexts == (UNKNOWN,)
     if discovered:
         contexts = tuple(f"found {number + 1}" for number in range(settings.discovered_contexts))
-        notes.append(f"The text has no context labels: {len(contexts)} contexts will be found from gradients during training.")
+        notes.append(
+            f"The text has no context labels: {len(contexts)} contexts will be found from gradients"
+            " during training."
+        )
     else:
         contexts = chosen.contexts
     labels = {} if discovered else {name: number for number, name in enumerate(contexts)}
-    train, validation = (make_split(documents, labels, tokenizer) for documents in (chosen.train, chosen.validation))
-    corpus = Corpus(contexts, discovered, train, validation, tokenizer.to_json(), "", gathered.skipped + chosen.skipped, tuple(notes))
+    train, validation = (
+        make_split(documents, labels, tokenizer) for documents in (chosen.train, chosen.validation)
+    )
+    corpus = Corpus(
+        contexts,
+        discovered,
+        train,
+        validation,
+        tokenizer.to_json(),
+        "",
+        gathered.skipped + chosen.skipped,
+        tuple(notes),
+    )
     return with_fingerprint(corpus)
 
 
-def make_split(documents: tuple[Document, ...], labels: dict[str, int], tokenizer: Tokenizer) -> Split:
+def make_split(
+    documents: tuple[Document, ...], labels: dict[str, int], tokenizer: Tokenizer
+) -> Split:
     """Tokens of the documents, each closed by the end token."""
     encoded = tokenizer.encode_many([document.text for document in documents])
     lengths = [len(ids) + 1 for ids in encoded]
@@ -123,7 +152,8 @@ def with_fingerprint(corpus: Corpus) -> Corpus:
 def fingerprint_of(corpus: Corpus) -> str:
     """SHA-256 of the text in tokens, its cuts and labels, and the tokenizer.
 
-    Labels found by training are not part of it, so that a run keeps its fingerprint when its contexts are discovered.
+    Labels found by training are not part of it, so that a run keeps its fingerprint when its
+    contexts are discovered.
     """
     digest = hashlib.sha256()
     for split in (corpus.train, corpus.validation):
@@ -139,11 +169,16 @@ def fingerprint_of(corpus: Corpus) -> str:
 
 
 def with_labels(corpus: Corpus, train: np.ndarray, validation: np.ndarray) -> Corpus:
-    """A discovered corpus with the contexts that training found: [M] numbers into Corpus.contexts for each split."""
+    """A discovered corpus with the contexts that training found: [M] numbers into Corpus.contexts
+    for each split."""
     if not corpus.discovered:
         raise ValueError("This corpus came with labels; they are not replaced.")
     for split, labels in ((corpus.train, train), (corpus.validation, validation)):
-        assert labels.shape == split.context.shape and labels.min(initial=0) >= -1 and labels.max(initial=0) < len(corpus.contexts)
+        assert (
+            labels.shape == split.context.shape
+            and labels.min(initial=0) >= -1
+            and labels.max(initial=0) < len(corpus.contexts)
+        )
     return replace(
         corpus,
         train=replace(corpus.train, context=train.astype(np.int16)),
@@ -153,15 +188,29 @@ def with_labels(corpus: Corpus, train: np.ndarray, validation: np.ndarray) -> Co
 
 def report(corpus: Corpus) -> CorpusReport:
     """Documents and tokens by context and split, and all that is to be said of the corpus."""
-    lengths = np.array([len(data) for data in Tokenizer.from_json(corpus.tokenizer_json).token_bytes])
+    lengths = np.array(
+        [len(data) for data in Tokenizer.from_json(corpus.tokenizer_json).token_bytes]
+    )
     known = bool(np.any(corpus.train.context >= 0))
     rows = []
     for number, name in enumerate(corpus.contexts) if known else [(-1, "not yet known")]:
-        (train_documents, train_tokens), (held_out, held_out_tokens) = counts(corpus.train, number), counts(corpus.validation, number)
+        (train_documents, train_tokens), (held_out, held_out_tokens) = (
+            counts(corpus.train, number),
+            counts(corpus.validation, number),
+        )
         rows.append(ContextReport(name, train_documents, held_out, train_tokens, held_out_tokens))
-    train_bytes, validation_bytes = (int(lengths[split.ids].sum()) for split in (corpus.train, corpus.validation))
+    train_bytes, validation_bytes = (
+        int(lengths[split.ids].sum()) for split in (corpus.train, corpus.validation)
+    )
     return CorpusReport(
-        tuple(rows), len(lengths), train_bytes, validation_bytes, corpus.discovered, corpus.fingerprint, corpus.skipped, corpus.notes
+        tuple(rows),
+        len(lengths),
+        train_bytes,
+        validation_bytes,
+        corpus.discovered,
+        corpus.fingerprint,
+        corpus.skipped,
+        corpus.notes,
     )
 
 

@@ -45,7 +45,9 @@ class OpenQuote(ValueError):
         super().__init__(f"a quote opens in line {line}")
 
 
-def read_rows(lines: Sequence[str], first: int, delimiter: str, blanks: bool, width: int, odd: Odd) -> Iterator[Row]:
+def read_rows(
+    lines: Sequence[str], first: int, delimiter: str, blanks: bool, width: int, odd: Odd
+) -> Iterator[Row]:
     """Rows from lines[first] on; empty lines are none. Raises OpenQuote.
 
     delimiter: one character, or "" where a line is one cell. blanks: those behind a delimiter do
@@ -95,7 +97,9 @@ def cells_alone(line: str, delimiter: str, blanks: bool) -> list[str]:
 def each_is_a_row(lines: Sequence[str], delimiter: str, blanks: bool, width: int) -> bool:
     """Whether each line by itself has as many cells as the header: then a quote that joins them was
     never meant to. One column says nothing."""
-    return width > 1 and all(len(cells_alone(line, delimiter, blanks)) == width for line in lines if line)
+    return width > 1 and all(
+        len(cells_alone(line, delimiter, blanks)) == width for line in lines if line
+    )
 
 
 class QuotedRow:

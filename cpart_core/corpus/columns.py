@@ -26,7 +26,9 @@ class Columns(NamedTuple):
 def short(name: str) -> str:
     """A name as it can stand in a sentence: one line, LONGEST_NAME characters at most."""
     line = " ".join(name.split()) or "(no name)"
-    return line if len(line) <= LONGEST_NAME else line[: LONGEST_NAME - 1] + "\N{HORIZONTAL ELLIPSIS}"
+    return (
+        line if len(line) <= LONGEST_NAME else line[: LONGEST_NAME - 1] + "\N{HORIZONTAL ELLIPSIS}"
+    )
 
 
 def listed(names: Iterable[str]) -> str:
@@ -39,7 +41,11 @@ def listed(names: Iterable[str]) -> str:
 
 def lines_listed(lines: Sequence[int]) -> str:
     """'line 4' or 'lines 4, 7, 9, ...'."""
-    return f"line {lines[0]}" if len(lines) == 1 else f"lines {', '.join(map(str, lines[:3]))}{', ...' if len(lines) > 3 else ''}"
+    return (
+        f"line {lines[0]}"
+        if len(lines) == 1
+        else f"lines {', '.join(map(str, lines[:3]))}{', ...' if len(lines) > 3 else ''}"
+    )
 
 
 def alike(name: str) -> str:
@@ -56,7 +62,9 @@ def found_in(names: Sequence[str], wanted: str, usual: str) -> str | None:
     return near[0] if len(near) == 1 else None
 
 
-def find_columns(names: Sequence[str], title: str, settings: CorpusSettings, labelled: bool, said: Said) -> Columns:
+def find_columns(
+    names: Sequence[str], title: str, settings: CorpusSettings, labelled: bool, said: Said
+) -> Columns:
     """The columns to read. labelled: the context is known already (a folder's name), so its column
     is not asked for.
 
@@ -67,15 +75,21 @@ def find_columns(names: Sequence[str], title: str, settings: CorpusSettings, lab
     text = found_in(names, settings.text_column, usual.text_column)
     if text is None:
         raise ValueError(
-            f"{title} has no column {short(settings.text_column)!r}; its columns are {listed(names)}. "
-            f"Say which one holds the text (text_column){did_you_mean(names, settings.text_column)}."
+            f"{title} has no column {short(settings.text_column)!r}; its columns are"
+            f" {listed(names)}. Say which one holds the text"
+            f" (text_column){did_you_mean(names, settings.text_column)}."
         )
     context = None if labelled else found_in(names, settings.context_column, usual.context_column)
     for wanted, found in ((settings.text_column, text), (settings.context_column, context)):
         if found is not None and names.count(found) > 1:
-            raise ValueError(f"{title} has {names.count(found)} columns named {short(found)!r}; rename all but one, so that none is lost.")
+            raise ValueError(
+                f"{title} has {names.count(found)} columns named {short(found)!r}; rename all but"
+                " one, so that none is lost."
+            )
         if found is not None and found != wanted:
-            said.notes.append(f"{title}: the column {short(found)!r} was read as {short(wanted)!r}.")
+            said.notes.append(
+                f"{title}: the column {short(found)!r} was read as {short(wanted)!r}."
+            )
     if context is None and not labelled:
         say_no_context(names, title, settings, said)
     return Columns(text, context)
@@ -88,13 +102,14 @@ def say_no_context(names: Sequence[str], title: str, settings: CorpusSettings, s
     hint = did_you_mean(others, settings.context_column)
     if settings.context_column != CorpusSettings().context_column:
         raise ValueError(
-            f"{title} has no column {short(settings.context_column)!r}; its columns are {listed(names)}. "
-            f"Say which one holds the context (context_column){hint}."
+            f"{title} has no column {short(settings.context_column)!r}; its columns are"
+            f" {listed(names)}. Say which one holds the context (context_column){hint}."
         )
     if others:
         said.notes.append(
-            f"{title} has no column {short(settings.context_column)!r}, so its rows have no context label; "
-            f"if another column holds it ({listed(others)}), name that one (context_column){hint}."
+            f"{title} has no column {short(settings.context_column)!r}, so its rows have no context"
+            f" label; if another column holds it ({listed(others)}), name that one"
+            f" (context_column){hint}."
         )
 
 
@@ -102,5 +117,8 @@ def did_you_mean(names: Sequence[str], wanted: str) -> str:
     """The name that differs from the wanted one by a slip or holds it, as the end of a sentence; or
     nothing."""
     near = {alike(name): name for name in names if name}
-    close = difflib.get_close_matches(alike(wanted), list(near), 1, 0.75) or [name for name in near if alike(wanted) in name][:1]
+    close = (
+        difflib.get_close_matches(alike(wanted), list(near), 1, 0.75)
+        or [name for name in near if alike(wanted) in name][:1]
+    )
     return f"; perhaps {short(near[close[0]])!r}" if close else ""

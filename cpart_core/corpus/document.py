@@ -15,13 +15,15 @@ VALIDATION = "validation"
 
 @dataclass(frozen=True)
 class Document:
-    """One text with its context label (UNKNOWN where none is given) and a title a person can find it by."""
+    """One text with its context label (UNKNOWN where none is given) and a title a person can find
+    it by."""
 
     text: str
     context: str
     title: str
     split: str = ""
-    """TRAIN or VALIDATION where the source itself says so (files named train.* and valid.*); empty = chosen by the seed."""
+    """TRAIN or VALIDATION where the source itself says so (files named train.* and valid.*); empty
+    = chosen by the seed."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,8 @@ class Said:
 class Split:
     """Tokens of many documents, one after another.
 
-    ids: [tokens] uint16. starts: [M + 1] int64 offsets of documents in ids. context: [M] int16 into Corpus.contexts, -1 where not known.
-    Every document ends with the end-of-document token.
+    ids: [tokens] uint16. starts: [M + 1] int64 offsets of documents in ids. context: [M] int16 into
+    Corpus.contexts, -1 where not known. Every document ends with the end-of-document token.
     """
 
     ids: np.ndarray
@@ -73,7 +75,8 @@ class Split:
 
 @dataclass(frozen=True)
 class Corpus:
-    """Documents cut into tokens, split by document. No text held out for validation is in the training split or trained the tokenizer."""
+    """Documents cut into tokens, split by document. No text held out for validation is in the
+    training split or trained the tokenizer."""
 
     contexts: tuple[str, ...]
     discovered: bool
@@ -93,4 +96,6 @@ class Corpus:
         import json
 
         data = json.loads(self.tokenizer_json)
-        return len(data["model"]["vocab"]) + sum(1 for t in data["added_tokens"] if t["content"] not in data["model"]["vocab"])
+        return len(data["model"]["vocab"]) + sum(
+            1 for t in data["added_tokens"] if t["content"] not in data["model"]["vocab"]
+        )

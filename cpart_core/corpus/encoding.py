@@ -28,7 +28,11 @@ def decoded(data: bytes, title: str) -> str:
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
-        kind = "a binary file, not text" if b"\0" in data else f"not {encoding.upper()} text (byte {error.start:,}); save it as UTF-8"
+        kind = (
+            "a binary file, not text"
+            if b"\0" in data
+            else f"not {encoding.upper()} text (byte {error.start:,}); save it as UTF-8"
+        )
         raise ValueError(f"{title} is {kind}.") from None
     if "\0" in text:
         raise ValueError(f"{title} is a binary file, not text (it holds zero bytes).")

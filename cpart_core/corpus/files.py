@@ -2,8 +2,10 @@
 
 File kinds: .txt and .md (documents may be separated by lines that hold only <|doc|>); tables with a header (.csv, .tsv); objects (.jsonl,
 .ndjson, .json: lines, or one array); and each of them with .gz.
-Folder: every subfolder is a context, whatever lies below it; files beside the subfolders are left out and said so. A folder without
-subfolders is text without labels. Where a folder has a file train.*, then valid.* or validation.* is its held-out text, and test.* is
+Folder: every subfolder is a context, whatever lies below it; files beside the subfolders are left
+out and said so. A folder without
+subfolders is text without labels. Where a folder has a file train.*, then valid.* or validation.*
+is its held-out text, and test.* is
 left out.
 Links that lead out of the folder are not followed.
 """
@@ -51,7 +53,9 @@ def gather_file(path: Path, settings: CorpusSettings) -> Gathered:
     if path.is_dir():
         kind = model_in(path) or other_in(path)
         raise ValueError(
-            f"{path.name} is {kind}, not a file of text." if kind else f"{path.name} is a folder, not a file; choose the source folder."
+            f"{path.name} is {kind}, not a file of text."
+            if kind
+            else f"{path.name} is a folder, not a file; choose the source folder."
         )
     said = Said()
     documents = file_documents(path, path.name, settings, said)
@@ -62,10 +66,14 @@ def gather_file(path: Path, settings: CorpusSettings) -> Gathered:
     return said.gathered(documents)
 
 
-def gather_uploads(files: Sequence[tuple[str, bytes]], settings: CorpusSettings, context_each: bool = False) -> Gathered:
-    """Documents of uploaded files, (name, content) each; unusable ones are skipped with the reason. ValueError where none is left.
+def gather_uploads(
+    files: Sequence[tuple[str, bytes]], settings: CorpusSettings, context_each: bool = False
+) -> Gathered:
+    """Documents of uploaded files, (name, content) each; unusable ones are skipped with the reason.
+    ValueError where none is left.
 
-    context_each: of several files, each whose documents have no labels is a context of its own, named as the file.
+    context_each: of several files, each whose documents have no labels is a context of its own,
+    named as the file.
     """
     said = Said()
     documents: list[Document] = []
@@ -76,10 +84,17 @@ def gather_uploads(files: Sequence[tuple[str, bytes]], settings: CorpusSettings,
         except ValueError as error:
             said.skipped.append(Skipped(name, str(error).removeprefix(f"{name}: ")))
             continue
-        labelled = any(document.context for document in found) or len(files) == 1 or not context_each
-        documents += found if labelled else [replace(document, context=context) for document in found]
+        labelled = (
+            any(document.context for document in found) or len(files) == 1 or not context_each
+        )
+        documents += (
+            found if labelled else [replace(document, context=context) for document in found]
+        )
     if not documents:
-        raise ValueError("None of the files holds text that can be used. " + " ".join(sentence_of(item) for item in said.skipped[:3]))
+        raise ValueError(
+            "None of the files holds text that can be used. "
+            + " ".join(sentence_of(item) for item in said.skipped[:3])
+        )
     check_columns(settings, said, "")
     return said.gathered(documents)
 
@@ -90,33 +105,49 @@ def sentence_of(item: Skipped) -> str:
 
 
 def file_contexts(names: Sequence[str], said: Said) -> list[str]:
-    """A context for each file: its name without the kind, or with it where two would be alike; two files of one name stay two."""
+    """A context for each file: its name without the kind, or with it where two would be alike; two
+    files of one name stay two."""
     stems = [Path(name.removesuffix(".gz")).stem or name for name in names]
-    called = [stem if stems.count(stem) == 1 else name for stem, name in zip(stems, names, strict=True)]
-    again = [f"{name} ({called[:place].count(name) + 1})" if name in called[:place] else name for place, name in enumerate(called)]
+    called = [
+        stem if stems.count(stem) == 1 else name for stem, name in zip(stems, names, strict=True)
+    ]
+    again = [
+        f"{name} ({called[:place].count(name) + 1})" if name in called[:place] else name
+        for place, name in enumerate(called)
+    ]
     shown = distinct_names(again, said.notes)
     return [shown[name] for name in again]
 
 
 def check_columns(settings: CorpusSettings, said: Said, labelled_by: str) -> None:
-    """ValueError for a column that was named though nothing has columns, or whose labels something else has given already."""
+    """ValueError for a column that was named though nothing has columns, or whose labels something
+    else has given already."""
     usual = CorpusSettings()
-    given = [name for name in ("text_column", "context_column") if getattr(settings, name) != getattr(usual, name)]
+    given = [
+        name
+        for name in ("text_column", "context_column")
+        if getattr(settings, name) != getattr(usual, name)
+    ]
     if given and not said.tables:
         raise ValueError(
-            f"{' and '.join(given)} name{'s' * (len(given) == 1)} a column, but no table ({', '.join(TABLES + OBJECTS)}) was read."
+            f"{' and '.join(given)} name{'s' * (len(given) == 1)} a column, but no table"
+            f" ({', '.join(TABLES + OBJECTS)}) was read."
         )
     if "context_column" in given and labelled_by:
         raise ValueError(
-            f"context_column {settings.context_column[:40]!r} cannot take effect: {labelled_by} name the contexts; leave it out."
+            f"context_column {settings.context_column[:40]!r} cannot take effect: {labelled_by}"
+            " name the contexts; leave it out."
         )
 
 
 def gather_folder(path: Path, settings: CorpusSettings) -> Gathered:
-    """Documents of all usable files below a folder; what is unusable is skipped with its reason. ValueError where nothing is left."""
+    """Documents of all usable files below a folder; what is unusable is skipped with its reason.
+    ValueError where nothing is left."""
     root = Path(with_home(str(path), "path"))
     if not root.is_dir():
-        raise ValueError(f"{path} is not a folder{'; choose the source file for it' if root.is_file() else ''}.")
+        raise ValueError(
+            f"{path} is not a folder{'; choose the source file for it' if root.is_file() else ''}."
+        )
     root = root.resolve()
     if kind := model_in(root) or other_in(root):
         raise ValueError(f"The folder {root.name} is {kind}, not a folder of texts.")
@@ -134,9 +165,13 @@ def gather_folder(path: Path, settings: CorpusSettings) -> Gathered:
             if split == "test":
                 raise ValueError("the test split is left out")
             if file.parent == root and labelled:
-                raise ValueError("it lies beside the folders of the contexts; put it into one of them")
+                raise ValueError(
+                    "it lies beside the folders of the contexts; put it into one of them"
+                )
             if room <= 0:
-                raise ValueError(f"the folder holds more than {LARGEST_TOTAL // 1_000_000} MB of text")
+                raise ValueError(
+                    f"the folder holds more than {LARGEST_TOTAL // 1_000_000} MB of text"
+                )
             found = file_documents(file, title, settings, said, context, split)
         except ValueError as error:
             said.skipped.append(Skipped(title, str(error).removeprefix(f"{title}: ")))
@@ -145,16 +180,28 @@ def gather_folder(path: Path, settings: CorpusSettings) -> Gathered:
         documents += found
     if not documents:
         reasons = "".join(f" {sentence_of(item)}" for item in said.skipped[:3])
-        raise ValueError(f"The folder {root.name} holds no text that can be used ({', '.join(KINDS)}).{reasons}")
+        raise ValueError(
+            f"The folder {root.name} holds no text that can be used ({', '.join(KINDS)}).{reasons}"
+        )
     check_columns(settings, said, "the folders" if labelled else "")
-    notes = said.notes[:SAID_EACH] + [f"{len(said.notes) - SAID_EACH:,} more such notes."] * (len(said.notes) > SAID_EACH)
+    notes = said.notes[:SAID_EACH] + [f"{len(said.notes) - SAID_EACH:,} more such notes."] * (
+        len(said.notes) > SAID_EACH
+    )
     return Gathered(tuple(documents), summed_up(said.skipped), tuple(notes))
 
 
-def contexts_of(files: list[Path], root: Path, settings: CorpusSettings, said: Said) -> dict[Path, str | None]:
-    """The context of each file: its folder directly below root; UNKNOWN for files beside those; None for contexts not asked for."""
-    shown = distinct_names((file.relative_to(root).parts[0] for file in files if file.parent != root), said.notes)
-    folders = {file: UNKNOWN if file.parent == root else shown[file.relative_to(root).parts[0]] for file in files}
+def contexts_of(
+    files: list[Path], root: Path, settings: CorpusSettings, said: Said
+) -> dict[Path, str | None]:
+    """The context of each file: its folder directly below root; UNKNOWN for files beside those;
+    None for contexts not asked for."""
+    shown = distinct_names(
+        (file.relative_to(root).parts[0] for file in files if file.parent != root), said.notes
+    )
+    folders = {
+        file: UNKNOWN if file.parent == root else shown[file.relative_to(root).parts[0]]
+        for file in files
+    }
     names = sorted(shown.values())
     if not names or not settings.contexts:
         return dict(folders)
@@ -166,7 +213,8 @@ def contexts_of(files: list[Path], root: Path, settings: CorpusSettings, said: S
 
 
 def summed_up(skipped: list[Skipped]) -> tuple[Skipped, ...]:
-    """At most SAID_EACH lines of one reason, then how many more there are: a folder may hold thousands of pictures."""
+    """At most SAID_EACH lines of one reason, then how many more there are: a folder may hold
+    thousands of pictures."""
     counts = Counter(item.reason for item in skipped)
     seen: Counter[str] = Counter()
     said = []
@@ -174,12 +222,17 @@ def summed_up(skipped: list[Skipped]) -> tuple[Skipped, ...]:
         seen[item.reason] += 1
         if seen[item.reason] <= SAID_EACH:
             said.append(item)
-    more = [Skipped(f"{count - SAID_EACH:,} more files", reason) for reason, count in counts.items() if count > SAID_EACH]
+    more = [
+        Skipped(f"{count - SAID_EACH:,} more files", reason)
+        for reason, count in counts.items()
+        if count > SAID_EACH
+    ]
     return tuple(said + more)
 
 
 def list_files(root: Path, skipped: list[Skipped]) -> list[Path]:
-    """Files of the known kinds below root, sorted; hidden ones are passed over, links that lead out are said."""
+    """Files of the known kinds below root, sorted; hidden ones are passed over, links that lead out
+    are said."""
     found: list[Path] = []
     for folder, folders, names in os.walk(root):
         for name in sorted(folders + names):
@@ -188,7 +241,9 @@ def list_files(root: Path, skipped: list[Skipped]) -> list[Path]:
             if name.startswith("."):
                 continue
             if path.is_symlink() and (path.is_dir() or not path.resolve().is_relative_to(root)):
-                skipped.append(Skipped(title, "it is a link to another folder, which is not followed"))
+                skipped.append(
+                    Skipped(title, "it is a link to another folder, which is not followed")
+                )
             elif name in names and not path.is_file():
                 skipped.append(Skipped(title, "it is not a plain file"))
             elif name in names and kind_of(name) is None:
@@ -197,8 +252,14 @@ def list_files(root: Path, skipped: list[Skipped]) -> list[Path]:
                 skipped.append(Skipped(title, f"it is {foreign}; {known}" if foreign else known))
             elif name in names:
                 found.append(path)
-        models = {name: model_in(Path(folder) / name) for name in folders if not name.startswith(".")}
-        skipped += [Skipped((Path(folder) / name).relative_to(root).as_posix(), f"it is {kind}") for name, kind in models.items() if kind]
+        models = {
+            name: model_in(Path(folder) / name) for name in folders if not name.startswith(".")
+        }
+        skipped += [
+            Skipped((Path(folder) / name).relative_to(root).as_posix(), f"it is {kind}")
+            for name, kind in models.items()
+            if kind
+        ]
         folders[:] = sorted(name for name, kind in models.items() if kind is None)
     return sorted(found, key=lambda path: path.relative_to(root).parts)
 
@@ -224,13 +285,19 @@ def split_of(name: str) -> str:
 
 
 def splits_of(files: list[Path]) -> dict[Path, str]:
-    """As split_of, but only where a train.* file stands beside: a lone test.txt is text like any other."""
+    """As split_of, but only where a train.* file stands beside: a lone test.txt is text like any
+    other."""
     split_folders = {file.parent for file in files if split_of(file.name) == TRAIN}
     return {file: split_of(file.name) if file.parent in split_folders else "" for file in files}
 
 
 def file_documents(
-    path: Path, title: str, settings: CorpusSettings, said: Said, context: str = UNKNOWN, split: str = ""
+    path: Path,
+    title: str,
+    settings: CorpusSettings,
+    said: Said,
+    context: str = UNKNOWN,
+    split: str = "",
 ) -> Sequence[Document]:
     """Documents of one file; ValueError says what is wrong with it."""
     if not path.is_file():  # nor a pipe or a device, which might never end
@@ -243,14 +310,22 @@ def file_documents(
 
 
 def content_documents(
-    file: BinaryIO, title: str, settings: CorpusSettings, said: Said, context: str = UNKNOWN, split: str = ""
+    file: BinaryIO,
+    title: str,
+    settings: CorpusSettings,
+    said: Said,
+    context: str = UNKNOWN,
+    split: str = "",
 ) -> Sequence[Document]:
-    """Documents of a file's content, by the kind that its title names; ValueError says what is wrong with it."""
+    """Documents of a file's content, by the kind that its title names; ValueError says what is
+    wrong with it."""
     kind = kind_of(title)
     if kind is None:
         foreign = refused(file.read(HEAD))
         what = f"{title} is {foreign}; " if foreign else f"{title}: "
-        raise ValueError(f"{what}this kind of file is not known. Known: {', '.join(KINDS)} (also with .gz).")
+        raise ValueError(
+            f"{what}this kind of file is not known. Known: {', '.join(KINDS)} (also with .gz)."
+        )
     text = read_text(file, title)
     if not separate(text):
         said.skipped.append(Skipped(title, "it is empty"))
@@ -262,21 +337,28 @@ def content_documents(
     return read(text, title, settings, said, context, split)
 
 
-def text_documents(text: str, title: str, context: str = UNKNOWN, split: str = "") -> tuple[Document, ...]:
+def text_documents(
+    text: str, title: str, context: str = UNKNOWN, split: str = ""
+) -> tuple[Document, ...]:
     pieces = separate(clean(text))
     many = len(pieces) > 1
     return tuple(
-        Document(piece, context, f"{title}, document {number}" if many else title, split) for number, piece in enumerate(pieces, start=1)
+        Document(piece, context, f"{title}, document {number}" if many else title, split)
+        for number, piece in enumerate(pieces, start=1)
     )
 
 
 def read_text(file: BinaryIO, title: str) -> str:
-    """Text in UTF-8 (or UTF-16 with a byte order mark), unpacked where it is .gz; ValueError for anything else, with nothing guessed."""
+    """Text in UTF-8 (or UTF-16 with a byte order mark), unpacked where it is .gz; ValueError for
+    anything else, with nothing guessed."""
     packed = title.lower().endswith(".gz")
     try:
         data = (gzip.GzipFile(fileobj=file) if packed else file).read(LARGEST_FILE + 1)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise ValueError(f"{title} is a damaged .gz file: {error}.") from None
     if len(data) > LARGEST_FILE:
-        raise ValueError(f"{title} is larger than {LARGEST_FILE // 1_000_000} MB. Cut it into smaller files in a folder.")
+        raise ValueError(
+            f"{title} is larger than {LARGEST_FILE // 1_000_000} MB. Cut it into smaller files in a"
+            " folder."
+        )
     return decoded(data, title)

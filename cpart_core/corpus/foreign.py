@@ -87,17 +87,24 @@ def what_it_is(head: bytes) -> str | None:
     """What a file is by its first bytes, 'a PDF document'; None for what may be text. HEAD bytes
     are enough."""
     for magic, name in ALONE:
-        if head.startswith(magic) and (not magic.isalnum() or set(head) & NO_TEXT):  # a text may begin with the word GGUF
+        # a text may begin with the word GGUF
+        if head.startswith(magic) and (not magic.isalnum() or set(head) & NO_TEXT):
             return name
     if head.startswith(b"PK\x03\x04"):
         return next((name for inside, name in IN_ZIP if inside in head), "a zip archive")
     if head[:4] == b"RIFF" and head[8:12] in (b"WEBP", b"WAVE", b"AVI "):
-        return {b"WEBP": "a WebP picture", b"WAVE": "a WAV recording", b"AVI ": "a film"}[head[8:12]]
+        return {b"WEBP": "a WebP picture", b"WAVE": "a WAV recording", b"AVI ": "a film"}[
+            head[8:12]
+        ]
     if head[4:8] == b"ftyp":
         return "a film or a picture (MP4)"
     if head[4:8] == b"TFL3":
         return "a TensorFlow Lite model"
-    if len(head) > 8 and head[8:9] == b"{" and 2 <= int.from_bytes(head[:8], "little") <= SAFETENSORS_HEADER:
+    if (
+        len(head) > 8
+        and head[8:9] == b"{"
+        and 2 <= int.from_bytes(head[:8], "little") <= SAFETENSORS_HEADER
+    ):
         return "a model's weights (safetensors)"
     if head[:1] == b"\x80" and head[1:2] in (b"\2", b"\3", b"\4", b"\5"):
         return "a pickle, such as an old PyTorch checkpoint, which is never opened"
@@ -121,7 +128,9 @@ def model_in(folder: Path) -> str | None:
     config = small_json(folder / "config.json")
     weights = [name for name in names_in(folder) if name.endswith(WEIGHTS)]
     architectures = config.get("architectures")
-    said = config.get("model_type") or (architectures[0] if isinstance(architectures, list) and architectures else None)
+    said = config.get("model_type") or (
+        architectures[0] if isinstance(architectures, list) and architectures else None
+    )
     beside = TOKENIZERS & set(names_in(folder))
     if not (weights or beside) or not (isinstance(said, str) or (weights and beside)):
         return None
@@ -136,8 +145,11 @@ def other_in(folder: Path) -> str | None:
     run = small_json(folder / "run.json")
     if run and "settings" in run and (folder / "corpus").is_dir():
         return "a run of CPart; train on the text that it was trained on"
-    if any((folder / name).is_file() for name in ("dataset_dict.json", "dataset_info.json")) and any(
-        name.endswith(".arrow") or name in ("dataset_dict.json", "state.json") for name in names_in(folder)
+    if any(
+        (folder / name).is_file() for name in ("dataset_dict.json", "dataset_info.json")
+    ) and any(
+        name.endswith(".arrow") or name in ("dataset_dict.json", "state.json")
+        for name in names_in(folder)
     ):
         return "a dataset saved to disk; choose the source dataset for it"
     return None
@@ -145,7 +157,9 @@ def other_in(folder: Path) -> str | None:
 
 def names_in(folder: Path) -> list[str]:
     try:
-        return [entry.name for entry, _ in zip(folder.iterdir(), range(LARGEST_LISTING), strict=False)]
+        return [
+            entry.name for entry, _ in zip(folder.iterdir(), range(LARGEST_LISTING), strict=False)
+        ]
     except OSError:
         return []
 

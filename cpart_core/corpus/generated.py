@@ -1,4 +1,5 @@
-"""Generated contexts: endless text whose structure is known and right, so that what a model learns of it can be checked.
+"""Generated contexts: endless text whose structure is known and right, so that what a model learns
+of it can be checked.
 
 arithmetic   lines of one kind a document: sums, differences, products, divisions with rest, comparisons, brackets; every answer is right
 records      a table of orders as CSV or JSON lines; ids rise by one, total = quantity * price to the cent
@@ -29,7 +30,16 @@ def generate_documents(name: str, write: Callable[[Random], str]) -> Iterator[Do
 
 def write_arithmetic(random: Random) -> str:
     """30 to 60 lines of one kind, numbers of one size."""
-    kind = random.choice((write_sum, write_difference, write_product, write_division, write_comparison, write_brackets))
+    kind = random.choice(
+        (
+            write_sum,
+            write_difference,
+            write_product,
+            write_division,
+            write_comparison,
+            write_brackets,
+        )
+    )
     largest = 10 ** random.choice((1, 2, 2, 3, 4))
     return "".join(kind(random, largest) for _ in range(random.randint(30, 60)))
 
@@ -64,16 +74,31 @@ def write_brackets(random: Random, largest: int) -> str:
     return f"({a} + {b}) * {c} = {(a + b) * c}\n"
 
 
-GOODS = tuple("apples bolts candles drums eggs flutes gloves hats inkpots jars kites lamps mugs nails oars pens".split())
-CITIES = tuple("Accra Bergen Cusco Dakar Essen Fukuoka Gdansk Hanoi Izmir Jaipur Kyiv Lima Malmö Nantes Oslo Puno".split())
-BUYERS = tuple("Amara Boris Chen Diego Elif Farah Goran Hana Ivo Jun Kofi Lena Mei Noor Otto Priya".split())
+GOODS = tuple(
+    "apples bolts candles drums eggs flutes gloves hats inkpots jars kites lamps mugs nails oars"
+    " pens".split()
+)
+CITIES = tuple(
+    "Accra Bergen Cusco Dakar Essen Fukuoka Gdansk Hanoi Izmir Jaipur Kyiv Lima Malmö Nantes Oslo"
+    " Puno".split()
+)
+BUYERS = tuple(
+    "Amara Boris Chen Diego Elif Farah Goran Hana Ivo Jun Kofi Lena Mei Noor Otto Priya".split()
+)
 
 
 def write_records(random: Random) -> str:
     """10 to 30 orders of a shop, as CSV with a header or as JSON lines."""
     as_json = random.random() < 0.5
-    number, day = random.randint(100, 9000), datetime.date(2000, 1, 1) + datetime.timedelta(random.randrange(9000))
-    goods, cities, buyers = random.sample(GOODS, 5), random.sample(CITIES, 4), random.sample(BUYERS, 6)
+    number, day = (
+        random.randint(100, 9000),
+        datetime.date(2000, 1, 1) + datetime.timedelta(random.randrange(9000)),
+    )
+    goods, cities, buyers = (
+        random.sample(GOODS, 5),
+        random.sample(CITIES, 4),
+        random.sample(BUYERS, 6),
+    )
     lines = [] if as_json else ["id,date,buyer,city,item,quantity,price,total\n"]
     for _ in range(random.randint(10, 30)):
         quantity, cents = random.randint(1, 40), random.randint(5, 2500)
@@ -87,7 +112,14 @@ def write_records(random: Random) -> str:
             "price": money(cents),
             "total": money(quantity * cents),
         }
-        lines.append((json.dumps(order, ensure_ascii=False) if as_json else ",".join(map(str, order.values()))) + "\n")
+        lines.append(
+            (
+                json.dumps(order, ensure_ascii=False)
+                if as_json
+                else ",".join(map(str, order.values()))
+            )
+            + "\n"
+        )
         number += 1
         day += datetime.timedelta(random.choice((0, 0, 0, 1, 1, 2)))
     return "".join(lines)
@@ -98,7 +130,20 @@ def money(cents: int) -> str:
 
 
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December")
+MONTHS = (
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+)
 
 
 def write_calendar(random: Random) -> str:
@@ -106,7 +151,9 @@ def write_calendar(random: Random) -> str:
     year = random.randint(1600, 2399)
     kind = random.choice((write_weekday, write_later, write_between, write_length))
     kinds = (kind, kind, write_weekday, write_later, write_between, write_length)
-    return "".join(random.choice(kinds)(random, near(random, year)) for _ in range(random.randint(20, 40)))
+    return "".join(
+        random.choice(kinds)(random, near(random, year)) for _ in range(random.randint(20, 40))
+    )
 
 
 def near(random: Random, year: int) -> datetime.date:
@@ -134,5 +181,12 @@ def write_between(random: Random, day: datetime.date) -> str:
 
 def write_length(random: Random, day: datetime.date) -> str:
     following = (day.replace(day=1) + datetime.timedelta(31)).replace(day=1)
-    leap = "a leap year" if datetime.date(day.year, 12, 31).timetuple().tm_yday == 366 else "no leap year"
-    return f"{MONTHS[day.month - 1]} {day.year} has {(following - datetime.timedelta(1)).day} days; {day.year} is {leap}.\n"
+    leap = (
+        "a leap year"
+        if datetime.date(day.year, 12, 31).timetuple().tm_yday == 366
+        else "no leap year"
+    )
+    return (
+        f"{MONTHS[day.month - 1]} {day.year} has {(following - datetime.timedelta(1)).day} days;"
+        f" {day.year} is {leap}.\n"
+    )

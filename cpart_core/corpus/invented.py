@@ -22,7 +22,10 @@ def make_roots(name: str, count: int, syllables: tuple[int, ...]) -> tuple[str, 
     random = Random(f"cpart invented {name}")
     roots: dict[str, None] = {}
     while len(roots) < count:
-        body = "".join(random.choice("ptkbdgmnlrsšžvð") + random.choice("aeiouyø") for _ in range(random.choice(syllables)))
+        body = "".join(
+            random.choice("ptkbdgmnlrsšžvð") + random.choice("aeiouyø")
+            for _ in range(random.choice(syllables))
+        )
         roots[body + random.choice("tdrlsmv")] = None
     return tuple(roots)
 
@@ -33,7 +36,8 @@ VERBS = make_roots("verbs", 90, (1, 2))
 
 
 def class_of(noun: str) -> str:
-    """The class of a noun root: it is a property of the word, as in many languages, and has to be learnt."""
+    """The class of a noun root: it is a property of the word, as in many languages, and has to be
+    learnt."""
     return CLASSES[NOUNS.index(noun) % len(CLASSES)]
 
 
@@ -43,7 +47,9 @@ def write_invented(random: Random) -> str:
     paragraphs = []
     for _ in range(random.randint(3, 6)):
         tense = random.choice(TENSES)
-        paragraphs.append(" ".join(write_sentence(random, topic, tense) for _ in range(random.randint(4, 8))))
+        paragraphs.append(
+            " ".join(write_sentence(random, topic, tense) for _ in range(random.randint(4, 8)))
+        )
     return "\n\n".join(paragraphs) + "\n"
 
 

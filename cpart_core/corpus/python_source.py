@@ -1,4 +1,5 @@
-"""Python source as text: code without its docstrings, and docstrings without their code. Parses, never runs anything."""
+"""Python source as text: code without its docstrings, and docstrings without their code. Parses,
+never runs anything."""
 
 from __future__ import annotations
 
@@ -30,13 +31,19 @@ def documented(tree: ast.Module) -> Iterator[tuple[str, Documented, ast.Expr]]:
     """(dotted name, definition, the statement that is its docstring), from the top down."""
 
     def walk(node: ast.AST, prefix: str) -> Iterator[tuple[str, Documented, ast.Expr]]:
-        if isinstance(node, Documented) and node.body and isinstance(first := node.body[0], ast.Expr):
+        if (
+            isinstance(node, Documented)
+            and node.body
+            and isinstance(first := node.body[0], ast.Expr)
+        ):
             if isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
                 yield prefix, node, first
         for block in ("body", "orelse", "handlers", "finalbody"):
             for child in getattr(node, block, ()):
                 name = (
-                    f"{prefix}.{child.name}".strip(".") if isinstance(child, Documented) and not isinstance(child, ast.Module) else prefix
+                    f"{prefix}.{child.name}".strip(".")
+                    if isinstance(child, Documented) and not isinstance(child, ast.Module)
+                    else prefix
                 )
                 yield from walk(child, name)
 
@@ -44,7 +51,8 @@ def documented(tree: ast.Module) -> Iterator[tuple[str, Documented, ast.Expr]]:
 
 
 def library_documents(name: str, source: str, context: str) -> Iterator[Document]:
-    """A module's code without docstrings, cut before top-level statements into documents of about PASSAGE characters."""
+    """A module's code without docstrings, cut before top-level statements into documents of about
+    PASSAGE characters."""
     tree = parse(source)
     if tree is None or not tree.body:
         return
@@ -67,11 +75,17 @@ def library_documents(name: str, source: str, context: str) -> Iterator[Document
 
 def top_line(statement: ast.stmt) -> int:
     """First line of a statement, its decorators included."""
-    return min([statement.lineno, *(decorator.lineno for decorator in getattr(statement, "decorator_list", ()))])
+    return min(
+        [
+            statement.lineno,
+            *(decorator.lineno for decorator in getattr(statement, "decorator_list", ())),
+        ]
+    )
 
 
 def merge_blocks(lines: list[str], blocks: list[tuple[int, int]]) -> Iterator[tuple[int, int, str]]:
-    """(first line, end line, text) of neighbouring blocks joined up to PASSAGE characters; longer blocks cut at line ends."""
+    """(first line, end line, text) of neighbouring blocks joined up to PASSAGE characters; longer
+    blocks cut at line ends."""
     begin, size = 0, 0
     for first, end in [*blocks, (len(lines), len(lines))]:
         length = sum(map(len, lines[first:end]))
@@ -85,7 +99,8 @@ def merge_blocks(lines: list[str], blocks: list[tuple[int, int]]) -> Iterator[tu
 
 
 def group_lines_with_count(lines: list[str]) -> list[list[str]]:
-    """As group_lines, but lines stay whole and empty ones count, so that line numbers can be told."""
+    """As group_lines, but lines stay whole and empty ones count, so that line numbers can be
+    told."""
     groups: list[list[str]] = [[]]
     room = PASSAGE
     for line in lines:
@@ -98,7 +113,8 @@ def group_lines_with_count(lines: list[str]) -> list[list[str]]:
 
 
 def docstring_documents(name: str, source: str) -> Iterator[Document]:
-    """A module's docstrings, each below the name it belongs to, joined into documents of about PASSAGE characters."""
+    """A module's docstrings, each below the name it belongs to, joined into documents of about
+    PASSAGE characters."""
     tree = parse(source)
     if tree is None:
         return

@@ -1,4 +1,5 @@
-"""A corpus as a folder: corpus.npz (arrays), corpus.json (names, notes, fingerprint), tokenizer.json. Never pickle."""
+"""A corpus as a folder: corpus.npz (arrays), corpus.json (names, notes, fingerprint),
+tokenizer.json. Never pickle."""
 
 from __future__ import annotations
 
@@ -35,10 +36,15 @@ TYPES = {"ids": np.uint16, "starts": np.int64, "context": np.int16}
 
 
 def save_corpus(corpus: Corpus, folder: Path) -> None:
-    """Write the three files, each whole or not at all; an older corpus in the folder is replaced. NotPlain where the folder is a link."""
+    """Write the three files, each whole or not at all; an older corpus in the folder is replaced.
+    NotPlain where the folder is a link."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     plain_folder(folder.parent, folder.name, make=True)
-    arrays = {f"{name}_{key}": getattr(split, key) for name, split in splits(corpus).items() for key in TYPES}
+    arrays = {
+        f"{name}_{key}": getattr(split, key)
+        for name, split in splits(corpus).items()
+        for key in TYPES
+    }
     facts = {
         "format": FORMAT,
         "contexts": corpus.contexts,
@@ -53,7 +59,10 @@ def save_corpus(corpus: Corpus, folder: Path) -> None:
     try:
         with new_file(drafts[ARRAYS]) as file:
             np.savez_compressed(file, **arrays)
-        for name, text in ((TOKENIZER, corpus.tokenizer_json), (FACTS, json.dumps(signed(facts), ensure_ascii=False, indent=1))):
+        for name, text in (
+            (TOKENIZER, corpus.tokenizer_json),
+            (FACTS, json.dumps(signed(facts), ensure_ascii=False, indent=1)),
+        ):
             with new_file(drafts[name]) as file:
                 file.write(text.encode())
         for name in FILES:
@@ -71,17 +80,24 @@ def load_corpus(folder: Path) -> Corpus:
     """Read and check a corpus; ValueError that says what is missing or damaged."""
     corpus = read_corpus(folder, ("train", "validation"), LARGEST_CORPUS, LARGEST_FACTS)
     if fingerprint_of(corpus) != corpus.fingerprint:
-        raise ValueError(f"The corpus in {folder.name} is damaged or was changed: its text does not fit its fingerprint.")
+        raise ValueError(
+            f"The corpus in {folder.name} is damaged or was changed: its text does not fit its"
+            " fingerprint."
+        )
     return corpus
 
 
 def load_held_out(folder: Path) -> Corpus:
-    """The validation documents alone, for the pages: `train` is empty. ValueError also when they take more memory than a page may."""
+    """The validation documents alone, for the pages: `train` is empty. ValueError also when they
+    take more memory than a page may."""
     return read_corpus(folder, ("validation",), PAGE_BYTES, PAGE_BYTES)
 
 
-def read_corpus(folder: Path, names: tuple[str, ...], most_bytes: int, most_bytes_of_facts: int) -> Corpus:
-    """The splits of these names, every number of them checked, but not the fingerprint, which is of all of them."""
+def read_corpus(
+    folder: Path, names: tuple[str, ...], most_bytes: int, most_bytes_of_facts: int
+) -> Corpus:
+    """The splits of these names, every number of them checked, but not the fingerprint, which is of
+    all of them."""
     try:
         plain_folder(folder.parent, folder.name)
         facts = load_bounded(read_plain(folder, FACTS, most_bytes_of_facts), most_bytes_of_facts)
@@ -106,7 +122,9 @@ def read_corpus(folder: Path, names: tuple[str, ...], most_bytes: int, most_byte
             notes=tuple(map(str, facts["notes"])),
         )
     except FileNotFoundError as error:
-        raise ValueError(f"The corpus in {folder.name} is not complete: {Path(error.filename).name} is missing.") from None
+        raise ValueError(
+            f"The corpus in {folder.name} is not complete: {Path(error.filename).name} is missing."
+        ) from None
     except DAMAGE as error:
         raise ValueError(f"The corpus in {folder.name} is damaged: {error}.") from None
 
@@ -114,21 +132,37 @@ def read_corpus(folder: Path, names: tuple[str, ...], most_bytes: int, most_byte
 NO_TEXT = Split(np.zeros(0, np.uint16), np.zeros(1, np.int64), np.zeros(0, np.int16), ())
 
 
-def read_split(name: str, arrays: dict[str, np.ndarray], facts: dict[str, Any], vocabulary_size: int) -> Split:
+def read_split(
+    name: str, arrays: dict[str, np.ndarray], facts: dict[str, Any], vocabulary_size: int
+) -> Split:
     """One split, with every index checked before it can be used."""
     ids, starts, context = (arrays[f"{name}_{key}"] for key in TYPES)
     split = Split(ids, starts, context, tuple(map(str, facts["titles"][name])))
     for key, wanted in TYPES.items():
         array = getattr(split, key)
         if array.dtype != wanted or array.ndim != 1:
-            raise ValueError(f"{name}_{key} must be one row of {np.dtype(wanted).name}, it is {array.dtype} {list(array.shape)}")
+            raise ValueError(
+                f"{name}_{key} must be one row of {np.dtype(wanted).name}, it is {array.dtype}"
+                f" {list(array.shape)}"
+            )
     num_documents = len(split.titles)
     if len(split.starts) != num_documents + 1 or len(split.context) != num_documents:
-        raise ValueError(f"{name}: {num_documents} titles, {len(split.starts) - 1} documents, {len(split.context)} labels")
-    if split.starts[0] != 0 or split.starts[-1] != len(split.ids) or np.any(np.diff(split.starts) < 1):
+        raise ValueError(
+            f"{name}: {num_documents} titles, {len(split.starts) - 1} documents,"
+            f" {len(split.context)} labels"
+        )
+    if (
+        split.starts[0] != 0
+        or split.starts[-1] != len(split.ids)
+        or np.any(np.diff(split.starts) < 1)
+    ):
         raise ValueError(f"{name}: the documents do not fill the text")
     if len(split.ids) and int(split.ids.max()) >= vocabulary_size:
-        raise ValueError(f"{name}: token {int(split.ids.max())} is not in the vocabulary of {vocabulary_size}")
-    if num_documents and not (-1 <= int(split.context.min()) and int(split.context.max()) < len(facts["contexts"])):
+        raise ValueError(
+            f"{name}: token {int(split.ids.max())} is not in the vocabulary of {vocabulary_size}"
+        )
+    if num_documents and not (
+        -1 <= int(split.context.min()) and int(split.context.max()) < len(facts["contexts"])
+    ):
         raise ValueError(f"{name}: labels outside the {len(facts['contexts'])} contexts")
     return split

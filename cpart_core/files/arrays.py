@@ -29,7 +29,16 @@ END = struct.Struct("<4s4H2LH")
 directory, bytes of a comment."""
 PIECE = 1 << 20
 DAMAGE = (
-    *(OSError, EOFError, ValueError, KeyError, TypeError, NotImplementedError, RuntimeError, SyntaxError),
+    *(
+        OSError,
+        EOFError,
+        ValueError,
+        KeyError,
+        TypeError,
+        NotImplementedError,
+        RuntimeError,
+        SyntaxError,
+    ),
     *(tokenize.TokenError, zipfile.BadZipFile, zlib.error, struct.error),
 )
 """What reading damaged zip files and array headers raises."""
@@ -42,10 +51,15 @@ def load_arrays(path: Path, limit_bytes: int = PAGE_BYTES, only: str = "") -> di
         with os.fdopen(open_plain(path.parent, path.name), "rb") as file:
             check_directory(file, limit_bytes)
             with zipfile.ZipFile(file) as archive:
-                members = [member for member in archive.infolist() if member.filename.startswith(only)]
+                members = [
+                    member for member in archive.infolist() if member.filename.startswith(only)
+                ]
                 if sum(member.file_size for member in members) > limit_bytes:
                     raise ValueError(f"it unpacks to more than {limit_bytes:,} bytes")
-                return {member.filename.removesuffix(".npy"): read_member(archive, member) for member in members}
+                return {
+                    member.filename.removesuffix(".npy"): read_member(archive, member)
+                    for member in members
+                }
     except FileNotFoundError:
         raise ValueError(f"{path.name} is missing.") from None
     except DAMAGE as error:
@@ -62,7 +76,13 @@ def check_directory(file: BinaryIO, limit_bytes: int) -> None:
     tail = file.read()
     before, end = tail[: -END.size], tail[-END.size :]
     signature, _, _, _, entries, directory, _, comment = END.unpack(end)
-    if signature != b"PK\x05\x06" or comment or before.startswith(b"PK\x06\x07") or entries > MOST_ARRAYS or directory > LONGEST_DIRECTORY:
+    if (
+        signature != b"PK\x05\x06"
+        or comment
+        or before.startswith(b"PK\x06\x07")
+        or entries > MOST_ARRAYS
+        or directory > LONGEST_DIRECTORY
+    ):
         raise ValueError(f"it is no plain zip of at most {MOST_ARRAYS} arrays")
     file.seek(0)
 
@@ -78,11 +98,17 @@ def read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray
             data += piece
     stream = io.BytesIO(bytes(data[:LONGEST_DIRECTORY]))
     version = np.lib.format.read_magic(stream)
-    read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
+    read_header = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }[version]
     shape, column_major, dtype = read_header(stream)
     if dtype.kind not in ALLOWED_KINDS:
         raise ValueError(f"{member.filename} holds {dtype}, not numbers")
-    if any(size < 0 for size in shape) or math.prod(shape) * dtype.itemsize != len(data) - stream.tell():
+    if (
+        any(size < 0 for size in shape)
+        or math.prod(shape) * dtype.itemsize != len(data) - stream.tell()
+    ):
         raise ValueError(f"the size of {member.filename} does not fit its shape {shape}")
     flat = np.frombuffer(data, dtype=dtype, offset=stream.tell())
     return flat.reshape(shape, order="F" if column_major else "C")

@@ -17,9 +17,13 @@ bytes."""
 def load_bounded(data: bytes, most_bytes: int) -> Any:
     """The value. ValueError when it is no JSON, too deep, or would take more than `most_bytes` of
     memory by a cautious count."""
-    needed = len(data) * BYTES_A_CHARACTER + sum(data.count(sign) * cost for sign, cost in COSTS.items())
+    needed = len(data) * BYTES_A_CHARACTER + sum(
+        data.count(sign) * cost for sign, cost in COSTS.items()
+    )
     if needed > most_bytes:
-        raise ValueError(f"it holds more than the {most_bytes:,} bytes of memory that are allowed for it")
+        raise ValueError(
+            f"it holds more than the {most_bytes:,} bytes of memory that are allowed for it"
+        )
     try:
         return json.loads(data)
     except RecursionError:

@@ -34,7 +34,10 @@ def candidates() -> Iterator[Path]:
     runs = path_of_environment("CPART_RUNS", PROJECT / "runs")
     if runs.is_dir():
         yield runs / ".cache" / "compiled"
-    yield Path(tempfile.gettempdir()) / f"cpart-{getattr(os, 'getuid', lambda: os.environ.get('USERNAME', 'user'))()}"
+    yield (
+        Path(tempfile.gettempdir())
+        / f"cpart-{getattr(os, 'getuid', lambda: os.environ.get('USERNAME', 'user'))()}"
+    )
 
 
 def usable(folder: Path) -> bool:
@@ -43,9 +46,13 @@ def usable(folder: Path) -> bool:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = folder.lstat()
-        if not stat.S_ISDIR(found.st_mode) and not (folder.is_symlink() and folder.parent == Path.home() / ".cache"):
+        if not stat.S_ISDIR(found.st_mode) and not (
+            folder.is_symlink() and folder.parent == Path.home() / ".cache"
+        ):
             return False
-        if hasattr(os, "getuid") and (folder.stat().st_uid != os.getuid() or folder.stat().st_mode & 0o022):
+        if hasattr(os, "getuid") and (
+            folder.stat().st_uid != os.getuid() or folder.stat().st_mode & 0o022
+        ):
             return False
         return os.access(folder, os.W_OK | os.X_OK)
     except (OSError, RuntimeError):
@@ -69,5 +76,9 @@ def clear_old(folder: Path, pattern: str) -> None:
     OLD_SECONDS."""
     with suppress(OSError):
         for entry in folder.glob(pattern):
-            if entry.is_dir() and not entry.is_symlink() and time.time() - entry.stat().st_mtime > OLD_SECONDS:
+            if (
+                entry.is_dir()
+                and not entry.is_symlink()
+                and time.time() - entry.stat().st_mtime > OLD_SECONDS
+            ):
                 shutil.rmtree(entry, ignore_errors=True)

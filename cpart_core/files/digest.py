@@ -21,10 +21,15 @@ def without_signature(values: dict[str, Any]) -> dict[str, Any]:
     release) they are taken as they are."""
     rest = {name: value for name, value in values.items() if name != SIGNATURE}
     if SIGNATURE in values and values[SIGNATURE] != digest(rest):
-        raise ValueError("it was damaged or changed by hand: its values do not fit their sha256 (delete that entry to accept them)")
+        raise ValueError(
+            "it was damaged or changed by hand: its values do not fit their sha256 (delete that"
+            " entry to accept them)"
+        )
     return rest
 
 
 def digest(values: dict[str, Any]) -> str:
     """Hex, of the one text that these values have."""
-    return hashlib.sha256(json.dumps(values, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    return hashlib.sha256(
+        json.dumps(values, sort_keys=True, separators=(",", ":")).encode()
+    ).hexdigest()

@@ -22,10 +22,16 @@ def with_home(text: str, what: str) -> str:
     try:
         path = Path(text).expanduser() if text.startswith("~") else Path(text)
     except RuntimeError:
-        raise ValueError(f"{what}: {text[:200]!r} begins with a home that is not known here; write the path in full.") from None
+        raise ValueError(
+            f"{what}: {text[:200]!r} begins with a home that is not known here; write the path in"
+            " full."
+        ) from None
     variable = VARIABLE.search(text)
     if variable and not os.path.lexists(path):
-        raise ValueError(f"{what}: {text[:200]!r} holds {variable[0]}; variables are not expanded here, ~ is: write the path in full.")
+        raise ValueError(
+            f"{what}: {text[:200]!r} holds {variable[0]}; variables are not expanded here, ~ is:"
+            " write the path in full."
+        )
     return str(path) if text.startswith("~") else text
 
 

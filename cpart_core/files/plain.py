@@ -89,14 +89,23 @@ def place_of(folder: Path, name: str) -> Iterator[tuple[int | None, str | Path]]
 def refused(folder: Path, name: str, error: OSError) -> Exception:
     """What to raise when the system did not open it: NotPlain where something strange is in the
     way, else the error."""
-    if error.errno in (errno.ELOOP, errno.ENOTDIR, errno.ENXIO, errno.EISDIR, errno.EMLINK, errno.ENODEV):
+    if error.errno in (
+        errno.ELOOP,
+        errno.ENOTDIR,
+        errno.ENXIO,
+        errno.EISDIR,
+        errno.EMLINK,
+        errno.ENODEV,
+    ):
         path = folder
         for part in name.split("/"):
             path /= part
             kind = kind_of(path)
             if kind not in ("a folder", "nothing") and path != folder / name:
                 return NotPlain(f"{part} is {kind} and not a folder; it was left alone.")
-        return NotPlain(f"{name} is {kind_of(folder / name)} and not a plain file; it was left alone.")
+        return NotPlain(
+            f"{name} is {kind_of(folder / name)} and not a plain file; it was left alone."
+        )
     return error
 
 
@@ -107,8 +116,8 @@ def check_plain(name: str, found: os.stat_result, writing: bool = False) -> None
         raise NotPlain(f"{name} is {kind_in(found)} and not a plain file; it was left alone.")
     if writing and found.st_nlink > 1:
         raise NotPlain(
-            f"{name} has a second name elsewhere (a hard link), and writing to it would change that file too; "
-            f"copy the run's folder, which parts the two."
+            f"{name} has a second name elsewhere (a hard link), and writing to it would change that"
+            " file too; copy the run's folder, which parts the two."
         )
 
 
@@ -145,7 +154,9 @@ def read_plain(folder: Path, name: str, limit_bytes: int) -> bytes:
 def new_file(path: Path) -> Iterator[BinaryIO]:
     """A file that was not there, for its owner alone; on the disk when the block is left. OSError
     when it cannot be made."""
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | NO_WAIT, OURS), "wb") as file:
+    with os.fdopen(
+        os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | NO_WAIT, OURS), "wb"
+    ) as file:
         yield file
         file.flush()
         os.fsync(file.fileno())
@@ -170,7 +181,9 @@ def plain_folder(folder: Path, name: str, make: bool = False) -> Path:
             path.mkdir(OUR_FOLDER, exist_ok=True)
             kind = kind_of(path)
         if kind not in ("a folder", "nothing"):
-            raise NotPlain(f"{part} in {folder.name} is {kind} and not a folder; it was left alone.")
+            raise NotPlain(
+                f"{part} in {folder.name} is {kind} and not a folder; it was left alone."
+            )
     return path
 
 
@@ -185,4 +198,7 @@ def check_tree(folder: Path) -> None:
                     waiting.append(Path(entry.path))
                 elif not entry.is_file(follow_symlinks=False):
                     path = Path(entry.path)
-                    raise NotPlain(f"{path.relative_to(folder).as_posix()} in {folder.name} is {kind_of(path)}; delete it, then try again.")
+                    raise NotPlain(
+                        f"{path.relative_to(folder).as_posix()} in {folder.name} is"
+                        f" {kind_of(path)}; delete it, then try again."
+                    )

@@ -1,4 +1,5 @@
-"""What a decoder must remember to go on from where it stopped: keys and values, and the running sum behind document pooling."""
+"""What a decoder must remember to go on from where it stopped: keys and values, and the running sum
+behind document pooling."""
 
 from __future__ import annotations
 
@@ -11,8 +12,9 @@ LEAST_ROOM = 32
 
 @dataclass
 class LayerCache:
-    """One layer's memory. kept [2, B, H, room, D/H]: keys and values, of which the first `length` positions are filled; room doubles when it
-    is full. query_sum [B, 1, fusion width]: the sum of fusion queries so far."""
+    """One layer's memory. kept [2, B, H, room, D/H]: keys and values, of which the first `length`
+    positions are filled; room doubles when it is full. query_sum [B, 1, fusion width]: the sum of
+    fusion queries so far."""
 
     kept: Tensor | None = None
     length: int = 0

@@ -1,4 +1,5 @@
-"""Look inside a forward pass: fusion weights, hidden activations, output contributions of every layer."""
+"""Look inside a forward pass: fusion weights, hidden activations, output contributions of every
+layer."""
 
 from __future__ import annotations
 
@@ -16,7 +17,8 @@ from cpart_core.model.feedforward import PartitionedFeedForward
 
 @dataclass
 class LayerCapture:
-    """What one layer did in the newest forward. The fields below are filled once the forward is done."""
+    """What one layer did in the newest forward. The fields below are filled once the forward is
+    done."""
 
     layer: PartitionedFeedForward
     blocks: list[tuple[int, Tensor, Tensor | None]] = field(default_factory=list)
@@ -29,7 +31,8 @@ class LayerCapture:
 
     @property
     def weight(self) -> Tensor:
-        """[B, T, S] weight at which each segment's output was summed; 0 where it was not computed."""
+        """[B, T, S] weight at which each segment's output was summed; 0 where it was not
+        computed."""
         assert self.layer.last_weight is not None
         return self.layer.last_weight.detach()
 
@@ -40,7 +43,8 @@ class LayerCapture:
 
     @property
     def contribution(self) -> Tensor:
-        """[B, T, N] |a dL/da| in row order, after backward: first-order change of the loss if the activation were removed."""
+        """[B, T, N] |a dL/da| in row order, after backward: first-order change of the loss if
+        the activation were removed."""
         blocks = []
         for row, block, tokens in self.blocks:
             assert block.grad is not None, "capture(gradients=True) and a backward pass are needed"
@@ -50,7 +54,9 @@ class LayerCapture:
     @property
     def norm(self) -> Tensor:
         """[B, T, S] norm of each segment's weighted output contribution."""
-        return torch.stack([self.output(s).norm(dim=-1) for s in range(self.layer.num_segments)], dim=-1)
+        return torch.stack(
+            [self.output(s).norm(dim=-1) for s in range(self.layer.num_segments)], dim=-1
+        )
 
     @property
     def shared_norm(self) -> Tensor:
@@ -58,7 +64,8 @@ class LayerCapture:
         return self.output(-1).norm(dim=-1)
 
     def output(self, segment: int) -> Tensor:
-        """[B, T, D] what one segment (-1 = the shared one) adds to the residual stream, weighted."""
+        """[B, T, D] what one segment (-1 = the shared one) adds to the residual stream,
+        weighted."""
         layer, rows = self.layer, self.layer.segment_of_row() == segment
         part = F.linear(self.hidden[..., rows].float(), layer.w_down.detach()[:, rows].float())
         return part if segment == -1 else part * self.weight[..., segment, None]
@@ -90,9 +97,11 @@ class HiddenKeeper:
 
 @contextmanager
 def capture(model: Decoder, gradients: bool = False) -> Iterator[list[LayerCapture]]:
-    """Within the block, a forward of the model fills the returned captures, one a layer; clear_captures before a second one.
+    """Within the block, a forward of the model fills the returned captures, one a layer;
+    clear_captures before a second one.
 
-    gradients=True keeps what `contribution` needs after backward; otherwise run the forward under torch.no_grad().
+    gradients=True keeps what `contribution` needs after backward; otherwise run the forward under
+    torch.no_grad().
     """
     layers = model.feedforwards()
     captures = [LayerCapture(layer) for layer in layers]

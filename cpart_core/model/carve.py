@@ -1,7 +1,8 @@
 """Carve: the smaller model that holds only some segments of each layer, and the shared one.
 
-It gives exactly the logits of the whole model with the other segments forbidden: alpha is the softmax over the kept keys alone, the weights
-keep the whole model's S (weight_scale), and top-k chooses among what is left. Knows no files and no runs.
+It gives exactly the logits of the whole model with the other segments forbidden: alpha is the
+softmax over the kept keys alone, the weights keep the whole model's S (weight_scale), and top-k
+chooses among what is left. Knows no files and no runs.
 """
 
 from __future__ import annotations
@@ -18,9 +19,13 @@ from cpart_core.settings.model import ModelSettings
 
 
 def carved_settings(settings: ModelSettings, keep: int) -> ModelSettings:
-    """The settings of a model that keeps `keep` segments a layer. ValueError when that is impossible."""
+    """The settings of a model that keeps `keep` segments a layer. ValueError when that is
+    impossible."""
     if not 1 <= keep <= settings.num_segments:
-        raise ValueError(f"keep is {keep}; this model has {settings.num_segments} segments a layer, so give 1 to {settings.num_segments}.")
+        raise ValueError(
+            f"keep is {keep}; this model has {settings.num_segments} segments a layer, so give 1 to"
+            f" {settings.num_segments}."
+        )
     size = (settings.num_neurons - settings.shared_neurons) // settings.num_segments
     return replace(
         settings,
@@ -32,10 +37,12 @@ def carved_settings(settings: ModelSettings, keep: int) -> ModelSettings:
 
 
 def carve(model: Decoder, kept_LxK: np.ndarray) -> Decoder:
-    """A model of the kept segments [L, K], each row without repeats; kept segments keep their order. In evaluation mode.
+    """A model of the kept segments [L, K], each row without repeats; kept segments keep their
+    order. In evaluation mode.
 
-    Everything but the feed-forward layers is shared with `model`, not copied: train neither while both are used. Neurons are numbered anew,
-    0 to N' - 1, in the order of their old numbers (`kept_neurons`).
+    Everything but the feed-forward layers is shared with `model`, not copied: train neither while
+    both are used. Neurons are numbered anew, 0 to N' - 1, in the order of their old numbers
+    (`kept_neurons`).
     """
     kept = checked(kept_LxK, model.settings)
     with torch.device("meta"):
@@ -52,7 +59,8 @@ def carve(model: Decoder, kept_LxK: np.ndarray) -> Decoder:
 
 
 def cut_layer(layer: PartitionedFeedForward, segments: list[int]) -> dict[str, Tensor]:
-    """The layer's tensors that change: rows of the shared and the kept segments, and the kept keys."""
+    """The layer's tensors that change: rows of the shared and the kept segments, and the kept
+    keys."""
     rows = kept_rows(layer, segments)
     found = {
         "w_gate": layer.w_gate.detach()[rows],
@@ -63,7 +71,8 @@ def cut_layer(layer: PartitionedFeedForward, segments: list[int]) -> dict[str, T
     for name, tensor in layer.fusion.state_dict().items():
         if name == "keys":
             found["fusion.keys"] = tensor[segments]
-        elif name == "table":  # of the oracle: weights, not logits, so what is left must sum to 1 again
+        # of the oracle: weights, not logits, so what is left must sum to 1 again
+        elif name == "table":
             found["fusion.table"] = renormalised(tensor[:, segments])
     return found
 
@@ -71,11 +80,16 @@ def cut_layer(layer: PartitionedFeedForward, segments: list[int]) -> dict[str, T
 def renormalised(weight_CK: Tensor) -> Tensor:
     """Rows that sum to 1; even where nothing is left."""
     total = weight_CK.sum(dim=-1, keepdim=True)
-    return torch.where(total > 0, weight_CK / total.clamp_min(torch.finfo(weight_CK.dtype).tiny), 1.0 / weight_CK.shape[-1])
+    return torch.where(
+        total > 0,
+        weight_CK / total.clamp_min(torch.finfo(weight_CK.dtype).tiny),
+        1.0 / weight_CK.shape[-1],
+    )
 
 
 def kept_rows(layer: PartitionedFeedForward, segments: list[int]) -> Tensor:
-    """[N'] row numbers of the shared segment and of the given ones, in the order of the segments' numbers."""
+    """[N'] row numbers of the shared segment and of the given ones, in the order of the segments'
+    numbers."""
     segment = layer.segment_of_row()
     return torch.cat([torch.nonzero(segment == number).flatten() for number in (-1, *segments)])
 
@@ -83,16 +97,27 @@ def kept_rows(layer: PartitionedFeedForward, segments: list[int]) -> Tensor:
 def kept_neurons(model: Decoder, kept_LxK: np.ndarray) -> np.ndarray:
     """[L, N'] the old number of each neuron of the carved model, by its new number."""
     pairs = zip(model.feedforwards(), checked(kept_LxK, model.settings), strict=True)
-    return np.stack([np.sort(layer.neuron_id[kept_rows(layer, segments.tolist())].cpu().numpy()) for layer, segments in pairs])
+    return np.stack(
+        [
+            np.sort(layer.neuron_id[kept_rows(layer, segments.tolist())].cpu().numpy())
+            for layer, segments in pairs
+        ]
+    )
 
 
 def checked(kept_LxK: np.ndarray, settings: ModelSettings) -> np.ndarray:
-    """[L, K] rising in each layer, or ValueError for segments that do not exist or are named twice."""
+    """[L, K] rising in each layer, or ValueError for segments that do not exist or are named
+    twice."""
     kept = np.sort(np.asarray(kept_LxK, dtype=np.int64), axis=-1)
     fits = kept.ndim == 2 and kept.shape[0] == settings.num_layers and kept.shape[1] >= 1
-    if not fits or kept.min() < 0 or kept.max() >= settings.num_segments or (np.diff(kept, axis=1) == 0).any():
+    if (
+        not fits
+        or kept.min() < 0
+        or kept.max() >= settings.num_segments
+        or (np.diff(kept, axis=1) == 0).any()
+    ):
         raise ValueError(
-            f"The segments to keep must be one list for each of the {settings.num_layers} layers, all equally long, without repeats, "
-            f"of numbers 0 to {settings.num_segments - 1}."
+            f"The segments to keep must be one list for each of the {settings.num_layers} layers,"
+            f" all equally long, without repeats, of numbers 0 to {settings.num_segments - 1}."
         )
     return kept

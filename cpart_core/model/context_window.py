@@ -33,8 +33,8 @@ def fit(ids: list[int], max_tokens: int, context_length: int) -> Room:
 def beginning_left_out(read: int, context_length: int) -> str:
     """Of a text that does not fit as a whole."""
     return (
-        f"The text is longer than what fits: this model has room for {context_length:,} tokens, new ones included, so only the text's last "
-        f"{read:,} were read."
+        f"The text is longer than what fits: this model has room for {context_length:,} tokens, new"
+        f" ones included, so only the text's last {read:,} were read."
     )
 
 
@@ -43,5 +43,8 @@ def early_end(read: int, made: int, max_tokens: int, context_length: int) -> str
     if made >= max_tokens:
         return ""
     if read + made >= context_length:
-        return f"It ends after {made:,} of {max_tokens:,} tokens, where the model's context of {context_length:,} tokens is full."
+        return (
+            f"It ends after {made:,} of {max_tokens:,} tokens, where the model's context of"
+            f" {context_length:,} tokens is full."
+        )
     return f"The model ended the text itself, after {made:,} of at most {max_tokens:,} tokens."

@@ -1,4 +1,5 @@
-"""A decoder-only transformer in Llama's layout: RMSNorm before each block, rotary positions, SwiGLU, tied embeddings, no biases."""
+"""A decoder-only transformer in Llama's layout: RMSNorm before each block, rotary positions,
+SwiGLU, tied embeddings, no biases."""
 
 from __future__ import annotations
 
@@ -25,7 +26,13 @@ class Layer(nn.Module):
         self.feedforward = PartitionedFeedForward(settings)
 
     def forward(
-        self, x_BTD: Tensor, cos_Td: Tensor, sin_Td: Tensor, start_BT: Tensor | None, cache: LayerCache | None, read: int
+        self,
+        x_BTD: Tensor,
+        cos_Td: Tensor,
+        sin_Td: Tensor,
+        start_BT: Tensor | None,
+        cache: LayerCache | None,
+        read: int,
     ) -> Tensor:
         x_BTD = x_BTD + self.attention(self.attention_norm(x_BTD), cos_Td, sin_Td, cache)
         return x_BTD + self.feedforward(self.feedforward_norm(x_BTD), start_BT, cache, read)
@@ -40,7 +47,9 @@ class Decoder(nn.Module):
         self.embedding = nn.Parameter(torch.empty(vocabulary_size, settings.width))
         self.layers = nn.ModuleList([Layer(settings) for _ in range(settings.num_layers)])
         self.norm = Norm(settings.width, eps=1e-5)
-        cos, sin = rotary_angles(settings.context_length, settings.width // settings.num_heads, settings.rope_base)
+        cos, sin = rotary_angles(
+            settings.context_length, settings.width // settings.num_heads, settings.rope_base
+        )
         self.register_buffer("cos", cos, persistent=False)
         self.register_buffer("sin", sin, persistent=False)
         self.cos: Tensor
@@ -55,17 +64,23 @@ class Decoder(nn.Module):
         context_BT: Tensor | None = None,
         target_BT: Tensor | None = None,
     ) -> Tensor:
-        """Logits; given target_BT, the next token of each, its loss [B, T] in nats instead, for which bf16 keeps no logits.
+        """Logits; given target_BT, the next token of each, its loss [B, T] in nats instead, for
+        which bf16 keeps no logits.
 
-        start_BT: position at which each token's document begins (None: one document a row); it bounds document pooling.
+        start_BT: position at which each token's document begins (None: one document a row); it
+        bounds document pooling.
 
-        With a cache the row continues the document read so far; start_BT must then be None. context_BT (-1 unknown) is read by the oracle
-        fusion alone, which cannot do without. Raises ValueError past context_length, and for an oracle that is told nothing.
+        With a cache the row continues the document read so far; start_BT must then be None.
+        context_BT (-1 unknown) is read by the oracle fusion alone, which cannot do without. Raises
+        ValueError past context_length, and for an oracle that is told nothing.
         """
         read = 0 if cache is None else cache.length
         T = ids_BT.shape[1]
         if read + T > self.settings.context_length:
-            raise ValueError(f"The text is {read + T} tokens long; this model reads at most {self.settings.context_length}.")
+            raise ValueError(
+                f"The text is {read + T} tokens long; this model reads at most"
+                f" {self.settings.context_length}."
+            )
         assert cache is None or start_BT is None, "a cache holds one document a row"
         if self.settings.fusion == "oracle":
             for feedforward in self.feedforwards():
@@ -73,18 +88,31 @@ class Decoder(nn.Module):
         x_BTD = self.through_layers(F.embedding(ids_BT, self.embedding), 0, start_BT, cache)
         if target_BT is None:
             return self.logits(x_BTD)
-        return self.losses(x_BTD, target_BT).clone()  # one number a token: FSDP2 hooks what comes out and refuses a view
+        # one number a token: FSDP2 hooks what comes out and refuses a view
+        return self.losses(x_BTD, target_BT).clone()
 
-    def read_on(self, x_BTD: Tensor, first: int, start_BT: Tensor | None = None, cache: Cache | None = None) -> Tensor:
-        """Logits from the residual stream before layer `first`: the way to go on from a changed stream."""
+    def read_on(
+        self, x_BTD: Tensor, first: int, start_BT: Tensor | None = None, cache: Cache | None = None
+    ) -> Tensor:
+        """Logits from the residual stream before layer `first`: the way to go on from a changed
+        stream."""
         return self.logits(self.through_layers(x_BTD, first, start_BT, cache))
 
-    def through_layers(self, x_BTD: Tensor, first: int, start_BT: Tensor | None, cache: Cache | None) -> Tensor:
+    def through_layers(
+        self, x_BTD: Tensor, first: int, start_BT: Tensor | None, cache: Cache | None
+    ) -> Tensor:
         """The residual stream after the last layer, from the one before layer `first`."""
         read, T = 0 if cache is None else cache.length, x_BTD.shape[1]
         cos_Td, sin_Td = self.cos[read : read + T], self.sin[read : read + T]
         for number in range(first, len(self.layers)):
-            x_BTD = self.layers[number](x_BTD, cos_Td, sin_Td, start_BT, None if cache is None else cache.layers[number], read)
+            x_BTD = self.layers[number](
+                x_BTD,
+                cos_Td,
+                sin_Td,
+                start_BT,
+                None if cache is None else cache.layers[number],
+                read,
+            )
         return x_BTD
 
     def logits(self, x_BTD: Tensor) -> Tensor:
@@ -102,13 +130,15 @@ class Decoder(nn.Module):
         return [layer.feedforward for layer in self.layers]  # type: ignore[misc]
 
     def set_fused(self, fused: bool) -> None:
-        """Apply fusion weights from now on (or no longer). A model whose execution is dense never applies them."""
+        """Apply fusion weights from now on (or no longer). A model whose execution is dense never
+        applies them."""
         for layer in self.feedforwards():
             layer.fused = fused and self.settings.execution != "dense"
 
 
 def initialise(model: Decoder, seed: int) -> None:
-    """Normal weights with std 1/sqrt(fan-in); outputs into the residual stream smaller by sqrt(2L) (GPT-2's rule); norms 1."""
+    """Normal weights with std 1/sqrt(fan-in); outputs into the residual stream smaller by sqrt(2L)
+    (GPT-2's rule); norms 1."""
     generator = torch.Generator().manual_seed(seed)
     depth = math.sqrt(2 * model.settings.num_layers)
     for name, parameter in model.named_parameters():

@@ -23,13 +23,16 @@ def generate(
     seed: int = 0,
     stop: int | None = None,
 ) -> Iterator[int]:
-    """Yield up to max_tokens new ids after the given ones, until `stop` (which is not yielded) or the model's context_length is full.
+    """Yield up to max_tokens new ids after the given ones, until `stop` (which is not yielded) or
+    the model's context_length is full.
 
-    temperature 0 takes the most probable token; top_k 0 and top_p 1 are off. The same seed gives the same text. Raises ValueError for
-    settings out of range or an empty or too long start.
+    temperature 0 takes the most probable token; top_k 0 and top_p 1 are off. The same seed gives
+    the same text. Raises ValueError for settings out of range or an empty or too long start.
     """
     check_sampling(max_tokens, temperature, top_k, top_p)
-    return sample(model, ids, check_room(model, ids, max_tokens), temperature, top_k, top_p, seed, stop)
+    return sample(
+        model, ids, check_room(model, ids, max_tokens), temperature, top_k, top_p, seed, stop
+    )
 
 
 def check_room(model: Decoder, ids: list[int], max_tokens: int) -> int:
@@ -39,13 +42,21 @@ def check_room(model: Decoder, ids: list[int], max_tokens: int) -> int:
         raise ValueError("Give at least one token to start from.")
     if room < 1:
         raise ValueError(
-            f"The text is {len(ids)} tokens long; this model reads at most {model.settings.context_length}, so nothing can follow."
+            f"The text is {len(ids)} tokens long; this model reads at most"
+            f" {model.settings.context_length}, so nothing can follow."
         )
     return min(max_tokens, room)
 
 
 def sample(
-    model: Decoder, ids: list[int], count: int, temperature: float, top_k: int, top_p: float, seed: int, stop: int | None
+    model: Decoder,
+    ids: list[int],
+    count: int,
+    temperature: float,
+    top_k: int,
+    top_p: float,
+    seed: int,
+    stop: int | None,
 ) -> Iterator[int]:
     device = model.embedding.device
     generator = torch.Generator().manual_seed(seed)
@@ -72,20 +83,30 @@ def generate_batch(
     seeds: list[int] | None = None,
     stop: int | None = None,
 ) -> list[list[int]]:
-    """The new ids of each prompt, all prompts at once; the same as `generate` of each alone gives, with its own seed (default 0).
+    """The new ids of each prompt, all prompts at once; the same as `generate` of each alone gives,
+    with its own seed (default 0).
 
-    Nothing is padded: all rows stand at the same position, and a row whose prompt is longer is fed its own next token while the shorter
-    ones are sampled. Rows that are done leave the batch. Raises ValueError as `generate` does.
+    Nothing is padded: all rows stand at the same position, and a row whose prompt is longer is fed
+    its own next token while the shorter ones are sampled. Rows that are done leave the batch.
+    Raises ValueError as `generate` does.
     """
     check_sampling(max_tokens, temperature, top_k, top_p)
     seeds = [0] * len(prompts) if seeds is None else seeds
     if len(seeds) != len(prompts):
-        raise ValueError(f"There are {len(seeds)} seeds for {len(prompts)} prompts; give one for each.")
+        raise ValueError(
+            f"There are {len(seeds)} seeds for {len(prompts)} prompts; give one for each."
+        )
     rows = [
-        Row(ids, check_room(model, ids, max_tokens), torch.Generator().manual_seed(seed)) for ids, seed in zip(prompts, seeds, strict=True)
+        Row(ids, check_room(model, ids, max_tokens), torch.Generator().manual_seed(seed))
+        for ids, seed in zip(prompts, seeds, strict=True)
     ]
     if rows:
-        advance(model, rows, lambda logits, row: choose(logits, temperature, top_k, top_p, row.generator), stop)
+        advance(
+            model,
+            rows,
+            lambda logits, row: choose(logits, temperature, top_k, top_p, row.generator),
+            stop,
+        )
     return [row.made for row in rows]
 
 
@@ -100,7 +121,11 @@ class Row:
     done: bool = False
 
     def token(self, position: int) -> int:
-        return self.given[position] if position < len(self.given) else self.made[position - len(self.given)]
+        return (
+            self.given[position]
+            if position < len(self.given)
+            else self.made[position - len(self.given)]
+        )
 
     def take(self, token: int, stop: int | None) -> None:
         if token == stop:
@@ -111,7 +136,9 @@ class Row:
 
 
 @torch.no_grad()
-def advance(model: Decoder, rows: list[Row], pick: Callable[[Tensor, Row], int], stop: int | None) -> None:
+def advance(
+    model: Decoder, rows: list[Row], pick: Callable[[Tensor, Row], int], stop: int | None
+) -> None:
     """Read what all prompts have, then go on position by position until every row is done."""
     device, cache = model.embedding.device, Cache.empty(model.settings.num_layers)
     position = min(len(row.given) for row in rows)
@@ -132,10 +159,18 @@ def advance(model: Decoder, rows: list[Row], pick: Callable[[Tensor, Row], int],
 
 
 def generate_rows(
-    model: Decoder, rows: list[list[int]], *, max_tokens: int, temperature: float, seeds: list[int], never: int | None = None
+    model: Decoder,
+    rows: list[list[int]],
+    *,
+    max_tokens: int,
+    temperature: float,
+    seeds: list[int],
+    never: int | None = None,
 ) -> list[list[int]]:
-    """max_tokens new ids behind each row, all rows at once: many times as fast as one after another. Rows are cut at their beginning to the
-    length of the shortest; where the context is full, the older half is forgotten and the text goes on. Each row has its seed. never: an id that is not drawn
+    """max_tokens new ids behind each row, all rows at once: many times as fast as one after
+    another. Rows are cut at their beginning to the
+    length of the shortest; where the context is full, the older half is forgotten and the text goes
+    on. Each row has its seed. never: an id that is not drawn
     (<|end|>, where a text has to go on). Raises ValueError for settings out of range or an empty row.
     """
     check_sampling(max_tokens, temperature, 0, 1.0)
@@ -154,7 +189,10 @@ def generate_rows(
     window, left = shortest, max_tokens
     while left:
         count = min(left, room - window + 1)
-        some = [Row(text[-window:], count, generator) for text, generator in zip(texts, generators, strict=True)]
+        some = [
+            Row(text[-window:], count, generator)
+            for text, generator in zip(texts, generators, strict=True)
+        ]
         advance(model, some, pick, None)
         for text, row in zip(texts, some, strict=True):
             text += row.made
@@ -162,7 +200,9 @@ def generate_rows(
     return [text[shortest:] for text in texts]
 
 
-def choose(logits_V: Tensor, temperature: float, top_k: int, top_p: float, generator: torch.Generator) -> int:
+def choose(
+    logits_V: Tensor, temperature: float, top_k: int, top_p: float, generator: torch.Generator
+) -> int:
     """One token id from logits."""
     if temperature == 0:
         return int(logits_V.argmax())
@@ -170,7 +210,8 @@ def choose(logits_V: Tensor, temperature: float, top_k: int, top_p: float, gener
     if top_k:
         ordered = ordered[:top_k]
     probability = ordered.softmax(dim=-1)
-    # Nucleus (arXiv 1904.09751): the fewest tokens whose mass reaches top_p; the first one always stays.
+    # Nucleus (arXiv 1904.09751): the fewest tokens whose mass reaches top_p; the first one always
+    # stays.
     mass_before = probability.cumsum(dim=-1) - probability
     probability = probability * (mass_before < top_p)
     return int(order[torch.multinomial(probability, 1, generator=generator)])

@@ -1,7 +1,8 @@
-"""The loss of each next token, from hidden states instead of logits: a few rows of logits at a time, forward and backward.
+"""The loss of each next token, from hidden states instead of logits: a few rows of logits at a
+time, forward and backward.
 
-[T, V] in fp32, its softmax and its gradient would be the largest tensors of a step; kept are one number a token. Logits are multiplied
-again in backward.
+[T, V] in fp32, its softmax and its gradient would be the largest tensors of a step; kept are one
+number a token. Logits are multiplied again in backward.
 """
 
 from __future__ import annotations
@@ -22,11 +23,14 @@ LOGITS = {"cpu": 1 << 20, "cuda": 1 << 26}
 def token_losses(logits_BTV: Tensor, target_BT: Tensor) -> Tensor:
     """[B, T] nats of each next token, from logits that are there."""
     B, T, V = logits_BTV.shape
-    return F.cross_entropy(logits_BTV.reshape(B * T, V).float(), target_BT.reshape(-1), reduction="none").view(B, T)
+    return F.cross_entropy(
+        logits_BTV.reshape(B * T, V).float(), target_BT.reshape(-1), reduction="none"
+    ).view(B, T)
 
 
 def next_token_losses(hidden_BTD: Tensor, weight_VD: Tensor, target_BT: Tensor) -> Tensor:
-    """[B, T] nats, float32. hidden in the number format of the product; logits, as everywhere, are rounded to it and summed in fp32."""
+    """[B, T] nats, float32. hidden in the number format of the product; logits, as everywhere, are
+    rounded to it and summed in fp32."""
     device = hidden_BTD.device.type
     with torch.autocast(device, enabled=False):
         losses: Tensor = NextToken.apply(hidden_BTD.flatten(0, 1), weight_VD, target_BT.flatten())
@@ -41,7 +45,9 @@ class NextToken(torch.autograd.Function):
         size = rows_at_once(hidden, weight)
         total = hidden.new_empty(len(hidden), dtype=torch.float32)
         losses = torch.empty_like(total)
-        for rows, wanted, part, loss in zip(*(tensor.split(size) for tensor in (hidden, target, total, losses)), strict=True):
+        for rows, wanted, part, loss in zip(
+            *(tensor.split(size) for tensor in (hidden, target, total, losses)), strict=True
+        ):
             fill_losses(F.linear(rows, matrix), wanted, part, loss)
         ctx.save_for_backward(hidden, matrix, target, total)
         ctx.kept_as = weight.dtype
@@ -56,7 +62,9 @@ class NextToken(torch.autograd.Function):
         d_weight = torch.zeros_like(matrix, dtype=ctx.kept_as)
         size = rows_at_once(hidden, matrix)
         parts = (hidden, target, total, d_losses, d_hidden)
-        for rows, wanted, part, d_loss, out in zip(*(tensor.split(size) for tensor in parts), strict=True):
+        for rows, wanted, part, d_loss, out in zip(
+            *(tensor.split(size) for tensor in parts), strict=True
+        ):
             d_logits = gradient(F.linear(rows, matrix), wanted, part, d_loss)
             torch.mm(d_logits, matrix, out=out)
             d_weight += torch.mm(d_logits.T, rows)
@@ -64,15 +72,25 @@ class NextToken(torch.autograd.Function):
 
 
 def refuse_others(target: Tensor, vocabulary: int) -> None:
-    """IndexError for a token that is none: a pass would read and write beside its row. A GPU checks by itself."""
-    if target.device.type == "cpu" and len(target) and not 0 <= int(target.amin()) <= int(target.amax()) < vocabulary:
-        raise IndexError(f"Tokens are {int(target.amin())} to {int(target.amax())}; this model's vocabulary has 0 to {vocabulary - 1}.")
+    """IndexError for a token that is none: a pass would read and write beside its row. A GPU checks
+    by itself."""
+    if (
+        target.device.type == "cpu"
+        and len(target)
+        and not 0 <= int(target.amin()) <= int(target.amax()) < vocabulary
+    ):
+        raise IndexError(
+            f"Tokens are {int(target.amin())} to {int(target.amax())}; this model's vocabulary has"
+            f" 0 to {vocabulary - 1}."
+        )
 
 
 def fill_losses(logits: Tensor, target: Tensor, total: Tensor, losses: Tensor) -> None:
-    """total [P], the log of the summed exp of logits [P, V], and losses [P] of target [P], both in fp32."""
+    """total [P], the log of the summed exp of logits [P, V], and losses [P] of target [P], both in
+    fp32."""
     if compiled_passes(logits):
-        from cpart_core.model.kernels.cpu import cross_entropy, numbers  # late: numba takes a moment to import
+        # late: numba takes a moment to import
+        from cpart_core.model.kernels.cpu import cross_entropy, numbers
 
         numbers.run(cross_entropy.forward, logits, target, total, losses)
         return

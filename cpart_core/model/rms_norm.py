@@ -1,4 +1,5 @@
-"""RMSNorm (arXiv 1910.07467), on a CPU by a compiled pass each way, which also rounds where the products are in bf16."""
+"""RMSNorm (arXiv 1910.07467), on a CPU by a compiled pass each way, which also rounds where the
+products are in bf16."""
 
 from __future__ import annotations
 
@@ -16,7 +17,10 @@ ROWS = 256
 
 def rounds(device: torch.device) -> bool:
     """Whether products are made in bf16 here."""
-    return torch.is_autocast_enabled(device.type) and torch.get_autocast_dtype(device.type) == torch.bfloat16
+    return (
+        torch.is_autocast_enabled(device.type)
+        and torch.get_autocast_dtype(device.type) == torch.bfloat16
+    )
 
 
 class Norm(nn.RMSNorm):
@@ -24,7 +28,9 @@ class Norm(nn.RMSNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         if compiled_passes(x) and self.eps is not None:
-            return rms_norm(x, self.weight, self.eps, torch.bfloat16 if rounds(x.device) else x.dtype)
+            return rms_norm(
+                x, self.weight, self.eps, torch.bfloat16 if rounds(x.device) else x.dtype
+            )
         return super().forward(x)
 
 
@@ -38,10 +44,12 @@ def rms_norm(x: Tensor, weight: Tensor, eps: float, dtype: torch.dtype) -> Tenso
 class RMSNorm(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, eps: float, dtype: torch.dtype) -> Tensor:
-        from cpart_core.model.kernels.cpu import norm, numbers  # late: numba takes a moment to import
+        # late: numba takes a moment to import
+        from cpart_core.model.kernels.cpu import norm, numbers
 
         flat = x.flatten(0, -2).contiguous()
-        ctx.kept_as, weight = weight.dtype, weight.to(torch.float32, copy=True)  # FSDP2 cannot free what was lent to numpy
+        # FSDP2 cannot free what was lent to numpy
+        ctx.kept_as, weight = weight.dtype, weight.to(torch.float32, copy=True)
         scale = torch.empty(len(flat))
         y = flat.new_empty(flat.shape, dtype=dtype)
         numbers.run(norm.forward, flat, weight, eps, y, scale)

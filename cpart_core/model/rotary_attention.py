@@ -1,8 +1,10 @@
-"""Causal rotary attention as one autograd function, for training in bf16 on a CPU, where the backward of torch's own is slower than in fp32.
+"""Causal rotary attention as one autograd function, for training in bf16 on a CPU, where the
+backward of torch's own is slower than in fp32.
 
-Row by row and a block of queries at a time, so that scores stay near and no key behind a block is read; between the products compiled passes.
-Positions, scores and their softmax are fp32, the products with values and gradients bf16 (AMX tiles). The probabilities are kept, in bf16,
-hence the longest text.
+Row by row and a block of queries at a time, so that scores stay near and no key behind a block is
+read; between the products compiled passes. Positions, scores and their softmax are fp32, the
+products with values and gradients bf16 (AMX tiles). The probabilities are kept, in bf16, hence the
+longest text.
 """
 
 from __future__ import annotations
@@ -17,14 +19,18 @@ from torch.autograd.function import once_differentiable
 QUERIES = 256
 """In a block: as many as the products are quick with."""
 LONGEST = 512
-"""Tokens. Beyond it the kept probabilities would outweigh all other activations; torch's own keeps none."""
+"""Tokens. Beyond it the kept probabilities would outweigh all other activations; torch's own keeps
+none."""
 
 
 def rotary_attention(qkv_BTE: Tensor, cos_Td: Tensor, sin_Td: Tensor, num_heads: int) -> Tensor:
-    """[B, T, D] from bf16 qkv [B, T, 3 D] (as many key and value heads as heads), before the output product."""
+    """[B, T, D] from bf16 qkv [B, T, 3 D] (as many key and value heads as heads), before the output
+    product."""
     half = qkv_BTE.shape[2] // (6 * num_heads)
     with torch.autocast(qkv_BTE.device.type, enabled=False):
-        y: Tensor = RotaryAttention.apply(qkv_BTE, cos_Td[:, :half].contiguous(), sin_Td[:, :half].contiguous(), num_heads)
+        y: Tensor = RotaryAttention.apply(
+            qkv_BTE, cos_Td[:, :half].contiguous(), sin_Td[:, :half].contiguous(), num_heads
+        )
     return y
 
 
@@ -32,12 +38,18 @@ class RotaryAttention(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, qkv: Tensor, cos: Tensor, sin: Tensor, num_heads: int) -> Tensor:
         from cpart_core.model.kernels.cpu import numbers
-        from cpart_core.model.kernels.cpu import rotary as attention  # late: numba takes a moment to import
+
+        # late: numba takes a moment to import
+        from cpart_core.model.kernels.cpu import rotary as attention
 
         B, T, E = qkv.shape
         H, d = num_heads, E // (3 * num_heads)
         kept = [qkv.new_empty(B, H, part.stop - part.start, seen) for part, seen in blocks(T)]
-        q, k, v = qkv.new_empty(H, T, d, dtype=torch.float32), qkv.new_empty(H, T, d, dtype=torch.float32), qkv.new_empty(H, T, d)
+        q, k, v = (
+            qkv.new_empty(H, T, d, dtype=torch.float32),
+            qkv.new_empty(H, T, d, dtype=torch.float32),
+            qkv.new_empty(H, T, d),
+        )
         y = qkv.new_empty(B, T, E // 3)
         for number, (row, out) in enumerate(zip(qkv, y, strict=True)):
             numbers.run(attention.heads, row, cos, sin, d**-0.5, q, k, v)
@@ -65,7 +77,8 @@ class RotaryAttention(torch.autograd.Function):
         for number, (row, d_row, dy_row) in enumerate(zip(qkv, d_qkv, dy, strict=True)):
             numbers.run(attention.heads, row, cos, sin, d**-0.5, q, k, v)
             d_out = dy_row.view(T, H, d).transpose(0, 1).contiguous()
-            for (part, seen), keep in reversed(list(zip(blocks(T), kept, strict=True))):  # the last block sees every key
+            # the last block sees every key
+            for (part, seen), keep in reversed(list(zip(blocks(T), kept, strict=True))):
                 p = keep[number]
                 d_p = torch.bmm(d_out[:, part], v[:, :seen].transpose(1, 2))
                 into(dv, seen, p.transpose(1, 2), d_out[:, part])
@@ -77,7 +90,8 @@ class RotaryAttention(torch.autograd.Function):
 
 
 def into(sums: Tensor, seen: int, left: Tensor, right: Tensor) -> None:
-    """The product of a block, added to sums [H, T, d] of the keys seen; the block that sees all comes first."""
+    """The product of a block, added to sums [H, T, d] of the keys seen; the block that sees all
+    comes first."""
     if seen == sums.shape[1]:
         torch.bmm(left, right, out=sums)
     else:

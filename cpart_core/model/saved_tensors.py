@@ -9,8 +9,9 @@ from torch.autograd.graph import saved_tensors_hooks
 
 
 def kept_until_backward(run: Callable[[], object], without: Iterable[Tensor]) -> list[int]:
-    """Bytes of each storage that `run` has autograd keep, each storage once, those of the tensors `without` not counted. `run` may go
-    backward, too: what is kept after backward has begun does not count. Indices that a function of ours keeps by itself are not seen."""
+    """Bytes of each storage that `run` has autograd keep, each storage once, those of the tensors
+    `without` not counted. `run` may go backward, too: what is kept after backward has begun does
+    not count. Indices that a function of ours keeps by itself are not seen."""
     not_counted = {tensor.untyped_storage().data_ptr() for tensor in without}
     kept: dict[int, int] = {}
     held: list[Tensor] = []

@@ -1,4 +1,5 @@
-"""Everything that is compiled once on a machine for training on its CPU, compiled now: a tiny model goes there and back in each number format."""
+"""Everything that is compiled once on a machine for training on its CPU, compiled now: a tiny model
+goes there and back in each number format."""
 
 from __future__ import annotations
 
@@ -14,9 +15,11 @@ VOCABULARY, ROWS, TOKENS = 32, 2, 8
 
 
 def compile_passes() -> float:
-    """Compile every pass that is not yet, and note that it was done. Returns the seconds that compiling took.
+    """Compile every pass that is not yet, and note that it was done. Returns the seconds that
+    compiling took.
 
-    One process at a time: numba's index of what it keeps is not made for two that write. Others wait, and find everything there.
+    One process at a time: numba's index of what it keeps is not made for two that write. Others
+    wait, and find everything there.
     """
     from cpart_core.model.kernels.cpu import numbers  # late: numba takes a moment to import
 

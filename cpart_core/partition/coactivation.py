@@ -1,4 +1,5 @@
-"""Co-activation: neurons that are active on the same tokens lie in the same segment (MoEfication's second method, arXiv 2110.01786)."""
+"""Co-activation: neurons that are active on the same tokens lie in the same segment (MoEfication's
+second method, arXiv 2110.01786)."""
 
 from __future__ import annotations
 
@@ -9,13 +10,20 @@ from cpart_core.partition.evidence import Evidence, divide
 
 
 class CoActivation:
-    """Balanced k-means of |a| over sampled tokens, each neuron scaled to length 1, in at most 64 leading directions."""
+    """Balanced k-means of |a| over sampled tokens, each neuron scaled to length 1, in at most 64
+    leading directions."""
 
     needs = "activation"
     reclusters = True
 
     def assign(
-        self, evidence: Evidence, num_neurons: int, num_segments: int, num_shared: int, previous: np.ndarray | None, seed: int
+        self,
+        evidence: Evidence,
+        num_neurons: int,
+        num_segments: int,
+        num_shared: int,
+        previous: np.ndarray | None,
+        seed: int,
     ) -> np.ndarray:
         assert evidence.activation is not None
         strength = np.abs(evidence.activation.astype(np.float64))

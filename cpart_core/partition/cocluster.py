@@ -1,7 +1,8 @@
 """Co-clustering without labels: document signatures give segments and contexts at once.
 
-Spectral biclustering (Kluger et al. 2003, Genome Research 13): the log of the neurons x documents matrix with both means taken out, its
-leading singular vectors; neurons are divided in one half of that space, documents in the other.
+Spectral biclustering (Kluger et al. 2003, Genome Research 13): the log of the neurons x documents
+matrix with both means taken out, its leading singular vectors; neurons are divided in one half of
+that space, documents in the other.
 """
 
 from __future__ import annotations
@@ -14,13 +15,20 @@ from cpart_core.partition.evidence import Evidence, divide, log_centred, log_imp
 
 
 class CoCluster:
-    """Balanced k-means of the neurons' coordinates in the leading singular vectors of the signatures by document."""
+    """Balanced k-means of the neurons' coordinates in the leading singular vectors of the
+    signatures by document."""
 
     needs = "by_document"
     reclusters = True
 
     def assign(
-        self, evidence: Evidence, num_neurons: int, num_segments: int, num_shared: int, previous: np.ndarray | None, seed: int
+        self,
+        evidence: Evidence,
+        num_neurons: int,
+        num_segments: int,
+        num_shared: int,
+        previous: np.ndarray | None,
+        seed: int,
     ) -> np.ndarray:
         assert evidence.by_document is not None
         signature = evidence.by_document
@@ -40,20 +48,26 @@ def singular_coordinates(matrix: np.ndarray, rank: int, seed: int) -> tuple[np.n
 def discover_contexts(by_document: np.ndarray, num_contexts: int, seed: int) -> np.ndarray:
     """Contexts of documents from their signatures over all layers.
 
-    by_document [L, N, M] -> context [M] int16, numbered from the largest to the smallest. Raises ValueError with fewer documents than contexts.
+    by_document [L, N, M] -> context [M] int16, numbered from the largest to the smallest. Raises
+    ValueError with fewer documents than contexts.
     """
     from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning
 
     M = by_document.shape[2]
     if num_contexts > M:
-        raise ValueError(f"{M} documents cannot be divided into {num_contexts} contexts; give more documents or fewer discovered_contexts.")
+        raise ValueError(
+            f"{M} documents cannot be divided into {num_contexts} contexts; give more documents or"
+            " fewer discovered_contexts."
+        )
     layers = [log_centred(layer) for layer in by_document]
     _, documents = singular_coordinates(np.concatenate(layers), num_contexts, seed)
-    # A document's length says how noisy its signature is, not what it is about: only the direction counts.
+    # A document's length says how noisy its signature is, not what it is about: only the direction
+    # counts.
     documents /= np.linalg.norm(documents, axis=1, keepdims=True) + 1e-12
     with warnings.catch_warnings():
-        # Documents with fewer distinct signatures than contexts leave some contexts empty; that is an answer, not a fault.
+        # Documents with fewer distinct signatures than contexts leave some contexts empty; that is
+        # an answer, not a fault.
         warnings.simplefilter("ignore", ConvergenceWarning)
         found = KMeans(num_contexts, n_init=10, random_state=seed).fit_predict(documents)
     order = np.argsort(-np.bincount(found, minlength=num_contexts), kind="stable")

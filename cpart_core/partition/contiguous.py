@@ -15,6 +15,12 @@ class Contiguous:
     reclusters = False
 
     def assign(
-        self, evidence: Evidence, num_neurons: int, num_segments: int, num_shared: int, previous: np.ndarray | None, seed: int
+        self,
+        evidence: Evidence,
+        num_neurons: int,
+        num_segments: int,
+        num_shared: int,
+        previous: np.ndarray | None,
+        seed: int,
     ) -> np.ndarray:
         return contiguous_partition(1, num_neurons, num_segments, num_shared).segment_of[0]

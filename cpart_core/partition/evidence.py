@@ -15,7 +15,8 @@ from cpart_core.records.training import SHARED
 class Evidence:
     """One layer, rows by neuron number. Fields a method does not need are None.
 
-    by_context [N, C], by_document [N, M]: signatures, nats per token. activation [N, K]: a of K tokens. weight [N, D]: rows of W_gate.
+    by_context [N, C], by_document [N, M]: signatures, nats per token. activation [N, K]: a of K
+    tokens. weight [N, D]: rows of W_gate.
     """
 
     by_context: np.ndarray | None = None
@@ -33,26 +34,43 @@ class Method(Protocol):
     """False: the same at every repartition, so one is enough."""
 
     def assign(
-        self, evidence: Evidence, num_neurons: int, num_segments: int, num_shared: int, previous: np.ndarray | None, seed: int
+        self,
+        evidence: Evidence,
+        num_neurons: int,
+        num_segments: int,
+        num_shared: int,
+        previous: np.ndarray | None,
+        seed: int,
     ) -> np.ndarray:
-        """segment [N] int16, SHARED for num_shared of them, equal sizes; previous [N] is the partition so far, for a warm start."""
+        """segment [N] int16, SHARED for num_shared of them, equal sizes; previous [N] is the
+        partition so far, for a warm start."""
 
 
 def divide(
-    features: np.ndarray, importance: np.ndarray, num_segments: int, num_shared: int, previous: np.ndarray | None, seed: int
+    features: np.ndarray,
+    importance: np.ndarray,
+    num_segments: int,
+    num_shared: int,
+    previous: np.ndarray | None,
+    seed: int,
 ) -> np.ndarray:
-    """The num_shared most important neurons into the shared segment, the rest by balanced k-means of their features [N, F]."""
+    """The num_shared most important neurons into the shared segment, the rest by balanced k-means
+    of their features [N, F]."""
     segment = np.full(len(features), SHARED, dtype=np.int16)
     rest = np.sort(np.argsort(-importance, kind="stable")[num_shared:])
-    segment[rest] = balanced_kmeans(features[rest], num_segments, seed, None if previous is None else previous[rest])
+    segment[rest] = balanced_kmeans(
+        features[rest], num_segments, seed, None if previous is None else previous[rest]
+    )
     return segment
 
 
 def log_centred(signature: np.ndarray) -> np.ndarray:
-    """log of a signature [N, C], each neuron's mean and each column's mean taken out: what a neuron prefers, not how important it is.
+    """log of a signature [N, C], each neuron's mean and each column's mean taken out: what a neuron
+    prefers, not how important it is.
 
-    Both means are removed as in the log-interactions normalisation of spectral biclustering (Kluger et al. 2003): a context in which the
-    model is simply worse (greater gradients everywhere) tells nothing of a neuron.
+    Both means are removed as in the log-interactions normalisation of spectral biclustering (Kluger
+    et al. 2003): a context in which the model is simply worse (greater gradients everywhere) tells
+    nothing of a neuron.
     """
     floor = 1e-3 * max(float(signature.mean()), 1e-30)
     logs = np.log(signature.astype(np.float64) + floor)
@@ -61,4 +79,6 @@ def log_centred(signature: np.ndarray) -> np.ndarray:
 
 def log_importance(signature: np.ndarray) -> np.ndarray:
     """[N] mean log signature: great only for a neuron that every context needs."""
-    return np.log(signature.astype(np.float64) + 1e-3 * max(float(signature.mean()), 1e-30)).mean(axis=1)
+    return np.log(signature.astype(np.float64) + 1e-3 * max(float(signature.mean()), 1e-30)).mean(
+        axis=1
+    )

@@ -1,4 +1,5 @@
-"""Gradient clustering with labels: neurons that matter to the same contexts lie in the same segment (arXiv 2501.12901, our reading)."""
+"""Gradient clustering with labels: neurons that matter to the same contexts lie in the same segment
+(arXiv 2501.12901, our reading)."""
 
 from __future__ import annotations
 
@@ -14,8 +15,21 @@ class Gradient:
     reclusters = True
 
     def assign(
-        self, evidence: Evidence, num_neurons: int, num_segments: int, num_shared: int, previous: np.ndarray | None, seed: int
+        self,
+        evidence: Evidence,
+        num_neurons: int,
+        num_segments: int,
+        num_shared: int,
+        previous: np.ndarray | None,
+        seed: int,
     ) -> np.ndarray:
         assert evidence.by_context is not None
         signature = evidence.by_context
-        return divide(log_centred(signature), log_importance(signature), num_segments, num_shared, previous, seed)
+        return divide(
+            log_centred(signature),
+            log_importance(signature),
+            num_segments,
+            num_shared,
+            previous,
+            seed,
+        )

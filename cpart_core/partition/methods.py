@@ -1,4 +1,5 @@
-"""The visible list of partition methods. Adding one = one file and one line here (and its name in settings/run.py)."""
+"""The visible list of partition methods. Adding one = one file and one line here (and its name in
+settings/run.py)."""
 
 from __future__ import annotations
 
@@ -23,12 +24,27 @@ METHODS: dict[str, Method] = {
 }
 
 
-def make_partition(method: Method, evidence: list[Evidence], old: Partition, num_shared: int, first: bool, seed: int) -> Partition:
-    """Divide every layer anew; segment ids are matched to the old partition's. first: the old one is a mere numbering, no warm start."""
+def make_partition(
+    method: Method,
+    evidence: list[Evidence],
+    old: Partition,
+    num_shared: int,
+    first: bool,
+    seed: int,
+) -> Partition:
+    """Divide every layer anew; segment ids are matched to the old partition's. first: the old one
+    is a mere numbering, no warm start."""
     L, N = old.segment_of.shape
     rows = []
     for number in range(L):
         before = old.segment_of[number]
-        segment = method.assign(evidence[number], N, old.num_segments, num_shared, None if first else before, seed * L + number)
+        segment = method.assign(
+            evidence[number],
+            N,
+            old.num_segments,
+            num_shared,
+            None if first else before,
+            seed * L + number,
+        )
         rows.append(match_ids(segment, before, old.num_segments))
     return Partition(np.stack(rows), old.num_segments).check(num_shared)

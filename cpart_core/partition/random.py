@@ -15,7 +15,13 @@ class Random:
     reclusters = False
 
     def assign(
-        self, evidence: Evidence, num_neurons: int, num_segments: int, num_shared: int, previous: np.ndarray | None, seed: int
+        self,
+        evidence: Evidence,
+        num_neurons: int,
+        num_segments: int,
+        num_shared: int,
+        previous: np.ndarray | None,
+        seed: int,
     ) -> np.ndarray:
         row = contiguous_partition(1, num_neurons, num_segments, num_shared).segment_of[0]
         return np.random.default_rng(seed).permutation(row)

@@ -1,7 +1,8 @@
 """Gradient signatures: how much each neuron contributes to the loss of each context (or document).
 
 signature[j, c] = mean over the tokens of c of |a_j dL/da_j|, with a_j the hidden activation and L the summed loss of the batch in nats. To
-first order that is how much the loss changes when the neuron is removed at that token; it includes what the activation does to later tokens.
+first order that is how much the loss changes when the neuron is removed at that token; it includes
+what the activation does to later tokens.
 One elementwise product in backward and one small matrix product: nothing per sample is kept.
 """
 
@@ -18,25 +19,35 @@ from cpart_core.model.decoder import Decoder
 
 
 class SignatureSums:
-    """Decayed sums over measurements. total [L, N, G] by neuron number, count [G] tokens; G groups (contexts or documents)."""
+    """Decayed sums over measurements. total [L, N, G] by neuron number, count [G] tokens; G groups
+    (contexts or documents)."""
 
-    def __init__(self, num_layers: int, num_neurons: int, num_groups: int, decay: float, device: torch.device) -> None:
+    def __init__(
+        self, num_layers: int, num_neurons: int, num_groups: int, decay: float, device: torch.device
+    ) -> None:
         self.decay = decay
         self.total = torch.zeros(num_layers, num_neurons, num_groups, device=device)
         self.count = torch.zeros(num_groups, device=device)
 
     @contextmanager
-    def measure(self, model: Decoder, group_BT: Tensor, divisor: float | None = None) -> Iterator[None]:
-        """Within the block, one forward and backward of the MEAN token loss adds to the sums. group -1 = counts nowhere.
+    def measure(
+        self, model: Decoder, group_BT: Tensor, divisor: float | None = None
+    ) -> Iterator[None]:
+        """Within the block, one forward and backward of the MEAN token loss adds to the sums. group
+        -1 = counts nowhere.
 
-        divisor: what the summed loss was divided by, where that is not the number of these tokens (a part of a batch).
+        divisor: what the summed loss was divided by, where that is not the number of these tokens
+        (a part of a batch).
         """
         group = group_BT.reshape(-1)
         one_hot = torch.zeros(self.total.shape[2], group.numel(), device=group.device)
         known = group >= 0
-        one_hot[group[known], known.nonzero().squeeze(-1)] = divisor or float(group.numel())  # the loss is a mean: back to nats per token
+        # the loss is a mean: back to nats per token
+        one_hot[group[known], known.nonzero().squeeze(-1)] = divisor or float(group.numel())
         self.total *= self.decay
-        self.count = self.count * self.decay + torch.bincount(group[known], minlength=len(self.count))
+        self.count = self.count * self.decay + torch.bincount(
+            group[known], minlength=len(self.count)
+        )
         layers = model.feedforwards()
         for number, layer in enumerate(layers):
             layer.listener = ContributionAdder(self.total[number], layer.neuron_id, one_hot)
@@ -63,7 +74,9 @@ class ContributionAdder:
         kept = hidden.detach()
 
         def add(gradient: Tensor) -> None:
-            self.contribution(first_row, (kept.float() * gradient.float()).abs_().flatten(0, -2), tokens)
+            self.contribution(
+                first_row, (kept.float() * gradient.float()).abs_().flatten(0, -2), tokens
+            )
 
         hidden.register_hook(add)
 

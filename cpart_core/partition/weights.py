@@ -1,4 +1,5 @@
-"""k-means of weights: neurons that look at the same directions lie in the same segment (MoEfication's first method, arXiv 2110.01786)."""
+"""k-means of weights: neurons that look at the same directions lie in the same segment
+(MoEfication's first method, arXiv 2110.01786)."""
 
 from __future__ import annotations
 
@@ -14,8 +15,21 @@ class Weights:
     reclusters = True
 
     def assign(
-        self, evidence: Evidence, num_neurons: int, num_segments: int, num_shared: int, previous: np.ndarray | None, seed: int
+        self,
+        evidence: Evidence,
+        num_neurons: int,
+        num_segments: int,
+        num_shared: int,
+        previous: np.ndarray | None,
+        seed: int,
     ) -> np.ndarray:
         assert evidence.weight is not None
         norm = np.linalg.norm(evidence.weight, axis=1)
-        return divide(evidence.weight / (norm[:, None] + 1e-12), norm, num_segments, num_shared, previous, seed)
+        return divide(
+            evidence.weight / (norm[:, None] + 1e-12),
+            norm,
+            num_segments,
+            num_shared,
+            previous,
+            seed,
+        )

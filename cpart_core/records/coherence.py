@@ -1,7 +1,8 @@
-"""What the Coherence page draws: texts of several writers from the same prompts, measured beside human and random text. No torch here.
+"""What the Coherence page draws: texts of several writers from the same prompts, measured beside
+human and random text. No torch here.
 
-K writers, P prompts, W windows of a continuation. Rows of all measures: the K writers, then human text (the true continuation), then random
-text (another document's).
+K writers, P prompts, W windows of a continuation. Rows of all measures: the K writers, then human
+text (the true continuation), then random text (another document's).
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ class Writer:
 
 @dataclass(frozen=True)
 class Judge:
-    """Who measures: a model that is asked how likely each text is, and what turns texts into vectors."""
+    """Who measures: a model that is asked how likely each text is, and what turns texts into
+    vectors."""
 
     run: str
     step: int
@@ -37,7 +39,8 @@ class Judge:
     embedder_installed: bool
     """False: the judge's own hidden states stand in for a sentence embedder."""
     independent: bool
-    """Nothing is known that ties the judge to a writer: neither the same run, nor cut from it, nor its twin on the same batches and seed."""
+    """Nothing is known that ties the judge to a writer: neither the same run, nor cut from it, nor
+    its twin on the same batches and seed."""
     relation: str
     """How the judge is related to the writers, in plain sentences."""
 
@@ -48,7 +51,8 @@ class TextMeasures:
 
     text: str
     repetition: float
-    """rep-4: share of 4-grams of the judge's tokens that were there before. NaN for fewer than 4 tokens."""
+    """rep-4: share of 4-grams of the judge's tokens that were there before. NaN for fewer than 4
+    tokens."""
     distinct: float
     """distinct-2: different 2-grams / all of them. NaN for fewer than 2 tokens."""
     nats: float
@@ -58,7 +62,8 @@ class TextMeasures:
     similarity: float
     """Cosine of prompt and continuation."""
     drift: np.ndarray
-    """[W] cosine of the prompt and each successive window of the continuation; NaN where it is too short to be cut."""
+    """[W] cosine of the prompt and each successive window of the continuation; NaN where it is too
+    short to be cut."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +93,8 @@ class Anchored:
     human: float
     random: float
     score: float
-    """(model - random) / (human - random). NaN where the measure cannot tell human from random text."""
+    """(model - random) / (human - random). NaN where the measure cannot tell human from random
+    text."""
     low: float
     high: float
     """95 % interval, documents drawn anew."""
@@ -128,8 +134,9 @@ class CoherenceReport:
     drift: np.ndarray
     """[K + 2, P, W]"""
     order: np.ndarray
-    """[K + 2, P] share of pairs in which the true next sentence is likelier than one that the same writer wrote for another prompt; 1/2 in the
-    random row, where sentences are dealt out anew. NaN where there are fewer than 2 sentences."""
+    """[K + 2, P] share of pairs in which the true next sentence is likelier than one that the same
+    writer wrote for another prompt; 1/2 in the random row, where sentences are dealt out anew. NaN
+    where there are fewer than 2 sentences."""
     pairs: np.ndarray
     """[K + 2, P] how many pairs that is."""
     embedding_score: tuple[Anchored, ...]

@@ -1,6 +1,8 @@
-"""What the comparison of two checkpoints, or of two snapshots, found: A (`run`, `step`) and B (`other`, `other_step`). numpy only, no torch.
+"""What the comparison of two checkpoints, or of two snapshots, found: A (`run`, `step`) and B
+(`other`, `other_step`). numpy only, no torch.
 
-Every difference is B less A. L layers, S segments of A, Q of B, C contexts that both know, M documents, P pieces of one text.
+Every difference is B less A. L layers, S segments of A, Q of B, C contexts that both know, M
+documents, P pieces of one text.
 """
 
 from __future__ import annotations
@@ -30,18 +32,21 @@ class SegmentComparison:
     """Both began with the very same neurons under the same numbers."""
     contexts: tuple[str, ...]
     similarity: np.ndarray
-    """[L, S, Q] neurons in both segments (method neurons), else correlation of their profiles over contexts; empty for none."""
+    """[L, S, Q] neurons in both segments (method neurons), else correlation of their profiles over
+    contexts; empty for none."""
     match: np.ndarray
     """[L, S] B's segment for each of A's, -1 where none is left."""
     agreement: np.ndarray
-    """[L + 1] share of the segments' neurons that lie in matched segments, or mean correlation of matched profiles; last, the mean."""
+    """[L + 1] share of the segments' neurons that lie in matched segments, or mean correlation of
+    matched profiles; last, the mean."""
     null_mean: np.ndarray
     """[L + 1] the same with B's neurons (or contexts) shuffled, segments matched anew."""
     null_high: np.ndarray
     """[L + 1] 97.5 % of the shuffles gave less."""
     shuffles: int
     moved: np.ndarray
-    """[L + 1] share of all neurons in another segment after matching; NaN where neurons are not the same."""
+    """[L + 1] share of all neurons in another segment after matching; NaN where neurons are not the
+    same."""
     strongest_by: str
     """fusion or signatures: by what the next two were chosen."""
     strongest: np.ndarray
@@ -107,13 +112,15 @@ class LossComparison:
     """[C + 1] A's; last, the mean over contexts."""
     other_by_context: np.ndarray
     low: np.ndarray
-    """[C + 1] of the difference B - A: 95 % interval, documents of each context drawn anew, the same ones for both."""
+    """[C + 1] of the difference B - A: 95 % interval, documents of each context drawn anew, the
+    same ones for both."""
     high: np.ndarray
     documents_by_context: np.ndarray
     """[C]"""
     resamples: int
     whole: bool = False
-    """All validation rows of both, so that each side's numbers are its validation loss; else documents held out from both, each to a length."""
+    """All validation rows of both, so that each side's numbers are its validation loss; else
+    documents held out from both, each to a length."""
 
     @property
     def name(self) -> str:
@@ -128,7 +135,8 @@ class LossComparison:
 
 @dataclass(frozen=True)
 class TextComparison:
-    """One text through both models, cut into pieces that begin and end at a token's edge in both."""
+    """One text through both models, cut into pieces that begin and end at a token's edge in
+    both."""
 
     run: str
     step: int
@@ -144,7 +152,8 @@ class TextComparison:
     """[P] number of A's tokens up to the end of each piece."""
     second_end: np.ndarray
     first_loss: np.ndarray
-    """[P] nats with which A saw the piece coming; NaN where it holds a first token, which nobody predicts."""
+    """[P] nats with which A saw the piece coming; NaN where it holds a first token, which nobody
+    predicts."""
     second_loss: np.ndarray
 
     @property

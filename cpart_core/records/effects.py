@@ -1,7 +1,9 @@
-"""What changing segments does: the results of interventions, the ablation matrix and the router audit. Plain data, no torch.
+"""What changing segments does: the results of interventions, the ablation matrix and the router
+audit. Plain data, no torch.
 
-L layers, Z columns (the segments 0..S-1, then -1 for the shared one where there is one), C contexts, T tokens. Changes of loss are in nats
-per token, after minus before: above 0 means that the model got worse. Intervals are 95 %, over documents, never over tokens.
+L layers, Z columns (the segments 0..S-1, then -1 for the shared one where there is one), C
+contexts, T tokens. Changes of loss are in nats per token, after minus before: above 0 means that
+the model got worse. Intervals are 95 %, over documents, never over tokens.
 """
 
 from __future__ import annotations
@@ -13,7 +15,8 @@ import numpy as np
 
 @dataclass(frozen=True)
 class InterventionReport:
-    """A model before and after some changes: on one text, and on a fixed sample of validation text."""
+    """A model before and after some changes: on one text, and on a fixed sample of validation
+    text."""
 
     run: str
     step: int
@@ -26,7 +29,8 @@ class InterventionReport:
     """[T] nats at which each token was seen coming; NaN for the first."""
     loss_after: np.ndarray
     next_tokens: tuple[str, ...]
-    """The 10 most probable next tokens before and the 10 after, each once, by their probability before."""
+    """The 10 most probable next tokens before and the 10 after, each once, by their probability
+    before."""
     next_before: np.ndarray
     next_after: np.ndarray
     continuation_before: tuple[str, ...]
@@ -48,9 +52,10 @@ class InterventionReport:
 class AblationMatrix:
     """Every segment taken away alone, on validation text.
 
-    Selectivity: change on the segment's own context / mean change on the others. Own is the context on which the change is greatest; it is
-    chosen on one half of the documents and measured on the other, and the other way round, so that chance gives about 1. A change below
-    `least` counts as `least`. NaN where a context has too few documents.
+    Selectivity: change on the segment's own context / mean change on the others. Own is the context
+    on which the change is greatest; it is chosen on one half of the documents and measured on the
+    other, and the other way round, so that chance gives about 1. A change below `least` counts as
+    `least`. NaN where a context has too few documents.
     """
 
     run: str
@@ -72,9 +77,11 @@ class AblationMatrix:
     selectivity_low: np.ndarray
     selectivity_high: np.ndarray
     strongest: np.ndarray
-    """[C, 2] layer and column of the segment that matters most to this context; the shared segment does not take part."""
+    """[C, 2] layer and column of the segment that matters most to this context; the shared segment
+    does not take part."""
     strongest_selectivity: np.ndarray
-    """[C] change on this context / mean change on the others, of the strongest segment; chosen and measured on different halves."""
+    """[C] change on this context / mean change on the others, of the strongest segment; chosen and
+    measured on different halves."""
     strongest_low: np.ndarray
     strongest_high: np.ndarray
     least: float
@@ -85,10 +92,11 @@ class AblationMatrix:
 
 @dataclass(frozen=True)
 class RouterAudit:
-    """The segments that fusion chose against others that it could have chosen, for one token in one layer at a time.
+    """The segments that fusion chose against others that it could have chosen, for one token in one
+    layer at a time.
 
-    An alternative lets one chosen segment and one other exchange their weights. The random choice deals all weights out at random. Every
-    number is the mean over the sampled tokens, [L].
+    An alternative lets one chosen segment and one other exchange their weights. The random choice
+    deals all weights out at random. Every number is the mean over the sampled tokens, [L].
     """
 
     run: str
@@ -105,7 +113,8 @@ class RouterAudit:
     """Random choices for each token and layer."""
     loss: float
     random_change: np.ndarray
-    """Change of the token's loss with the random choice: above 0 the router is better than chance."""
+    """Change of the token's loss with the random choice: above 0 the router is better than
+    chance."""
     random_low: np.ndarray
     random_high: np.ndarray
     regret: np.ndarray
@@ -115,9 +124,11 @@ class RouterAudit:
     random_regret: np.ndarray
     """The same of the random choice."""
     best_share: np.ndarray
-    """Share of the tokens for which no alternative is better; by chance it would be 1 / (alternatives + 1)."""
+    """Share of the tokens for which no alternative is better; by chance it would be 1 /
+    (alternatives + 1)."""
     rank_correlation: np.ndarray
-    """Spearman of weight and benefit over all computed segments of all tokens; benefit = change of the token's loss when the segment is ablated."""
+    """Spearman of weight and benefit over all computed segments of all tokens; benefit = change of
+    the token's loss when the segment is ablated."""
     rank_within: np.ndarray
     """Mean over tokens of Spearman within the token; NaN where only one segment is computed."""
     rank_low: np.ndarray

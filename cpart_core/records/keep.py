@@ -1,7 +1,9 @@
-"""The results of keeping k segments a layer, and of carving. Plain data that pages draw; no torch here.
+"""The results of keeping k segments a layer, and of carving. Plain data that pages draw; no torch
+here.
 
-L layers, S segments, C contexts, K counts of kept segments, R random draws. Losses are nats per token. "Rise" is the loss of the smaller
-model less that of the whole one on the very same documents.
+L layers, S segments, C contexts, K counts of kept segments, R random draws. Losses are nats per
+token. "Rise" is the loss of the smaller model less that of the whole one on the very same
+documents.
 """
 
 from __future__ import annotations
@@ -13,7 +15,8 @@ import numpy as np
 
 @dataclass(frozen=True)
 class KeepCurve:
-    """Loss on a sample of held-out text against the number of segments kept in each layer, for segments chosen for one context or text."""
+    """Loss on a sample of held-out text against the number of segments kept in each layer, for
+    segments chosen for one context or text."""
 
     run: str
     step: int
@@ -42,7 +45,8 @@ class KeepCurve:
     """[K] over the whole model."""
     low: np.ndarray
     high: np.ndarray
-    """[K] 95 % interval of the rise, bootstrap over documents (over passages for a text); NaN with fewer than 2."""
+    """[K] 95 % interval of the rise, bootstrap over documents (over passages for a text); NaN with
+    fewer than 2."""
     documents: int
     """Held-out documents (passages of a text) that were measured."""
     tokens: int
@@ -62,7 +66,8 @@ class KeepCurve:
 
 @dataclass(frozen=True)
 class Footprint:
-    """What a checkpoint costs, measured in fresh processes of its own: medians over `repeats` of them."""
+    """What a checkpoint costs, measured in fresh processes of its own: medians over `repeats` of
+    them."""
 
     num_parameters: int
     neurons: int
@@ -72,7 +77,8 @@ class Footprint:
     checkpoint_bytes: int
     """All that loading it reads: weights, config, tokenizer."""
     loaded_bytes: int
-    """Growth of the resident memory of the process from before the weights were read to after the first forward."""
+    """Growth of the resident memory of the process from before the weights were read to after the
+    first forward."""
     peak_bytes: int
     """Greatest resident memory of the process: Python and torch are in it."""
     idle_bytes: int
@@ -86,7 +92,8 @@ class Footprint:
 
 @dataclass(frozen=True)
 class CarveReport:
-    """A model before and after carving, on all validation text; the segments were chosen on training documents."""
+    """A model before and after carving, on all validation text; the segments were chosen on
+    training documents."""
 
     run: str
     step: int
@@ -116,4 +123,5 @@ class CarveReport:
     text_tokens: int
     machine: dict[str, str]
     load: float
-    """Processes that were waiting for the machine's cores (load average of the last minute) when it was measured; NaN where not known."""
+    """Processes that were waiting for the machine's cores (load average of the last minute) when it
+    was measured; NaN where not known."""

@@ -26,7 +26,8 @@ class LossReport:
     bits_per_byte: float
     """Comparable between vocabularies: nats summed / ln 2 / bytes of text, over all contexts."""
     low: float = math.nan
-    """95 % interval of `loss`, documents drawn anew; NaN with fewer than two, and in reports from before it was measured."""
+    """95 % interval of `loss`, documents drawn anew; NaN with fewer than two, and in reports from
+    before it was measured."""
     high: float = math.nan
     low_by_context: np.ndarray = field(default_factory=lambda: np.zeros(0))
     """[C], or nothing in reports from before it was measured; so are all below."""
@@ -43,4 +44,8 @@ class LossReport:
     @property
     def num_documents(self) -> int:
         """That something was read of."""
-        return int((self.tokens > 0).sum()) if len(self.tokens) else int(self.documents_by_context.sum())
+        return (
+            int((self.tokens > 0).sum())
+            if len(self.tokens)
+            else int(self.documents_by_context.sum())
+        )

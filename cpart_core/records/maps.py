@@ -11,7 +11,8 @@ import numpy as np
 class NeuronMap:
     """Neuron signatures on a plane: one layout for all steps of the run.
 
-    The layout is fitted on the last step's signatures; those of earlier steps are placed into it, so that positions can be compared.
+    The layout is fitted on the last step's signatures; those of earlier steps are placed into it,
+    so that positions can be compared.
     """
 
     run: str
@@ -28,7 +29,8 @@ class NeuronMap:
     segment: np.ndarray
     """[K, P] int16."""
     strongest_context: np.ndarray
-    """[K, P] int16: the context in which the neuron's signature is greatest relative to the layer's mean."""
+    """[K, P] int16: the context in which the neuron's signature is greatest relative to the layer's
+    mean."""
     contexts: tuple[str, ...]
     sampled: int
     """P."""
@@ -38,7 +40,8 @@ class NeuronMap:
     parameters: dict[str, float | int | str]
     """n_neighbors, min_dist, metric, explained variance (pca), seconds."""
     faithfulness: float
-    """Mean share of each point's 15 nearest neighbours in signature space that are among its 15 nearest on the plane, last step."""
+    """Mean share of each point's 15 nearest neighbours in signature space that are among its 15
+    nearest on the plane, last step."""
 
 
 @dataclass(frozen=True)

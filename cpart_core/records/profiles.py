@@ -38,13 +38,15 @@ class SegmentProfiles:
     size: np.ndarray
     """[L, S] neurons."""
     typical_tokens: tuple[tuple[tuple[str, ...], ...], ...]
-    """[L][S] up to 12 tokens with the greatest lift: mean alpha on the token / mean alpha over all; tokens seen at least 5 times."""
+    """[L][S] up to 12 tokens with the greatest lift: mean alpha on the token / mean alpha over all;
+    tokens seen at least 5 times."""
     typical_lift: tuple[tuple[tuple[float, ...], ...], ...]
     """[L][S] the lift of each."""
     typical_count: tuple[tuple[tuple[int, ...], ...], ...]
     """[L][S] the n of each."""
     passages: tuple[tuple[tuple[Passage, ...], ...], ...]
-    """[L][S] up to 3 passages of about 40 tokens, from different documents, where mean alpha is greatest."""
+    """[L][S] up to 3 passages of about 40 tokens, from different documents, where mean alpha is
+    greatest."""
     neuron_tokens: tuple[tuple[tuple[str, ...], ...], ...]
     """[L][N] the 4 tokens on which each neuron's mean |a| is greatest (seen at least 5 times)."""
     dead: np.ndarray

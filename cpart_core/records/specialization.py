@@ -9,7 +9,8 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Information:
-    """A mutual information in bits: [L + 1], one of each layer and, last, their mean. `value` is as counted: chance is part of it."""
+    """A mutual information in bits: [L + 1], one of each layer and, last, their mean. `value` is as
+    counted: chance is part of it."""
 
     value: np.ndarray
     low: np.ndarray
@@ -27,13 +28,15 @@ class Information:
 
     @property
     def beyond_chance(self) -> np.ndarray:
-        """[L + 1] bool: the whole interval lies above 97.5 % of the shuffles (by more than rounding)."""
+        """[L + 1] bool: the whole interval lies above 97.5 % of the shuffles (by more than
+        rounding)."""
         return np.asarray(self.low > self.null_high + 1e-4)
 
 
 @dataclass(frozen=True)
 class SegmentUse:
-    """What one way of dividing a token over the segments says: by its fusion weights, or 1/k to each of the k strongest."""
+    """What one way of dividing a token over the segments says: by its fusion weights, or 1/k to
+    each of the k strongest."""
 
     segment_entropy: np.ndarray
     """[L] bits, H(S): log2 S when all segments are used alike."""
@@ -75,7 +78,8 @@ class Specialization:
     """Share of all positions that they are."""
     top_k: int
     execution: str
-    """Where it is not topk, all segments are computed, and the choice is the one top-k would make."""
+    """Where it is not topk, all segments are computed, and the choice is the one top-k would
+    make."""
     shuffles: int
     token_shuffles: int
     resamples: int
@@ -84,7 +88,8 @@ class Specialization:
     mass_by_context: np.ndarray
     """[L, C, S] mean alpha; NaN for a context without text."""
     committee: np.ndarray
-    """[L] committee share: the smallest share of the segments that together hold at least 60 % of the mass in every context."""
+    """[L] committee share: the smallest share of the segments that together hold at least 60 % of
+    the mass in every context."""
     dead: np.ndarray
     """[L, S] bool, as in SegmentProfiles."""
     present: np.ndarray
@@ -92,12 +97,14 @@ class Specialization:
     pairs: np.ndarray
     """[L, S, S] share of tokens for which both are among the chosen; NaN on the diagonal."""
     pairs_by_chance: np.ndarray
-    """[L, S, S] what it would be if segments were chosen independently, as often as they are; NaN on the diagonal."""
+    """[L, S, S] what it would be if segments were chosen independently, as often as they are; NaN
+    on the diagonal."""
 
 
 @dataclass(frozen=True)
 class Stability:
-    """Whether other seeds find the same segments: runs on one corpus, segments matched by the contexts they work on."""
+    """Whether other seeds find the same segments: runs on one corpus, segments matched by the
+    contexts they work on."""
 
     run: str
     """The run that the others are matched to."""
@@ -111,7 +118,8 @@ class Stability:
     match: np.ndarray
     """[R, L, S] the segment of each run that is matched with segment s of the first."""
     agreement: np.ndarray
-    """[L + 1] mean correlation of matched context profiles, over all pairs of runs; last, the mean over layers."""
+    """[L + 1] mean correlation of matched context profiles, over all pairs of runs; last, the mean
+    over layers."""
     lowest: np.ndarray
     """[L + 1] the pair that agrees least."""
     highest: np.ndarray

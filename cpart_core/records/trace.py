@@ -1,4 +1,5 @@
-"""One text through a model, token by token: losses, fusion weights and what segments add. Plain data, no torch."""
+"""One text through a model, token by token: losses, fusion weights and what segments add. Plain
+data, no torch."""
 
 from __future__ import annotations
 
@@ -15,7 +16,8 @@ class Trace:
     step: int
     text: str
     tokens: tuple[str, ...]
-    """[T] the text of each token; bytes that are no whole character are shown as hex such as `<0xC3>`."""
+    """[T] the text of each token; bytes that are no whole character are shown as hex such as
+    `<0xC3>`."""
     token_ids: np.ndarray
     """[T]"""
     prompt_tokens: int
@@ -23,7 +25,8 @@ class Trace:
     alpha: np.ndarray
     """[L, T, S] fusion weights; sum to 1 over S."""
     weight: np.ndarray
-    """[L, T, S] the factor (so called on every screen) of each segment's output: S * alpha, 0 where not computed, 1 where execution is dense."""
+    """[L, T, S] the factor (so called on every screen) of each segment's output: S * alpha, 0 where
+    not computed, 1 where execution is dense."""
     norm: np.ndarray
     """[L, T, S] norm of each segment's weighted output contribution."""
     shared_norm: np.ndarray

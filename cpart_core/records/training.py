@@ -1,7 +1,9 @@
-"""What training yields: plain numbers and numpy arrays, no tensors. Pages may import this file (no torch).
+"""What training yields: plain numbers and numpy arrays, no tensors. Pages may import this file (no
+torch).
 
-L layers, N neurons, S segments, C contexts. Neurons are named by their index at initialisation, which never changes, although training
-moves their rows in memory so that a segment is one contiguous block.
+L layers, N neurons, S segments, C contexts. Neurons are named by their index at initialisation,
+which never changes, although training moves their rows in memory so that a segment is one
+contiguous block.
 """
 
 from __future__ import annotations
@@ -31,7 +33,8 @@ class PartitionChange:
     """One (re)partition."""
 
     churn: np.ndarray
-    """[L] share of the neurons that changed their segment, ids matched first; NaN at the first partition."""
+    """[L] share of the neurons that changed their segment, ids matched first; NaN at the first
+    partition."""
     seconds: float
     """What collecting and clustering cost."""
     frozen: bool
@@ -46,19 +49,23 @@ class Snapshot:
     segment_of: np.ndarray
     """[L, N] int16: segment of each neuron, by the neuron's own number; SHARED = -1."""
     signature: np.ndarray
-    """[L, N, C] float16: mean over tokens of |a * dL/da| for each context, scaled to a maximum of 1 in each layer (scale below)."""
+    """[L, N, C] float16: mean over tokens of |a * dL/da| for each context, scaled to a maximum
+    of 1 in each layer (scale below)."""
     signature_scale: np.ndarray
     """[L] float32: multiply `signature` by this for nats per token."""
     signature_tokens: np.ndarray
     """[C] tokens behind the signature (decayed count)."""
     fusion_mass: np.ndarray
-    """[L, C, S] mean fusion weight alpha on validation text of each context; rows sum to 1 over S; NaN without such text."""
+    """[L, C, S] mean fusion weight alpha on validation text of each context; rows sum to 1 over S;
+    NaN without such text."""
     chosen_share: np.ndarray
-    """[L, C, S] share of validation tokens for which the segment is among the computed ones (1 everywhere when all are)."""
+    """[L, C, S] share of validation tokens for which the segment is among the computed ones (1
+    everywhere when all are)."""
     fusion_tokens: np.ndarray
     """[C] validation tokens behind fusion_mass."""
     partitioned: bool
-    """False before the first partition: then segments are only a numbering and fusion is uniform."""
+    """False before the first partition: then segments are only a numbering and fusion is
+    uniform."""
     frozen: bool
 
 

@@ -1,4 +1,5 @@
-"""A carved run: the smaller model as a run of its own, that loads, generates, evaluates and opens in the pages like any other.
+"""A carved run: the smaller model as a run of its own, that loads, generates, evaluates and opens
+in the pages like any other.
 
 Written whole or not at all: it is made under a hidden name and renamed when its last file is there.
 """
@@ -31,10 +32,13 @@ from cpart_core.training.validation import Look, look
 NOT_TRAINED = float("nan")
 
 
-def carve_run(run: Run, step: int, model: Decoder, kept_LxK: np.ndarray, context: str, name: str = "") -> Run:
+def carve_run(
+    run: Run, step: int, model: Decoder, kept_LxK: np.ndarray, context: str, name: str = ""
+) -> Run:
     """Carve the model of a checkpoint of `run` into a new run below the root of runs.
 
-    context: what the segments were chosen for; empty = a text. ValueError for segments that do not exist. OSError when the disk refuses.
+    context: what the segments were chosen for; empty = a text. ValueError for segments that do not
+    exist. OSError when the disk refuses.
     """
     smaller = carve(model, kept_LxK)
     settings = settings_of(run.settings, step, smaller)
@@ -43,7 +47,10 @@ def carve_run(run: Run, step: int, model: Decoder, kept_LxK: np.ndarray, context
     kept = tuple(tuple(row) for row in np.sort(np.asarray(kept_LxK), axis=1).tolist())
     info = RunInfo(
         id=new_run_id(),
-        name=clean_name(name) or clean_name(f"{run.info.name} carved to {smaller.settings.num_segments} for {context or 'a text'}"),
+        name=clean_name(name)
+        or clean_name(
+            f"{run.info.name} carved to {smaller.settings.num_segments} for {context or 'a text'}"
+        ),
         created=datetime.now().astimezone().isoformat(timespec="seconds"),
         settings=settings,
         contexts=corpus.contexts,
@@ -63,15 +70,25 @@ def carve_run(run: Run, step: int, model: Decoder, kept_LxK: np.ndarray, context
         with RecordWriter(draft) as writer:
             writer.event("start", step=step)
             writer.append(record)
-            writer.event("note", f"Carved from run {run.id} at step {step}; it was not trained.", step)
+            writer.event(
+                "note", f"Carved from run {run.id} at step {step}; it was not trained.", step
+            )
             writer.event("finish", step=step)
     return open_run(info.id)
 
 
 def checkpoint_of(smaller: Decoder, step: int, corpus: Corpus) -> Checkpoint:
     """Weights without optimizer state: a carved model is not trained on."""
-    config = CheckpointConfig(smaller.settings, smaller.vocabulary_size, step, smaller.feedforwards()[0].fused)
-    return Checkpoint(config, smaller.state_dict(), {"none": torch.zeros(1)}, {"step": step}, corpus.tokenizer_json)
+    config = CheckpointConfig(
+        smaller.settings, smaller.vocabulary_size, step, smaller.feedforwards()[0].fused
+    )
+    return Checkpoint(
+        config,
+        smaller.state_dict(),
+        {"none": torch.zeros(1)},
+        {"step": step},
+        corpus.tokenizer_json,
+    )
 
 
 def settings_of(settings: Settings, step: int, smaller: Decoder) -> Settings:
@@ -84,12 +101,22 @@ def look_at(model: Decoder, corpus: Corpus, settings: Settings) -> Look:
     """Validation loss and fusion weights on the very rows that the whole run is validated on."""
     training = settings.training
     count, length = len(corpus.contexts), settings.model.context_length
-    rows = validation_rows(corpus.validation, count, length, rows_to_evaluate(training, count), training.seed, not corpus.discovered)
+    rows = validation_rows(
+        corpus.validation,
+        count,
+        length,
+        rows_to_evaluate(training, count),
+        training.seed,
+        not corpus.discovered,
+    )
     return look(model, rows, count, torch.device("cpu"))
 
 
-def snapshot_of(run: Run, step: int, model: Decoder, smaller: Decoder, kept_LxK: np.ndarray, seen: Look) -> Snapshot:
-    """What the pages show: signatures are those of the whole run's nearest snapshot, of the neurons that stayed; the rest is measured."""
+def snapshot_of(
+    run: Run, step: int, model: Decoder, smaller: Decoder, kept_LxK: np.ndarray, seen: Look
+) -> Snapshot:
+    """What the pages show: signatures are those of the whole run's nearest snapshot, of the neurons
+    that stayed; the rest is measured."""
     segment_of = partition_of(smaller).segment_of
     nearest = min(run.snapshot_steps(), key=lambda saved: abs(saved - step), default=None)
     old = None if nearest is None else run.snapshot(nearest)
@@ -99,7 +126,11 @@ def snapshot_of(run: Run, step: int, model: Decoder, smaller: Decoder, kept_LxK:
     return Snapshot(
         step=step,
         segment_of=segment_of,
-        signature=np.zeros((L, N, C), np.float16) if old is None else np.take_along_axis(old.signature, numbers[:, :, None], axis=1),
+        signature=(
+            np.zeros((L, N, C), np.float16)
+            if old is None
+            else np.take_along_axis(old.signature, numbers[:, :, None], axis=1)
+        ),
         signature_scale=np.ones(L, np.float32) if old is None else old.signature_scale,
         signature_tokens=np.zeros(C) if old is None else old.signature_tokens,
         fusion_mass=seen.fusion_mass,
@@ -111,7 +142,8 @@ def snapshot_of(run: Run, step: int, model: Decoder, smaller: Decoder, kept_LxK:
 
 
 def record_of(run: Run, step: int, seen: Look, snapshot: Snapshot) -> Record:
-    """The one record of a carved run: what was measured on it. It has no training loss, since it was not trained."""
+    """The one record of a carved run: what was measured on it. It has no training loss, since it
+    was not trained."""
     before = run.records(max_points=4, after_step=step - 1).tokens
     return Record(
         step=max(1, step),

@@ -39,7 +39,11 @@ def python_child(module: str, *words: str, changes: Mapping[str, str] | None = N
         "PYTHONPATH": os.pathsep.join(import_path(os.environ.get("PYTHONPATH", ""))),
         "PYTHONSAFEPATH": "1",  # for the processes that libraries start in turn
     }
-    return Child([sys.executable, "-P", "-m", module, *words], {**os.environ, **ours, **(changes or {})}, PROJECT)
+    return Child(
+        [sys.executable, "-P", "-m", module, *words],
+        {**os.environ, **ours, **(changes or {})},
+        PROJECT,
+    )
 
 
 def import_path(given: str) -> list[str]:
@@ -47,5 +51,10 @@ def import_path(given: str) -> list[str]:
     and do not lie among the runs."""
     entries = [Path(entry) for entry in given.split(os.pathsep) if entry]
     among_runs = (runs_root().resolve(), sample_root().resolve())
-    kept = [entry for entry in entries if entry.is_absolute() and not any(entry.resolve().is_relative_to(root) for root in among_runs)]
+    kept = [
+        entry
+        for entry in entries
+        if entry.is_absolute()
+        and not any(entry.resolve().is_relative_to(root) for root in among_runs)
+    ]
     return [str(PROJECT), *(str(entry) for entry in kept if entry != PROJECT)]

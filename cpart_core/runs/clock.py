@@ -36,7 +36,9 @@ def process_started(pid: int) -> int:
     """
     with suppress(OSError, ValueError, IndexError):
         # the name in brackets may hold spaces and brackets: count fields behind the last one
-        return int(Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[19])
+        return int(
+            Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[19]
+        )
     with suppress(psutil.Error, ValueError, OverflowError):
         return int(100 * psutil.Process(pid).create_time())
     return 0

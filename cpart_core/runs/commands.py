@@ -52,7 +52,8 @@ def writing(folder: Path) -> Iterator[sqlite3.Connection]:
         raise refusal(error, f"Run {folder.name} could not be told") from None
     finally:
         with suppress(OSError):
-            unsign(folder)  # a trainer that ended meanwhile may have signed what was there before this
+            # a trainer that ended meanwhile may have signed what was there before this
+            unsign(folder)
         connection.close()
 
 
@@ -67,10 +68,16 @@ class Commands:
     def __init__(self, folder: Path) -> None:
         self._connection = open_for_writing(folder)
         self._version = -1
-        life = self._connection.execute(f"SELECT kind FROM events WHERE kind IN {LIFE} ORDER BY id DESC LIMIT 1").fetchone()
+        life = self._connection.execute(
+            f"SELECT kind FROM events WHERE kind IN {LIFE} ORDER BY id DESC LIMIT 1"
+        ).fetchone()
         launched = life is not None and life[0] == "launch"
         last = f"SELECT max(id) FROM commands{f' WHERE name = {LAUNCHED!r}' if launched else ''}"
-        self._last = int(self._connection.execute(f"SELECT coalesce(({last}), (SELECT max(id) FROM commands), 0)").fetchone()[0])
+        self._last = int(
+            self._connection.execute(
+                f"SELECT coalesce(({last}), (SELECT max(id) FROM commands), 0)"
+            ).fetchone()[0]
+        )
 
     def take(self) -> list[str]:
         """The commands given since the last call, oldest first, each once. Some microseconds when
@@ -79,7 +86,9 @@ class Commands:
             version = self._connection.execute("PRAGMA data_version").fetchone()[0]
             if version == self._version:  # nobody has written anything
                 return []
-            rows = self._connection.execute("SELECT id, name FROM commands WHERE id > ? ORDER BY id", (self._last,)).fetchall()
+            rows = self._connection.execute(
+                "SELECT id, name FROM commands WHERE id > ? ORDER BY id", (self._last,)
+            ).fetchall()
         except sqlite3.Error:  # a busy or failing disk: the command waits, training does not
             return []
         self._version = version

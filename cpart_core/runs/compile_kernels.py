@@ -19,7 +19,14 @@ def compiled_by_another(look: Callable[[], None]) -> bool:
     child = python_child("cpart_core", "warm", "--passes")
     quiet = subprocess.DEVNULL
     try:
-        process = subprocess.Popen(child.command, stdin=quiet, stdout=quiet, stderr=quiet, env=child.environment, cwd=child.folder)
+        process = subprocess.Popen(
+            child.command,
+            stdin=quiet,
+            stdout=quiet,
+            stderr=quiet,
+            env=child.environment,
+            cwd=child.folder,
+        )
     except OSError:
         return False
     with process:

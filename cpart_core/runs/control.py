@@ -1,6 +1,8 @@
-"""Who trains a run: the lock that says so, with the last words of its holder, and the signals for when commands do not help.
+"""Who trains a run: the lock that says so, with the last words of its holder, and the signals for
+when commands do not help.
 
-Liveness is the lock, not a process number: the system lets go of it whenever and however the trainer dies.
+Liveness is the lock, not a process number: the system lets go of it whenever and however the
+trainer dies.
 """
 
 from __future__ import annotations
@@ -32,9 +34,11 @@ LOCK_BYTES = 4096
 LONGEST_MESSAGE = 600
 TRIES = 10
 SECONDS_BETWEEN_TRIES = 0.05
-"""A page that asks whether the trainer lives holds the lock for a moment; a starting trainer must outlast that."""
+"""A page that asks whether the trainer lives holds the lock for a moment; a starting trainer must
+outlast that."""
 SECONDS_TO_DIE = 5.0
-"""For the system to take down a killed process and let go of its lock: at once, but on a busy machine."""
+"""For the system to take down a killed process and let go of its lock: at once, but on a busy
+machine."""
 EVERYTHING = sys.maxsize
 """Larger than the number of any row."""
 
@@ -60,11 +64,16 @@ class Holder:
         """Numbers of those that still live, itself first."""
         if self.boot != boot():
             return []
-        return [pid for pid, began in ((self.pid, self.began), *self.others) if pid > 0 and began and process_started(pid) == began]
+        return [
+            pid
+            for pid, began in ((self.pid, self.began), *self.others)
+            if pid > 0 and began and process_started(pid) == began
+        ]
 
 
 class RunLock:
-    """Held by the trainer while it lives: `with RunLock(folder): ...`. ValueError when another process trains this run."""
+    """Held by the trainer while it lives: `with RunLock(folder): ...`. ValueError when another
+    process trains this run."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -73,7 +82,8 @@ class RunLock:
 
     def acquire(self) -> None:
         """Take the lock and write down who has it."""
-        # Asked before the lock is taken: whoever sees the lock held must find its holder, though that be killed at once.
+        # Asked before the lock is taken: whoever sees the lock held must find its holder, though
+        # that be killed at once.
         holder = Holder(os.getpid(), process_started(os.getpid()), boot(), last_life(self.folder))
         file = open_lock(self.folder / LOCK)
         for attempt in range(TRIES):
@@ -83,7 +93,10 @@ class RunLock:
                 break
         else:
             file.close()
-            raise ValueError(f"Run {self.folder.name} is already being trained by another process. Stop that one first, or wait for it.")
+            raise ValueError(
+                f"Run {self.folder.name} is already being trained by another process. Stop that one"
+                " first, or wait for it."
+            )
         self._file = file
         end_others(self.folder)  # of a session that is over: they would train beside this one
         self._write(holder)
@@ -102,7 +115,8 @@ class RunLock:
             self._write(replace(self._holder, ended=kind, message=message[:LONGEST_MESSAGE]))
 
     def _write(self, holder: Holder) -> None:
-        """In place and at once: no moment at which the file is empty, and no new place on the disk is needed."""
+        """In place and at once: no moment at which the file is empty, and no new place on the disk
+        is needed."""
         assert self._file is not None
         data = json.dumps(asdict(holder)).encode().ljust(LOCK_BYTES)
         self._file.seek(0)
@@ -121,7 +135,12 @@ class RunLock:
         self.acquire()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         self.release()
 
 
@@ -131,11 +150,16 @@ def open_lock(path: Path) -> BinaryIO:
 
 
 def last_life(folder: Path) -> int:
-    """Number of the last event of LIFE; 0 when there is none, or none can be read. Busy when the records stay in use for seconds."""
+    """Number of the last event of LIFE; 0 when there is none, or none can be read. Busy when the
+    records stay in use for seconds."""
     for attempt in range(TRIES):
         try:
             with reading(folder) as connection:
-                return int(connection.execute(f"SELECT coalesce(max(id), 0) FROM events WHERE kind IN {LIFE}").fetchone()[0])
+                return int(
+                    connection.execute(
+                        f"SELECT coalesce(max(id), 0) FROM events WHERE kind IN {LIFE}"
+                    ).fetchone()[0]
+                )
         except Busy:
             if attempt == TRIES - 1:
                 raise
@@ -161,7 +185,9 @@ def try_lock(file: BinaryIO, shared: bool) -> bool:
     """One attempt, without waiting."""
     try:
         if sys.platform == "win32":
-            file.seek(1 << 30)  # a byte beyond the text, so that the text stays readable; Windows knows no shared lock here
+            # a byte beyond the text, so that the text stays readable; Windows knows no shared lock
+            # here
+            file.seek(1 << 30)
             msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
         else:
             fcntl.flock(file.fileno(), (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
@@ -180,7 +206,8 @@ def unlock(file: BinaryIO) -> None:
 
 
 def trainer_pid(folder: Path) -> int | None:
-    """Process number of the living trainer; None when there is none, or the number now belongs to another process."""
+    """Process number of the living trainer; None when there is none, or the number now belongs to
+    another process."""
     if not is_training(folder):
         return None
     holder = last_holder(folder)
@@ -189,7 +216,8 @@ def trainer_pid(folder: Path) -> int | None:
 
 
 def last_holder(folder: Path) -> Holder:
-    """Who took the lock last. A file that its holder was killed before filling says that much: taken, and no word since."""
+    """Who took the lock last. A file that its holder was killed before filling says that much:
+    taken, and no word since."""
     try:
         with os.fdopen(open_plain(folder, LOCK), "rb") as file:
             written = file.read(LOCK_BYTES)
@@ -205,15 +233,21 @@ def holder_from(data: dict[str, object]) -> Holder:
     numbers = {name: data[name] for name in ("pid", "began", "after")}
     words = {name: data[name] for name in ("boot", "ended", "message")}
     others = data["others"]
-    if not (isinstance(others, list) and all(type(number) is int for number in [*numbers.values(), *sum(others, [])])):
+    if not (
+        isinstance(others, list)
+        and all(type(number) is int for number in [*numbers.values(), *sum(others, [])])
+    ):
         raise ValueError("not a lock of ours")
-    if words["ended"] not in ("", "finish", "stop", "fail") or not all(isinstance(word, str) for word in words.values()):
+    if words["ended"] not in ("", "finish", "stop", "fail") or not all(
+        isinstance(word, str) for word in words.values()
+    ):
         raise ValueError("not a lock of ours")
     return Holder(**numbers, **words, others=tuple((pid, began) for pid, began in others))  # type: ignore[arg-type]
 
 
 def signal_trainer(folder: Path, number: int, others: bool = False) -> bool:
-    """Send a signal (signal.SIGTERM: finish the step, save, end) to the living trainer, and to those that train with it if `others`.
+    """Send a signal (signal.SIGTERM: finish the step, save, end) to the living trainer, and to
+    those that train with it if `others`.
 
     False when there is none to send it to.
     """
@@ -229,11 +263,14 @@ def signal_trainer(folder: Path, number: int, others: bool = False) -> bool:
 
 
 def end_process(folder: Path, patience_seconds: float) -> bool:
-    """SIGTERM to the trainer, and SIGKILL to all its processes when it still lives after that. True when no trainer is left. Waits."""
+    """SIGTERM to the trainer, and SIGKILL to all its processes when it still lives after that. True
+    when no trainer is left. Waits."""
     others = last_holder(folder).others
     signal_trainer(folder, signal.SIGTERM)
     if not let_go(folder, patience_seconds):
-        signal_trainer(folder, signal.SIGTERM if sys.platform == "win32" else signal.SIGKILL, others=True)
+        signal_trainer(
+            folder, signal.SIGTERM if sys.platform == "win32" else signal.SIGKILL, others=True
+        )
         return let_go(folder, SECONDS_TO_DIE)
     if others:
         end_others(folder)
@@ -251,10 +288,13 @@ def let_go(folder: Path, patience_seconds: float) -> bool:
 
 
 def end_others(folder: Path, patience_seconds: float = 0.0) -> None:
-    """SIGKILL to those that train with a trainer that is at its end, or past it, where they do not end by themselves. Waits."""
+    """SIGKILL to those that train with a trainer that is at its end, or past it, where they do not
+    end by themselves. Waits."""
     holder = last_holder(folder)
     deadline = time.monotonic() + patience_seconds
-    while (left := [pid for pid in holder.processes() if pid != holder.pid]) and time.monotonic() < deadline:
+    while (
+        left := [pid for pid in holder.processes() if pid != holder.pid]
+    ) and time.monotonic() < deadline:
         time.sleep(SECONDS_BETWEEN_TRIES)
     for pid in left:
         with suppress(OSError):

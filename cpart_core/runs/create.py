@@ -1,4 +1,5 @@
-"""New runs: the folder, its run.json, and the documents that came with it. No torch: pages create runs too."""
+"""New runs: the folder, its run.json, and the documents that came with it. No torch: pages create
+runs too."""
 
 from __future__ import annotations
 
@@ -41,16 +42,20 @@ def create_run(
     twin_kind: str = "",
     command: str | None = None,
 ) -> Run:
-    """A new run folder below the root, ready to be trained. ValueError for bad settings or an id that is taken or not allowed.
+    """A new run folder below the root, ready to be trained. ValueError for bad settings or an id
+    that is taken or not allowed.
 
-    gathered: documents that came from a person; None = the trainer gathers what `settings.corpus` names. command: what trains the same
-    again, "" where nothing does; None = as the settings say.
+    gathered: documents that came from a person; None = the trainer gathers what `settings.corpus`
+    names. command: what trains the same again, "" where nothing does; None = as the settings say.
     """
     settings = with_whole_path(settings).check()
     check_mirror(settings.training.mirror)
     run_id = run_id or new_run_id()
     if not NAME_PATTERN.fullmatch(run_id):
-        raise ValueError(f"The id {run_id!r} is not allowed: a-z, 0-9 and -, at most 64 characters, the first no dash.")
+        raise ValueError(
+            f"The id {run_id!r} is not allowed: a-z, 0-9 and -, at most 64 characters, the first no"
+            " dash."
+        )
     folder = runs_root() / run_id
     if folder.exists():
         raise ValueError(f"There is a run {run_id} already; give another id, or delete it first.")
@@ -63,7 +68,9 @@ def create_run(
         machine=machine(),
         twin_of=twin_of,
         twin_kind=twin_kind,
-        command=command if command is not None else command_of(settings) if gathered is None else "",
+        command=(
+            command if command is not None else command_of(settings) if gathered is None else ""
+        ),
     )
     tidy_root()
     with writing_folder(folder) as draft:
@@ -75,13 +82,22 @@ def create_run(
 
 
 def create_twin(run: Run, kind: str) -> Run:
-    """A control run on the very same batches as `run`, to be trained after it. ValueError for an unknown kind."""
+    """A control run on the very same batches as `run`, to be trained after it. ValueError for an
+    unknown kind."""
     settings = twin_settings(run.settings, kind)
-    return create_run(settings, None, f"{run.info.name} ({kind} twin)", run_id=f"{run.id[:50]}-{kind}", twin_of=run.id, twin_kind=kind)
+    return create_run(
+        settings,
+        None,
+        f"{run.info.name} ({kind} twin)",
+        run_id=f"{run.id[:50]}-{kind}",
+        twin_of=run.id,
+        twin_kind=kind,
+    )
 
 
 def read_gathered(folder: Path) -> Gathered | None:
-    """What came with the run; None when the trainer is to gather by itself. ValueError for a damaged file."""
+    """What came with the run; None when the trainer is to gather by itself. ValueError for a
+    damaged file."""
     try:
         handle = open_plain(folder, GATHERED)
     except FileNotFoundError:
@@ -98,7 +114,9 @@ def read_gathered(folder: Path) -> Gathered | None:
                 else:
                     documents.append(Document(**data))
             except (ValueError, TypeError):
-                raise ValueError(f"Line {number} of {GATHERED} is damaged; start the run again with your text.") from None
+                raise ValueError(
+                    f"Line {number} of {GATHERED} is damaged; start the run again with your text."
+                ) from None
     return Gathered(tuple(documents), tuple(skipped), tuple(notes))
 
 
@@ -113,11 +131,16 @@ def gathered_lines(gathered: Gathered) -> Iterator[str]:
 
 
 def command_of(settings: Settings) -> str:
-    """The command line that trains the same run again: the settings that are not the defaults and take effect, as flags."""
+    """The command line that trains the same run again: the settings that are not the defaults and
+    take effect, as flags."""
     words = ["python", "-m", "cpart_core", "train"]
-    for (_, item, value), (_, _, default) in zip(effective(settings).items(), Settings().items(), strict=True):
+    for (_, item, value), (_, _, default) in zip(
+        effective(settings).items(), Settings().items(), strict=True
+    ):
         if value != default:
-            words.append(f"--{item.name.replace('_', '-')}={','.join(value) if isinstance(value, tuple) else value}")
+            words.append(
+                f"--{item.name.replace('_', '-')}={','.join(value) if isinstance(value, tuple) else value}"
+            )
     return shlex.join(words)
 
 
@@ -134,11 +157,16 @@ def versions() -> dict[str, str]:
 
 def machine() -> dict[str, str]:
     """The machine in words; no host name, no user."""
-    return {"system": platform.system(), "processor": platform.machine(), "cpus": str(os.cpu_count() or 1)}
+    return {
+        "system": platform.system(),
+        "processor": platform.machine(),
+        "cpus": str(os.cpu_count() or 1),
+    }
 
 
 def copy_corpus(source: Path, target: Path) -> None:
-    """The corpus folder of another run, whole or not at all. NotPlain where it holds anything but plain files."""
+    """The corpus folder of another run, whole or not at all. NotPlain where it holds anything but
+    plain files."""
     plain_folder(source.parent, source.name)
     check_tree(source)
     with writing_folder(target) as draft:
@@ -146,7 +174,8 @@ def copy_corpus(source: Path, target: Path) -> None:
 
 
 def with_whole_path(settings: Settings) -> Settings:
-    """A path on this disk in full: the trainer may work in another folder than the one who named it. Names of datasets stay as they are."""
+    """A path on this disk in full: the trainer may work in another folder than the one who named
+    it. Names of datasets stay as they are."""
     given = settings.corpus.path
     path = Path(with_home(given, "path") if given.startswith("~") else given)
     if settings.corpus.source == "builtin" or not given or not path.exists():

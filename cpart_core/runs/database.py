@@ -1,4 +1,5 @@
-"""records.sqlite: its tables and how to open it. One writer (the trainer), many readers; pages write only commands and the launch event."""
+"""records.sqlite: its tables and how to open it. One writer (the trainer), many readers; pages
+write only commands and the launch event."""
 
 from __future__ import annotations
 
@@ -20,14 +21,29 @@ READ_SECONDS = 2.0
 MOST_CPU_SECONDS = 1.0
 """Of one reading. What pages ask of a run of a million steps takes a part of it."""
 BUSY, LOCKED, STOPPED, FULL, DAMAGED, NO_DATABASE = 5, 6, 9, 13, 11, 26
-"""SQLite's primary codes: in use; the same within one process; took too long; no space; a file that is no whole database; or none at all."""
+"""SQLite's primary codes: in use; the same within one process; took too long; no space; a file that
+is no whole database; or none at all."""
 
 LIFE = ("launch", "start", "finish", "stop", "fail")
-"""Events that say where a run is in its life: a page started a trainer; it began; it reached its last step; was told to stop; failed."""
+"""Events that say where a run is in its life: a page started a trainer; it began; it reached its
+last step; was told to stop; failed."""
 EVENT_ROW = "INSERT INTO events (time, step, kind, message) VALUES (?, ?, ?, ?)"
 
-NETWORK_FILESYSTEMS = ("nfs", "cifs", "smb", "lustre", "ceph", "afs", "gpfs", "beegfs", "9p", "drvfs", "fuse.")
-"""How the names of filesystems begin on which SQLite's WAL may corrupt, since it needs memory shared on one machine."""
+NETWORK_FILESYSTEMS = (
+    "nfs",
+    "cifs",
+    "smb",
+    "lustre",
+    "ceph",
+    "afs",
+    "gpfs",
+    "beegfs",
+    "9p",
+    "drvfs",
+    "fuse.",
+)
+"""How the names of filesystems begin on which SQLite's WAL may corrupt, since it needs memory
+shared on one machine."""
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS steps (step INTEGER PRIMARY KEY, tokens INTEGER, loss REAL, affinity_loss REAL, balance_loss REAL,
@@ -60,9 +76,12 @@ def code(error: sqlite3.Error) -> int:
 
 
 def refusal(error: sqlite3.Error, what: str) -> ValueError:
-    """The ValueError to raise for it: `what` is the beginning of the sentence. Busy and Unreadable are told apart."""
+    """The ValueError to raise for it: `what` is the beginning of the sentence. Busy and Unreadable
+    are told apart."""
     if code(error) in (BUSY, LOCKED):
-        return Busy(f"{what}: another program has the records in use ({error}). Try again in a moment.")
+        return Busy(
+            f"{what}: another program has the records in use ({error}). Try again in a moment."
+        )
     if code(error) == STOPPED:
         return ValueError(f"{what}: it would take longer than a run of CPart's ever does.")
     kind = Unreadable if code(error) in (DAMAGED, NO_DATABASE) else ValueError
@@ -70,8 +89,9 @@ def refusal(error: sqlite3.Error, what: str) -> ValueError:
 
 
 def open_for_writing(folder: Path, patience_seconds: float | None = None) -> sqlite3.Connection:
-    """Open the run's database, making it if it is not there. ValueError when it is damaged or cannot be written; Busy when it is in use
-    for longer than `patience_seconds` (None = WAIT_SECONDS)."""
+    """Open the run's database, making it if it is not there. ValueError when it is damaged or
+    cannot be written; Busy when it is in use for longer than `patience_seconds` (None =
+    WAIT_SECONDS)."""
     patience = WAIT_SECONDS if patience_seconds is None else patience_seconds
     if not check_files(folder, DATABASE, writing=True):
         make_file(folder)
@@ -105,7 +125,8 @@ def open_for_writing(folder: Path, patience_seconds: float | None = None) -> sql
 
 
 def make_file(folder: Path) -> None:
-    """Make the file before SQLite does, for its owner alone; SQLite's helper files are made as it is.
+    """Make the file before SQLite does, for its owner alone; SQLite's helper files are made as it
+    is.
 
     A file that is there is never opened: closing it would let go of the locks that this process
     holds on it (POSIX), and the next program to close it would take its log away from under us.
@@ -116,14 +137,18 @@ def make_file(folder: Path) -> None:
 
 @contextmanager
 def reading(
-    folder: Path, read_only: bool = False, cpu_seconds: float | None = MOST_CPU_SECONDS, check_sum: bool = False
+    folder: Path,
+    read_only: bool = False,
+    cpu_seconds: float | None = MOST_CPU_SECONDS,
+    check_sum: bool = False,
 ) -> Iterator[sqlite3.Connection]:
-    """Open for reading, and close. A missing database, or one without tables yet, reads as an empty one; a damaged one raises
-    ValueError, also from inside the block, and one that is in use Busy.
+    """Open for reading, and close. A missing database, or one without tables yet, reads as an empty
+    one; a damaged one raises ValueError, also from inside the block, and one that is in use Busy.
 
-    `read_only` says that nobody writes to this run, so that its folder may be one in which not even SQLite's helper files can be made.
-    check_sum: refuse records that are not what was written when training ended; a list of runs has no time for it. What is done in the
-    block may take `cpu_seconds` of this thread's time (None = any); then it ends with ValueError.
+    `read_only` says that nobody writes to this run, so that its folder may be one in which not even
+    SQLite's helper files can be made. check_sum: refuse records that are not what was written when
+    training ended; a list of runs has no time for it. What is done in the block may take
+    `cpu_seconds` of this thread's time (None = any); then it ends with ValueError.
     """
     path = folder / DATABASE
     connection = None
@@ -152,7 +177,8 @@ def reading(
 
 
 def seal(folder: Path) -> None:
-    """Fold everything into the one file records.sqlite, as a sample needs it. ValueError while somebody else has it open."""
+    """Fold everything into the one file records.sqlite, as a sample needs it. ValueError while
+    somebody else has it open."""
     connection = open_for_writing(folder)
     try:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -160,14 +186,18 @@ def seal(folder: Path) -> None:
         connection.execute("VACUUM")
         sign(folder, DATABASE, connection)
     except sqlite3.Error as error:
-        raise ValueError(f"{DATABASE} of run {folder.name} cannot become one file: {error}. Stop its trainer and its pages.") from None
+        raise ValueError(
+            f"{DATABASE} of run {folder.name} cannot become one file: {error}. Stop its trainer and"
+            " its pages."
+        ) from None
     finally:
         connection.close()
     assert mode == "delete", mode
 
 
 def on_network(folder: Path) -> bool:
-    """Best effort: does the folder lie on a network filesystem? False where the system does not tell."""
+    """Best effort: does the folder lie on a network filesystem? False where the system does not
+    tell."""
     try:
         mounts = Path("/proc/mounts").read_text(errors="replace")
     except OSError:
@@ -176,13 +206,15 @@ def on_network(folder: Path) -> bool:
 
 
 def filesystem_of(place: str, mounts: str) -> str:
-    """Name of the filesystem that `place` (absolute) lies on, from the text of /proc/mounts; empty when it is not found."""
+    """Name of the filesystem that `place` (absolute) lies on, from the text of /proc/mounts; empty
+    when it is not found."""
     longest, kind = "", ""
     for line in mounts.splitlines():
         words = line.split(" ")
         if len(words) < 3:
             continue
         mount = words[1].replace("\\040", " ").rstrip("/") + "/"
-        if f"{place}/".startswith(mount) and len(mount) >= len(longest):  # of equal ones the last is on top
+        # of equal ones the last is on top
+        if f"{place}/".startswith(mount) and len(mount) >= len(longest):
             longest, kind = mount, words[2]
     return kind

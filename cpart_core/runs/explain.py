@@ -31,8 +31,9 @@ class FolderGone(OSError):
 
     def __init__(self, name: str) -> None:
         super().__init__(
-            f"The folder of run {name} was deleted, moved or replaced while it was being trained, so training ended: nothing more could be "
-            f"stored there. A folder that was moved can be moved back and resumed."
+            f"The folder of run {name} was deleted, moved or replaced while it was being trained,"
+            " so training ended: nothing more could be stored there. A folder that was moved can"
+            " be moved back and resumed."
         )
 
 
@@ -48,17 +49,18 @@ class Explanations:
         self.team = team
         model, training = run.settings.model, run.settings.training
         self.memory = (
-            f"Memory ran out. Start again with a smaller batch_size (now {training.batch_size}), "
-            f"context_length (now {model.context_length}) or model (width {model.width}, {model.num_layers} layers, "
-            f"{model.num_neurons} neurons)."
+            f"Memory ran out. Start again with a smaller batch_size (now {training.batch_size}),"
+            f" context_length (now {model.context_length}) or model (width {model.width},"
+            f" {model.num_layers} layers, {model.num_neurons} neurons)."
         )
         self.rate = (
-            f" Now: learning_rate {training.learning_rate:g}, warmup_steps {training.warmup_steps}, "
-            f"gradient_clip {training.gradient_clip:g}."
+            f" Now: learning_rate {training.learning_rate:g}, warmup_steps {training.warmup_steps},"
+            f" gradient_clip {training.gradient_clip:g}."
         )
         self.lost = (
-            f"Another of the {team.size} processes of this run ended or cannot be reached, so training ended here. "
-            f"Start it again with resume {run.id}, with as many processes as you like: it goes on from its last checkpoint."
+            f"Another of the {team.size} processes of this run ended or cannot be reached, so"
+            f" training ended here. Start it again with resume {run.id}, with as many processes as"
+            " you like: it goes on from its last checkpoint."
         )
 
     def of(self, error: BaseException) -> str | None:
@@ -73,7 +75,10 @@ class Explanations:
             # that is imported by half.
             return self.memory if memory_is_out() else None
         if error.errno in NO_SPACE:
-            return f"The disk is full ({free_space(self.run)}). Make space, then resume {self.run.id}: it goes on from its last checkpoint."
+            return (
+                f"The disk is full ({free_space(self.run)}). Make space, then resume {self.run.id}:"
+                " it goes on from its last checkpoint."
+            )
         return str(error)
 
 
@@ -82,7 +87,9 @@ def says_memory(error: BaseException | None) -> bool:
     for _ in range(20):
         if error is None:
             return False
-        if isinstance(error, MemoryError) or any(words in str(error).lower() for words in OUT_OF_MEMORY):
+        if isinstance(error, MemoryError) or any(
+            words in str(error).lower() for words in OUT_OF_MEMORY
+        ):
             return True
         error = error.__cause__ or error.__context__
     return False
@@ -99,7 +106,11 @@ def memory_is_out() -> bool:
         import resource
 
         limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-        peak = next(line for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines() if line.startswith("VmPeak:"))
+        peak = next(
+            line
+            for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+            if line.startswith("VmPeak:")
+        )
         return limit != resource.RLIM_INFINITY and int(peak.split()[1]) * 1024 > CLOSE * limit
     return False
 

@@ -1,6 +1,8 @@
-"""Run folders: where they are, listing, opening, renaming, deleting; and Run, through which everything else reads a run.
+"""Run folders: where they are, listing, opening, renaming, deleting; and Run, through which
+everything else reads a run.
 
-No torch, no streamlit. A run id becomes a folder only when it fits the pattern of ids, so that no text from outside is ever a path.
+No torch, no streamlit. A run id becomes a folder only when it fits the pattern of ids, so that no
+text from outside is ever a path.
 """
 
 from __future__ import annotations
@@ -53,7 +55,8 @@ MOST_RESULTS = 200
 
 @dataclass(frozen=True)
 class RunSummary:
-    """A line of the list of runs. For a damaged run, `info` is None and `state.last_words` says why."""
+    """A line of the list of runs. For a damaged run, `info` is None and `state.last_words` says
+    why."""
 
     id: str
     name: str
@@ -66,7 +69,8 @@ class RunSummary:
 
 @dataclass(frozen=True)
 class Run:
-    """A run folder, opened. Holds no file open and remembers nothing that training may change: each call reads anew."""
+    """A run folder, opened. Holds no file open and remembers nothing that training may change: each
+    call reads anew."""
 
     folder: Path
     info: RunInfo
@@ -86,17 +90,22 @@ class Run:
         return run_state(self.folder, self.settings.training.steps, self.read_only, check_sum=True)
 
     def records(self, max_points: int = 2000, after_step: int = 0) -> RecordTable:
-        """Training steps after `after_step`, thinned to at most `max_points`, first and last kept. ValueError when damaged."""
+        """Training steps after `after_step`, thinned to at most `max_points`, first and last kept.
+        ValueError when damaged."""
         with reading(self.folder, self.read_only, check_sum=True) as connection:
             return read_records(connection, len(self.info.contexts), max_points, after_step)
 
     def all_records(self) -> RecordTable:
-        """Every training step, for measurements in a process of their own: without the limits of the pages. ValueError when damaged."""
+        """Every training step, for measurements in a process of their own: without the limits of
+        the pages. ValueError when damaged."""
         with reading(self.folder, self.read_only, cpu_seconds=None, check_sum=True) as connection:
-            return read_records(connection, len(self.info.contexts), EVERY_POINT, most_bytes=MOST_BYTES_OF_ALL)
+            return read_records(
+                connection, len(self.info.contexts), EVERY_POINT, most_bytes=MOST_BYTES_OF_ALL
+            )
 
     def evaluations(self, max_points: int | None = None) -> EvaluationTable:
-        """Validations during training, thinned to at most `max_points`, first and last kept. ValueError when damaged."""
+        """Validations during training, thinned to at most `max_points`, first and last kept.
+        ValueError when damaged."""
         with reading(self.folder, self.read_only, check_sum=True) as connection:
             return read_evaluations(connection, len(self.info.contexts), max_points)
 
@@ -114,14 +123,24 @@ class Run:
         return snapshot_steps(self.folder)
 
     def snapshot(self, step: int) -> Snapshot:
-        """ValueError when there is none of this step, it is damaged, or it is of another model or other contexts than run.json says."""
+        """ValueError when there is none of this step, it is damaged, or it is of another model or
+        other contexts than run.json says."""
         snapshot = load_snapshot(self.folder, step)
         model = self.settings.model
-        wanted = (model.num_layers, model.num_neurons, len(self.info.contexts) or snapshot.signature.shape[-1])
-        if snapshot.signature.shape != wanted or snapshot.fusion_mass.shape[-1] != model.num_segments:
+        wanted = (
+            model.num_layers,
+            model.num_neurons,
+            len(self.info.contexts) or snapshot.signature.shape[-1],
+        )
+        if (
+            snapshot.signature.shape != wanted
+            or snapshot.fusion_mass.shape[-1] != model.num_segments
+        ):
             raise ValueError(
-                f"The snapshot of step {step} is of {' x '.join(map(str, snapshot.signature.shape))} layers, neurons and contexts; "
-                f"run.json says {' x '.join(map(str, wanted))}. One of the two is damaged or from another run."
+                f"The snapshot of step {step} is of"
+                f" {' x '.join(map(str, snapshot.signature.shape))} layers, neurons and contexts;"
+                f" run.json says {' x '.join(map(str, wanted))}. One of the two is damaged or from"
+                " another run."
             )
         return snapshot
 
@@ -133,17 +152,20 @@ class Run:
         return self.folder / "checkpoints" / f"step-{step:08d}"
 
     def result_folders(self) -> tuple[Path, ...]:
-        """Where results may lie, none of them a link; new ones go to the last. NotPlain where that one is."""
+        """Where results may lie, none of them a link; new ones go to the last. NotPlain where that
+        one is."""
         own = self.folder / ANALYSIS
         if not self.read_only:
             return (plain_folder(self.folder, ANALYSIS),)
-        # The time of its making in the name: a sample made anew must not be shown with the results of the old one.
+        # The time of its making in the name: a sample made anew must not be shown with the results
+        # of the old one.
         made = hashlib.sha256(self.info.created.encode()).hexdigest()[:8]
         cache = plain_folder(runs_root(), f"{CACHE}/{self.id}-{made}")
         return (own, cache) if kind_of(own) == "a folder" else (cache,)
 
     def result(self, name: str, request: dict[str, Any]) -> Any | None:
-        """The stored result of a request, or None when it has to be computed (also when the stored file is damaged)."""
+        """The stored result of a request, or None when it has to be computed (also when the stored
+        file is damaged)."""
         file = result_file(name, request)
         with suppress(ValueError):
             for folder in self.result_folders():
@@ -170,7 +192,10 @@ class Run:
         """pause, resume, step or stop. ValueError when nobody is there to obey."""
         state = self.state()
         if not (state.alive or state.phase == "starting"):
-            raise ValueError(f"Run {self.id} has no living trainer to {command} (it is {state.state}). Press Resume to go on training.")
+            raise ValueError(
+                f"Run {self.id} has no living trainer to {command} (it is {state.state}). Press"
+                " Resume to go on training."
+            )
         send_command(self.folder, command)
 
 
@@ -180,23 +205,28 @@ def runs_root() -> Path:
 
 
 def sample_root() -> Path:
-    """Where the finished examples are: CPART_SAMPLES, or `sample_checkpoints/` in the project. Nothing is ever written there."""
+    """Where the finished examples are: CPART_SAMPLES, or `sample_checkpoints/` in the project.
+    Nothing is ever written there."""
     return path_of_environment("CPART_SAMPLES", PROJECT / "sample_checkpoints")
 
 
 def new_run_id() -> str:
     """Local date and time and four characters of chance: sorts by age."""
-    return time.strftime("%Y%m%d-%H%M%S-") + "".join(secrets.choice("abcdefghijklmnopqrstuvwxyz0123456789") for _ in range(4))
+    return time.strftime("%Y%m%d-%H%M%S-") + "".join(
+        secrets.choice("abcdefghijklmnopqrstuvwxyz0123456789") for _ in range(4)
+    )
 
 
 def roots() -> list[tuple[Path, bool]]:
-    """(root folder, read only), samples first. Where samples are being made, both are one root, which may be written."""
+    """(root folder, read only), samples first. Where samples are being made, both are one root,
+    which may be written."""
     samples, own = sample_root(), runs_root()
     return [(own, False)] if samples == own else [(samples, True), (own, False)]
 
 
 def run_folders() -> list[tuple[Path, bool]]:
-    """(folder, read only) of every run: samples by name, then a person's runs, newest first. Links that lead elsewhere are left out."""
+    """(folder, read only) of every run: samples by name, then a person's runs, newest first. Links
+    that lead elsewhere are left out."""
     return [(Path(place), read_only) for place, read_only in run_places()]
 
 
@@ -215,17 +245,23 @@ def run_places() -> list[tuple[str, bool]]:
 
 
 def list_runs() -> list[RunSummary]:
-    """Every run with its state, samples first, then the newest. Damaged ones are listed with the reason; the disk makes nothing raise."""
+    """Every run with its state, samples first, then the newest. Damaged ones are listed with the
+    reason; the disk makes nothing raise."""
     summaries = [(place, known_summary(place, read_only)) for place, read_only in run_places()]
     there = [
-        (place, entry) for place, entry in summaries if entry.info is not None or os.path.isdir(place)
+        (place, entry)
+        for place, entry in summaries
+        if entry.info is not None or os.path.isdir(place)
     ]  # one may just have been deleted
     samples = [entry for _, entry in there if entry.read_only]
-    return samples + [entry for _, entry in sorted(there, key=made_at, reverse=True) if not entry.read_only]
+    return samples + [
+        entry for _, entry in sorted(there, key=made_at, reverse=True) if not entry.read_only
+    ]
 
 
 def made_at(listed: tuple[str, RunSummary]) -> float:
-    """Seconds since 1970 at which a run was made; for a damaged one, at which its folder last changed."""
+    """Seconds since 1970 at which a run was made; for a damaged one, at which its folder last
+    changed."""
     place, entry = listed
     try:
         return datetime.fromisoformat(entry.created).timestamp()
@@ -235,7 +271,9 @@ def made_at(listed: tuple[str, RunSummary]) -> float:
 
 def known_summary(place: str, read_only: bool) -> RunSummary:
     """One line of the list, read again only if something may have changed."""
-    return summary_cache().get(place, lambda: summary(Path(place), read_only), lambda entry: entry.state.holds_seconds)
+    return summary_cache().get(
+        place, lambda: summary(Path(place), read_only), lambda entry: entry.state.holds_seconds
+    )
 
 
 @cache
@@ -249,8 +287,22 @@ def summary(folder: Path, read_only: bool) -> RunSummary:
     try:
         info = read_info(folder)
     except ValueError as error:
-        return RunSummary(folder.name, folder.name, "", read_only, None, RunState("damaged", 0, 0, last_words=str(error)))
-    return RunSummary(info.id, info.name, info.created, read_only, info, run_state(folder, info.settings.training.steps, read_only))
+        return RunSummary(
+            folder.name,
+            folder.name,
+            "",
+            read_only,
+            None,
+            RunState("damaged", 0, 0, last_words=str(error)),
+        )
+    return RunSummary(
+        info.id,
+        info.name,
+        info.created,
+        read_only,
+        info,
+        run_state(folder, info.settings.training.steps, read_only),
+    )
 
 
 def open_run(run_id: str) -> Run:
@@ -261,11 +313,14 @@ def open_run(run_id: str) -> Run:
         folder = root / run_id
         if folder.is_dir() and not folder.is_symlink():
             return Run(folder, read_info(folder), read_only)
-    raise ValueError(f"There is no run {run_id}. It may have been deleted; choose one from the list of runs.")
+    raise ValueError(
+        f"There is no run {run_id}. It may have been deleted; choose one from the list of runs."
+    )
 
 
 def own_folder(run_id: str) -> Path:
-    """The folder of a run that may be changed, also of a damaged one. ValueError for samples and unknown ids."""
+    """The folder of a run that may be changed, also of a damaged one. ValueError for samples and
+    unknown ids."""
     for folder, read_only in run_folders():
         if folder.name == run_id and not read_only:
             return folder
@@ -287,7 +342,8 @@ def delete_run(run_id: str) -> None:
     try:
         with RunLock(folder):
             remove_folder(folder)
-    except NotPlain:  # such a lock is not taken, but one that was copied by name since then may be held
+    # such a lock is not taken, but one that was copied by name since then may be held
+    except NotPlain:
         if is_training(folder):
             raise
         remove_folder(folder)

@@ -51,8 +51,15 @@ def check_files(folder: Path, name: str, writing: bool) -> bool:
         there |= not suffix
         if suffix == "-wal" and found.st_size > LARGEST_WAL:
             raise ValueError(f"{name}-wal has {found.st_size:,} bytes; allowed: {LARGEST_WAL:,}.")
-        if suffix == "-journal" and found.st_size and names_another_file(folder, name + suffix, found.st_size):
-            raise ValueError(f"{name}-journal names a file elsewhere, as a journal of CPart never does; delete it.")
+        if (
+            suffix == "-journal"
+            and found.st_size
+            and names_another_file(folder, name + suffix, found.st_size)
+        ):
+            raise ValueError(
+                f"{name}-journal names a file elsewhere, as a journal of CPart never does;"
+                " delete it."
+            )
     return there
 
 
@@ -78,11 +85,21 @@ def set_limits(connection: sqlite3.Connection, cpu_seconds: float | None) -> Non
 def check_tables(connection: sqlite3.Connection, ours: Columns) -> bool:
     """Whether there are tables yet; StrangeTables unless all that the schema holds is plain tables
     of ours."""
-    rows = connection.execute(f"SELECT type, name, rootpage, sql FROM sqlite_master LIMIT {MOST_TABLES + 1}").fetchall()
+    rows = connection.execute(
+        f"SELECT type, name, rootpage, sql FROM sqlite_master LIMIT {MOST_TABLES + 1}"
+    ).fetchall()
     for kind, name, page, sql in rows:
         columns = ours.get(name)
-        if kind != "table" or columns is None or not page or not is_ours(str(name), str(sql), columns):
-            raise StrangeTables(f"it holds the {str(kind)[:20]} {str(name)[:40]!r}, which no release of CPart up to this one makes")
+        if (
+            kind != "table"
+            or columns is None
+            or not page
+            or not is_ours(str(name), str(sql), columns)
+        ):
+            raise StrangeTables(
+                f"it holds the {str(kind)[:20]} {str(name)[:40]!r}, which no release of CPart up to"
+                " this one makes"
+            )
     return bool(rows)
 
 
@@ -93,7 +110,12 @@ def is_ours(name: str, sql: str, columns: tuple[str, ...]) -> bool:
     head, _, rest = sql.partition("(")
     inside, _, tail = rest.rpartition(")")
     found = declared(inside)
-    return head.split() == ["CREATE", "TABLE", name] and not tail.strip() and found[0] == columns[0] and set(found) <= set(columns)
+    return (
+        head.split() == ["CREATE", "TABLE", name]
+        and not tail.strip()
+        and found[0] == columns[0]
+        and set(found) <= set(columns)
+    )
 
 
 def declared(columns: str) -> tuple[str, ...]:
@@ -104,4 +126,9 @@ def declared(columns: str) -> tuple[str, ...]:
 def tables_in(script: str) -> dict[str, tuple[str, ...]]:
     """The tables that a script of `CREATE TABLE IF NOT EXISTS name (columns);` makes."""
     statements = [statement.strip() for statement in script.split(";") if statement.strip()]
-    return {statement.partition("(")[0].split()[-1]: declared(statement.partition("(")[2].rpartition(")")[0]) for statement in statements}
+    return {
+        statement.partition("(")[0].split()[-1]: declared(
+            statement.partition("(")[2].rpartition(")")[0]
+        )
+        for statement in statements
+    }

@@ -1,4 +1,5 @@
-"""An independent judge of what runs write: what ties a run to others, and how to get one that nothing ties. No torch: pages ask too."""
+"""An independent judge of what runs write: what ties a run to others, and how to get one that
+nothing ties. No torch: pages ask too."""
 
 from __future__ import annotations
 
@@ -9,17 +10,23 @@ from cpart_core.runs.folder import Run, run_folders
 
 
 def create_judge(run: Run) -> Run:
-    """A new run, ready to be trained: as `run`, but dense, with other first weights and other batches.
+    """A new run, ready to be trained: as `run`, but dense, with other first weights and other
+    batches.
 
-    The corpus is copied, since another seed would hold out other documents, and the judge would have been trained on those that `run` has
-    not seen. ValueError where the run has no corpus yet.
+    The corpus is copied, since another seed would hold out other documents, and the judge would
+    have been trained on those that `run` has not seen. ValueError where the run has no corpus yet.
     """
     if not (run.folder / "corpus" / "corpus.json").is_file():
-        raise ValueError(f"Run {run.id} has no corpus yet; it is built when training starts. Wait for it, then make a judge.")
+        raise ValueError(
+            f"Run {run.id} has no corpus yet; it is built when training starts. Wait for it, then"
+            " make a judge."
+        )
     seed = run.settings.training.seed + 1
     settings = run.settings.with_values({"execution": "dense", "seed": seed})
     # Its command line would hold out other documents, so it has none.
-    new = create_run(settings, None, f"{run.info.name} (judge, seed {seed})", run_id=free_id(run.id), command="")
+    new = create_run(
+        settings, None, f"{run.info.name} (judge, seed {seed})", run_id=free_id(run.id), command=""
+    )
     copy_corpus(run.folder / "corpus", new.folder / "corpus")
     return new
 
@@ -28,7 +35,11 @@ def free_id(run_id: str) -> str:
     """The run's id with -judge behind it, and a number where that is taken."""
     taken = {folder.name for folder, _ in run_folders()}
     wanted = f"{run_id[:50]}-judge"
-    return next(name for name in (wanted, *(f"{wanted}-{number}" for number in range(2, 10_000))) if name not in taken)
+    return next(
+        name
+        for name in (wanted, *(f"{wanted}-{number}" for number in range(2, 10_000)))
+        if name not in taken
+    )
 
 
 def relation(judge: Run, writers: Sequence[Run]) -> tuple[bool, str]:
@@ -43,11 +54,15 @@ def relation(judge: Run, writers: Sequence[Run]) -> tuple[bool, str]:
     seed = judge.settings.training.seed
     if ties:
         return False, f"Not independent: {'; '.join(ties)}."
-    return True, f"Independent of all compared: its own first weights and batches (seed {seed}), on {text}."
+    return (
+        True,
+        f"Independent of all compared: its own first weights and batches (seed {seed}), on {text}.",
+    )
 
 
 def tied(judge: Run, writer: Run) -> str:
-    """What ties the two, as half a sentence; empty when nothing does. Names are left out: whoever shows this knows which run is meant."""
+    """What ties the two, as half a sentence; empty when nothing does. Names are left out: whoever
+    shows this knows which run is meant."""
     if judge.id == writer.id:
         return "the judge is itself among the compared, and finds its own kind of text likely"
     one, other = judge.info, writer.info
@@ -55,7 +70,10 @@ def tied(judge: Run, writer: Run) -> str:
     if cut & {judge.id, writer.id} or (len(cut) == 1 and one.carved and other.carved):
         return f"the judge and {writer.id} are cut from the same weights"
     families = {info.twin_of or info.id for info in (one, other)}
-    same_seed = one.settings.training.seed == other.settings.training.seed and one.fingerprint == other.fingerprint
+    same_seed = (
+        one.settings.training.seed == other.settings.training.seed
+        and one.fingerprint == other.fingerprint
+    )
     if len(families) == 1 or same_seed:
         return f"the judge saw the very same batches as {writer.id}, in the same order"
     return ""

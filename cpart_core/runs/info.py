@@ -20,7 +20,8 @@ from cpart_core.wording.printable import JOINERS
 INFO = "run.json"
 FORMAT = 1
 LARGEST, MOST_BYTES = 400_000, 8 << 20
-"""Bytes of run.json, and of memory for what it says; ours have 4,000, and with the longest names of the most contexts 30,000."""
+"""Bytes of run.json, and of memory for what it says; ours have 4,000, and with the longest names of
+the most contexts 30,000."""
 LONGEST_NAME = 80
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 """What a run's id, which is the name of its folder, may be."""
@@ -41,7 +42,8 @@ class Carving:
 
 @dataclass(frozen=True)
 class RunInfo:
-    """The identity of a run. `contexts` to `num_parameters` are empty or 0 until the corpus is built."""
+    """The identity of a run. `contexts` to `num_parameters` are empty or 0 until the corpus is
+    built."""
 
     id: str
     name: str
@@ -76,15 +78,34 @@ class RunInfo:
         data = values_in(text)
         if data.pop("format", None) != FORMAT:
             raise ValueError(f"{INFO} is not a run of format {FORMAT}.")
-        missing = sorted({item.name for item in fields(cls) if item.default is MISSING and item.default_factory is MISSING} - set(data))
+        missing = sorted(
+            {
+                item.name
+                for item in fields(cls)
+                if item.default is MISSING and item.default_factory is MISSING
+            }
+            - set(data)
+        )
         unknown = sorted(name[:40] for name in set(data) - {item.name for item in fields(cls)})
         if missing or unknown:
-            raise ValueError(f"{INFO} lacks {missing} and has unknown {unknown[:9]}; is it of a later release of CPart?")
-        values = {name: typed(name, data[name], wanted) for name, wanted in types_of(cls).items() if name in data}
+            raise ValueError(
+                f"{INFO} lacks {missing} and has unknown {unknown[:9]}; is it of a later release of"
+                " CPart?"
+            )
+        values = {
+            name: typed(name, data[name], wanted)
+            for name, wanted in types_of(cls).items()
+            if name in data
+        }
         if not NAME_PATTERN.fullmatch(values["id"]):
-            raise ValueError(f"{INFO} has the id {values['id']!r}; allowed are a-z, 0-9 and -, at most 64 characters.")
+            raise ValueError(
+                f"{INFO} has the id {values['id']!r}; allowed are a-z, 0-9 and -, at most 64"
+                " characters."
+            )
         if (kind := values.get("twin_kind")) and kind not in TWINS:
-            raise ValueError(f"{INFO} has twin_kind {kind!r}; allowed: {', '.join(TWINS)} or nothing.")
+            raise ValueError(
+                f"{INFO} has twin_kind {kind!r}; allowed: {', '.join(TWINS)} or nothing."
+            )
         values["name"] = clean_name(values["name"]) or values["id"]
         return cls(**values)
 
@@ -107,9 +128,17 @@ def typed(name: str, value: Any, wanted: Any) -> Any:
     if name == "carved":
         return None if value is None else carving(value)
     plain = get_origin(wanted) or wanted
-    if plain is tuple and isinstance(value, list) and all(isinstance(entry, str) for entry in value):
+    if (
+        plain is tuple
+        and isinstance(value, list)
+        and all(isinstance(entry, str) for entry in value)
+    ):
         return tuple(value)
-    if plain is dict and isinstance(value, dict) and all(isinstance(entry, get_args(wanted)[1]) for entry in value.values()):
+    if (
+        plain is dict
+        and isinstance(value, dict)
+        and all(isinstance(entry, get_args(wanted)[1]) for entry in value.values())
+    ):
         return value
     if plain in (str, bool, int) and type(value) is plain and not (plain is int and value < 0):
         return value
@@ -121,25 +150,37 @@ def carving(value: Any) -> Carving:
     try:
         kept = tuple(tuple(segment for segment in layer) for layer in value["kept"])
         found = Carving(value["run"], value["step"], value["context"], kept)
-        sound = set(value) == {item.name for item in fields(Carving)} and bool(NAME_PATTERN.fullmatch(found.run))
+        sound = set(value) == {item.name for item in fields(Carving)} and bool(
+            NAME_PATTERN.fullmatch(found.run)
+        )
         sound = sound and type(found.step) is int and found.step >= 0 and type(found.context) is str
-        sound = sound and all(type(segment) is int and segment >= 0 for layer in kept for segment in layer)
+        sound = sound and all(
+            type(segment) is int and segment >= 0 for layer in kept for segment in layer
+        )
     except (TypeError, KeyError, AttributeError):
         sound = False
     if not sound:
-        raise ValueError(f"{INFO}: carved is {str(value)[:80]!r}, which does not say what was kept of which run.")
+        raise ValueError(
+            f"{INFO}: carved is {str(value)[:80]!r}, which does not say what was kept of which run."
+        )
     return found
 
 
 def clean_name(name: str) -> str:
-    """A person's name for a run as a safe label: one line, no control or direction-changing characters, at most 80 characters."""
+    """A person's name for a run as a safe label: one line, no control or direction-changing
+    characters, at most 80 characters."""
     shown = "".join(" " if character.isspace() else character for character in name)
-    kept = "".join(letter for letter in shown if letter in JOINERS or unicodedata.category(letter) not in ("Cc", "Cf", "Cs", "Co"))
+    kept = "".join(
+        letter
+        for letter in shown
+        if letter in JOINERS or unicodedata.category(letter) not in ("Cc", "Cf", "Cs", "Co")
+    )
     return " ".join(kept.split())[:LONGEST_NAME].strip()
 
 
 def read_info(folder: Path) -> RunInfo:
-    """The RunInfo of a run folder. ValueError when it is missing or damaged. The folder's name is the run's id: a copy is a run of its own."""
+    """The RunInfo of a run folder. ValueError when it is missing or damaged. The folder's name is
+    the run's id: a copy is a run of its own."""
     try:
         text = read_small(folder / INFO, LARGEST).decode()
     except OSError as error:
@@ -150,5 +191,6 @@ def read_info(folder: Path) -> RunInfo:
 
 
 def write_info(folder: Path, info: RunInfo) -> None:
-    """Write or replace `run.json` atomically. To change a field: `write_info(folder, replace(read_info(folder), ...))`."""
+    """Write or replace `run.json` atomically. To change a field: `write_info(folder,
+    replace(read_info(folder), ...))`."""
     write_file(folder / INFO, info.to_json().encode())

@@ -30,7 +30,9 @@ class SummaryCache(Generic[Kept]):
     def __init__(self) -> None:
         self._kept: dict[str, tuple[Dates, float, Kept]] = {}
 
-    def get(self, folder: str, read: Callable[[], Kept], holds_seconds: Callable[[Kept], float]) -> Kept:
+    def get(
+        self, folder: str, read: Callable[[], Kept], holds_seconds: Callable[[Kept], float]
+    ) -> Kept:
         """What is known of a folder, read now unless nothing has changed. holds_seconds: how long a
         value holds if no file changes."""
         before, now = dates(folder), time.monotonic()
@@ -61,7 +63,11 @@ def dates(folder: str) -> Dates:
         except OSError:
             found.append(())
         else:
-            found.append((entry.st_ino, entry.st_size, entry.st_mtime_ns, entry.st_ctime_ns) if entry.st_size else ())
+            found.append(
+                (entry.st_ino, entry.st_size, entry.st_mtime_ns, entry.st_ctime_ns)
+                if entry.st_size
+                else ()
+            )
     return tuple(found)
 
 

@@ -1,4 +1,5 @@
-"""An optional live mirror of the records as TensorBoard event files. The run folder stays the truth; nothing reads the mirror back."""
+"""An optional live mirror of the records as TensorBoard event files. The run folder stays the
+truth; nothing reads the mirror back."""
 
 from __future__ import annotations
 
@@ -29,7 +30,8 @@ class NoMirror:
 
 
 class TensorBoardMirror:
-    """One event file a session, one event a record (EventFileWriter direct: SummaryWriter costs ten times as much)."""
+    """One event file a session, one event a record (EventFileWriter direct: SummaryWriter costs ten
+    times as much)."""
 
     def __init__(self, folder: Path) -> None:
         check_mirror("tensorboard")
@@ -43,7 +45,9 @@ class TensorBoardMirror:
 
     def add(self, record: Record, contexts: tuple[str, ...]) -> None:
         values = [
-            self.summary.Value(tag=tag, simple_value=value) for tag, value in scalars(record, contexts).items() if math.isfinite(value)
+            self.summary.Value(tag=tag, simple_value=value)
+            for tag, value in scalars(record, contexts).items()
+            if math.isfinite(value)
         ]
         self.writer.add_event(self.event(step=record.step, summary=self.summary(value=values)))
 
@@ -52,13 +56,18 @@ class TensorBoardMirror:
 
 
 def check_mirror(name: str) -> None:
-    """ValueError that says which extra to install when the mirror's package is not there; asked before anything is started."""
+    """ValueError that says which extra to install when the mirror's package is not there; asked
+    before anything is started."""
     if name == "tensorboard" and find_spec("tensorboard") is None:
-        raise ValueError("mirror is tensorboard, which is not installed; run: pip install -e '.[tensorboard]', or set mirror to none.")
+        raise ValueError(
+            "mirror is tensorboard, which is not installed; run: pip install -e '.[tensorboard]',"
+            " or set mirror to none."
+        )
 
 
 def open_mirror(name: str, folder: Path) -> Mirror:
-    """The mirror that the setting `training.mirror` asks for; ValueError says which extra to install."""
+    """The mirror that the setting `training.mirror` asks for; ValueError says which extra to
+    install."""
     return TensorBoardMirror(folder) if name == "tensorboard" else NoMirror()
 
 
@@ -73,10 +82,16 @@ def scalars(record: Record, contexts: tuple[str, ...]) -> dict[str, float]:
         "speed/seconds": record.seconds,
         "memory/bytes": float(record.memory_bytes),
     }
-    found |= {f"train/{name}": float(value) for name, value in zip(contexts, record.loss_by_context, strict=True)}
+    found |= {
+        f"train/{name}": float(value)
+        for name, value in zip(contexts, record.loss_by_context, strict=True)
+    }
     if record.evaluation is not None:
         found["loss/validation"] = record.evaluation.loss
-        found |= {f"validation/{name}": float(value) for name, value in zip(contexts, record.evaluation.loss_by_context, strict=True)}
+        found |= {
+            f"validation/{name}": float(value)
+            for name, value in zip(contexts, record.evaluation.loss_by_context, strict=True)
+        }
     if record.change is not None:
         found["partition/churn"] = float(record.change.churn.mean())
     return found

@@ -1,6 +1,8 @@
-"""The other processes of a run: they have no folder, take settings, text and state from the first, and do step by step what it says.
+"""The other processes of a run: they have no folder, take settings, text and state from the first,
+and do step by step what it says.
 
-The first process (`session`, `drive`) tells them one word before everything that all must do together.
+The first process (`session`, `drive`) tells them one word before everything that all must do
+together.
 """
 
 from __future__ import annotations
@@ -68,15 +70,23 @@ def tell(team: Team, word: Word) -> None:
 
 
 def who() -> list[int]:
-    """This process, as numbers: its own, when it began, and a number for this start of the machine."""
-    return [os.getpid(), process_started(os.getpid()), int(hashlib.sha256(boot().encode()).hexdigest()[:15], 16)]
+    """This process, as numbers: its own, when it began, and a number for this start of the
+    machine."""
+    return [
+        os.getpid(),
+        process_started(os.getpid()),
+        int(hashlib.sha256(boot().encode()).hexdigest()[:15], 16),
+    ]
 
 
 def processes_beside(team: Team) -> list[tuple[int, int]]:
-    """(pid, process_started) of the other processes on this machine, by rank. All must call it, after WHO."""
+    """(pid, process_started) of the other processes on this machine, by rank. All must call it,
+    after WHO."""
     mine = who()
     everybody = team.gather_numbers(mine)
-    return [(pid, began) for pid, began, machine in everybody if machine == mine[2] and pid != mine[0]]
+    return [
+        (pid, began) for pid, began, machine in everybody if machine == mine[2] and pid != mine[0]
+    ]
 
 
 def share_run(team: Team, settings: Settings, corpus: Path) -> None:
@@ -105,14 +115,19 @@ def share_state(team: Team, state: State | None = None) -> State:
 
 def follow(team: Team) -> int:
     """All runs of the first process, until it says END. Returns the exit code."""
-    # Signals go to all processes at once, but the first must save before it ends, and needs the others for that.
+    # Signals go to all processes at once, but the first must save before it ends, and needs the
+    # others for that.
     with handled_by(signal.SIG_IGN):
         try:
             obey(team)
         except RuntimeError as error:
             if not lost_another(error):
                 raise
-            print(f"Process {team.rank} of {team.size}: another process ended or cannot be reached, so this one ends.", file=sys.stderr)
+            print(
+                f"Process {team.rank} of {team.size}: another process ended or cannot be reached,"
+                " so this one ends.",
+                file=sys.stderr,
+            )
             return LEFT_ALONE
     return 0
 
@@ -134,7 +149,9 @@ def obey(team: Team) -> None:
             case Word.RESTORE:
                 trainer.restore(*share_state(team))
             case Word.COMPILE:
-                trainer.passes = trainer.passes and (all_compiled() or compiled_by_another(lambda: None))
+                trainer.passes = trainer.passes and (
+                    all_compiled() or compiled_by_another(lambda: None)
+                )
             case Word.SAVE:
                 trainer.weights()
                 trainer.state_tensors()
@@ -146,7 +163,8 @@ def obey(team: Team) -> None:
 
 
 def watch_the_first(first: list[tuple[int, int]]) -> None:
-    """End this process when the first one is gone, also while it hangs in something that asks nobody. Nothing where it is elsewhere."""
+    """End this process when the first one is gone, also while it hangs in something that asks
+    nobody. Nothing where it is elsewhere."""
 
     def watch(pid: int, began: int) -> None:
         while process_started(pid) == began:

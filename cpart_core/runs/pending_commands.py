@@ -1,4 +1,5 @@
-"""What the trainer has been told, added up: commands from pages and terminals, and signals of the system."""
+"""What the trainer has been told, added up: commands from pages and terminals, and signals of the
+system."""
 
 from __future__ import annotations
 
@@ -14,7 +15,8 @@ Handler = Callable[[int, FrameType | None], None] | signal.Handlers
 
 
 class Orders:
-    """Paused, stopped, or free to go on. `take` returns the commands given since the last call, oldest first."""
+    """Paused, stopped, or free to go on. `take` returns the commands given since the last call,
+    oldest first."""
 
     def __init__(self, take: Callable[[], Sequence[str]]) -> None:
         self.take = take
@@ -24,7 +26,8 @@ class Orders:
         """Steps that may still be made while paused."""
 
     def read(self) -> bool:
-        """Look for new commands; call once before each step. True when training changed between paused and going on."""
+        """Look for new commands; call once before each step. True when training changed between
+        paused and going on."""
         before = self.paused
         for command in self.take():
             match command:
@@ -50,9 +53,11 @@ class Orders:
 
 @contextmanager
 def stop_on_signals(orders: Orders) -> Iterator[None]:
-    """SIGTERM, SIGINT and SIGHUP ask for the same as a stop: finish the step, write a checkpoint. A third SIGINT interrupts at once.
+    """SIGTERM, SIGINT and SIGHUP ask for the same as a stop: finish the step, write a checkpoint. A
+    third SIGINT interrupts at once.
 
-    The second one is only answered: whoever presses Ctrl-C twice is impatient, and has not thought of the checkpoint.
+    The second one is only answered: whoever presses Ctrl-C twice is impatient, and has not thought
+    of the checkpoint.
     """
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread may set handlers; commands still work
@@ -76,9 +81,15 @@ def stop_on_signals(orders: Orders) -> Iterator[None]:
 @contextmanager
 def handled_by(handler: Handler) -> Iterator[None]:
     """SIGTERM, SIGINT and SIGHUP go to `handler` within the block. For the main thread."""
-    wanted = [getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name)]
+    wanted = [
+        getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name)
+    ]
     # What is ignored stays ignored: `nohup` means to outlive the terminal.
-    before = {number: signal.signal(number, handler) for number in wanted if signal.getsignal(number) != signal.SIG_IGN}
+    before = {
+        number: signal.signal(number, handler)
+        for number in wanted
+        if signal.getsignal(number) != signal.SIG_IGN
+    }
     try:
         yield
     finally:

@@ -48,10 +48,14 @@ def close(name: Path | str, place: int | None) -> None:
     with suppress(OSError):  # a link, gone meanwhile, or of another user
         if not os.stat(name, dir_fd=place, follow_symlinks=False).st_mode & OTHERS:
             return
-        handle = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=place)
+        handle = os.open(
+            name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=place
+        )
         try:
             found = os.fstat(handle)
-            alone = stat.S_ISDIR(found.st_mode) or (stat.S_ISREG(found.st_mode) and found.st_nlink == 1)
+            alone = stat.S_ISDIR(found.st_mode) or (
+                stat.S_ISREG(found.st_mode) and found.st_nlink == 1
+            )
             if alone and found.st_mode & OTHERS:
                 os.fchmod(handle, stat.S_IMODE(found.st_mode) & ~OTHERS)
         finally:

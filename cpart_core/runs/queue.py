@@ -96,21 +96,37 @@ class Slot:
             others = self.other_entries()
             mine = self.entry or self.append(others)
             running = [entry for entry in others if entry.running]
-            before = [entry for entry in others if not entry.running and entry.number < mine.number and entry.need.gpu == self.need.gpu]
+            before = [
+                entry
+                for entry in others
+                if not entry.running
+                and entry.number < mine.number
+                and entry.need.gpu == self.need.gpu
+            ]
             if before or not self.machine.has_room(self.need, [entry.need for entry in running]):
                 return Position(len(before), len(running))
             taken = {entry.gpu for entry in running}
-            gpu = next((gpu for gpu in range(self.machine.gpus) if gpu not in taken), -1) if self.need.gpu else -1
+            gpu = (
+                next((gpu for gpu in range(self.machine.gpus) if gpu not in taken), -1)
+                if self.need.gpu
+                else -1
+            )
             self.store(replace(mine, running=True, gpu=gpu))
         return None
 
     def append(self, others: list[Entry]) -> Entry:
         """An entry behind all others."""
         if sum(not entry.running for entry in others) >= MOST_WAITING:
-            raise ValueError(f"{MOST_WAITING} trainings wait for their turn already. Stop some of them first, or wait.")
-        entry = Entry(1 + max((entry.number for entry in others), default=0), self.run_id, self.need)
+            raise ValueError(
+                f"{MOST_WAITING} trainings wait for their turn already. Stop some of them first, or"
+                " wait."
+            )
+        entry = Entry(
+            1 + max((entry.number for entry in others), default=0), self.run_id, self.need
+        )
         self._file = open_lock(self.folder / entry.file)
-        assert try_lock(self._file, shared=False), entry.file  # under the queue's lock nobody else looks
+        # under the queue's lock nobody else looks
+        assert try_lock(self._file, shared=False), entry.file
         return self.store(entry)
 
     def store(self, entry: Entry) -> Entry:
@@ -148,7 +164,9 @@ class Slot:
             deadline = time.monotonic() + LOCK_SECONDS
             while not try_lock(file, shared=False):
                 if time.monotonic() > deadline:
-                    raise OSError(f"The queue of trainings in {FOLDER} stays locked by another program.")
+                    raise OSError(
+                        f"The queue of trainings in {FOLDER} stays locked by another program."
+                    )
                 time.sleep(0.02)
             yield
 
@@ -164,14 +182,30 @@ class Slot:
     def __enter__(self) -> Slot:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         self.release()
 
     def use_gpu(self) -> None:
         """Show torch, if it was not imported yet, only the GPU that this training has."""
-        if self.entry is not None and self.entry.gpu >= 0 and self.machine.gpus > 1 and "torch" not in sys.modules:
-            visible = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
-            os.environ["CUDA_VISIBLE_DEVICES"] = visible[self.entry.gpu] if self.entry.gpu < len(visible) else str(self.entry.gpu)
+        if (
+            self.entry is not None
+            and self.entry.gpu >= 0
+            and self.machine.gpus > 1
+            and "torch" not in sys.modules
+        ):
+            visible = [
+                name
+                for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+                if name.strip()
+            ]
+            os.environ["CUDA_VISIBLE_DEVICES"] = (
+                visible[self.entry.gpu] if self.entry.gpu < len(visible) else str(self.entry.gpu)
+            )
 
 
 def read_entry(folder: Path, name: str) -> Entry | None:
@@ -188,6 +222,8 @@ def entry_from(name: str, written: bytes) -> Entry:
     number = int(name[:8])
     with suppress(ValueError, KeyError, TypeError, RecursionError):
         data = json.loads(written)
-        need = Need(int(data["need"]["cores"]), int(data["need"]["bytes"]), bool(data["need"]["gpu"]))
+        need = Need(
+            int(data["need"]["cores"]), int(data["need"]["bytes"]), bool(data["need"]["gpu"])
+        )
         return Entry(number, name[9:], need, int(data["gpu"]), bool(data["running"]))
     return Entry(number, name[9:], Need(1, 0, False), -1, True)

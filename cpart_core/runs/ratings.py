@@ -1,6 +1,8 @@
-"""Votes of blind comparisons: kept as one JSON line each beside the runs, counted, and written out. Standard library only.
+"""Votes of blind comparisons: kept as one JSON line each beside the runs, counted, and written out.
+Standard library only.
 
-A vote is taken while both sides are hidden, and says who stood left, so that a habit of choosing one side can be seen.
+A vote is taken while both sides are hidden, and says who stood left, so that a habit of choosing
+one side can be seen.
 """
 
 from __future__ import annotations
@@ -25,7 +27,8 @@ CHOICES = ("left", "right", "tie")
 
 @dataclass(frozen=True)
 class Vote:
-    """One blind comparison. left, right: who they were, in words that name run, step and changes."""
+    """One blind comparison. left, right: who they were, in words that name run, step and
+    changes."""
 
     time: str
     left: str
@@ -75,7 +78,8 @@ def add_vote(vote: Vote) -> None:
 
 
 def votes() -> list[Vote]:
-    """All votes so far, oldest first; lines that are no votes (a half-written last one) are passed over."""
+    """All votes so far, oldest first; lines that are no votes (a half-written last one) are passed
+    over."""
     try:
         handle = open_plain(runs_root(), FILE)
     except (OSError, NotPlain):
@@ -91,7 +95,12 @@ def vote_of(line: bytes) -> Vote | None:
     except (ValueError, RecursionError):
         return None
     names = {item.name for item in fields(Vote)}
-    if not isinstance(data, dict) or set(data) != names or type(data["seed"]) is not int or data["choice"] not in CHOICES:
+    if (
+        not isinstance(data, dict)
+        or set(data) != names
+        or type(data["seed"]) is not int
+        or data["choice"] not in CHOICES
+    ):
         return None
     return Vote(**data) if all(isinstance(data[name], str) for name in names - {"seed"}) else None
 
@@ -105,7 +114,9 @@ def tallies(of: Sequence[Vote]) -> list[Tally]:
     found = []
     for (first, second), cast in sorted(pairs.items(), key=lambda item: -len(item[1])):
         won = [sum(vote.winner == name for vote in cast) for name in (first, second)]
-        found.append(Tally(first, second, won[0], won[1], len(cast) - sum(won), *wilson(won[0], sum(won))))
+        found.append(
+            Tally(first, second, won[0], won[1], len(cast) - sum(won), *wilson(won[0], sum(won)))
+        )
     return found
 
 
@@ -115,16 +126,31 @@ def wilson(wins: int, count: int) -> tuple[float, float, float]:
         return math.nan, math.nan, math.nan
     share = wins / count
     middle = (share + Z * Z / (2 * count)) / (1 + Z * Z / count)
-    half = Z / (1 + Z * Z / count) * math.sqrt(share * (1 - share) / count + Z * Z / (4 * count * count))
+    half = (
+        Z
+        / (1 + Z * Z / count)
+        * math.sqrt(share * (1 - share) / count + Z * Z / (4 * count * count))
+    )
     return share, max(0.0, middle - half), min(1.0, middle + half)
 
 
 def as_json(of: Sequence[Vote]) -> str:
     """Votes and tallies; NaN as null."""
-    counted = [{name: None if value != value else value for name, value in tally._asdict().items()} for tally in tallies(of)]
-    return json.dumps({"votes": [asdict(vote) for vote in of], "tallies": counted}, indent=1, allow_nan=False) + "\n"
+    counted = [
+        {name: None if value != value else value for name, value in tally._asdict().items()}
+        for tally in tallies(of)
+    ]
+    return (
+        json.dumps(
+            {"votes": [asdict(vote) for vote in of], "tallies": counted}, indent=1, allow_nan=False
+        )
+        + "\n"
+    )
 
 
 def as_csv(of: Sequence[Vote]) -> str:
     """A line a vote."""
-    return csv_text([*(item.name for item in fields(Vote)), "winner"], [[*asdict(vote).values(), vote.winner] for vote in of])
+    return csv_text(
+        [*(item.name for item in fields(Vote)), "winner"],
+        [[*asdict(vote).values(), vote.winner] for vote in of],
+    )

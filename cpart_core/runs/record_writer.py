@@ -1,8 +1,9 @@
-"""RecordWriter: the trainer's pen. Records, evaluations, changes, snapshots, events and the heartbeat go into the run folder through it.
+"""RecordWriter: the trainer's pen. Records, evaluations, changes, snapshots, events and the
+heartbeat go into the run folder through it.
 
-Rows are gathered and committed about twice a second. A full disk never stops training: what cannot be written waits in memory (bounded;
-beyond the bound every second waiting step is dropped, and an event says so) and is written when there is space again.
-Reading is in `tables`.
+Rows are gathered and committed about twice a second. A full disk never stops training: what cannot
+be written waits in memory (bounded; beyond the bound every second waiting step is dropped, and an
+event says so) and is written when there is space again. Reading is in `tables`.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ ROWS_A_COMMIT = 500
 PATIENCE_SECONDS = 30.0
 """How long the disk may refuse before training on would only lose more."""
 BUSY_SECONDS = 60.0
-"""How long a session that begins waits for another program to let go of the records; while training goes on, they wait in memory."""
+"""How long a session that begins waits for another program to let go of the records; while training
+goes on, they wait in memory."""
 MOST_WAITING_ROWS = 20_000
 MOST_WAITING_SNAPSHOTS = 8
 
@@ -41,8 +43,8 @@ STEP_ROW = "INSERT OR REPLACE INTO steps VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 EVALUATION_ROW = "INSERT OR REPLACE INTO evaluations VALUES (?, ?, ?, ?)"
 CHANGE_ROW = "INSERT OR REPLACE INTO changes VALUES (?, ?, ?, ?)"
 STATUS_ROW = (
-    "INSERT OR REPLACE INTO status (id, time, step, phase, tokens_per_second, eta_seconds, memory_bytes, boot, clock) "
-    "VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "INSERT OR REPLACE INTO status (id, time, step, phase, tokens_per_second, eta_seconds,"
+    " memory_bytes, boot, clock) VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 
 Row = tuple[str, tuple[object, ...]]
@@ -63,10 +65,16 @@ class Heartbeat:
 class RecordWriter:
     """Writes one run's records; the process must hold the run's lock (`control.RunLock`).
 
-    After `flush()` has returned True, everything given before survives the death of the process. Checkpoints should be written after it.
+    After `flush()` has returned True, everything given before survives the death of the process.
+    Checkpoints should be written after it.
     """
 
-    def __init__(self, folder: Path, commit_seconds: float = COMMIT_SECONDS, most_waiting: int = MOST_WAITING_ROWS) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        commit_seconds: float = COMMIT_SECONDS,
+        most_waiting: int = MOST_WAITING_ROWS,
+    ) -> None:
         """Open or make the database. ValueError when it is damaged or cannot be written."""
         self.folder = folder
         self.trouble = ""
@@ -79,7 +87,8 @@ class RecordWriter:
         self._snapshots: list[Snapshot] = []
         self._hand = ThreadPoolExecutor(1, thread_name_prefix="snapshots")
         self._writing: Future[None] | None = None
-        """Of the first snapshot that waits: compressed and brought to the disk beside the training."""
+        """Of the first snapshot that waits: compressed and brought to the disk beside the
+        training."""
         self._status: Row | None = None
         self._dropped = 0
         self._last_try = 0.0
@@ -89,15 +98,23 @@ class RecordWriter:
         self._place = place_of(folder)
 
     def append(self, record: Record) -> None:
-        """Take a record with all that hangs on it (a `discovery` excepted: it belongs to the corpus). Never raises for the disk's sake."""
+        """Take a record with all that hangs on it (a `discovery` excepted: it belongs to the
+        corpus). Never raises for the disk's sake."""
         self._rows.append((STEP_ROW, step_row(record)))
         if record.evaluation is not None:
             by_context = np.asarray(record.evaluation.loss_by_context, "<f8").tobytes()
             tokens = np.asarray(record.evaluation.tokens_by_context, "<i8").tobytes()
-            self._rows.append((EVALUATION_ROW, (record.step, float(record.evaluation.loss), by_context, tokens)))
+            self._rows.append(
+                (EVALUATION_ROW, (record.step, float(record.evaluation.loss), by_context, tokens))
+            )
         if record.change is not None:
             churn = np.asarray(record.change.churn, "<f8").tobytes()
-            self._rows.append((CHANGE_ROW, (record.step, churn, float(record.change.seconds), int(record.change.frozen))))
+            self._rows.append(
+                (
+                    CHANGE_ROW,
+                    (record.step, churn, float(record.change.seconds), int(record.change.frozen)),
+                )
+            )
         if record.snapshot is not None:
             first, later = self._snapshots[:1], [*self._snapshots[1:], record.snapshot]
             self._snapshots = [*first, *later[1 - MOST_WAITING_SNAPSHOTS :]]
@@ -111,7 +128,8 @@ class RecordWriter:
         self.flush()
 
     def heartbeat(self, beat: Heartbeat) -> None:
-        """Say that the trainer is alive; cheap enough for every step. A new phase is written at once."""
+        """Say that the trainer is alive; cheap enough for every step. A new phase is written at
+        once."""
         numbers = (float(beat.tokens_per_second), float(beat.eta_seconds), int(beat.memory_bytes))
         now = Instant.now()
         row = (time.time(), int(beat.step), beat.phase, *numbers, now.boot, now.seconds)
@@ -123,10 +141,12 @@ class RecordWriter:
             self._flush_when_due()
 
     def flush(self, wait: bool = True) -> bool:
-        """Write all that waits. False when the disk refused (`trouble` says why); it will be tried again.
+        """Write all that waits. False when the disk refused (`trouble` says why); it will be tried
+        again.
 
-        Rows are written after the snapshots that came with them, so that a reader who sees a step finds its snapshot. wait=False: when
-        snapshots are still being written, leave the rows for the next time.
+        Rows are written after the snapshots that came with them, so that a reader who sees a step
+        finds its snapshot. wait=False: when snapshots are still being written, leave the rows for
+        the next time.
         """
         try:
             if not self._snapshots_written(wait):
@@ -152,8 +172,8 @@ class RecordWriter:
         return True
 
     def check(self) -> None:
-        """May training go on? Some microseconds. FolderGone when the folder is not where it was, DiskRefuses when for too long nothing
-        could be written."""
+        """May training go on? Some microseconds. FolderGone when the folder is not where it was,
+        DiskRefuses when for too long nothing could be written."""
         try:
             gone = place_of(self.folder) != self._place
         except OSError:  # a disk that does not answer for a moment has not lost the folder
@@ -164,12 +184,14 @@ class RecordWriter:
         refused = 0.0 if self._refused_since is None else time.monotonic() - self._refused_since
         if refused > PATIENCE_SECONDS:
             raise DiskRefuses(
-                f"For {refused:.0f} s {self.trouble}, so training ended before more would be lost. Make space on the disk, "
-                f"then resume {self.folder.name}: it goes on from its last checkpoint."
+                f"For {refused:.0f} s {self.trouble}, so training ended before more would be lost."
+                f" Make space on the disk, then resume {self.folder.name}: it goes on from its last"
+                " checkpoint."
             )
 
     def _snapshots_written(self, wait: bool) -> bool:
-        """Whether all are on the disk; the next one is begun where none is being written. OSError when the disk refused one."""
+        """Whether all are on the disk; the next one is begun where none is being written. OSError
+        when the disk refused one."""
         while self._snapshots:
             if self._writing is None:
                 self._writing = self._hand.submit(save_snapshot, self.folder, self._snapshots[0])
@@ -181,20 +203,29 @@ class RecordWriter:
         return True
 
     def truncate_after(self, step: int) -> None:
-        """Forget all later steps than `step`, before training goes on from there: no step may show twice. ValueError when refused."""
+        """Forget all later steps than `step`, before training goes on from there: no step may show
+        twice. ValueError when refused."""
         deadline = time.monotonic() + BUSY_SECONDS
         while not self.flush() and self._in_use and time.monotonic() < deadline:
             time.sleep(0.1)
         if self.trouble:
             raise ValueError(f"Nothing can be removed from the records: {self.trouble}.")
         try:
-            self._commit([(f"DELETE FROM {table} WHERE step > ?", (int(step),)) for table in ("steps", "evaluations", "changes")])
+            self._commit(
+                [
+                    (f"DELETE FROM {table} WHERE step > ?", (int(step),))
+                    for table in ("steps", "evaluations", "changes")
+                ]
+            )
             truncate_snapshots(self.folder, step)
         except (sqlite3.Error, OSError) as error:
-            raise ValueError(f"The records after step {step} could not be removed: {error}.") from None
+            raise ValueError(
+                f"The records after step {step} could not be removed: {error}."
+            ) from None
 
     def close(self) -> None:
-        """Flush, note the records' sum, and close. Rows that the disk still refuses are lost, and then there is no sum."""
+        """Flush, note the records' sum, and close. Rows that the disk still refuses are lost, and
+        then there is no sum."""
         self._wait_for_others(seconds=10)
         whole = self.flush()
         self._hand.shutdown()
@@ -205,11 +236,17 @@ class RecordWriter:
     def __enter__(self) -> RecordWriter:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         self.close()
 
     def _wait_for_others(self, seconds: int) -> None:
-        """How long a write may wait for another program's; while training goes on that is a short time, since rows wait in memory."""
+        """How long a write may wait for another program's; while training goes on that is a short
+        time, since rows wait in memory."""
         self._connection.execute(f"PRAGMA busy_timeout = {1000 * seconds}")
 
     def _commit(self, rows: list[Row]) -> None:
@@ -226,7 +263,10 @@ class RecordWriter:
 
     def _flush_when_due(self) -> None:
         waited = time.monotonic() - self._last_try
-        if waited >= RETRY_SECONDS or (not self.trouble and (waited >= self._commit_seconds or len(self._rows) >= ROWS_A_COMMIT)):
+        if waited >= RETRY_SECONDS or (
+            not self.trouble
+            and (waited >= self._commit_seconds or len(self._rows) >= ROWS_A_COMMIT)
+        ):
             self.flush(wait=False)
 
     def _drop_what_is_too_much(self) -> None:
@@ -239,7 +279,8 @@ class RecordWriter:
 
 
 def place_of(folder: Path) -> tuple[int, int] | None:
-    """Device and number of the folder of that name; None when there is none. OSError when the disk does not answer."""
+    """Device and number of the folder of that name; None when there is none. OSError when the disk
+    does not answer."""
     try:
         found = folder.stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -249,6 +290,19 @@ def place_of(folder: Path) -> tuple[int, int] | None:
 
 def step_row(record: Record) -> tuple[object, ...]:
     """The columns of `steps`, as Python's own numbers: SQLite would store numpy's as bytes."""
-    floats = (record.loss, record.affinity_loss, record.balance_loss, record.gradient_norm, record.learning_rate, record.seconds)
+    floats = (
+        record.loss,
+        record.affinity_loss,
+        record.balance_loss,
+        record.gradient_norm,
+        record.learning_rate,
+        record.seconds,
+    )
     by_context = np.asarray(record.loss_by_context, "<f4").tobytes()
-    return (int(record.step), int(record.tokens), *(float(value) for value in floats), int(record.memory_bytes), by_context)
+    return (
+        int(record.step),
+        int(record.tokens),
+        *(float(value) for value in floats),
+        int(record.memory_bytes),
+        by_context,
+    )

@@ -32,13 +32,20 @@ def mend_records(folder: Path, patience_seconds: float | None = None) -> str:
     try:
         check_signature(folder, DATABASE)
     except ValueError:
-        changed = f"{DATABASE} is not what {SUM_FILE} says: it was damaged or changed after training last ended."
+        changed = (
+            f"{DATABASE} is not what {SUM_FILE} says: it was damaged or changed after training last"
+            " ended."
+        )
     try:
         check(folder, patience_seconds)
     except Unreadable as error:
         aside = set_aside(folder)
         kept = keep_what_can_be_read(folder, aside)
-        what = f"{kept:,} of its rows could be read and were kept" if kept else "nothing of it could be read"
+        what = (
+            f"{kept:,} of its rows could be read and were kept"
+            if kept
+            else "nothing of it could be read"
+        )
         return f"{error} It was set aside as {aside.name}, and {what}."
     return changed and f"{changed} Its rows can be read, and were kept as they are."
 
@@ -58,7 +65,9 @@ def check(folder: Path, patience_seconds: float | None) -> None:
 
 def set_aside(folder: Path) -> Path:
     """The database under a name that nothing looks at."""
-    number = next(number for number in range(1, 10_000) if not (folder / f"damaged-{number}.sqlite").exists())
+    number = next(
+        number for number in range(1, 10_000) if not (folder / f"damaged-{number}.sqlite").exists()
+    )
     aside = folder / f"damaged-{number}.sqlite"
     for suffix in reversed(BESIDE):  # the database last: until then it is found, and set aside anew
         with suppress(FileNotFoundError):
@@ -70,19 +79,25 @@ def keep_what_can_be_read(folder: Path, aside: Path) -> int:
     """Rows that came from the database `aside` into a new one, all tables together."""
     kept = 0
     with closing(open_for_writing(folder)) as new, suppress(sqlite3.Error):
-        with closing(sqlite3.connect(f"{aside.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)) as old:
+        with closing(
+            sqlite3.connect(f"{aside.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
+        ) as old:
             set_limits(old, MOST_CPU_SECONDS)
             new.execute("BEGIN IMMEDIATE")
             for table in TABLES:
                 columns = [row[1] for row in new.execute(f"PRAGMA table_info({table})")]
                 marks = ", ".join("?" * len(columns))
                 for row in readable_rows(old, table, columns):
-                    kept += new.execute(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", row).rowcount
+                    kept += new.execute(
+                        f"INSERT OR IGNORE INTO {table} VALUES ({marks})", row
+                    ).rowcount
             new.execute("COMMIT")
     return kept
 
 
-def readable_rows(old: sqlite3.Connection, table: str, columns: list[str]) -> Iterator[tuple[object, ...]]:
+def readable_rows(
+    old: sqlite3.Connection, table: str, columns: list[str]
+) -> Iterator[tuple[object, ...]]:
     """Rows from both ends of a table, up to where it is damaged; a sound one twice would be skipped
     when it is inserted."""
     with suppress(sqlite3.Error):
@@ -98,14 +113,26 @@ def readable_rows(old: sqlite3.Connection, table: str, columns: list[str]) -> It
 
 def missing_steps(connection: sqlite3.Connection, last: int) -> str:
     """Which of the steps 1 to `last` have no record, in words; empty when all have."""
-    if connection.execute("SELECT count(*) FROM steps WHERE step BETWEEN 1 AND ?", (last,)).fetchone()[0] == last:
+    if (
+        connection.execute(
+            "SELECT count(*) FROM steps WHERE step BETWEEN 1 AND ?", (last,)
+        ).fetchone()[0]
+        == last
+    ):
         return ""
     gaps, before = [], 0
-    for (step,) in [*connection.execute("SELECT step FROM steps WHERE step BETWEEN 1 AND ? ORDER BY step", (last,)), (last + 1,)]:
+    for (step,) in [
+        *connection.execute(
+            "SELECT step FROM steps WHERE step BETWEEN 1 AND ? ORDER BY step", (last,)
+        ),
+        (last + 1,),
+    ]:
         if step > before + 1:
             gaps.append((before + 1, step - 1))
         before = step
-    said = [str(first) if first == end else f"{first:,} to {end:,}" for first, end in gaps[:SHOWN_GAPS]]
+    said = [
+        str(first) if first == end else f"{first:,} to {end:,}" for first, end in gaps[:SHOWN_GAPS]
+    ]
     more = f" and {len(gaps) - SHOWN_GAPS:,} more gaps" if len(gaps) > SHOWN_GAPS else ""
     total = sum(end - first + 1 for first, end in gaps)
     return f"{total:,} of {last:,} steps ({', '.join(said)}{more})"

@@ -1,6 +1,8 @@
-"""Result dataclass (records/results_split.py) <-> one .npz file, exactly: the arrays as arrays, everything else as one JSON text.
+"""Result dataclass (records/results_split.py) <-> one .npz file, exactly: the arrays as arrays,
+everything else as one JSON text.
 
-Knows the dataclasses, not how they were made. A file that does not fit the types is refused with ValueError.
+Knows the dataclasses, not how they were made. A file that does not fit the types is refused with
+ValueError.
 """
 
 from __future__ import annotations
@@ -52,7 +54,8 @@ RESULT_TYPES: dict[str, type] = {
     "compare_losses": LossComparison,
     "compare_text": TextComparison,
 }
-"""What each request is answered with. A new result: its dataclass in records/results_split.py and one line here."""
+"""What each request is answered with. A new result: its dataclass in records/results_split.py and
+one line here."""
 
 LEAVES = (str, int, float)
 """Types that JSON gives back as they are."""
@@ -64,7 +67,8 @@ MOST_BYTES_OF_TEXT = 8 << 20
 
 
 def request_key(request: dict[str, Any]) -> str:
-    """16 hex digits that stand for a request; 1 and 1.0, and the order of the names, make no difference. ValueError when it is not JSON."""
+    """16 hex digits that stand for a request; 1 and 1.0, and the order of the names, make no
+    difference. ValueError when it is not JSON."""
     try:
         text = json.dumps(plain(request), sort_keys=True, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
@@ -89,7 +93,8 @@ def result_file(name: str, request: dict[str, Any]) -> str:
 
 
 def save_result(path: Path, name: str, result: Any) -> None:
-    """Write a result atomically. Assertion when it is not of its dataclass's types; OSError when the disk refuses."""
+    """Write a result atomically. Assertion when it is not of its dataclass's types; OSError when
+    the disk refuses."""
     wanted = RESULT_TYPES[name]
     assert type(result) is wanted, f"{name} wants {wanted.__name__}, got {type(result).__name__}"
     piles = Piles()
@@ -98,11 +103,14 @@ def save_result(path: Path, name: str, result: Any) -> None:
 
 
 def load_result(path: Path, name: str) -> Any:
-    """Read a result of kind `name`. ValueError when the file is damaged, hostile, or of another kind."""
+    """Read a result of kind `name`. ValueError when the file is damaged, hostile, or of another
+    kind."""
     arrays = load_arrays(path)
     try:
         text = arrays.pop(TEXT).tobytes()
-        data = load_bounded(text, PAGE_BYTES + MOST_BYTES_OF_TEXT - sum(array.nbytes for array in arrays.values()))
+        data = load_bounded(
+            text, PAGE_BYTES + MOST_BYTES_OF_TEXT - sum(array.nbytes for array in arrays.values())
+        )
         if data["name"] != name:
             raise ValueError(f"it holds {str(data['name'])[:40]!r}, not {name!r}")
         return decoder(RESULT_TYPES[name], arrays, name)(data["result"])
@@ -113,7 +121,8 @@ def load_result(path: Path, name: str) -> Any:
 class Piles:
     """Arrays laid end to end, one flat pile for each type of number.
 
-    Instead of one member of the file per array: profiles hold hundreds of small arrays, and opening a member costs more than reading it.
+    Instead of one member of the file per array: profiles hold hundreds of small arrays, and opening
+    a member costs more than reading it.
     """
 
     def __init__(self) -> None:
@@ -137,12 +146,16 @@ def encode(value: Any, wanted: Any, piles: Piles) -> Any:
     """A value as JSON; its arrays go to the piles and leave their places behind."""
     if is_dataclass(wanted):
         hints = types_of(wanted)
-        return {item.name: encode(getattr(value, item.name), hints[item.name], piles) for item in fields(wanted)}
+        return {
+            item.name: encode(getattr(value, item.name), hints[item.name], piles)
+            for item in fields(wanted)
+        }
     if wanted is np.ndarray:
         return piles.add(np.asarray(value))
     origin, parts = get_origin(wanted), get_args(wanted)
     if origin is tuple:
-        if parts[0] in LEAVES and all(type(entry) is parts[0] for entry in value):  # most of all values: the tokens of each neuron
+        # most of all values: the tokens of each neuron
+        if parts[0] in LEAVES and all(type(entry) is parts[0] for entry in value):
             return list(value)
         return [encode(entry, parts[0], piles) for entry in value]
     if origin is dict:
@@ -159,7 +172,8 @@ def encode(value: Any, wanted: Any, piles: Piles) -> Any:
 
 
 def decoder(wanted: Any, arrays: dict[str, np.ndarray], where: str) -> Callable[[Any], Any]:
-    """The inverse of `encode` for one type, worked out once: a large model has a tuple of tokens for each of 40,000 neurons.
+    """The inverse of `encode` for one type, worked out once: a large model has a tuple of tokens
+    for each of 40,000 neurons.
 
     The function raises ValueError that names the place that does not fit.
     """
@@ -172,15 +186,26 @@ def decoder(wanted: Any, arrays: dict[str, np.ndarray], where: str) -> Callable[
         return tuple_decoder(parts[0], arrays, where)
     if origin is dict:
         entry_of = decoder(parts[1], arrays, where)
-        return lambda data: {name: entry_of(entry) for name, entry in checked(data, (dict,), where).items()}
+        return lambda data: {
+            name: entry_of(entry) for name, entry in checked(data, (dict,), where).items()
+        }
     allowed = parts if origin is types.UnionType else (wanted,)
     return lambda data: checked(data, allowed, where)
 
 
-def dataclass_decoder(wanted: type[Any], arrays: dict[str, np.ndarray], where: str) -> Callable[[Any], Any]:
-    """JSON object -> dataclass; its fields and no others. One that came later, and has a value for files from before, may be missing."""
-    parts = {name: decoder(hint, arrays, f"{where}.{name}") for name, hint in types_of(wanted).items()}
-    needed = {item.name for item in fields(wanted) if item.default is MISSING and item.default_factory is MISSING}
+def dataclass_decoder(
+    wanted: type[Any], arrays: dict[str, np.ndarray], where: str
+) -> Callable[[Any], Any]:
+    """JSON object -> dataclass; its fields and no others. One that came later, and has a value for
+    files from before, may be missing."""
+    parts = {
+        name: decoder(hint, arrays, f"{where}.{name}") for name, hint in types_of(wanted).items()
+    }
+    needed = {
+        item.name
+        for item in fields(wanted)
+        if item.default is MISSING and item.default_factory is MISSING
+    }
 
     def decode(data: Any) -> Any:
         if not needed <= checked(data, (dict,), where).keys() <= parts.keys():
@@ -194,7 +219,10 @@ def tuple_decoder(element: Any, arrays: dict[str, np.ndarray], where: str) -> Ca
     """JSON list -> tuple."""
     if element in LEAVES:
         return lambda data: tuple(
-            [entry if type(entry) is element else checked(entry, (element,), where) for entry in checked(data, (list,), where)]
+            [
+                entry if type(entry) is element else checked(entry, (element,), where)
+                for entry in checked(data, (list,), where)
+            ]
         )
     entry_of = decoder(element, arrays, where)
     return lambda data: tuple([entry_of(entry) for entry in checked(data, (list,), where)])
@@ -203,13 +231,21 @@ def tuple_decoder(element: Any, arrays: dict[str, np.ndarray], where: str) -> Ca
 def checked(data: Any, allowed: tuple[type, ...], where: str) -> Any:
     """`data` when it is of an allowed type, exactly (True is no number)."""
     if type(data) not in allowed:
-        raise ValueError(f"{where} holds {str(data)[:40]!r}, not {' or '.join(kind.__name__ for kind in allowed)}")
+        raise ValueError(
+            f"{where} holds {str(data)[:40]!r}, not"
+            f" {' or '.join(kind.__name__ for kind in allowed)}"
+        )
     return data
 
 
 def decode_array(data: Any, arrays: dict[str, np.ndarray], where: str) -> np.ndarray:
     """One array cut out of its pile."""
-    if not (isinstance(data, list) and len(data) == 3 and type(data[1]) is int and isinstance(data[2], list)):
+    if not (
+        isinstance(data, list)
+        and len(data) == 3
+        and type(data[1]) is int
+        and isinstance(data[2], list)
+    ):
         raise ValueError(f"{where} is not an array")
     kind, offset, shape = data
     if not all(type(size) is int and size >= 0 for size in shape):

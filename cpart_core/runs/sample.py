@@ -1,4 +1,5 @@
-"""Turn a finished run into a sample: small, closed, and checked by a manifest over all of it. Torch-free."""
+"""Turn a finished run into a sample: small, closed, and checked by a manifest over all of it.
+Torch-free."""
 
 from __future__ import annotations
 
@@ -11,7 +12,8 @@ TRAINER_FILES = ("lock", "log.txt")
 
 
 def make_sample(run: Run) -> int:
-    """Fold the records into one file, drop what only training needs, write the run's MANIFEST.json. Returns the bytes that are left.
+    """Fold the records into one file, drop what only training needs, write the run's MANIFEST.json.
+    Returns the bytes that are left.
 
     Raises ValueError for a run that is not finished: a sample shows what a whole run looks like.
     """
@@ -21,7 +23,8 @@ def make_sample(run: Run) -> int:
     for step in run.checkpoint_steps():
         folder = run.checkpoint_folder(step)
         verify(folder)
-        # Two thirds of a checkpoint are the optimizer's moments. Whoever wants to train on makes the run again, with the command in run.json.
+        # Two thirds of a checkpoint are the optimizer's moments. Whoever wants to train on makes
+        # the run again, with the command in run.json.
         (folder / "optimizer.safetensors").unlink(missing_ok=True)
         write_manifest(folder)
     for name in TRAINER_FILES:

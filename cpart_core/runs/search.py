@@ -25,13 +25,29 @@ def search(summaries: Sequence[RunSummary], words: str) -> list[RunSummary]:
     """Those in whose name, id, state, contexts or kind of twin every one of the words stands,
     whatever the case."""
     wanted = folded(words).split()
-    return [entry for entry in summaries if all(word in text_of(entry) for word in wanted)] if wanted else list(summaries)
+    return (
+        [entry for entry in summaries if all(word in text_of(entry) for word in wanted)]
+        if wanted
+        else list(summaries)
+    )
 
 
 def text_of(entry: RunSummary) -> str:
     info = entry.info
-    more = (*info.contexts, info.twin_kind and f"{info.twin_kind} twin", info.settings.partition.method) if info is not None else ()
-    return folded(" ".join((entry.name, entry.id, entry.state.state, "sample" if entry.read_only else "own", *more)))
+    more = (
+        (
+            *info.contexts,
+            info.twin_kind and f"{info.twin_kind} twin",
+            info.settings.partition.method,
+        )
+        if info is not None
+        else ()
+    )
+    return folded(
+        " ".join(
+            (entry.name, entry.id, entry.state.state, "sample" if entry.read_only else "own", *more)
+        )
+    )
 
 
 def folded(text: str) -> str:
@@ -50,13 +66,22 @@ def in_order(summaries: Sequence[RunSummary], by: str) -> list[RunSummary]:
 def told_apart(summaries: Sequence[RunSummary]) -> dict[str, str]:
     """Id -> name; with the id behind it where another run has the same name."""
     shared = Counter(folded(entry.name) for entry in summaries)
-    return {entry.id: f"{entry.name} ({entry.id})" if shared[folded(entry.name)] > 1 else entry.name for entry in summaries}
+    return {
+        entry.id: f"{entry.name} ({entry.id})" if shared[folded(entry.name)] > 1 else entry.name
+        for entry in summaries
+    }
 
 
 def failed_starts(summaries: Sequence[RunSummary]) -> list[RunSummary]:
     """Runs of one's own that ended before their first step: nothing in them can be looked at or
     gone on with."""
-    return [entry for entry in summaries if not entry.read_only and entry.state.state in ("failed", "crashed") and not entry.state.step]
+    return [
+        entry
+        for entry in summaries
+        if not entry.read_only
+        and entry.state.state in ("failed", "crashed")
+        and not entry.state.step
+    ]
 
 
 def reason(entry: RunSummary) -> str:

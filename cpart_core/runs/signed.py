@@ -47,7 +47,10 @@ def sign(folder: Path, name: str, connection: sqlite3.Connection) -> None:
         connection.execute("BEGIN IMMEDIATE")
         try:
             if not has_wal(folder / name) and (folder / name).stat().st_size <= LARGEST:
-                write_file(folder / SUM_FILE, noted(name, changes(folder, name) or 0, digest(folder / name)))
+                write_file(
+                    folder / SUM_FILE,
+                    noted(name, changes(folder, name) or 0, digest(folder / name)),
+                )
         finally:
             connection.execute("ROLLBACK")
 
@@ -72,7 +75,8 @@ def check_signature(folder: Path, name: str) -> None:
         return  # another program has written to it, by SQLite's rules
     if said != noted(name, counter or 0, sum_of(folder / name)):
         raise ValueError(
-            f"{name} of run {folder.name} is damaged: it is not what {SUM_FILE} says. Delete that file to have the records read as they are."
+            f"{name} of run {folder.name} is damaged: it is not what {SUM_FILE} says. Delete that"
+            " file to have the records read as they are."
         )
 
 

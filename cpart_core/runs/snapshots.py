@@ -55,7 +55,9 @@ def load_snapshot(folder: Path, step: int) -> Snapshot:
     arrays = load_arrays(path)
     wanted = {*AXES, "step", "partitioned", "frozen"}
     if set(arrays) != wanted:
-        raise ValueError(f"{path.name} is damaged: it holds {sorted(arrays)} instead of {sorted(wanted)}.")
+        raise ValueError(
+            f"{path.name} is damaged: it holds {sorted(arrays)} instead of {sorted(wanted)}."
+        )
     check_axes(path.name, arrays)
     if arrays["step"].shape or int(arrays["step"]) != step:
         raise ValueError(f"{path.name} is damaged: it says that it is of step {arrays['step']}.")
@@ -69,14 +71,21 @@ def check_axes(name: str, arrays: dict[str, np.ndarray]) -> None:
     lengths: dict[str, int] = {}
     for field, axes in AXES.items():
         shape = arrays[field].shape
-        if len(shape) != len(axes) or any(lengths.setdefault(axis, length) != length for axis, length in zip(axes, shape, strict=True)):
-            raise ValueError(f"{name} is damaged: {field} has shape {shape}, which does not fit the rest.")
+        if len(shape) != len(axes) or any(
+            lengths.setdefault(axis, length) != length
+            for axis, length in zip(axes, shape, strict=True)
+        ):
+            raise ValueError(
+                f"{name} is damaged: {field} has shape {shape}, which does not fit the rest."
+            )
     for field, dtype in STORED_AS.items():
         if arrays[field].dtype != dtype:
             raise ValueError(f"{name} is damaged: {field} has type {arrays[field].dtype}.")
     segments = arrays["segment_of"]
     if segments.size and (segments.min() < SHARED or segments.max() >= lengths["S"]):
-        raise ValueError(f"{name} is damaged: it names segments outside {SHARED} to {lengths['S'] - 1}.")
+        raise ValueError(
+            f"{name} is damaged: it names segments outside {SHARED} to {lengths['S'] - 1}."
+        )
 
 
 def snapshot_steps(folder: Path) -> list[int]:
@@ -85,7 +94,8 @@ def snapshot_steps(folder: Path) -> list[int]:
 
 
 def steps_in(folder: Path, suffix: str = "") -> list[int]:
-    """Rising steps of the entries `step-<number><suffix>` of a folder, none of a link; other names are not looked at."""
+    """Rising steps of the entries `step-<number><suffix>` of a folder, none of a link; other names
+    are not looked at."""
     if kind_of(folder) == "a link":
         return []
     try:
@@ -97,7 +107,8 @@ def steps_in(folder: Path, suffix: str = "") -> list[int]:
 
 
 def truncate_snapshots(folder: Path, step: int) -> None:
-    """Delete the snapshots of later steps than `step`. NotPlain where the folder is a link: they would be somebody else's."""
+    """Delete the snapshots of later steps than `step`. NotPlain where the folder is a link: they
+    would be somebody else's."""
     plain_folder(folder, FOLDER)
     for later in snapshot_steps(folder):
         if later > step:

@@ -1,6 +1,8 @@
-"""The drive from the first step to the last: takes the trainer's records, stores them, obeys commands, writes checkpoints.
+"""The drive from the first step to the last: takes the trainer's records, stores them, obeys
+commands, writes checkpoints.
 
-Knows torch only through the trainer. Who starts it, how it fails and what the exit code is: `session`.
+Knows torch only through the trainer. Who starts it, how it fails and what the exit code is:
+`session`.
 """
 
 from __future__ import annotations
@@ -13,7 +15,13 @@ from safetensors import SafetensorError
 from cpart_core.corpus.document import Corpus
 from cpart_core.corpus.store import save_corpus
 from cpart_core.records.training import Record
-from cpart_core.runs.checkpoint import Checkpoint, CheckpointConfig, load_latest, save_checkpoint, steps_in
+from cpart_core.runs.checkpoint import (
+    Checkpoint,
+    CheckpointConfig,
+    load_latest,
+    save_checkpoint,
+    steps_in,
+)
 from cpart_core.runs.database import reading
 from cpart_core.runs.folder import Run
 from cpart_core.runs.mirror import Mirror, open_mirror
@@ -32,7 +40,8 @@ PAUSE_SECONDS = 0.1
 
 
 class Drive:
-    """One trainer and one run folder. The caller holds the run's lock; of several processes it is the first, and leads the others."""
+    """One trainer and one run folder. The caller holds the run's lock; of several processes it is
+    the first, and leads the others."""
 
     def __init__(
         self,
@@ -57,51 +66,77 @@ class Drive:
         self.speed = Speed(self.settings.steps)
 
     def restore(self, restart: bool = False) -> None:
-        """Go back to the last good checkpoint, or to step 0 without one, and forget all records after it.
+        """Go back to the last good checkpoint, or to step 0 without one, and forget all records
+        after it.
 
-        ValueError when there are checkpoints but none can be trusted: nothing is deleted unless `restart` says so.
+        ValueError when there are checkpoints but none can be trusted: nothing is deleted unless
+        `restart` says so.
         """
-        latest = load_latest(self.checkpoints, self.last_recorded_step(), self.settings.checkpoint_every)
+        latest = load_latest(
+            self.checkpoints, self.last_recorded_step(), self.settings.checkpoint_every
+        )
         for entry in latest.damaged:
-            self.writer.event("note", f"The checkpoint of step {entry.step} was passed over: {entry.reason}", entry.step)
+            self.writer.event(
+                "note",
+                f"The checkpoint of step {entry.step} was passed over: {entry.reason}",
+                entry.step,
+            )
         if latest.checkpoint is not None and not restart:
             tell(self.team, Word.RESTORE)
-            state = (latest.checkpoint.weights, latest.checkpoint.tensors, latest.checkpoint.numbers)
+            state = (
+                latest.checkpoint.weights,
+                latest.checkpoint.tensors,
+                latest.checkpoint.numbers,
+            )
             self.trainer.restore(*share_state(self.team, state))
             self.saved_step = self.trainer.step
             self.note_other_device(latest.checkpoint.numbers.get("device"))
         elif latest.damaged and not restart:
             raise ValueError(
-                f"None of the {len(latest.damaged)} checkpoints of run {self.run.id} can be used ({latest.damaged[0].reason}). "
-                f"Nothing was deleted; to train it again from the start: python -m cpart_core resume {self.run.id} --restart"
+                f"None of the {len(latest.damaged)} checkpoints of run {self.run.id} can be used"
+                f" ({latest.damaged[0].reason}). Nothing was deleted; to train it again from the"
+                f" start: python -m cpart_core resume {self.run.id} --restart"
             )
         self.writer.truncate_after(self.trainer.step)
         self.note_missing_records()
 
     def note_other_device(self, before: object) -> None:
-        """The same seed gives the same records on one kind of device; on another they differ in rounding."""
+        """The same seed gives the same records on one kind of device; on another they differ in
+        rounding."""
         now = self.trainer.device.type
         if before not in (None, now):
-            said = f"From step {self.trainer.step} on trained on {now}, until then on {before}: the same up to rounding."
+            said = (
+                f"From step {self.trainer.step} on trained on {now}, until then on {before}: the"
+                " same up to rounding."
+            )
             self.writer.event("note", said, self.trainer.step)
 
     def note_missing_records(self) -> None:
-        """Weights and state are whole where records are not: training goes on, and what is missing is said, once."""
+        """Weights and state are whole where records are not: training goes on, and what is missing
+        is said, once."""
         with reading(self.run.folder, cpu_seconds=None) as connection:
             missing = missing_steps(connection, self.trainer.step)
-            sentence = f"The records of {missing} are lost; weights and training are not touched by that."
-            noted = connection.execute("SELECT 1 FROM events WHERE kind = 'note' AND message = ?", (sentence,)).fetchone()
+            sentence = (
+                f"The records of {missing} are lost; weights and training are not touched by that."
+            )
+            noted = connection.execute(
+                "SELECT 1 FROM events WHERE kind = 'note' AND message = ?", (sentence,)
+            ).fetchone()
         if missing and not noted:
             self.writer.event("note", sentence, self.trainer.step)
 
     def last_recorded_step(self) -> int:
-        """A checkpoint after it (power was cut before the records reached the disk) leaves a gap in the records."""
+        """A checkpoint after it (power was cut before the records reached the disk) leaves a gap in
+        the records."""
         with reading(self.run.folder) as connection:
             return int(connection.execute("SELECT coalesce(max(step), 0) FROM steps").fetchone()[0])
 
     def steps(self) -> bool:
-        """Train to the last step, or to a stop. True when the last step is done; the last state is in a checkpoint either way."""
-        self.writer.heartbeat(self.beat("compiling" if self.trainer.to_compile else "training", None))
+        """Train to the last step, or to a stop. True when the last step is done; the last state is
+        in a checkpoint either way."""
+        self.writer.heartbeat(
+            self.beat("compiling" if self.trainer.to_compile else "training", None)
+        )
         if self.wait_for_leave():
             for record in self.trainer:
                 self.take(record)
@@ -118,7 +153,11 @@ class Drive:
             save_corpus(self.trainer.corpus, self.run.folder / "corpus")
         self.writer.append(record)
         if record.seconds_to_compile:
-            self.writer.event("note", f"Compiled the layers: this step took {record.seconds_to_compile:.1f} s.", record.step)
+            self.writer.event(
+                "note",
+                f"Compiled the layers: this step took {record.seconds_to_compile:.1f} s.",
+                record.step,
+            )
         self.mirror.add(record, self.trainer.contexts)
         if record.step % self.settings.checkpoint_every == 0 and record.step < self.settings.steps:
             self.checkpoint(needed=False)
@@ -128,10 +167,13 @@ class Drive:
         self.on_record(record)
 
     def wait_for_leave(self) -> bool:
-        """Obey what was sent since the last step; returns when the next step may begin (True) or training is to end (False)."""
+        """Obey what was sent since the last step; returns when the next step may begin (True) or
+        training is to end (False)."""
         while True:
             if self.orders.read():
-                self.writer.event("pause" if self.orders.paused else "continue", step=self.trainer.step)
+                self.writer.event(
+                    "pause" if self.orders.paused else "continue", step=self.trainer.step
+                )
             if self.orders.stopped or self.trainer.step >= self.settings.steps:
                 return False
             if self.orders.may_step():
@@ -144,7 +186,8 @@ class Drive:
             self.speed.forget_pause()
 
     def checkpoint(self, needed: bool) -> None:
-        """Write one, after the records it stands on. When the disk refuses, training goes on, unless it is `needed`: OSError."""
+        """Write one, after the records it stands on. When the disk refuses, training goes on,
+        unless it is `needed`: OSError."""
         step = self.trainer.step
         self.writer.heartbeat(self.beat("saving", None))
         self.writer.check()  # or a folder that was deleted would be made again
@@ -169,18 +212,31 @@ class Drive:
         tell(self.team, Word.SAVE)
         model = self.trainer.model
         fused = model.feedforwards()[0].fused
-        config = CheckpointConfig(self.run.settings.model, model.vocabulary_size, self.trainer.step, fused)
+        config = CheckpointConfig(
+            self.run.settings.model, model.vocabulary_size, self.trainer.step, fused
+        )
         return Checkpoint(
-            config, self.trainer.weights(), self.trainer.state_tensors(), self.trainer.state_numbers(), self.trainer.corpus.tokenizer_json
+            config,
+            self.trainer.weights(),
+            self.trainer.state_tensors(),
+            self.trainer.state_numbers(),
+            self.trainer.corpus.tokenizer_json,
         )
 
     def beat(self, phase: str, record: Record | None) -> Heartbeat:
         memory = self.speed.memory_bytes if record is None else record.memory_bytes
-        return Heartbeat(self.trainer.step, phase, self.speed.tokens_per_second(), self.speed.eta_seconds(self.trainer.step), memory)
+        return Heartbeat(
+            self.trainer.step,
+            phase,
+            self.speed.tokens_per_second(),
+            self.speed.eta_seconds(self.trainer.step),
+            memory,
+        )
 
 
 class Speed:
-    """Tokens per second and time left, from the time between records: validations, snapshots and checkpoints are in it, pauses are not."""
+    """Tokens per second and time left, from the time between records: validations, snapshots and
+    checkpoints are in it, pauses are not."""
 
     def __init__(self, steps: int) -> None:
         self.steps = steps
@@ -197,7 +253,11 @@ class Speed:
         if self.seen and not record.seconds_to_compile:
             self.tokens_per_step = float(record.tokens - self.last_tokens)
             share = max(1.0 / self.seen, 0.02)
-            self.step_seconds = passed if self.seen == 1 else self.step_seconds + share * (passed - self.step_seconds)
+            self.step_seconds = (
+                passed
+                if self.seen == 1
+                else self.step_seconds + share * (passed - self.step_seconds)
+            )
         self.seen += 1
         self.last_tokens, self.memory_bytes = record.tokens, record.memory_bytes
 
@@ -208,4 +268,8 @@ class Speed:
         return self.tokens_per_step / self.step_seconds if self.step_seconds > 0 else float("nan")
 
     def eta_seconds(self, step: int) -> float:
-        return (self.steps - step) * self.step_seconds if self.seen >= STEPS_WITHOUT_ETA else float("nan")
+        return (
+            (self.steps - step) * self.step_seconds
+            if self.seen >= STEPS_WITHOUT_ETA
+            else float("nan")
+        )

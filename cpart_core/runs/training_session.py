@@ -1,4 +1,5 @@
-"""A training session: from taking the run's lock to the exit code. Whatever happens is in the run folder before the process ends.
+"""A training session: from taking the run's lock to the exit code. Whatever happens is in the run
+folder before the process ends.
 
 Torch is imported late: the lock is taken, and the page told so, before the seconds that takes.
 """
@@ -44,7 +45,8 @@ T = TypeVar("T")
 
 
 class ExitCode(IntEnum):
-    """What `run_training` ends with; 2 is the terminal's for a person's mistake (a ValueError here)."""
+    """What `run_training` ends with; 2 is the terminal's for a person's mistake (a ValueError
+    here)."""
 
     DONE = 0
     """All steps made, or stopped on request with a checkpoint."""
@@ -63,11 +65,13 @@ SECONDS_BETWEEN_WORDS = 5.0
 
 
 class StoppedEarly(Exception):
-    """Stopped where there is nothing to save: before the first step, or while looking inside after the last."""
+    """Stopped where there is nothing to save: before the first step, or while looking inside after
+    the last."""
 
 
 class LookInside(Protocol):
-    """What is computed for the pages after the last step. `progress(share, say)` is to be called often; it may raise to end it."""
+    """What is computed for the pages after the last step. `progress(share, say)` is to be called
+    often; it may raise to end it."""
 
     def __call__(self, run: Run, step: int, progress: Callable[..., None]) -> None: ...
 
@@ -89,18 +93,25 @@ def run_training(
     team: Team = ALONE,
     slot: Slot | None = None,
 ) -> ExitCode:
-    """Train `run` to its last step from wherever it is; records are as if it had never been interrupted.
+    """Train `run` to its last step from wherever it is; records are as if it had never been
+    interrupted.
 
-    on_record: called after each record is stored. say: phases and messages for a person. look_inside: called after the last
-    step, to compute what the pages show first. restart: forget all checkpoints and begin again. team: the processes that train together,
-    connected; this is the first of them, and the others `follow`. slot: in the queue of this machine's trainings, which is waited for; None =
-    begin at once. ValueError for a person's mistakes (bad text, nothing to resume from, trained by another process), which are stored in
-    the run as well.
+    on_record: called after each record is stored. say: phases and messages for a person.
+    look_inside: called after the last step, to compute what the pages show first. restart: forget
+    all checkpoints and begin again. team: the processes that train together, connected; this is the
+    first of them, and the others `follow`. slot: in the queue of this machine's trainings, which is
+    waited for; None = begin at once. ValueError for a person's mistakes (bad text, nothing to
+    resume from, trained by another process), which are stored in the run as well.
     """
     if run.read_only:
-        raise ValueError(f"Run {run.id} is a sample and is only for looking at; train a run of your own.")
+        raise ValueError(
+            f"Run {run.id} is a sample and is only for looking at; train a run of your own."
+        )
     if run.info.carved is not None:
-        raise ValueError(f"Run {run.id} was carved from run {run.info.carved.run} and has no training to go on with; resume that one.")
+        raise ValueError(
+            f"Run {run.id} was carved from run {run.info.carved.run} and has no training to go on"
+            " with; resume that one."
+        )
     explanations = Explanations(run, team)
     with RunLock(run.folder) as lock:
         make_private(run.folder)
@@ -114,7 +125,9 @@ def run_training(
                     writer.event("note", mended)
                 orders = Orders(commands.take)
                 with stop_on_signals(orders):
-                    return Session(run, lock, writer, orders, on_record, say, team, slot, explanations).go(look_inside, restart)
+                    return Session(
+                        run, lock, writer, orders, on_record, say, team, slot, explanations
+                    ).go(look_inside, restart)
         except (ValueError, OSError) as error:
             lock.end("fail", str(error))  # also where the records could not even be opened
             raise
@@ -166,7 +179,11 @@ class Session:
         except StoppedEarly:
             finished = False
         except KeyboardInterrupt:
-            self.end("stop", "Interrupted before its last step could be saved. Resume goes on from its last checkpoint.")
+            self.end(
+                "stop",
+                "Interrupted before its last step could be saved. Resume goes on from its last"
+                " checkpoint.",
+            )
             raise
         except Exception as error:
             self.reserve = None
@@ -183,7 +200,8 @@ class Session:
         return ExitCode.DONE
 
     def end(self, kind: str, message: str = "") -> None:
-        """Last words: in the lock, which has room for them on the fullest disk, and among the events."""
+        """Last words: in the lock, which has room for them on the fullest disk, and among the
+        events."""
         self.lock.end(kind, message)
         self.writer.event(kind, message, self.step())
 
@@ -208,7 +226,8 @@ class Session:
         return self.drive.steps()
 
     def wait_for_slot(self) -> None:
-        """Until this machine has room for one more training. StoppedEarly when told to leave the queue."""
+        """Until this machine has room for one more training. StoppedEarly when told to leave the
+        queue."""
         if self.slot is None:
             return
         while (position := self.position_in_queue()) is not None:
@@ -224,15 +243,19 @@ class Session:
         try:
             return self.slot.request()
         except OSError as error:
-            said = f"Begun without waiting for other trainings, since the queue cannot be used: {error}"
+            said = (
+                "Begun without waiting for other trainings, since the queue cannot be used:"
+                f" {error}"
+            )
             self.writer.event("note", said, self.step())
             return None
 
     def compile_passes(self) -> None:
-        """Those of a machine's first training, before its first step; without them all the way where that fails.
+        """Those of a machine's first training, before its first step; without them all the way
+        where that fails.
 
-        Another process does it: what a process has compiled itself differs in the last bits from what it finds compiled, and the first
-        training of a machine shall be as all others.
+        Another process does it: what a process has compiled itself differs in the last bits from
+        what it finds compiled, and the first training of a machine shall be as all others.
         """
         assert self.drive is not None
         trainer = self.drive.trainer
@@ -243,20 +266,30 @@ class Session:
         began = time.monotonic()
         trainer.passes = compiled_by_another(lambda: self.beat(self.phase_now))
         if trainer.passes:
-            said = f"Compiled passes over memory for {time.monotonic() - began:.1f} s; this machine keeps them for its next runs."
+            said = (
+                f"Compiled passes over memory for {time.monotonic() - began:.1f} s; this machine"
+                " keeps them for its next runs."
+            )
         else:
-            said = f"Passes over memory could not be compiled, or not be kept in {kept_in().name}: this run trains without them."
+            said = (
+                f"Passes over memory could not be compiled, or not be kept in {kept_in().name}:"
+                " this run trains without them."
+            )
         self.writer.event("note", said, trainer.step)
 
     def corpus(self) -> Corpus:
-        """The run's text in tokens: stored, copied from the run whose twin this is, or built now."""
+        """The run's text in tokens: stored, copied from the run whose twin this is, or built
+        now."""
         folder = self.run.folder / "corpus"
         if not (folder / LAST_WRITTEN).is_file():
             twin_of = self.run.info.twin_of
             if twin_of:
                 source = open_run(twin_of).folder / "corpus"
                 if not (source / LAST_WRITTEN).is_file():
-                    raise ValueError(f"This twin trains on the text of run {twin_of}, which has not been read yet. Train that run first.")
+                    raise ValueError(
+                        f"This twin trains on the text of run {twin_of}, which has not been read"
+                        " yet. Train that run first."
+                    )
                 copy_corpus(source, folder)
             else:
                 settings, seed = self.run.settings.corpus, self.run.settings.training.seed
@@ -283,12 +316,17 @@ class Session:
             write_info(self.run.folder, known)
 
     def look(self, look_inside: LookInside) -> None:
-        """Compute what the pages show first. Its failure is said, but the training is not undone by it."""
+        """Compute what the pages show first. Its failure is said, but the training is not undone by
+        it."""
         self.phase("looking inside")
         try:
             look_inside(open_run(self.run.id), self.step(), self.beat_of_look)
         except StoppedEarly:
-            self.writer.event("note", "Stopped while looking inside; pages compute the rest when it is asked for.", self.step())
+            self.writer.event(
+                "note",
+                "Stopped while looking inside; pages compute the rest when it is asked for.",
+                self.step(),
+            )
         except FolderGone:
             raise
         except (ValueError, MemoryError, RuntimeError, OSError) as error:
@@ -304,14 +342,18 @@ class Session:
         return attended(work, lambda: self.beat(phase))
 
     def phase(self, phase: str) -> None:
-        """Say what is being done, and end here if a stop was asked for and nothing has been trained yet."""
+        """Say what is being done, and end here if a stop was asked for and nothing has been trained
+        yet."""
         self.phase_now = phase
         self.say(phase)
         self.beat(phase, stoppable=self.drive is None)
 
     def beat(self, phase: str, stoppable: bool = True) -> None:
-        """Alive, also to those who wait for this process, with the run's folder where it was, and hearing orders."""
-        self.writer.heartbeat(Heartbeat(0, phase) if self.drive is None else self.drive.beat(phase, None))
+        """Alive, also to those who wait for this process, with the run's folder where it was, and
+        hearing orders."""
+        self.writer.heartbeat(
+            Heartbeat(0, phase) if self.drive is None else self.drive.beat(phase, None)
+        )
         self.writer.check()
         if time.monotonic() - self.last_word > SECONDS_BETWEEN_WORDS:
             self.last_word = time.monotonic()

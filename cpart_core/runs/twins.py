@@ -1,4 +1,5 @@
-"""The visible list of controls, which are the twins of a run and the arms of a study. Adding one = one line. Standard library only."""
+"""The visible list of controls, which are the twins of a run and the arms of a study. Adding one =
+one line. Standard library only."""
 
 from __future__ import annotations
 
@@ -32,29 +33,63 @@ def always(changes: Changes) -> Callable[[Settings], Changes]:
 def active_size(settings: Settings) -> Changes:
     """A dense model with as many neurons as top-k computes for a token."""
     model = settings.model
-    neurons = model.shared_neurons + model.top_k * (model.num_neurons - model.shared_neurons) // model.num_segments
+    neurons = (
+        model.shared_neurons
+        + model.top_k * (model.num_neurons - model.shared_neurons) // model.num_segments
+    )
     # Segments of a dense model are only drawn; what does not divide evenly is called shared.
-    return {"execution": "dense", "num_neurons": neurons, "shared_neurons": neurons % model.num_segments}
+    return {
+        "execution": "dense",
+        "num_neurons": neurons,
+        "shared_neurons": neurons % model.num_segments,
+    }
 
 
 TWINS: dict[str, Twin] = {
     twin.name: twin
     for twin in (
-        Twin("dense", "without segments: what partitioning costs or gains", always({"execution": "dense"})),
-        Twin("random", "with neurons divided by chance: what the method is worth", always({"method": "random"})),
-        Twin("router", "with a frozen random router: what learned fusion is worth", always({"fusion": "random"})),
-        Twin("dense-active", "dense, as small as what top-k computes for a token: what the other neurons are worth", active_size),
         Twin(
-            "oracle", "whose fusion is told the true context: what perfect routing by context would be worth", always({"fusion": "oracle"})
+            "dense",
+            "without segments: what partitioning costs or gains",
+            always({"execution": "dense"}),
+        ),
+        Twin(
+            "random",
+            "with neurons divided by chance: what the method is worth",
+            always({"method": "random"}),
+        ),
+        Twin(
+            "router",
+            "with a frozen random router: what learned fusion is worth",
+            always({"fusion": "random"}),
+        ),
+        Twin(
+            "dense-active",
+            "dense, as small as what top-k computes for a token: what the other neurons are worth",
+            active_size,
+        ),
+        Twin(
+            "oracle",
+            "whose fusion is told the true context: what perfect routing by context would be worth",
+            always({"fusion": "oracle"}),
         ),
         Twin(
             "mixture",
-            "with a learned router alone, an ordinary mixture: segments by position, no pull, balance over each batch",
+            "with a learned router alone, an ordinary mixture: segments by position, no pull,"
+            " balance over each batch",
             always({"method": "contiguous", "affinity_weight": 0.0, "balance": "batch"}),
         ),
-        Twin("no-pull", "without the pull of fusion weights towards the gradient affinity", always({"affinity_weight": 0.0})),
+        Twin(
+            "no-pull",
+            "without the pull of fusion weights towards the gradient affinity",
+            always({"affinity_weight": 0.0}),
+        ),
         Twin("gradient", "with segments from gradients by context", always({"method": "gradient"})),
-        Twin("cocluster", "with segments from gradients by document, without labels", always({"method": "cocluster"})),
+        Twin(
+            "cocluster",
+            "with segments from gradients by document, without labels",
+            always({"method": "cocluster"}),
+        ),
         Twin("coactivation", "with segments from activations", always({"method": "coactivation"})),
         Twin("weights", "with segments from weights", always({"method": "weights"})),
     )
@@ -71,17 +106,22 @@ def twin_kinds(text: str) -> tuple[str, ...]:
 
 
 def twin_settings(settings: Settings, kind: str) -> Settings:
-    """The settings of a twin. ValueError for an unknown kind, or one that these settings cannot have."""
+    """The settings of a twin. ValueError for an unknown kind, or one that these settings cannot
+    have."""
     (kind,) = twin_kinds(kind)
     return settings.with_values(TWINS[kind].changes(settings)).check()
 
 
 def check_twins(settings: Settings, kinds: Iterable[str]) -> None:
-    """ValueError for a twin that these settings cannot have, or that would be the very same model and tell nothing."""
+    """ValueError for a twin that these settings cannot have, or that would be the very same model
+    and tell nothing."""
     for kind in kinds:
         twin = twin_settings(settings, kind)
         if effective(twin) == effective(settings):
-            changes = ", ".join(f"{name} {value}" for name, value in TWINS[kind].changes(settings).items())
+            changes = ", ".join(
+                f"{name} {value}" for name, value in TWINS[kind].changes(settings).items()
+            )
             raise ValueError(
-                f"The {kind} twin would be the very same model as the run itself: {changes} changes nothing here. Leave it out."
+                f"The {kind} twin would be the very same model as the run itself: {changes} changes"
+                " nothing here. Leave it out."
             )

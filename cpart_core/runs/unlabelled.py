@@ -10,7 +10,8 @@ from cpart_core.corpus.document import Corpus
 
 
 def without_found_labels(corpus: Corpus) -> Corpus:
-    """A discovered corpus as before its contexts were found: a trainer that starts again finds them again, or restores them."""
+    """A discovered corpus as before its contexts were found: a trainer that starts again finds them
+    again, or restores them."""
     if not corpus.discovered:
         return corpus
     splits = {

@@ -42,24 +42,45 @@ def in_root(root: Path) -> list[Unlisted]:
         entries = sorted(os.scandir(root), key=lambda entry: entry.name)
     except NotADirectoryError:
         advice = "Move it away, or set CPART_RUNS to a folder."
-        return [Unlisted(label(root.name), f"The place of the runs is {kind_of(root)} and not a folder, so it holds no run. {advice}")]
+        return [
+            Unlisted(
+                label(root.name),
+                f"The place of the runs is {kind_of(root)} and not a folder, so it holds no run."
+                f" {advice}",
+            )
+        ]
     except OSError as error:
         advice = "Give yourself the right to read it, or set CPART_RUNS to another one."
-        return [Unlisted(label(root.name), f"The folder of the runs cannot be read ({error.strerror}). {advice}")]
+        return [
+            Unlisted(
+                label(root.name),
+                f"The folder of the runs cannot be read ({error.strerror}). {advice}",
+            )
+        ]
     return [strange for entry in entries if (strange := said_of(entry)) is not None]
 
 
 def said_of(entry: os.DirEntry[str]) -> Unlisted | None:
     """Why a folder with a run.json is not listed; None where it is, or where there is nothing to
     list."""
-    if entry.name.startswith((".", TEMPORARY)) or not os.path.lexists(os.path.join(entry.path, INFO)):
+    if entry.name.startswith((".", TEMPORARY)) or not os.path.lexists(
+        os.path.join(entry.path, INFO)
+    ):
         return None
     if entry.is_symlink():
-        return Unlisted(label(entry.name), "It is a link to a run, and links are not followed. Move the run's own folder here instead.")
+        return Unlisted(
+            label(entry.name),
+            "It is a link to a run, and links are not followed. Move the run's own folder here"
+            " instead.",
+        )
     if NAME_PATTERN.fullmatch(entry.name):
         return None
     free = free_name(Path(entry.path))
-    return Unlisted(label(entry.name), f"A run's folder is named with a-z, 0-9 and -, at most 64 of them. Rename this one to {free}.")
+    return Unlisted(
+        label(entry.name),
+        "A run's folder is named with a-z, 0-9 and -, at most 64 of them. Rename this one to"
+        f" {free}.",
+    )
 
 
 def free_name(folder: Path) -> str:

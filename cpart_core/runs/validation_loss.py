@@ -47,7 +47,15 @@ class ValidationLoss:
 
 def of_report(report: LossReport) -> ValidationLoss:
     """What an evaluation of all validation text says."""
-    return ValidationLoss(report.loss, report.low, report.high, report.num_tokens, report.num_documents, report.step, False)
+    return ValidationLoss(
+        report.loss,
+        report.low,
+        report.high,
+        report.num_tokens,
+        report.num_documents,
+        report.step,
+        False,
+    )
 
 
 def validation_loss(run: Run) -> ValidationLoss | None:

@@ -1,12 +1,14 @@
-"""The analysis worker: requests as JSON lines on stdin, progress and answers as JSON lines on stdout, results into the run folder.
+"""The analysis worker: requests as JSON lines on stdin, progress and answers as JSON lines on
+stdout, results into the run folder.
 
     {"id": 1, "name": "trace", "request": {"run": "...", "step": 600, "text": "..."}}      a question
     {"id": 1, "progress": 0.4, "say": "Layer 2 of 4"}                                      any number, some with "partial"
     {"id": 1, "done": "<path of the stored result>"}   or   {"id": 1, "error": "a sentence"}
 
-Every line is answered, also one that is no request: with the id where one can be read, else with null.
-One request at a time; it ends when stdin does, or on SIGTERM. To stop a request, end the process: a result is stored whole or not at all.
-{"id": 0, "name": "warm"} (or the first map) makes UMAP compile on a thread of its own, so that the first map need not wait for it.
+Every line is answered, also one that is no request: with the id where one can be read, else with
+null. One request at a time; it ends when stdin does, or on SIGTERM. To stop a request, end the
+process: a result is stored whole or not at all. {"id": 0, "name": "warm"} (or the first map) makes
+UMAP compile on a thread of its own, so that the first map need not wait for it.
 """
 
 from __future__ import annotations
@@ -32,7 +34,8 @@ from cpart_core.service.registry import answer, check, is_current, kind_of
 LONGEST_LINE = 4_000_000
 """Bytes of one request."""
 STARTS_WITH_ID = re.compile(rb'\s*\{\s*"id"\s*:\s*(\d{1,18})\s*[,}]')
-"""How our client begins a line, so that one that cannot be read is still answered to whoever waits for it."""
+"""How our client begins a line, so that one that cannot be read is still answered to whoever waits
+for it."""
 SECONDS_BETWEEN_PROGRESS = 0.05
 
 
@@ -50,7 +53,14 @@ class Worker:
         while line := lines.readline(LONGEST_LINE):
             if len(line) == LONGEST_LINE and not line.endswith(b"\n"):
                 pass_over_rest(lines)
-                self.write({"id": id_of(line), "error": f"A request may have at most {LONGEST_LINE:,} bytes; this one has more."})
+                self.write(
+                    {
+                        "id": id_of(line),
+                        "error": (
+                            f"A request may have at most {LONGEST_LINE:,} bytes; this one has more."
+                        ),
+                    }
+                )
             elif line.strip():
                 self.take(line)
 
@@ -80,10 +90,18 @@ class Worker:
         stored = run.result(name, request)
         if stored is not None and is_current(run, name, stored):
             return next(
-                folder / result_file(name, request) for folder in run.result_folders() if (folder / result_file(name, request)).is_file()
+                folder / result_file(name, request)
+                for folder in run.result_folders()
+                if (folder / result_file(name, request)).is_file()
             )
         if request.get("method") == "umap" and self.warming is not None and self.warming.is_alive():
-            self.write({"id": number, "progress": 0.0, "say": "UMAP is being made ready (once after each start)"})
+            self.write(
+                {
+                    "id": number,
+                    "progress": 0.0,
+                    "say": "UMAP is being made ready (once after each start)",
+                }
+            )
             self.warming.join()
 
         def progress(share: float, say: str, partial: dict[str, Any] | None = None) -> None:
@@ -97,7 +115,11 @@ class Worker:
         if partial is None and now - self.told < SECONDS_BETWEEN_PROGRESS:
             return
         self.told = now
-        message: dict[str, Any] = {"id": number, "progress": round(min(max(share, 0.0), 1.0), 4), "say": say}
+        message: dict[str, Any] = {
+            "id": number,
+            "progress": round(min(max(share, 0.0), 1.0), 4),
+            "say": say,
+        }
         self.write(message if partial is None else {**message, "partial": partial})
 
     def write(self, message: dict[str, Any]) -> None:
@@ -112,7 +134,8 @@ class Worker:
 
 
 def compile_umap() -> None:
-    """Lay out a few points twice, so that everything UMAP needs is imported and compiled (about 10 s of one core)."""
+    """Lay out a few points twice, so that everything UMAP needs is imported and compiled (about 10
+    s of one core)."""
     from cpart_core.analysis.maps.plane import lay_out
     from cpart_core.model.kernels.cpu.numbers import alone
 
@@ -148,7 +171,10 @@ def sentence(error: BaseException) -> str:
     """What went wrong, for a person: our own ValueErrors are sentences already."""
     said = " ".join(str(error).split())[:600]
     if isinstance(error, MemoryError) or "not enough memory" in said:
-        return "There is not enough memory for this analysis. Close other programs, or choose a smaller model or a shorter text."
+        return (
+            "There is not enough memory for this analysis. Close other programs, or choose a"
+            " smaller model or a shorter text."
+        )
     if isinstance(error, ValueError):
         return said
     if isinstance(error, OSError):
@@ -165,7 +191,8 @@ def private_stdout() -> TextIO:
 
 
 def end(*_: object) -> NoReturn:
-    """Leave at once: nothing is half-written (results are renamed into place), and a compiling thread cannot be waited for."""
+    """Leave at once: nothing is half-written (results are renamed into place), and a compiling
+    thread cannot be waited for."""
     os._exit(0)
 
 

@@ -1,8 +1,8 @@
 """Which settings take effect: what is given and cannot do anything is refused by its name, before
 anything is trained.
 
-The fields of settings/run.py say when they count; command line, settings files, studies and the form all
-ask here. Standard library only.
+The fields of settings/run.py say when they count; command line, settings files, studies and the
+form all ask here. Standard library only.
 """
 
 from __future__ import annotations
@@ -25,14 +25,21 @@ def without_effect(settings: Settings, names: Iterable[str]) -> dict[str, str]:
     sentence."""
     values = {item.name: value for _, item, value in settings.items()}
     wanted = set(names)
-    found = ((item.name, missing(item.metadata["when"], values)) for _, item, _ in settings.items() if item.name in wanted)
+    found = (
+        (item.name, missing(item.metadata["when"], values))
+        for _, item, _ in settings.items()
+        if item.name in wanted
+    )
     return {name: why for name, why in found if why}
 
 
 def missing(when: When, values: dict[str, Any]) -> str:
     """'it takes effect only where execution is topk, and execution is dense'; empty where a case
     holds."""
-    cases = [[(name, test) for name, test in case.items() if not holds(values[name], test, values)] for case in when]
+    cases = [
+        [(name, test) for name, test in case.items() if not holds(values[name], test, values)]
+        for case in when
+    ]
     if not cases or not all(cases):
         return ""
     nearest = min(cases, key=len)
@@ -64,7 +71,9 @@ def when_in_words(item: Field[Any]) -> str:
     cases = []
     for case in item.metadata["when"]:
         parts = [
-            f"{name} is {test.replace('> ', 'more than ') if isinstance(test, str) else ' or '.join(test)}" for name, test in case.items()
+            f"{name} is"
+            f" {test.replace('> ', 'more than ') if isinstance(test, str) else ' or '.join(test)}"
+            for name, test in case.items()
         ]
         cases.append(" and ".join(parts))
     return f"Takes effect where {', or where '.join(cases)}." if cases else ""
@@ -103,6 +112,10 @@ def with_source(settings: Settings, given: Iterable[str]) -> tuple[Settings, str
         source = "file"
     else:
         raise ValueError(
-            f"path {corpus.path[:200]!r} was given without a source, and nothing is there; give source file, folder or dataset."
+            f"path {corpus.path[:200]!r} was given without a source, and nothing is there; give"
+            " source file, folder or dataset."
         )
-    return settings.with_values({"source": source}), f"source {source}: taken from the path {corpus.path[:200]}"
+    return (
+        settings.with_values({"source": source}),
+        f"source {source}: taken from the path {corpus.path[:200]}",
+    )

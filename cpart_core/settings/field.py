@@ -31,7 +31,15 @@ def setting(
 ) -> Any:
     """A dataclass field with its checked range, what the form and `--help` say of it, and when it
     takes effect (always, without `when`)."""
-    metadata = {"help": help, "low": low, "high": high, "choices": choices, "unit": unit, "advanced": advanced, "when": when}
+    metadata = {
+        "help": help,
+        "low": low,
+        "high": high,
+        "choices": choices,
+        "unit": unit,
+        "advanced": advanced,
+        "when": when,
+    }
     return field(default=default, metadata=metadata)
 
 
@@ -66,5 +74,9 @@ def check_field(name: str, item: Field[Any], value: Any) -> None:
     low, high, choices = item.metadata["low"], item.metadata["high"], item.metadata["choices"]
     if choices and value not in choices:
         raise ValueError(f"{name} is {value!r}; allowed: {', '.join(choices)}.")
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and not (low is None or low <= value <= high):
+    if (
+        isinstance(value, (int, float))
+        and not isinstance(value, bool)
+        and not (low is None or low <= value <= high)
+    ):
         raise ValueError(f"{name} is {value}; allowed: {low:g} to {high:g}.")

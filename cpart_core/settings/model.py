@@ -12,20 +12,45 @@ class ModelSettings:
     """The decoder (Llama's layout) and its partitioned feed-forward layers."""
 
     num_layers: int = setting(4, "Decoder layers", low=1, high=64, unit="layers", advanced=False)
-    width: int = setting(128, "Width of the residual stream", low=16, high=8192, unit="numbers", advanced=False)
+    width: int = setting(
+        128, "Width of the residual stream", low=16, high=8192, unit="numbers", advanced=False
+    )
     num_heads: int = setting(4, "Attention heads", low=1, high=128, unit="heads")
-    num_kv_heads: int = setting(4, "Key and value heads; fewer than heads = grouped-query attention", low=1, high=128, unit="heads")
+    num_kv_heads: int = setting(
+        4,
+        "Key and value heads; fewer than heads = grouped-query attention",
+        low=1,
+        high=128,
+        unit="heads",
+    )
     num_neurons: int = setting(
-        512, "Neurons of each feed-forward layer, shared ones included", low=8, high=65_536, unit="neurons", advanced=False
+        512,
+        "Neurons of each feed-forward layer, shared ones included",
+        low=8,
+        high=65_536,
+        unit="neurons",
+        advanced=False,
     )
     context_length: int = setting(128, "Longest input", low=8, high=8192, unit="tokens")
-    num_segments: int = setting(8, "Segments of each layer, not counting the shared one", low=1, high=256, unit="segments", advanced=False)
+    num_segments: int = setting(
+        8,
+        "Segments of each layer, not counting the shared one",
+        low=1,
+        high=256,
+        unit="segments",
+        advanced=False,
+    )
     shared_neurons: int = setting(
-        128, "Neurons of the shared segment, whose weight is always 1; 0 = no shared segment", low=0, high=32_768, unit="neurons"
+        128,
+        "Neurons of the shared segment, whose weight is always 1; 0 = no shared segment",
+        low=0,
+        high=32_768,
+        unit="neurons",
     )
     execution: str = setting(
         "topk",
-        "What is computed: every neuron at weight 1 (dense), all segments weighted (soft), or only the chosen segments (topk)",
+        "What is computed: every neuron at weight 1 (dense), all segments weighted (soft), or only"
+        " the chosen segments (topk)",
         choices=("dense", "soft", "topk"),
         advanced=False,
     )
@@ -40,21 +65,27 @@ class ModelSettings:
     )
     fusion: str = setting(
         "attention",
-        "How fusion weights are made: the same for all, attention over learned keys, a frozen random router, or the true context "
-        "(oracle: a control that reads the labels and cannot generate)",
+        "How fusion weights are made: the same for all, attention over learned keys, a frozen"
+        " random router, or the true context (oracle: a control that reads the labels and cannot"
+        " generate)",
         choices=("uniform", "attention", "random", "oracle"),
         advanced=False,
         when=(WEIGHED,),
     )
     pooling: str = setting(
         "document",
-        "What fusion looks at: the token's hidden state, or its causal mean over the document so far",
+        "What fusion looks at: the token's hidden state, or its causal mean over the document"
+        " so far",
         choices=("token", "document"),
         advanced=False,
         when=({**WEIGHED, "fusion": ("attention", "random")},),
     )
     fusion_temperature: float = setting(
-        1.0, "Temperature tau of the fusion softmax", low=0.01, high=100.0, when=({**WEIGHED, "fusion": ("attention", "random")},)
+        1.0,
+        "Temperature tau of the fusion softmax",
+        low=0.01,
+        high=100.0,
+        when=({**WEIGHED, "fusion": ("attention", "random")},),
     )
     fusion_width: int = setting(
         32,
@@ -66,10 +97,13 @@ class ModelSettings:
     )
     weight_scale: int = setting(
         0,
-        "A segment counts this times its fusion weight; 0 = the number of segments. A carved model keeps the number of the one it was cut from",
+        "A segment counts this times its fusion weight; 0 = the number of segments. A carved model"
+        " keeps the number of the one it was cut from",
         low=0,
         high=256,
         unit="segments",
         when=(WEIGHED,),
     )
-    rope_base: float = setting(10_000.0, "Base of the rotary position frequencies", low=10.0, high=1e8)
+    rope_base: float = setting(
+        10_000.0, "Base of the rotary position frequencies", low=10.0, high=1e8
+    )

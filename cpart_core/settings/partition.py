@@ -13,11 +13,18 @@ class PartitionSettings:
 
     method: str = setting(
         "gradient",
-        "Partition method: gradient signatures by context, the same by document without labels, activations, weights, chance, or position",
+        "Partition method: gradient signatures by context, the same by document without labels,"
+        " activations, weights, chance, or position",
         choices=("gradient", "cocluster", "coactivation", "weights", "random", "contiguous"),
         advanced=False,
     )
-    first_step: int = setting(100, "Step of the first partition; before it the model is dense", low=1, high=10_000_000, unit="steps")
+    first_step: int = setting(
+        100,
+        "Step of the first partition; before it the model is dense",
+        low=1,
+        high=10_000_000,
+        unit="steps",
+    )
     every: int = setting(
         50,
         "Steps between repartitions; 0 = never after the first",
@@ -27,21 +34,35 @@ class PartitionSettings:
         when=({**RECLUSTERED, "freeze_step": "> first_step"},),
     )
     freeze_step: int = setting(
-        200, "Step after which segments no longer change", low=0, high=10_000_000, unit="steps", when=({**RECLUSTERED, "every": "> 0"},)
+        200,
+        "Step after which segments no longer change",
+        low=0,
+        high=10_000_000,
+        unit="steps",
+        when=({**RECLUSTERED, "every": "> 0"},),
     )
     fusion_step: int = setting(
         200,
-        "Step from which fusion weights are applied and top-k begins; before it every neuron counts fully",
+        "Step from which fusion weights are applied and top-k begins; before it every neuron counts"
+        " fully",
         low=1,
         high=10_000_000,
         unit="steps",
         when=(WEIGHED,),
     )
-    signature_every: int = setting(8, "Steps between two measurements of the signatures", low=1, high=10_000, unit="steps")
-    signature_decay: float = setting(0.9, "Share of the old signature kept at each measurement; 0 = only the newest", low=0.0, high=0.999)
+    signature_every: int = setting(
+        8, "Steps between two measurements of the signatures", low=1, high=10_000, unit="steps"
+    )
+    signature_decay: float = setting(
+        0.9,
+        "Share of the old signature kept at each measurement; 0 = only the newest",
+        low=0.0,
+        high=0.999,
+    )
     affinity_weight: float = setting(
         0.1,
-        "Pull of the fusion weights towards the segments' share of the context's signature; 0 = off",
+        "Pull of the fusion weights towards the segments' share of the context's signature; 0"
+        " = off",
         low=0.0,
         high=10.0,
         when=(LEARNED,),

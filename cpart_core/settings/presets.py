@@ -1,4 +1,5 @@
-"""Ready-made settings, chosen by name on the command line and on the Train page. Standard library only."""
+"""Ready-made settings, chosen by name on the command line and on the Train page. Standard library
+only."""
 
 from __future__ import annotations
 
@@ -59,7 +60,9 @@ SAMPLE = Settings().with_values(
 
 PRESETS: tuple[Preset, ...] = (
     Preset("quick", "Quick look", "first segments within a minute on a laptop CPU", QUICK),
-    Preset("five", "Five minutes", "a model that has learned something, in about five minutes", FIVE),
+    Preset(
+        "five", "Five minutes", "a model that has learned something, in about five minutes", FIVE
+    ),
     Preset("sample", "The sample", "what sample_checkpoints/ holds", SAMPLE),
     Preset("own", "Your own", "the defaults, for you to change", Settings()),
 )
@@ -70,4 +73,6 @@ def preset(name: str) -> Settings:
     for entry in PRESETS:
         if entry.name == name:
             return entry.settings
-    raise ValueError(f"There is no preset {name!r}; allowed: {', '.join(entry.name for entry in PRESETS)}.")
+    raise ValueError(
+        f"There is no preset {name!r}; allowed: {', '.join(entry.name for entry in PRESETS)}."
+    )

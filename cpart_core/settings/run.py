@@ -1,7 +1,7 @@
 """All settings of a run, as frozen dataclasses: the one place for names, ranges, help and units.
 
-The command line, `settings.json` and the form on the Train page are all made from these fields, so they cannot disagree.
-Standard library only: pages read this file before torch is needed.
+The command line, `settings.json` and the form on the Train page are all made from these fields, so
+they cannot disagree. Standard library only: pages read this file before torch is needed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from cpart_core.settings.training import TrainingSettings
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that determines a run, in four groups. Field names are unique over the groups, so each is one CLI flag."""
+    """Everything that determines a run, in four groups. Field names are unique over the groups, so
+    each is one CLI flag."""
 
     corpus: CorpusSettings = field(default_factory=CorpusSettings)
     model: ModelSettings = field(default_factory=ModelSettings)
@@ -42,15 +43,20 @@ class Settings:
                 yield group.name, item, getattr(values, item.name)
 
     def with_values(self, values: dict[str, Any]) -> Settings:
-        """A copy with settings replaced by flat name ({"num_layers": 2}); unknown names are refused."""
+        """A copy with settings replaced by flat name ({"num_layers": 2}); unknown names are
+        refused."""
         groups = {item.name: group_name for group_name, item, _ in self.items()}
         unknown = sorted(set(values) - set(groups))
         if unknown:
-            raise ValueError(f"Unknown setting {', '.join(unknown)}. Known: {', '.join(sorted(groups))}.")
+            raise ValueError(
+                f"Unknown setting {', '.join(unknown)}. Known: {', '.join(sorted(groups))}."
+            )
         changed: dict[str, dict[str, Any]] = {}
         for name, value in values.items():
             changed.setdefault(groups[name], {})[name] = value
-        return replace(self, **{name: replace(getattr(self, name), **part) for name, part in changed.items()})
+        return replace(
+            self, **{name: replace(getattr(self, name), **part) for name, part in changed.items()}
+        )
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=2)
@@ -69,20 +75,32 @@ def settings_from_dict(data: Any) -> Settings:
     """Settings from the dictionary that `asdict` gives; missing names keep their defaults."""
     group_types = types_of(Settings)
     if not isinstance(data, dict):
-        raise ValueError(f"Settings must be a JSON object with the groups {', '.join(group_types)}; got {type(data).__name__}.")
+        raise ValueError(
+            f"Settings must be a JSON object with the groups {', '.join(group_types)}; got"
+            f" {type(data).__name__}."
+        )
     unknown = sorted(set(data) - set(group_types))
     if unknown:
-        raise ValueError(f"Unknown group of settings {', '.join(unknown)}. Known: {', '.join(group_types)}.")
+        raise ValueError(
+            f"Unknown group of settings {', '.join(unknown)}. Known: {', '.join(group_types)}."
+        )
     settings = Settings()
     for group_name, group_type in group_types.items():
         values = data.get(group_name, {})
         if not isinstance(values, dict):
-            raise ValueError(f"Settings group {group_name} must be a JSON object; got {type(values).__name__}.")
+            raise ValueError(
+                f"Settings group {group_name} must be a JSON object; got {type(values).__name__}."
+            )
         hints = types_of(group_type)
         unknown = sorted(set(values) - set(hints))
         if unknown:
-            raise ValueError(f"Unknown setting {', '.join(unknown)} in {group_name}. Known: {', '.join(hints)}.")
-        typed = {name: coerce(f"{group_name}.{name}", value, hints[name]) for name, value in values.items()}
+            raise ValueError(
+                f"Unknown setting {', '.join(unknown)} in {group_name}. Known: {', '.join(hints)}."
+            )
+        typed = {
+            name: coerce(f"{group_name}.{name}", value, hints[name])
+            for name, value in values.items()
+        }
         settings = replace(settings, **{group_name: group_type(**typed)})
     return settings
 
@@ -93,25 +111,36 @@ def check_together(settings: Settings) -> None:
     if model.width % model.num_heads:
         raise ValueError(f"width {model.width} must be a multiple of num_heads {model.num_heads}.")
     if (model.width // model.num_heads) % 2:
-        raise ValueError(f"width / num_heads is {model.width // model.num_heads}; rotary positions need an even number.")
+        raise ValueError(
+            f"width / num_heads is {model.width // model.num_heads}; rotary positions need an even"
+            " number."
+        )
     if model.num_heads % model.num_kv_heads:
-        raise ValueError(f"num_heads {model.num_heads} must be a multiple of num_kv_heads {model.num_kv_heads}.")
+        raise ValueError(
+            f"num_heads {model.num_heads} must be a multiple of num_kv_heads {model.num_kv_heads}."
+        )
     divided = model.num_neurons - model.shared_neurons
     if divided < model.num_segments or divided % model.num_segments:
         raise ValueError(
-            f"num_neurons - shared_neurons is {divided}; it must be a positive multiple of num_segments {model.num_segments}, "
-            f"so that all segments have the same size."
+            f"num_neurons - shared_neurons is {divided}; it must be a positive multiple of"
+            f" num_segments {model.num_segments}, so that all segments have the same size."
         )
     if model.execution == "topk" and model.top_k > model.num_segments:
-        raise ValueError(f"top_k {model.top_k} must not be more than num_segments {model.num_segments}.")
+        raise ValueError(
+            f"top_k {model.top_k} must not be more than num_segments {model.num_segments}."
+        )
     if model.execution == "topk" and model.fusion == "uniform":
         raise ValueError(
-            "fusion uniform with execution topk would compute the same segments for every token. Choose soft, or attention fusion."
+            "fusion uniform with execution topk would compute the same segments for every token."
+            " Choose soft, or attention fusion."
         )
-    if model.execution != "dense" and settings.partition.fusion_step < settings.partition.first_step:
+    if (
+        model.execution != "dense"
+        and settings.partition.fusion_step < settings.partition.first_step
+    ):
         raise ValueError(
-            f"fusion_step {settings.partition.fusion_step} must not come before first_step {settings.partition.first_step}: "
-            f"fusion weights need segments."
+            f"fusion_step {settings.partition.fusion_step} must not come before first_step"
+            f" {settings.partition.first_step}: fusion weights need segments."
         )
     if settings.corpus.source != "builtin" and not settings.corpus.path:
         raise ValueError(f"corpus.source is {settings.corpus.source}; give its path.")

@@ -1,4 +1,5 @@
-"""One run of a study, in this process: create or resume it, train, measure, and store the outcome in the study's folder.
+"""One run of a study, in this process: create or resume it, train, measure, and store the outcome
+in the study's folder.
 
 <study folder>/<arm>-<seed>/                 a run folder; the app opens them with CPART_RUNS=<study folder>
 <study folder>/.corpora/<seed>/              the text that all arms of a seed are trained on
@@ -44,7 +45,8 @@ def outcome_file(folder: Path, arm: str, seed: int) -> Path:
 
 
 def read_outcome(folder: Path, arm: str, seed: int) -> Outcome | None:
-    """The stored outcome of a run; None when there is none, or one that is damaged or older than a measure: then it is measured anew."""
+    """The stored outcome of a run; None when there is none, or one that is damaged or older than a
+    measure: then it is measured anew."""
     path = outcome_file(folder, arm, seed)
     with suppress(ValueError, RecursionError):
         data = json.loads(read_small(path))
@@ -59,8 +61,11 @@ def write_outcome(folder: Path, outcome: Outcome) -> None:
     write_file(path, json.dumps(without_nan(asdict(outcome)), indent=1).encode())
 
 
-def prepare_corpus(plan: Plan, folder: Path, seed: int, say: Callable[[str], None] = ignore_words) -> Path:
-    """The folder of a seed's text, built now if it is not there. ValueError for text that cannot be used, or not by one of the arms.
+def prepare_corpus(
+    plan: Plan, folder: Path, seed: int, say: Callable[[str], None] = ignore_words
+) -> Path:
+    """The folder of a seed's text, built now if it is not there. ValueError for text that cannot be
+    used, or not by one of the arms.
 
     say: told what is to be said of the text and of trainings on it.
     """
@@ -68,7 +73,11 @@ def prepare_corpus(plan: Plan, folder: Path, seed: int, say: Callable[[str], Non
     if not (target / "corpus.json").is_file():
         corpus = build_corpus(gather(plan.base.corpus), plan.base.corpus, seed)
         count = count_corpus(corpus)
-        said = [sentence for arm in plan.arms for sentence in check_before(plan.settings(arm, seed), count, folder)]
+        said = [
+            sentence
+            for arm in plan.arms
+            for sentence in check_before(plan.settings(arm, seed), count, folder)
+        ]
         for sentence in dict.fromkeys([*corpus.notes, *said]):
             say(sentence)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -78,16 +87,25 @@ def prepare_corpus(plan: Plan, folder: Path, seed: int, say: Callable[[str], Non
 
 
 def cell_run(plan: Plan, folder: Path, arm: str, seed: int) -> Run:
-    """The run of an arm and a seed, created now if it is not there. ValueError when the folder holds one with other settings."""
+    """The run of an arm and a seed, created now if it is not there. ValueError when the folder
+    holds one with other settings."""
     run_id, settings = cell_id(arm, seed), with_whole_path(plan.settings(arm, seed))
     if not (folder / run_id).is_dir():
         kind = plan.kinds.get(arm, "") if arm != plan.reference else ""
         create_run(
-            settings, None, f"{arm}, seed {seed}", run_id=run_id, twin_of=cell_id(plan.reference, seed) if kind else "", twin_kind=kind
+            settings,
+            None,
+            f"{arm}, seed {seed}",
+            run_id=run_id,
+            twin_of=cell_id(plan.reference, seed) if kind else "",
+            twin_kind=kind,
         )
     run = open_run(run_id)
     if comparable(run.settings) != comparable(settings):
-        raise ValueError(f"{folder / run_id} was made with other settings than this study's; give another --out, or delete that folder.")
+        raise ValueError(
+            f"{folder / run_id} was made with other settings than this study's; give another --out,"
+            " or delete that folder."
+        )
     if not (run.folder / "corpus" / "corpus.json").is_file():
         copy_corpus(prepare_corpus(plan, folder, seed), run.folder / "corpus")
     return run
@@ -106,9 +124,11 @@ def train_cell(
     on_record: Callable[[Record], None] = ignore_record,
     say: Callable[[str], None] = ignore_words,
 ) -> Outcome | None:
-    """Train one run from wherever it is, measure it, store and return its outcome. None when it was stopped before its end.
+    """Train one run from wherever it is, measure it, store and return its outcome. None when it was
+    stopped before its end.
 
-    The root of runs must be the study's folder. ValueError for a person's mistakes and for a training that failed.
+    The root of runs must be the study's folder. ValueError for a person's mistakes and for a
+    training that failed.
     """
     run = cell_run(plan, folder, arm, seed)
     code = run_training(run, on_record, say, look_at_losses)

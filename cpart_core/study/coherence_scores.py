@@ -1,9 +1,11 @@
-"""Coherence of a study's runs, measured when the others are finished: the judge is the dense run of another seed, never the run itself.
+"""Coherence of a study's runs, measured when the others are finished: the judge is the dense run of
+another seed, never the run itself.
 
-Another seed is, as a rule, another split of the same text, so the judge may have been trained on what this seed holds out. Only documents that
-neither was trained on are continued: all of those held out where the source itself says what is held out, a tenth where the seed draws.
-All arms of a seed have the same text, hence the same judge and the same documents. A study with one seed, or without a dense arm as large
-as its reference, has no judge.
+Another seed is, as a rule, another split of the same text, so the judge may have been trained on
+what this seed holds out. Only documents that neither was trained on are continued: all of those
+held out where the source itself says what is held out, a tenth where the seed draws. All arms of a
+seed have the same text, hence the same judge and the same documents. A study with one seed, or
+without a dense arm as large as its reference, has no judge.
 """
 
 from __future__ import annotations
@@ -28,23 +30,35 @@ def judge_arm(plan: Plan) -> str:
 
 
 def judges_of(plan: Plan, folder: Path, seed: int) -> list[Outcome]:
-    """Finished runs that may judge a seed's: who judged another of them already, then the next seed's first."""
+    """Finished runs that may judge a seed's: who judged another of them already, then the next
+    seed's first."""
     arm = judge_arm(plan)
     place = plan.seeds.index(seed)
     others = (*plan.seeds[place + 1 :], *plan.seeds[:place]) if arm else ()
-    found = [outcome for other in others if (outcome := read_outcome(folder, arm, other)) is not None]
-    judged = [outcome.coherence_judge for name in plan.arms if (outcome := read_outcome(folder, name, seed)) is not None]
+    found = [
+        outcome for other in others if (outcome := read_outcome(folder, arm, other)) is not None
+    ]
+    judged = [
+        outcome.coherence_judge
+        for name in plan.arms
+        if (outcome := read_outcome(folder, name, seed)) is not None
+    ]
     return sorted(found, key=lambda judge: judge.run not in judged)
 
 
 def lacks_coherence(plan: Plan, folder: Path, arm: str, seed: int) -> bool:
     """Whether a run is finished, not judged yet, and there is somebody to judge it."""
     outcome = read_outcome(folder, arm, seed)
-    return outcome is not None and not outcome.coherence_judge and bool(judges_of(plan, folder, seed))
+    return (
+        outcome is not None and not outcome.coherence_judge and bool(judges_of(plan, folder, seed))
+    )
 
 
-def add_coherence(plan: Plan, folder: Path, outcome: Outcome, say: Callable[[str], None] = ignore_words) -> Outcome:
-    """Measure a finished run's coherence and store it in its outcome; with too few documents for any judge, NaN is stored, and who was asked.
+def add_coherence(
+    plan: Plan, folder: Path, outcome: Outcome, say: Callable[[str], None] = ignore_words
+) -> Outcome:
+    """Measure a finished run's coherence and store it in its outcome; with too few documents for
+    any judge, NaN is stored, and who was asked.
 
     The root of runs must be the study's folder. ValueError without a judge, and for damaged runs.
     """
@@ -54,12 +68,17 @@ def add_coherence(plan: Plan, folder: Path, outcome: Outcome, say: Callable[[str
 
     judges = judges_of(plan, folder, outcome.seed)
     if not judges:
-        raise ValueError(f"Nobody can judge {outcome.run}: that takes a finished dense run of another seed of this study.")
+        raise ValueError(
+            f"Nobody can judge {outcome.run}: that takes a finished dense run of another seed of"
+            " this study."
+        )
     set_threads(open_run(outcome.run).settings.training)
     for judge in judges:
         say(f"measuring coherence, judged by {judge.run}")
         try:
-            found = coherence_of(outcome.run, outcome.steps, judge.run, judge.steps, outcome.seed, PROMPTS)
+            found = coherence_of(
+                outcome.run, outcome.steps, judge.run, judge.steps, outcome.seed, PROMPTS
+            )
         except TooFewDocuments as few:
             say(str(few))
             continue

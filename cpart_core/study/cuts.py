@@ -1,8 +1,10 @@
-"""Cut without further training: a dense model's neurons are divided by several methods, and a quarter of the segments is kept.
+"""Cut without further training: a dense model's neurons are divided by several methods, and a
+quarter of the segments is kept.
 
-A dense model computes the same however its neurons are divided, so one finished run tells of every method. Signatures are of training text,
-the segments are chosen for each context on training documents, and the losses are of held-out ones. All partitions have the same sizes; the
-shared segment is always kept.
+A dense model computes the same however its neurons are divided, so one finished run tells of every
+method. Signatures are of training text, the segments are chosen for each context on training
+documents, and the losses are of held-out ones. All partitions have the same sizes; the shared
+segment is always kept.
 """
 
 from __future__ import annotations
@@ -50,11 +52,13 @@ class Cuts(NamedTuple):
     weights: Cut
     random: Cut
     shared: Cut
-    """By chance, but for the shared segment, which is cocluster's: what dividing the other neurons well is worth."""
+    """By chance, but for the shared segment, which is cocluster's: what dividing the other neurons
+    well is worth."""
 
 
 def untrained_cuts(trainer: Trainer, model: Decoder, texts: list[ContextText]) -> Cuts | None:
-    """The cuts of a finished dense run; None where there is nothing to leave out. Neither trainer nor model is changed.
+    """The cuts of a finished dense run; None where there is nothing to leave out. Neither trainer
+    nor model is changed.
 
     trainer: restored from the newest checkpoint. model: the same weights on the CPU.
     """
@@ -63,8 +67,13 @@ def untrained_cuts(trainer: Trainer, model: Decoder, texts: list[ContextText]) -
     model = deepcopy(model)
     seed = trainer.settings.training.seed
     partitions = {name: [made_by(name, trainer, seed)] for name in CUT_METHODS}
-    partitions["random"] = [made_by("random", trainer, seed + 1000 * draw) for draw in range(CUT_DRAWS)]
-    partitions["shared"] = [shuffled_outside(partitions[SAME_SHARED_AS][0], seed + 1000 * draw) for draw in range(CUT_DRAWS)]
+    partitions["random"] = [
+        made_by("random", trainer, seed + 1000 * draw) for draw in range(CUT_DRAWS)
+    ]
+    partitions["shared"] = [
+        shuffled_outside(partitions[SAME_SHARED_AS][0], seed + 1000 * draw)
+        for draw in range(CUT_DRAWS)
+    ]
     effects = [neuron_effects(model, entry.texts.choosing) for entry in texts]
     found = {}
     for name, several in partitions.items():
@@ -74,10 +83,13 @@ def untrained_cuts(trainer: Trainer, model: Decoder, texts: list[ContextText]) -
 
 
 def made_by(name: str, trainer: Trainer, seed: int) -> Partition:
-    """The partition that this method would make of the finished weights, with the run's own settings."""
+    """The partition that this method would make of the finished weights, with the run's own
+    settings."""
     method, settings = METHODS[name], trainer.settings.model
     evidence = as_evidence(method.needs, measured_for(trainer, method.needs), settings.num_layers)
-    return make_partition(method, evidence, partition_of(trainer.model), settings.shared_neurons, True, seed)
+    return make_partition(
+        method, evidence, partition_of(trainer.model), settings.shared_neurons, True, seed
+    )
 
 
 def shuffled_outside(partition: Partition, seed: int) -> Partition:
@@ -90,7 +102,8 @@ def shuffled_outside(partition: Partition, seed: int) -> Partition:
 
 
 def neuron_effects(model: Decoder, rows: Rows) -> np.ndarray:
-    """[L, N] mean over tokens of |a dL/da| by neuron number: what analysis/keep/ranking.py's effect sums over a segment."""
+    """[L, N] mean over tokens of |a dL/da| by neuron number: what analysis/keep/ranking.py's
+    effect sums over a segment."""
     by_row = effects_by_row(model, rows)
     by_neuron = np.empty_like(by_row)
     for number, layer in enumerate(model.feedforwards()):
@@ -98,14 +111,19 @@ def neuron_effects(model: Decoder, rows: Rows) -> np.ndarray:
     return by_neuron
 
 
-def cut_by(model: Decoder, partition: Partition, texts: list[ContextText], effects: list[np.ndarray]) -> Cut:
+def cut_by(
+    model: Decoder, partition: Partition, texts: list[ContextText], effects: list[np.ndarray]
+) -> Cut:
     """Keep a quarter of this partition's segments for each context in turn."""
     apply_partition(model, partition)
     keep = quarter_of(partition.num_segments)
     found = []
     for entry, effect_LN in zip(texts, effects, strict=True):
         order = np.argsort(-segment_effects(effect_LN, partition), axis=1, kind="stable")
-        rise = document_losses(carve(model, order[:, :keep]), entry.texts.measured).mean() - entry.whole
+        rise = (
+            document_losses(carve(model, order[:, :keep]), entry.texts.measured).mean()
+            - entry.whole
+        )
         found.append((rise / entry.whole, rise))
     return Cut(*np.mean(found, axis=0).tolist())
 
@@ -113,4 +131,9 @@ def cut_by(model: Decoder, partition: Partition, texts: list[ContextText], effec
 def segment_effects(effect_LN: np.ndarray, partition: Partition) -> np.ndarray:
     """[L, S] sums over the neurons of each segment; the shared one does not take part."""
     pairs = zip(effect_LN, partition.segment_of, strict=True)
-    return np.stack([np.bincount(row[row >= 0], effect[row >= 0], partition.num_segments) for effect, row in pairs])
+    return np.stack(
+        [
+            np.bincount(row[row >= 0], effect[row >= 0], partition.num_segments)
+            for effect, row in pairs
+        ]
+    )

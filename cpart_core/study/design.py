@@ -1,4 +1,5 @@
-"""One arm of a study with its twins: what its figures are compared with. Found by settings, whatever the arms are called."""
+"""One arm of a study with its twins: what its figures are compared with. Found by settings,
+whatever the arms are called."""
 
 from __future__ import annotations
 
@@ -29,7 +30,8 @@ class Design:
 
     @property
     def kind(self) -> str:
-        """Which of the two I counts: of the choice where only the chosen segments are computed, else of the fusion mass."""
+        """Which of the two I counts: of the choice where only the chosen segments are computed,
+        else of the fusion mass."""
         return "choice" if self.settings.model.execution == "topk" else "mass"
 
     def values(self, measure: str, arm: str | None = None) -> dict[int, float]:
@@ -52,22 +54,33 @@ def design_of(study: Study, arm: str) -> Design:
     """The arm with its random and its dense twin, found by their settings."""
     settings = study.arms[arm]
     by_chance = settings.with_values({"method": "random"})
-    random = next((name for name, other in study.arms.items() if other == by_chance and name != arm), "")
+    random = next(
+        (name for name, other in study.arms.items() if other == by_chance and name != arm), ""
+    )
     return Design(study, arm, random, dense_twin(study.arms, settings))
 
 
 def dense_twin(arms: Mapping[str, Settings], ours: Settings) -> str:
-    """The dense arm as large as `ours`, the one named so where there are several; "" where there is none."""
-    found = [name for name, other in arms.items() if other.model.execution == "dense" and same_size(other, ours)]
+    """The dense arm as large as `ours`, the one named so where there are several; "" where there is
+    none."""
+    found = [
+        name
+        for name, other in arms.items()
+        if other.model.execution == "dense" and same_size(other, ours)
+    ]
     return "dense" if "dense" in found else next(iter(found), "")
 
 
 def same_size(one: Settings, other: Settings) -> bool:
-    return all(getattr(one.model, name) == getattr(other.model, name) for name in ("num_layers", "width", "num_neurons"))
+    return all(
+        getattr(one.model, name) == getattr(other.model, name)
+        for name in ("num_layers", "width", "num_neurons")
+    )
 
 
 def ceiling(design: Design) -> float:
-    """The greatest I(S;C) there can be, bits: log2 C, and for a choice of k of S segments log2(S/k): evenly used, always the same k."""
+    """The greatest I(S;C) there can be, bits: log2 C, and for a choice of k of S segments
+    log2(S/k): evenly used, always the same k."""
     model = design.settings.model
     of_segments = model.num_segments / (model.top_k if design.kind == "choice" else 1)
     return math.log2(max(1.0, min(float(len(design.study.contexts)), of_segments)))

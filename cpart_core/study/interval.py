@@ -1,8 +1,11 @@
-"""A mean with its 95 % interval over seeds, paired, inside the range of what is estimated. Standard library only, because pages compute it too.
+"""A mean with its 95 % interval over seeds, paired, inside the range of what is estimated. Standard
+library only, because pages compute it too.
 
-Student's interval is taken on a scale without ends (log of what is above an end, logit between two), by the delta method: g(mean) with the
-standard error times g'(mean), turned back. So the mean stays the mean, lies inside, and no end is ever reached by what varies. Simulated
-(tests/study/test_interval.py): at three values, coverage is as near 95 % as that of the plain interval or nearer.
+Student's interval is taken on a scale without ends (log of what is above an end, logit between
+two), by the delta method: g(mean) with the standard error times g'(mean), turned back. So the mean
+stays the mean, lies inside, and no end is ever reached by what varies. Simulated
+(tests/study/test_interval.py): at three values, coverage is as near 95 % as that of the plain
+interval or nearer.
 """
 
 from __future__ import annotations
@@ -19,7 +22,8 @@ T_QUANTILES = (
     2.079614, 2.073873, 2.068658, 2.063899, 2.059539, 2.055529, 2.051831, 2.048407, 2.045230, 2.042272,
 )
 # fmt: on
-"""Student's t at 0.975 for 1, 2, ... 30 degrees of freedom; beyond them the last, which is a little too wide."""
+"""Student's t at 0.975 for 1, 2, ... 30 degrees of freedom; beyond them the last, which is a little
+too wide."""
 NORMAL_QUANTILE = 1.959964
 
 
@@ -48,7 +52,8 @@ class Scale:
     def around(self, middle: float, error: float, quantile: float) -> tuple[float, float]:
         """The interval of a mean with its standard error."""
         below, above = middle - self.low, self.high - middle
-        if error == 0.0 or not (below and above):  # the same each time; at an end of the range always so
+        # the same each time; at an end of the range always so
+        if error == 0.0 or not (below and above):
             return middle, middle
         if math.isinf(below) and math.isinf(above):
             return middle - quantile * error, middle + quantile * error
@@ -60,7 +65,9 @@ class Scale:
             return self.high - above * factor, self.high - above / factor
         width = self.high - self.low  # logit of the place between the ends
         factor = bounded_exp(quantile * error * width / (below * above))
-        return self.low + width * below / (below + above * factor), self.low + width * below * factor / (below * factor + above)
+        return self.low + width * below / (
+            below + above * factor
+        ), self.low + width * below * factor / (below * factor + above)
 
 
 REAL = Scale()
@@ -109,19 +116,32 @@ def t_quantile(n: int) -> float:
 def how_little(n: int) -> str:
     """What so few seeds can say, in a sentence; nothing for ten or more."""
     if n < 2:
-        return "One seed says nothing of what another would give: there is no interval, and nothing is decided."
+        return (
+            "One seed says nothing of what another would give: there is no interval, and nothing is"
+            " decided."
+        )
     if n >= 10:
         return ""
     wider = t_quantile(n) / NORMAL_QUANTILE
     least = t_quantile(n) / n**0.5
     count = SMALL_NUMBERS.get(n, str(n))
     return (
-        f"{count} seeds say little: an interval is {wider:.1f} times as wide as if the spread between seeds were known, and a difference is decided only "
-        f"where it is more than {least:.1f} times that spread. Not decided means not known; it does not mean equal."
+        f"{count} seeds say little: an interval is {wider:.1f} times as wide as if the spread"
+        " between seeds were known, and a difference is decided only where it is more than"
+        f" {least:.1f} times that spread. Not decided means not known; it does not mean equal."
     )
 
 
-SMALL_NUMBERS = {2: "Two", 3: "Three", 4: "Four", 5: "Five", 6: "Six", 7: "Seven", 8: "Eight", 9: "Nine"}
+SMALL_NUMBERS = {
+    2: "Two",
+    3: "Three",
+    4: "Four",
+    5: "Five",
+    6: "Six",
+    7: "Seven",
+    8: "Eight",
+    9: "Nine",
+}
 
 
 def bounded_exp(value: float) -> float:

@@ -1,4 +1,5 @@
-"""What a quarter of the segments is worth: chosen for each context on training documents, measured on held-out ones, beside chance."""
+"""What a quarter of the segments is worth: chosen for each context on training documents, measured
+on held-out ones, beside chance."""
 
 from __future__ import annotations
 
@@ -21,7 +22,8 @@ RANDOM_DRAWS = 3
 
 @dataclass(frozen=True)
 class ContextText:
-    """One context's training documents to choose segments on, its held-out ones, and what the whole model loses on those."""
+    """One context's training documents to choose segments on, its held-out ones, and what the whole
+    model loses on those."""
 
     number: int
     wish: Wish
@@ -32,7 +34,8 @@ class ContextText:
 
 @dataclass(frozen=True)
 class KeptQuarter:
-    """The carved models of all contexts of one checkpoint; costs are shares of the whole model's loss on the context."""
+    """The carved models of all contexts of one checkpoint; costs are shares of the whole model's
+    loss on the context."""
 
     by_context: tuple[float, ...]
     """NaN for contexts without text."""
@@ -65,18 +68,27 @@ def context_texts(source: Source, corpus: Corpus, seed: int) -> list[ContextText
             texts = texts_of(wish, corpus, source.tokenizer, source.model.settings.context_length)
         except ValueError:  # no text of one of the two
             continue
-        found.append(ContextText(number, wish, texts, document_losses(source.model, texts.measured).mean()))
+        found.append(
+            ContextText(number, wish, texts, document_losses(source.model, texts.measured).mean())
+        )
     return found
 
 
-def keep_quarter(source: Source, num_contexts: int, texts: list[ContextText], seed: int) -> KeptQuarter | None:
+def keep_quarter(
+    source: Source, num_contexts: int, texts: list[ContextText], seed: int
+) -> KeptQuarter | None:
     """None where a layer has too few segments to leave any out, or no context has text."""
     model = source.model
     L, S = model.settings.num_layers, model.settings.num_segments
     if S < 2 or not texts:
         return None
     keep = quarter_of(S)
-    draws = [np.random.default_rng([seed, draw]).permuted(np.tile(np.arange(S), (L, 1)), axis=1)[:, :keep] for draw in range(RANDOM_DRAWS)]
+    draws = [
+        np.random.default_rng([seed, draw]).permuted(np.tile(np.arange(S), (L, 1)), axis=1)[
+            :, :keep
+        ]
+        for draw in range(RANDOM_DRAWS)
+    ]
     costs, chances, carved_bytes, chosen = np.full(num_contexts, np.nan), [], 0, {}
     for entry in texts:
         measured, whole = entry.texts.measured, entry.whole
@@ -84,8 +96,12 @@ def keep_quarter(source: Source, num_contexts: int, texts: list[ContextText], se
         smaller = carve(model, kept)
         carved_bytes, chosen[entry.wish.context] = weight_bytes(smaller), kept
         costs[entry.number] = cost(smaller, measured, whole)
-        chances.append(float(np.mean([cost(carve(model, drawn), measured, whole) for drawn in draws])))
-    return KeptQuarter(tuple(costs.tolist()), float(np.mean(chances)), weight_bytes(model), carved_bytes, chosen)
+        chances.append(
+            float(np.mean([cost(carve(model, drawn), measured, whole) for drawn in draws]))
+        )
+    return KeptQuarter(
+        tuple(costs.tolist()), float(np.mean(chances)), weight_bytes(model), carved_bytes, chosen
+    )
 
 
 def cost(model: Decoder, rows: Rows, whole: float) -> float:
@@ -96,4 +112,9 @@ def cost(model: Decoder, rows: Rows, whole: float) -> float:
 def weight_bytes(model: Decoder) -> int:
     """Bytes of the weights, each storage once."""
     with torch.no_grad():
-        return sum({p.untyped_storage().data_ptr(): p.untyped_storage().nbytes() for p in model.parameters()}.values())
+        return sum(
+            {
+                p.untyped_storage().data_ptr(): p.untyped_storage().nbytes()
+                for p in model.parameters()
+            }.values()
+        )

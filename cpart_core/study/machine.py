@@ -1,4 +1,5 @@
-"""What a measurement ran on: enough to know which figures may be compared; no host name, no user, no paths."""
+"""What a measurement ran on: enough to know which figures may be compared; no host name, no user,
+no paths."""
 
 from __future__ import annotations
 
@@ -10,7 +11,17 @@ from typing import Any
 
 from cpart_core import __version__
 
-PACKAGES = ("torch", "numpy", "streamlit", "plotly", "pandas", "scikit-learn", "umap-learn", "safetensors", "tokenizers")
+PACKAGES = (
+    "torch",
+    "numpy",
+    "streamlit",
+    "plotly",
+    "pandas",
+    "scikit-learn",
+    "umap-learn",
+    "safetensors",
+    "tokenizers",
+)
 
 
 def machine() -> dict[str, Any]:
@@ -26,7 +37,8 @@ def machine() -> dict[str, Any]:
 
 
 def processor() -> str:
-    """The processor's name where the system says it, and the wide instructions that decide speed."""
+    """The processor's name where the system says it, and the wide instructions that decide
+    speed."""
     info = Path("/proc/cpuinfo")
     if not info.is_file():
         return platform.processor() or platform.machine()
@@ -34,7 +46,9 @@ def processor() -> str:
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     flags = next((line.split() for line in lines if line.startswith("flags")), [])
     wide = [flag for flag in ("avx2", "avx512f", "amx_bf16") if flag in flags]
-    return f"{names[0] if names else platform.machine()} ({', '.join(wide) or 'no wide instructions'})"
+    return (
+        f"{names[0] if names else platform.machine()} ({', '.join(wide) or 'no wide instructions'})"
+    )
 
 
 def version(package: str) -> str:

@@ -26,11 +26,15 @@ CHANCE = Effort(shuffles=100, token_shuffles=10, resamples=1)
 
 
 def measure(run_id: str, arm: str) -> Outcome:
-    """All measures of a finished run, from its newest checkpoint. ValueError when it is not finished or damaged."""
+    """All measures of a finished run, from its newest checkpoint. ValueError when it is not
+    finished or damaged."""
     run = open_run(run_id)
     state = run.state()
     if state.state != "finished":
-        raise ValueError(f"Run {run_id} is {state.state} at step {state.step} of {state.steps}, so it cannot be measured.")
+        raise ValueError(
+            f"Run {run_id} is {state.state} at step {state.step} of {state.steps}, so it cannot be"
+            " measured."
+        )
     step, sources = run.checkpoint_steps()[-1], Sources()
     source, corpus, trainer = sources.source(run, step), sources.corpus(run), restored(run)
     outcome = basic(run, arm, step, trainer)
@@ -76,7 +80,8 @@ def basic(run: Run, arm: str, step: int, trainer: Trainer) -> Outcome:
 
 
 def with_meaning(outcome: Outcome, run: Run, source: Source, corpus: Corpus) -> Outcome:
-    """What segments say of contexts and tokens, and whether ablating them hurts their own context; all on validation text."""
+    """What segments say of contexts and tokens, and whether ablating them hurts their own context;
+    all on validation text."""
     from cpart_core.analysis.segments.specialization import measure_specialization
 
     found: Specialization = measure_specialization(source, corpus, outcome.seed, effort=CHANCE)
@@ -112,8 +117,11 @@ def with_meaning(outcome: Outcome, run: Run, source: Source, corpus: Corpus) -> 
     )
 
 
-def with_cuts(outcome: Outcome, run: Run, source: Source, corpus: Corpus, trainer: Trainer) -> Outcome:
-    """What a quarter of the segments is worth; of dense runs also under other partitions; and a carved model's real memory."""
+def with_cuts(
+    outcome: Outcome, run: Run, source: Source, corpus: Corpus, trainer: Trainer
+) -> Outcome:
+    """What a quarter of the segments is worth; of dense runs also under other partitions; and a
+    carved model's real memory."""
     from cpart_core.study.cuts import untrained_cuts
     from cpart_core.study.keep_quarter import context_texts, keep_quarter
     from cpart_core.study.resident import measure_resident
@@ -137,7 +145,11 @@ def with_cuts(outcome: Outcome, run: Run, source: Source, corpus: Corpus, traine
         resident_carved_bytes=float(resident.carved),
         resident_cost=kept.by_context[first.number],
     )
-    cuts = untrained_cuts(trainer, source.model, texts) if run.settings.model.execution == "dense" else None
+    cuts = (
+        untrained_cuts(trainer, source.model, texts)
+        if run.settings.model.execution == "dense"
+        else None
+    )
     if cuts is None:
         return outcome
     return replace(
@@ -168,9 +180,14 @@ def stored(run: Run, name: str, step: int) -> Any:
 
 
 def parameter_counts(model: ModelSettings, stored_parameters: int) -> tuple[int, int]:
-    """(parameters, those used for one token). A dense model's fusion is not used by anything, so it does not count."""
+    """(parameters, those used for one token). A dense model's fusion is not used by anything, so it
+    does not count."""
     if model.execution == "dense":
-        fusion = 0 if model.fusion in ("uniform", "oracle") else model.fusion_width * (model.width + model.num_segments)
+        fusion = (
+            0
+            if model.fusion in ("uniform", "oracle")
+            else model.fusion_width * (model.width + model.num_segments)
+        )
         count = stored_parameters - model.num_layers * fusion
         return count, count
     left_out = model.num_segments - model.top_k if model.execution == "topk" else 0
@@ -179,8 +196,8 @@ def parameter_counts(model: ModelSettings, stored_parameters: int) -> tuple[int,
 
 
 def training_seconds(run: Run) -> float:
-    """Steps at their mean time without validation, plus what partitioning took. A dense run measures signatures and is partitioned only
-    to be looked at, so neither counts for it."""
+    """Steps at their mean time without validation, plus what partitioning took. A dense run
+    measures signatures and is partitioned only to be looked at, so neither counts for it."""
     settings = run.settings
     records = run.all_records()
     looked = set(run.evaluations().step.tolist()) | set(run.snapshot_steps())
@@ -190,7 +207,10 @@ def training_seconds(run: Run) -> float:
         plain &= records.step % settings.partition.signature_every != 0
     if not plain.any():
         return math.nan
-    return float(records.seconds[plain].mean() * settings.training.steps + (0.0 if dense else run.changes().seconds.sum()))
+    return float(
+        records.seconds[plain].mean() * settings.training.steps
+        + (0.0 if dense else run.changes().seconds.sum())
+    )
 
 
 def restored(run: Run) -> Trainer:
@@ -214,7 +234,8 @@ def bytes_of_optimizer(trainer: Trainer) -> int:
 
 
 def kept_for_backward(trainer: Trainer) -> int:
-    """Bytes of all tensors that autograd keeps until the backward pass begins, weights not counted, each storage once. Trains a step."""
+    """Bytes of all tensors that autograd keeps until the backward pass begins, weights not counted,
+    each storage once. Trains a step."""
     from cpart_core.model.saved_tensors import kept_until_backward
 
     return sum(kept_until_backward(trainer.train_step, trainer.model.parameters()))

@@ -1,6 +1,8 @@
-"""What is measured of one finished run of a study, and how each number is called. Plain data; pages read it without torch.
+"""What is measured of one finished run of a study, and how each number is called. Plain data; pages
+read it without torch.
 
-Fields with a value of their own came later than the first studies: a stored study without them is still read, and has NaN there.
+Fields with a value of their own came later than the first studies: a stored study without them is
+still read, and has NaN there.
 """
 
 from __future__ import annotations
@@ -14,7 +16,8 @@ from cpart_core.study.interval import CHANGE, COSINE, POSITIVE, REAL, SHARE, Sca
 
 NAN = math.nan
 SELECTIVE = 3.0
-"""From this ratio on a segment counts as one context's own: own change of the loss / mean change of the others."""
+"""From this ratio on a segment counts as one context's own: own change of the loss / mean change of
+the others."""
 
 
 @dataclass(frozen=True)
@@ -74,13 +77,21 @@ MEASURES: tuple[Measure, ...] = (
     Measure("coherence_order", "coherence, order score", SCORE, False, 3, REAL),
     Measure("coherence_similarity", "similarity of continuation and prompt", "cosine", False, 3, COSINE),
 )  # fmt: skip
-"""The visible list of what is measured. Adding one: a field of Outcome, a line here, and where measure.py fills it."""
+"""The visible list of what is measured. Adding one: a field of Outcome, a line here, and where
+measure.py fills it."""
 BESIDE: dict[str, Scale] = {
     **dict.fromkeys(("coherence_similarity_human", "coherence_similarity_random"), COSINE),
     **dict.fromkeys(("coherence_order_share", "coherence_order_human"), SHARE),
-    **dict.fromkeys((f"cut_{name}_nats" for name in ("gradient", "cocluster", "coactivation", "weights", "random", "shared")), REAL),
+    **dict.fromkeys(
+        (
+            f"cut_{name}_nats"
+            for name in ("gradient", "cocluster", "coactivation", "weights", "random", "shared")
+        ),
+        REAL,
+    ),
 }
-"""The scales of numbers that are only shown beside others; those in neither list (bits, counts) are not below 0."""
+"""The scales of numbers that are only shown beside others; those in neither list (bits, counts) are
+not below 0."""
 SCALES: dict[str, Scale] = {item.name: item.scale for item in MEASURES} | BESIDE
 """What each number of an outcome can be; for every arm and page from here."""
 ROUNDING = 1e-6
@@ -97,7 +108,9 @@ def check_ranges(outcome: Outcome) -> None:
     for name, scale in SCALES.items():
         value = float(getattr(outcome, name))
         if math.isfinite(value) and abs(value - scale.clamped(value)) > ROUNDING:
-            raise ValueError(f"{name} of an outcome is {value:g}; it can be {scale.low:g} to {scale.high:g}.")
+            raise ValueError(
+                f"{name} of an outcome is {value:g}; it can be {scale.low:g} to {scale.high:g}."
+            )
 
 
 @dataclass(frozen=True)
@@ -117,15 +130,17 @@ class Outcome:
     loss_by_context: tuple[float, ...]
     accuracy_by_context: tuple[float, ...]
     seconds: float
-    """Of training alone: validation, snapshots and checkpoints left out; partitioning counts where segments are used."""
+    """Of training alone: validation, snapshots and checkpoints left out; partitioning counts where
+    segments are used."""
     parameters: int
     active_parameters: int
     optimizer_bytes: int
     activation_bytes: int
     peak_memory_bytes: int
     information_mass: float
-    """I(S;C) as the specialization meter counts it (analysis/segments/specialization.py), bits, mean over layers. Studies without the fields from
-    information_mass_null on have it from all validation text, each context counted the same."""
+    """I(S;C) as the specialization meter counts it (analysis/segments/specialization.py), bits,
+    mean over layers. Studies without the fields from information_mass_null on have it from all
+    validation text, each context counted the same."""
     information_choice: float
     keep_quarter: float
     keep_quarter_random: float
@@ -162,7 +177,8 @@ class Outcome:
     """Median over contexts of selectivity_by_context."""
     selective_share: float = NAN
     selectivity_by_context: tuple[float, ...] = ()
-    """Of each context's strongest segment over all layers, cross-fitted (analysis/effects/ablation.py)."""
+    """Of each context's strongest segment over all layers, cross-fitted
+    (analysis/effects/ablation.py)."""
     selectivity_tokens: float = NAN
     selectivity_documents: float = NAN
     """Validation documents behind the selectivities, of all contexts together."""
@@ -171,7 +187,8 @@ class Outcome:
     keep_tokens: float = NAN
     """Held-out tokens behind all costs, of all contexts together."""
     cut_gradient: float = NAN
-    """Of a dense run: partitions made of its finished weights, a quarter of the segments kept without further training."""
+    """Of a dense run: partitions made of its finished weights, a quarter of the segments kept
+    without further training."""
     cut_cocluster: float = NAN
     cut_coactivation: float = NAN
     cut_weights: float = NAN
@@ -188,12 +205,14 @@ class Outcome:
     resident_context: str = ""
     """What the model was carved for that is measured in fresh processes."""
     resident_bytes: float = NAN
-    """Growth of the resident memory from before the weights are read to after the first forward; the median of some processes."""
+    """Growth of the resident memory from before the weights are read to after the first forward;
+    the median of some processes."""
     resident_carved_bytes: float = NAN
     resident_cost: float = NAN
     """Rise of the loss on resident_context, as a share."""
     coherence_embedding: float = NAN
-    """Score of the similarity of prompt and continuation: 0 = as random text, 1 = as human text. NaN also where the two cannot be told apart."""
+    """Score of the similarity of prompt and continuation: 0 = as random text, 1 = as human text.
+    NaN also where the two cannot be told apart."""
     coherence_order: float = NAN
     """The same of coherence_order_share, whose random text has 1/2."""
     coherence_similarity: float = NAN
@@ -201,10 +220,12 @@ class Outcome:
     coherence_similarity_human: float = NAN
     coherence_similarity_random: float = NAN
     coherence_order_share: float = NAN
-    """Share of pairs in which the true next sentence is the likelier one to the judge, mean over prompts."""
+    """Share of pairs in which the true next sentence is the likelier one to the judge, mean over
+    prompts."""
     coherence_order_human: float = NAN
     coherence_prompts: float = NAN
-    """Held-out documents that were continued; 0 where there were too few that the judge had not been trained on."""
+    """Held-out documents that were continued; 0 where there were too few that the judge had not
+    been trained on."""
     coherence_judge: str = ""
     """The run that judged: dense, of another seed. Empty: not measured yet."""
     coherence_embedder: str = ""
@@ -233,7 +254,8 @@ def without_nan(value: Any) -> Any:
 
 
 def outcome_from(data: Any) -> Outcome:
-    """An outcome from its JSON object, later fields left out or not; ValueError when it does not fit."""
+    """An outcome from its JSON object, later fields left out or not; ValueError when it does not
+    fit."""
     hints = types_of(Outcome)
     required = {item.name for item in fields(Outcome) if item.default is MISSING}
     if not isinstance(data, dict) or not required <= set(data) <= set(hints):
@@ -243,8 +265,13 @@ def outcome_from(data: Any) -> Outcome:
         if hints[name] is float and value is None:
             value = NAN
         if hints[name] == tuple[float, ...] and isinstance(value, list):
-            value = [NAN if entry is None else float(entry) if type(entry) is int else entry for entry in value]
-        values[name] = coerce(name, value, tuple[float] if hints[name] == tuple[float, ...] else hints[name])
+            value = [
+                NAN if entry is None else float(entry) if type(entry) is int else entry
+                for entry in value
+            ]
+        values[name] = coerce(
+            name, value, tuple[float] if hints[name] == tuple[float, ...] else hints[name]
+        )
     outcome = Outcome(**values)
     check_ranges(outcome)
     return outcome

@@ -1,4 +1,5 @@
-"""What carving for one context really gains: resident memory of the whole and of the carved model, each in fresh processes."""
+"""What carving for one context really gains: resident memory of the whole and of the carved model,
+each in fresh processes."""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ class Resident(NamedTuple):
 
 
 def measure_resident(run: Run, source: Source, kept_LxK: np.ndarray, context: str) -> Resident:
-    """The carved model is written as a run, measured as it lies on the disk, and deleted. ValueError when a process fails."""
+    """The carved model is written as a run, measured as it lies on the disk, and deleted.
+    ValueError when a process fails."""
     carved = carve_run(run, source.step, source.model, kept_LxK, context)
     try:
         whole, smaller = measure_footprints([(run, source.step), (carved, source.step)], PROCESSES)

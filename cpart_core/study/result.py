@@ -1,6 +1,8 @@
-"""What a study found, and the JSON file it is stored in. Plain data; pages read it without torch. Its runs' numbers: outcome.py.
+"""What a study found, and the JSON file it is stored in. Plain data; pages read it without torch.
+Its runs' numbers: outcome.py.
 
-A file from elsewhere is checked as it is read: what does not fit the types is refused with ValueError.
+A file from elsewhere is checked as it is read: what does not fit the types is refused with
+ValueError.
 """
 
 from __future__ import annotations
@@ -43,7 +45,11 @@ class Study:
 
     def values(self, arm: str, measure: str) -> dict[int, float]:
         """Seed -> value, where it was measured."""
-        found = {outcome.seed: float(getattr(outcome, measure)) for outcome in self.outcomes if outcome.arm == arm}
+        found = {
+            outcome.seed: float(getattr(outcome, measure))
+            for outcome in self.outcomes
+            if outcome.arm == arm
+        }
         return {seed: value for seed, value in sorted(found.items()) if math.isfinite(value)}
 
     def mean(self, arm: str, measure: str) -> float:
@@ -51,20 +57,35 @@ class Study:
         values = self.values(arm, measure)
         return sum(values.values()) / len(values) if values else math.nan
 
-    def difference(self, arm: str, other: str, measure: str, relative: bool = False) -> Interval | None:
-        """arm - other, paired by seed; relative: as a share of the other's value. None where no seed has both."""
+    def difference(
+        self, arm: str, other: str, measure: str, relative: bool = False
+    ) -> Interval | None:
+        """arm - other, paired by seed; relative: as a share of the other's value. None where no
+        seed has both."""
         mine, theirs = self.values(arm, measure), self.values(other, measure)
         both = [seed for seed in mine if seed in theirs and (theirs[seed] or not relative)]
         if not both:
             return None
         scale = scale_of(measure)
-        differences = [(mine[seed] - theirs[seed]) / (abs(theirs[seed]) if relative else 1.0) for seed in both]
-        return interval(differences, scale.of_relative_difference() if relative else scale.of_difference())
+        differences = [
+            (mine[seed] - theirs[seed]) / (abs(theirs[seed]) if relative else 1.0) for seed in both
+        ]
+        return interval(
+            differences, scale.of_relative_difference() if relative else scale.of_difference()
+        )
 
     def by_context(self, arm: str, what: str = "loss_by_context") -> list[float]:
         """[C] mean over seeds of a value by context; NaN where there is none."""
-        rows: list[Sequence[float]] = [getattr(outcome, what) for outcome in self.outcomes if outcome.arm == arm and getattr(outcome, what)]
-        return [sum(column) / len(column) for column in zip(*rows, strict=True)] if rows else [math.nan] * len(self.contexts)
+        rows: list[Sequence[float]] = [
+            getattr(outcome, what)
+            for outcome in self.outcomes
+            if outcome.arm == arm and getattr(outcome, what)
+        ]
+        return (
+            [sum(column) / len(column) for column in zip(*rows, strict=True)]
+            if rows
+            else [math.nan] * len(self.contexts)
+        )
 
     @property
     def complete(self) -> bool:
@@ -90,17 +111,26 @@ def study_from_json(text: str) -> Study:
     for name, kind in wanted.items():
         if type(data[name]) is not kind:
             raise ValueError(f"{name} of this study is no {kind.__name__}.")
-    if not all(type(seed) is int for seed in data["seeds"]) or not all(isinstance(name, str) for name in data["contexts"]):
+    if not all(type(seed) is int for seed in data["seeds"]) or not all(
+        isinstance(name, str) for name in data["contexts"]
+    ):
         raise ValueError("seeds of a study are whole numbers, contexts are names.")
     outcomes = tuple(outcome_from(entry) for entry in data["outcomes"])
     named = {item.name: item.default for item in fields(Outcome)}
-    lengths = {len(row) for outcome in outcomes for name in BY_CONTEXT if (row := getattr(outcome, name)) != named[name]}
+    lengths = {
+        len(row)
+        for outcome in outcomes
+        for name in BY_CONTEXT
+        if (row := getattr(outcome, name)) != named[name]
+    }
     if outcomes and lengths != {len(data["contexts"])}:
         raise ValueError("An outcome of this study has not one value for each context.")
     if data["reference"] not in data["arms"]:
         raise ValueError(f"The reference {data['reference']!r} of this study is none of its arms.")
     more = {
-        "arms": {str(arm): settings_from_dict(settings).check() for arm, settings in data["arms"].items()},
+        "arms": {
+            str(arm): settings_from_dict(settings).check() for arm, settings in data["arms"].items()
+        },
         "seeds": tuple(data["seeds"]),
         "contexts": tuple(data["contexts"]),
         "outcomes": outcomes,

@@ -1,4 +1,5 @@
-"""A study as rows for a table: means over seeds by arm, paired differences to the reference, losses by context."""
+"""A study as rows for a table: means over seeds by arm, paired differences to the reference, losses
+by context."""
 
 from __future__ import annotations
 
@@ -32,11 +33,16 @@ def rounded(value: float, digits: int) -> float | int | None:
 
 
 def difference_rows(study: Study, measures: Sequence[str] = COMPARED) -> list[dict[str, Any]]:
-    """One row for each arm and measure: arm - reference, its 95 % interval over seeds, n, and what it says."""
+    """One row for each arm and measure: arm - reference, its 95 % interval over seeds, n, and what
+    it says."""
     rows = []
     for item in MEASURES:
         for arm in study.arms if item.name in measures else ():
-            found = study.difference(arm, study.reference, item.name) if arm != study.reference else None
+            found = (
+                study.difference(arm, study.reference, item.name)
+                if arm != study.reference
+                else None
+            )
             if found is not None:
                 rows.append(
                     {
@@ -64,4 +70,7 @@ def says(found: Interval, lower_is_better: bool) -> str:
 def context_rows(study: Study) -> list[dict[str, Any]]:
     """One row a context: mean loss of every arm."""
     losses = {arm: study.by_context(arm) for arm in study.arms}
-    return [{"context": name} | {arm: rounded(losses[arm][place], 4) for arm in study.arms} for place, name in enumerate(study.contexts)]
+    return [
+        {"context": name} | {arm: rounded(losses[arm][place], 4) for arm in study.arms}
+        for place, name in enumerate(study.contexts)
+    ]

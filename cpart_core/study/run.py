@@ -1,7 +1,9 @@
-"""Runs a study: each arm and seed in a process of its own, several at once if asked for, with progress, time left, and what was found so far.
+"""Runs a study: each arm and seed in a process of its own, several at once if asked for, with
+progress, time left, and what was found so far.
 
-A study can be stopped and started again at any moment: finished runs are skipped, interrupted ones go on from their checkpoint. When all
-are finished, a second pass measures coherence, for which another run judges.
+A study can be stopped and started again at any moment: finished runs are skipped, interrupted ones
+go on from their checkpoint. When all are finished, a second pass measures coherence, for which
+another run judges.
 """
 
 from __future__ import annotations
@@ -35,7 +37,8 @@ Cell = tuple[str, int]
 
 @dataclass
 class StudyRunner:
-    """One study and one folder. `go` trains what is missing; the root of runs must be the folder."""
+    """One study and one folder. `go` trains what is missing; the root of runs must be the
+    folder."""
 
     plan: Plan
     plan_flags: list[str]
@@ -59,13 +62,16 @@ class StudyRunner:
         waiting = [cell for cell in self.plan.cells() if read_outcome(self.folder, *cell) is None]
         done = len(self.plan.cells()) - len(waiting)
         self.say(
-            f"study {self.plan.name}: {len(self.plan.cells())} runs ({len(self.plan.arms)} arms x {len(self.plan.seeds)} seeds), {done} done"
+            f"study {self.plan.name}: {len(self.plan.cells())} runs ({len(self.plan.arms)} arms x"
+            f" {len(self.plan.seeds)} seeds), {done} done"
         )
         self.begun_steps = {cell: self.steps_of(cell) for cell in waiting}
         try:
             self.work(waiting)
             self.second_pass = True
-            judged = [cell for cell in self.plan.cells() if lacks_coherence(self.plan, self.folder, *cell)]
+            judged = [
+                cell for cell in self.plan.cells() if lacks_coherence(self.plan, self.folder, *cell)
+            ]
             if judged:
                 self.say(f"measuring the coherence of {len(judged)} runs")
                 self.work(judged)
@@ -91,7 +97,15 @@ class StudyRunner:
             prepare_corpus(self.plan, self.folder, seed, self.say)
         logs = self.folder / LOGS
         logs.mkdir(parents=True, exist_ok=True)
-        child = python_child("cpart_core", "study", *self.plan_flags, "--out", str(self.folder), "--only", cell_id(arm, seed))
+        child = python_child(
+            "cpart_core",
+            "study",
+            *self.plan_flags,
+            "--out",
+            str(self.folder),
+            "--only",
+            cell_id(arm, seed),
+        )
         with open(logs / f"{cell_id(arm, seed)}.txt", "ab") as log:
             self.children[cell] = subprocess.Popen(
                 child.command,
@@ -111,10 +125,21 @@ class StudyRunner:
             self.trained_steps += self.steps_of(cell) - self.begun_steps[cell]
         if outcome is None or (self.second_pass and code):
             self.failed.append(cell)
-            log = (self.folder / LOGS / f"{cell_id(*cell)}.txt").read_text("utf-8", "replace").strip().splitlines()
-            self.say(f"{cell_id(*cell)} failed (exit code {code}): {log[-1] if log else 'it said nothing'}")
+            log = (
+                (self.folder / LOGS / f"{cell_id(*cell)}.txt")
+                .read_text("utf-8", "replace")
+                .strip()
+                .splitlines()
+            )
+            self.say(
+                f"{cell_id(*cell)} failed (exit code {code}):"
+                f" {log[-1] if log else 'it said nothing'}"
+            )
             return
-        scores = f"embedding score {outcome.coherence_embedding:.3f}  order score {outcome.coherence_order:.3f}"
+        scores = (
+            f"embedding score {outcome.coherence_embedding:.3f}  order score"
+            f" {outcome.coherence_order:.3f}"
+        )
         said = f"loss {outcome.loss:.4f}  accuracy {outcome.accuracy:.4f}  {outcome.seconds:.0f} s"
         self.say(f"{cell_id(*cell)}  {scores if self.second_pass else said}")
         save_study(self.study(), self.folder / f"{self.plan.name}.json")
@@ -163,10 +188,15 @@ class StudyRunner:
             return
         self.shown = now
         if self.second_pass:
-            self.progress(f"measuring coherence: {', '.join(cell_id(*cell) for cell in self.children)}; {waiting} waiting")
+            self.progress(
+                f"measuring coherence: {', '.join(cell_id(*cell) for cell in self.children)};"
+                f" {waiting} waiting"
+            )
             return
         steps = {cell: self.steps_of(cell) for cell in self.children}
-        made = self.trained_steps + sum(step - self.begun_steps[cell] for cell, step in steps.items())
+        made = self.trained_steps + sum(
+            step - self.begun_steps[cell] for cell, step in steps.items()
+        )
         left = sum(self.plan.settings(*cell).training.steps - step for cell, step in steps.items())
         left += waiting * self.plan.base.training.steps
         seconds = left * (now - self.began) / made if made >= 20 else float("nan")
@@ -175,7 +205,12 @@ class StudyRunner:
 
     def progress(self, line: str) -> None:
         """A line that the next one replaces where the output is a terminal."""
-        print(f"\r\x1b[2K{line}" if self.stream.isatty() else line, end="" if self.stream.isatty() else "\n", file=self.stream, flush=True)
+        print(
+            f"\r\x1b[2K{line}" if self.stream.isatty() else line,
+            end="" if self.stream.isatty() else "\n",
+            file=self.stream,
+            flush=True,
+        )
 
     def say(self, sentence: str) -> None:
         if self.stream.isatty():
@@ -184,12 +219,23 @@ class StudyRunner:
 
 
 def without_path(settings: Settings) -> Settings:
-    """Settings whose text is named by its last part alone: where it lies on this machine is nobody's business."""
-    return settings.with_values({"path": Path(settings.corpus.path).name}) if settings.corpus.path else settings
+    """Settings whose text is named by its last part alone: where it lies on this machine is
+    nobody's business."""
+    return (
+        settings.with_values({"path": Path(settings.corpus.path).name})
+        if settings.corpus.path
+        else settings
+    )
 
 
 def minutes(seconds: float) -> str:
     """75 -> '1 min'; NaN -> 'not known yet'."""
     if seconds != seconds:
         return "not known yet"
-    return f"{seconds:.0f} s" if seconds < 60 else f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+    return (
+        f"{seconds:.0f} s"
+        if seconds < 60
+        else f"{seconds / 60:.0f} min"
+        if seconds < 5400
+        else f"{seconds / 3600:.1f} h"
+    )

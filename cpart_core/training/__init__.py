@@ -1,1 +1,2 @@
-"""The training loop, a generator of records. Knows nothing of folders or screens. `records` needs no torch."""
+"""The training loop, a generator of records. Knows nothing of folders or screens. `records` needs
+no torch."""

@@ -20,7 +20,10 @@ AT_ONCE = "CPART_TRAININGS"
 """Environment variable: how many trainings at once, whatever the machine has; 0 = as many as are
 started."""
 SHARE_OF_MEMORY = 0.9
-CGROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+CGROUP_LIMITS = (
+    Path("/sys/fs/cgroup/memory.max"),
+    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+)
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,10 @@ def this_machine() -> Machine:
     """ValueError when the environment variable is no number."""
     given = os.environ.get(AT_ONCE, "").strip()
     if given and not (given.isascii() and given.isdigit()):
-        raise ValueError(f"{AT_ONCE} is {given[:40]!r}; a whole number is wanted: how many trainings at once, 0 for any number.")
+        raise ValueError(
+            f"{AT_ONCE} is {given[:40]!r}; a whole number is wanted: how many trainings at once, 0"
+            " for any number."
+        )
     return Machine(cores(), memory_bytes(), gpus(), int(given) if given else None)
 
 
@@ -75,7 +81,9 @@ def need_of(settings: Settings, machine: Machine, team: Team = ALONE) -> Need:
 
 def cores() -> int:
     """Those that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+    return (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+    )
 
 
 def memory_bytes() -> int:
@@ -92,7 +100,9 @@ def gpus() -> int:
     with suppress(importlib.metadata.PackageNotFoundError):
         if "+cpu" in importlib.metadata.version("torch"):
             return 0
-    there = sum(path.name.removeprefix("nvidia").isdigit() for path in Path("/dev").glob("nvidia[0-9]*"))
+    there = sum(
+        path.name.removeprefix("nvidia").isdigit() for path in Path("/dev").glob("nvidia[0-9]*")
+    )
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is None:
         return there

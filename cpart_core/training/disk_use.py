@@ -34,7 +34,16 @@ def disk_need(settings: Settings, num_contexts: int, text_bytes: int) -> DiskNee
     kept = min(training.keep_checkpoints, -(-training.steps // training.checkpoint_every)) + 1
     C, L, N, S = num_contexts, model.num_layers, model.num_neurons, model.num_segments
     snapshot = L * N * (2 * C + 2) + 16 * L * C * S + 2_000
-    changes = (partition.freeze_step - partition.first_step) // partition.every if partition.every else 0
+    changes = (
+        (partition.freeze_step - partition.first_step) // partition.every if partition.every else 0
+    )
     snapshots = training.steps // training.snapshot_every + max(0, min(changes, training.steps)) + 2
     records = training.steps * (BYTES_OF_A_STEP + 8 * max(0, C - 6))
-    return DiskNeed(checkpoint, int(SHARE_OF_TEXT * text_bytes) + kept * checkpoint + snapshots * snapshot + records + FIXED_BYTES)
+    return DiskNeed(
+        checkpoint,
+        int(SHARE_OF_TEXT * text_bytes)
+        + kept * checkpoint
+        + snapshots * snapshot
+        + records
+        + FIXED_BYTES,
+    )

@@ -11,6 +11,7 @@ class NonFiniteLoss(RuntimeError):
     def __init__(self, step: int, what: str) -> None:
         self.step = step
         super().__init__(
-            f"The {what} became infinite or not a number at step {step}, so training ended before it could spoil the weights. "
-            f"A lower learning_rate, more warmup_steps or a smaller gradient_clip usually helps."
+            f"The {what} became infinite or not a number at step {step}, so training ended before"
+            " it could spoil the weights. A lower learning_rate, more warmup_steps or a smaller"
+            " gradient_clip usually helps."
         )

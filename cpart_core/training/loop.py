@@ -1,8 +1,10 @@
-"""The training loop: `for record in Trainer(settings, corpus)`. Between two records the model is the caller's: probe, save, stop.
+"""The training loop: `for record in Trainer(settings, corpus)`. Between two records the model is
+the caller's: probe, save, stop.
 
-Knows nothing of folders and screens. The same settings and corpus give the same records; what `weights`, `state_tensors` and
-`state_numbers` hold is all that is needed to go on as if it had never stopped. Several processes (a `Team`) run the same code in step,
-each on its rows of the same batches, and yield the same records.
+Knows nothing of folders and screens. The same settings and corpus give the same records; what
+`weights`, `state_tensors` and `state_numbers` hold is all that is needed to go on as if it had
+never stopped. Several processes (a `Team`) run the same code in step, each on its rows of the same
+batches, and yield the same records.
 """
 
 from __future__ import annotations
@@ -48,7 +50,8 @@ BALANCE_MEMORY = 0.99
 
 @dataclass(frozen=True)
 class Descent:
-    """What one optimizer step found, over all processes; floats but for the tensors [C] by context."""
+    """What one optimizer step found, over all processes; floats but for the tensors [C] by
+    context."""
 
     loss: float
     affinity: float
@@ -67,7 +70,8 @@ class Counted(NamedTuple):
 
 
 class Trainer:
-    """Owns the model, its optimizer and its signatures. Raises ValueError for settings that do not fit the machine or the corpus."""
+    """Owns the model, its optimizer and its signatures. Raises ValueError for settings that do not
+    fit the machine or the corpus."""
 
     def __init__(self, settings: Settings, corpus: Corpus, team: Team = ALONE) -> None:
         self.settings = settings.check()
@@ -76,7 +80,9 @@ class Trainer:
         self.threads = set_threads(settings.training, team)
         self.device = choose_device(settings.training, team)
         self.precision = choose_precision(settings.training, settings.model.width, self.device)
-        self.model = Decoder(settings.model, corpus.vocabulary_size, settings.training.seed).to(self.device)
+        self.model = Decoder(settings.model, corpus.vocabulary_size, settings.training.seed).to(
+            self.device
+        )
         self.compiled = compile_layers(self.model, settings.training, self.device, team)
         self.to_compile = self.compiled
         """Whether the next step that may use compiled layers has to compile them first."""
@@ -86,11 +92,16 @@ class Trainer:
         self.tokens = 0
         L, N, C = settings.model.num_layers, settings.model.num_neurons, len(corpus.contexts)
         self.signatures = SignatureSums(L, N, C, settings.partition.signature_decay, self.device)
-        self.load = torch.full((L, settings.model.num_segments), 1.0 / settings.model.num_segments, device=self.device)
+        self.load = torch.full(
+            (L, settings.model.num_segments), 1.0 / settings.model.num_segments, device=self.device
+        )
         self.targets: Tensor | None = None
         rows = settings.training.batch_size // team.size
-        self.passes = pay_for(self.device, rows * settings.model.context_length * settings.model.width)
-        """Whether this run uses compiled passes: decided once, before its first step, and kept in its state, so that none arrives later."""
+        self.passes = pay_for(
+            self.device, rows * settings.model.context_length * settings.model.width
+        )
+        """Whether this run uses compiled passes: decided once, before its first step, and kept in
+        its state, so that none arrives later."""
         self.process = psutil.Process()
         self.take_corpus(corpus)
         self.set_fused(False)
@@ -104,10 +115,14 @@ class Trainer:
         model, training = self.settings.model, self.settings.training
         self.corpus = corpus
         balanced, length, seed = not corpus.discovered, model.context_length, training.seed
-        self.batches = TrainingBatches(corpus.train, len(corpus.contexts), training.batch_size, length, seed, balanced)
+        self.batches = TrainingBatches(
+            corpus.train, len(corpus.contexts), training.batch_size, length, seed, balanced
+        )
         self.ahead = Ahead(self.batches)
         rows = rows_to_evaluate(training, len(corpus.contexts))
-        self.validation = validation_rows(corpus.validation, len(corpus.contexts), length, rows, seed, balanced)
+        self.validation = validation_rows(
+            corpus.validation, len(corpus.contexts), length, rows, seed, balanced
+        )
 
     def __iter__(self) -> Iterator[Record]:
         while self.step < self.settings.training.steps:
@@ -131,7 +146,11 @@ class Trainer:
         self.to_compile = self.to_compile and not compiles
         self.step += 1
         self.tokens += batch.ids.size - len(batch.ids)
-        discovery, change = self.repartition() if partition_due(self.step, self.settings.partition) else (None, None)
+        discovery, change = (
+            self.repartition()
+            if partition_due(self.step, self.settings.partition)
+            else (None, None)
+        )
         if change is not None or self.step == self.settings.partition.fusion_step:
             self.set_fused(self.step >= self.settings.partition.fusion_step)
         evaluation, snapshot = self.look_if_due(change is not None)
@@ -160,13 +179,19 @@ class Trainer:
         ids, start, context = self.on_device(batch.rows(self.team.share(len(batch.ids))))
         counted = Counted(batch.ids.size - len(batch.ids), int((batch.context[:, :-1] >= 0).sum()))
         if self.signature_due():
-            with as_written(self.compiled), self.signatures.measure(self.model, context, counted.tokens / self.team.size):
+            with (
+                as_written(self.compiled),
+                self.signatures.measure(self.model, context, counted.tokens / self.team.size),
+            ):
                 sums = self.there_and_back(ids, start, context, counted)
         else:
             sums = self.there_and_back(ids, start, context, counted)
         clip = self.settings.training.gradient_clip
-        norm = self.parallel.whole(torch.nn.utils.clip_grad_norm_(self.model.parameters(), clip or float("inf")))
-        found = torch.cat([sums, norm.double().reshape(1)]).cpu()  # the one time in a step that the host waits for the device
+        norm = self.parallel.whole(
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), clip or float("inf"))
+        )
+        # the one time in a step that the host waits for the device
+        found = torch.cat([sums, norm.double().reshape(1)]).cpu()
         total, loss, affinity, balance = found[:4].tolist()
         if not np.isfinite(total):
             raise NonFiniteLoss(self.step + 1, "loss")
@@ -176,35 +201,55 @@ class Trainer:
         by_context, count = found[4:-1].view(2, -1)
         return Descent(loss, affinity, balance, float(found[-1]), by_context, count)
 
-    def there_and_back(self, ids: Tensor, start: Tensor, context: Tensor, counted: Counted) -> Tensor:
-        """Forward and backward. Float64 sums over all processes: total loss with its pulls, loss, affinity, balance, [C] loss, [C] tokens."""
+    def there_and_back(
+        self, ids: Tensor, start: Tensor, context: Tensor, counted: Counted
+    ) -> Tensor:
+        """Forward and backward. Float64 sums over all processes: total loss with its pulls, loss,
+        affinity, balance, [C] loss, [C] tokens."""
         losses, total, affinity, balance = self.forward(ids, start, context, counted)
         share = losses.numel() / counted.tokens
         by_context, count = sum_by_group(losses, context, len(self.contexts))
-        few = torch.stack([total.detach().double(), losses.mean().double() * share, affinity.double(), balance.double()])
+        few = torch.stack(
+            [
+                total.detach().double(),
+                losses.mean().double() * share,
+                affinity.double(),
+                balance.double(),
+            ]
+        )
         sums = torch.cat([few, by_context, count.double()])
         pending = self.team.sum_later(sums)
-        (total * self.team.size).backward()  # DDP and FSDP2 divide gradients by the number of processes
+        # DDP and FSDP2 divide gradients by the number of processes
+        (total * self.team.size).backward()
         pending.wait()
         return sums
 
-    def forward(self, ids: Tensor, start: Tensor, context: Tensor, counted: Counted | None = None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """(token losses [B, T], total loss with its pulls, affinity loss, balance loss); the last three these rows' shares of the batch's.
+    def forward(
+        self, ids: Tensor, start: Tensor, context: Tensor, counted: Counted | None = None
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """(token losses [B, T], total loss with its pulls, affinity loss, balance loss); the last
+        three these rows' shares of the batch's.
 
         counted: the batch of which these rows are a part; None = they are all of it.
         """
         counted = counted or Counted(context.numel(), int((context >= 0).sum()))
         with autocast(self.device, self.precision):
-            losses = self.parallel.module(ids[:, :-1], start, context_BT=context, target_BT=ids[:, 1:])
+            losses = self.parallel.module(
+                ids[:, :-1], start, context_BT=context, target_BT=ids[:, 1:]
+            )
         total = losses.sum() / counted.tokens
         affinity = balance = total.new_zeros(())
-        alphas = [layer.last_alpha for layer in self.model.feedforwards() if layer.last_alpha is not None]
+        alphas = [
+            layer.last_alpha for layer in self.model.feedforwards() if layer.last_alpha is not None
+        ]
         settings = self.settings.partition
         if self.targets is not None and settings.affinity_weight and self.learns_fusion:
             affinity = affinity_loss(alphas, self.targets, context, counted.known)
             total = total + settings.affinity_weight * affinity
         if settings.balance != "off" and self.learns_fusion and self.step >= settings.fusion_step:
-            balance = balance_loss(alphas, self.measured_load(losses.numel() / counted.tokens), counted.tokens)
+            balance = balance_loss(
+                alphas, self.measured_load(losses.numel() / counted.tokens), counted.tokens
+            )
             total = total + settings.balance_weight * balance
         return losses.detach(), total, affinity.detach(), balance.detach()
 
@@ -214,7 +259,9 @@ class Trainer:
 
     @property
     def learns_fusion(self) -> bool:
-        return self.settings.model.fusion == "attention" and self.settings.model.execution != "dense"
+        return (
+            self.settings.model.fusion == "attention" and self.settings.model.execution != "dense"
+        )
 
     def set_fused(self, fused: bool) -> None:
         """Apply fusion weights from now on, or not yet."""
@@ -226,11 +273,14 @@ class Trainer:
         self.parallel.use_fusion(self.settings.model.execution != "dense" and (fused or pulled))
 
     def measured_load(self, share: float) -> Tensor:
-        """[L, S] share of the computed (token, segment) choices; of this batch, or its running mean when balance is global.
+        """[L, S] share of the computed (token, segment) choices; of this batch, or its running mean
+        when balance is global.
 
         share: of the batch's tokens that this process has.
         """
-        weights = torch.stack([layer.last_weight.detach().flatten(0, 1) for layer in self.model.feedforwards()])  # type: ignore[union-attr]
+        weights = torch.stack(
+            [layer.last_weight.detach().flatten(0, 1) for layer in self.model.feedforwards()]
+        )  # type: ignore[union-attr]
         now = self.team.sum((weights > 0).float().mean(dim=1) * share)
         now = now / now.sum(dim=1, keepdim=True)
         if self.settings.partition.balance == "batch":
@@ -239,13 +289,15 @@ class Trainer:
         return self.load
 
     def signature_due(self) -> bool:
-        """Measured all along, for the pages too; once segments are frozen a quarter as often is enough."""
+        """Measured all along, for the pages too; once segments are frozen a quarter as often is
+        enough."""
         settings = self.settings.partition
         every = settings.signature_every * (4 if is_frozen(self.step, settings) else 1)
         return (self.step + 1) % every == 0
 
     def repartition(self) -> tuple[Discovery | None, PartitionChange | None]:
-        """Discover contexts if there are none, divide the neurons anew, move rows and optimizer state."""
+        """Discover contexts if there are none, divide the neurons anew, move rows and optimizer
+        state."""
         began = time.perf_counter()
         first = self.step == self.settings.partition.first_step
         discovery = find_contexts(self) if first and self.corpus.discovered else None
@@ -256,26 +308,35 @@ class Trainer:
         if self.settings.model.fusion == "oracle" and self.targets is not None:
             for layer, target in zip(self.model.feedforwards(), self.targets, strict=True):
                 layer.fusion.take_affinity(target)  # type: ignore[operator]
-        moved = np.full(len(new.segment_of), np.nan) if first else churn(new.segment_of, old.segment_of)
+        moved = (
+            np.full(len(new.segment_of), np.nan) if first else churn(new.segment_of, old.segment_of)
+        )
         frozen = is_frozen(self.step, self.settings.partition)
         return discovery, PartitionChange(moved, time.perf_counter() - began, frozen)
 
     def signatures_of_all(self) -> SignatureSums:
-        """The signatures over all processes; each one alone knows those of its own rows. All must call it."""
+        """The signatures over all processes; each one alone knows those of its own rows. All must
+        call it."""
         if self.team.alone:
             return self.signatures
         summed = copy.copy(self.signatures)
-        summed.total, summed.count = self.team.sum(self.signatures.total.clone()), self.team.sum(self.signatures.count.clone())
+        summed.total, summed.count = (
+            self.team.sum(self.signatures.total.clone()),
+            self.team.sum(self.signatures.count.clone()),
+        )
         return summed
 
     def affinity_of(self, partition: Partition) -> Tensor | None:
-        """[L, C, S] what fusion weights are pulled to, or what the oracle takes them from; None when nothing asks for it."""
+        """[L, C, S] what fusion weights are pulled to, or what the oracle takes them from; None
+        when nothing asks for it."""
         pulled = self.settings.partition.affinity_weight and self.learns_fusion
         if not (pulled or self.settings.model.fusion == "oracle"):
             return None
         signature = torch.from_numpy(self.signatures_of_all().mean()).to(self.device)
         segment = torch.from_numpy(partition.segment_of.astype(np.int64)).to(self.device)
-        return affinity_targets(signature, segment, partition.num_segments, self.settings.partition.affinity_sharpness)
+        return affinity_targets(
+            signature, segment, partition.num_segments, self.settings.partition.affinity_sharpness
+        )
 
     def look_if_due(self, changed: bool) -> tuple[Evaluation | None, Snapshot | None]:
         training, last = self.settings.training, self.step == self.settings.training.steps
@@ -284,11 +345,17 @@ class Trainer:
         if not (evaluate or snapshot):
             return None, None
         seen = self.look()
-        return (seen.evaluation if evaluate else None), (self.make_snapshot(seen) if snapshot else None)
+        return (seen.evaluation if evaluate else None), (
+            self.make_snapshot(seen) if snapshot else None
+        )
 
     def look(self) -> Look:
         """Validation loss and fusion weights on the run's fixed validation rows."""
-        with autocast(self.device, self.precision), as_written(self.compiled), self.kind_of_passes():
+        with (
+            autocast(self.device, self.precision),
+            as_written(self.compiled),
+            self.kind_of_passes(),
+        ):
             return look(self.model, self.validation, len(self.contexts), self.device, self.team)
 
     def evaluate(self) -> Evaluation:
@@ -318,8 +385,12 @@ class Trainer:
     def on_device(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """(ids [B, T+1], start [B, T], context of each predicting token [B, T])."""
         ids = torch.from_numpy(batch.ids).to(self.device, non_blocking=True)
-        start = torch.from_numpy(batch.start[:, :-1].astype(np.int64)).to(self.device, non_blocking=True)
-        context = torch.from_numpy(batch.context[:, :-1].astype(np.int64)).to(self.device, non_blocking=True)
+        start = torch.from_numpy(batch.start[:, :-1].astype(np.int64)).to(
+            self.device, non_blocking=True
+        )
+        context = torch.from_numpy(batch.context[:, :-1].astype(np.int64)).to(
+            self.device, non_blocking=True
+        )
         return ids, start, context
 
     def memory_bytes(self) -> int:
@@ -328,20 +399,34 @@ class Trainer:
         return int(self.process.memory_info().rss)
 
     def weights(self) -> dict[str, Tensor]:
-        """The model's weights, whole. Over several processes all of them must call this, and `state_tensors`."""
+        """The model's weights, whole. Over several processes all of them must call this, and
+        `state_tensors`."""
         if self.team.alone:
             return dict(self.model.state_dict())
-        return {name: self.parallel.whole(tensor.detach()).cpu() for name, tensor in self.model.state_dict().items()}
+        return {
+            name: self.parallel.whole(tensor.detach()).cpu()
+            for name, tensor in self.model.state_dict().items()
+        }
 
     def state_tensors(self) -> dict[str, Tensor]:
         """Everything but the weights that later steps depend on, as tensors."""
         return state_of(self)
 
     def state_numbers(self) -> Numbers:
-        """The rest of the state, JSON-able. Batches and schedules are pure functions of seed and step."""
+        """The rest of the state, JSON-able. Batches and schedules are pure functions of seed and
+        step."""
         fused = self.model.feedforwards()[0].fused
-        return {"step": self.step, "tokens": self.tokens, "fused": fused, "device": self.device.type, "passes": self.passes}
+        return {
+            "step": self.step,
+            "tokens": self.tokens,
+            "fused": fused,
+            "device": self.device.type,
+            "passes": self.passes,
+        }
 
-    def restore(self, weights: dict[str, Tensor], tensors: dict[str, Tensor], numbers: Numbers) -> None:
-        """Go on from a stored state. Raises ValueError when it does not belong to these settings."""
+    def restore(
+        self, weights: dict[str, Tensor], tensors: dict[str, Tensor], numbers: Numbers
+    ) -> None:
+        """Go on from a stored state. Raises ValueError when it does not belong to these
+        settings."""
         take_state(self, weights, tensors, numbers)

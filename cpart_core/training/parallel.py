@@ -1,7 +1,9 @@
-"""Where weights and optimizer state lie when several processes train one model: a copy in each (DDP), or a part in each (FSDP2).
+"""Where weights and optimizer state lie when several processes train one model: a copy in each
+(DDP), or a part in each (FSDP2).
 
-Every process has the same model and its own rows of the batch; each one's loss is its share of the whole batch's, so that gradients add up.
-DDP and FSDP2 divide by the number of processes, which the training step makes good.
+Every process has the same model and its own rows of the batch; each one's loss is its share of the
+whole batch's, so that gradients add up. DDP and FSDP2 divide by the number of processes, which the
+training step makes good.
 """
 
 from __future__ import annotations
@@ -17,7 +19,8 @@ from cpart_core.settings.run import Settings
 from cpart_core.training.process_group import Team
 
 SMALLEST_BUCKET, LARGEST_BUCKET, BUCKETS = 0.5, 25.0, 8
-"""Megabytes of gradients summed at once, and into how many such sums a small model is cut: the first ones travel while backward goes on."""
+"""Megabytes of gradients summed at once, and into how many such sums a small model is cut: the
+first ones travel while backward goes on."""
 
 
 class Whole:
@@ -29,10 +32,12 @@ class Whole:
         """What the training step calls; `model` is for looking and measuring."""
 
     def use_fusion(self, used: bool) -> None:
-        """Say whether the loss depends on the fusion's own weights from now on. All processes must say the same."""
+        """Say whether the loss depends on the fusion's own weights from now on. All processes must
+        say the same."""
 
     def whole(self, tensor: Tensor) -> Tensor:
-        """The value of a weight or of its optimizer state, not a part of it. All processes must call it."""
+        """The value of a weight or of its optimizer state, not a part of it. All processes must
+        call it."""
         return tensor
 
     def placed(self, whole: Tensor, like: Tensor) -> Tensor:
@@ -53,7 +58,8 @@ class Whole:
 
 
 class Replicated(Whole):
-    """DDP: gradients are summed in buckets while backward goes on; weights are the same everywhere."""
+    """DDP: gradients are summed in buckets while backward goes on; weights are the same
+    everywhere."""
 
     def __init__(self, model: Decoder, team: Team) -> None:
         super().__init__(model, team)
@@ -64,9 +70,16 @@ class Replicated(Whole):
         if used == self.used:
             return
         self.used = used
-        idle = [] if used else [name for name, _ in self.model.named_parameters() if ".fusion." in name]
-        # The documented way to leave parameters out is underscored in this version; find_unused_parameters would cost each step instead.
-        nn.parallel.DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(self.model, idle)
+        idle = (
+            []
+            if used
+            else [name for name, _ in self.model.named_parameters() if ".fusion." in name]
+        )
+        # The documented way to leave parameters out is underscored in this version;
+        # find_unused_parameters would cost each step instead.
+        nn.parallel.DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(
+            self.model, idle
+        )
         megabytes = sum(p.numel() * p.element_size() for p in self.model.parameters()) / 2**20
         self.module = nn.parallel.DistributedDataParallel(
             self.model,
@@ -77,7 +90,8 @@ class Replicated(Whole):
 
 
 class Sharded(Whole):
-    """FSDP2: each process keeps a part of every weight and of its optimizer state, and gathers a layer when it is computed."""
+    """FSDP2: each process keeps a part of every weight and of its optimizer state, and gathers a
+    layer when it is computed."""
 
     def __init__(self, model: Decoder, team: Team, device: torch.device) -> None:
         super().__init__(model, team)
@@ -99,13 +113,19 @@ class Sharded(Whole):
         from torch.distributed.tensor import distribute_tensor
 
         part: Any = like  # every process has the whole and cuts its own part: nothing is sent
-        cut = distribute_tensor(whole.to(like.device), part.device_mesh, part.placements, src_data_rank=None)
-        return cut.clone()  # what was cut off keeps the memory of the whole, which here is often a file's or a message's
+        cut = distribute_tensor(
+            whole.to(like.device), part.device_mesh, part.placements, src_data_rank=None
+        )
+        # what was cut off keeps the memory of the whole, which here is often a file's or a
+        # message's
+        return cut.clone()
 
     def whole_model(self) -> Decoder:
         device = self.model.cos.device
         model = Decoder(self.model.settings, self.model.vocabulary_size).to(device)
-        model.load_state_dict({name: self.whole(tensor.detach()) for name, tensor in self.model.state_dict().items()})
+        model.load_state_dict(
+            {name: self.whole(tensor.detach()) for name, tensor in self.model.state_dict().items()}
+        )
         model.set_fused(self.model.feedforwards()[0].fused)
         return model
 
@@ -117,19 +137,31 @@ class Sharded(Whole):
     def load(self, weights: dict[str, Tensor]) -> None:
         mine = self.model.state_dict()
         if mine.keys() != weights.keys():
-            raise RuntimeError(f"other tensors are wanted: {', '.join(sorted(mine.keys() ^ weights.keys()))}")
+            raise RuntimeError(
+                f"other tensors are wanted: {', '.join(sorted(mine.keys() ^ weights.keys()))}"
+            )
         with torch.no_grad():
             for name, tensor in mine.items():
                 if tensor.shape != weights[name].shape:
-                    raise RuntimeError(f"{name} is {tuple(weights[name].shape)}, wanted {tuple(tensor.shape)}")
+                    raise RuntimeError(
+                        f"{name} is {tuple(weights[name].shape)}, wanted {tuple(tensor.shape)}"
+                    )
                 tensor.copy_(self.placed(weights[name], tensor))
 
 
 def spread(model: Decoder, settings: Settings, team: Team, device: torch.device) -> Whole:
-    """The model as these processes hold it; make the optimizer afterwards. ValueError when there are more processes than rows."""
+    """The model as these processes hold it; make the optimizer afterwards. ValueError when there
+    are more processes than rows."""
     rows = settings.training.batch_size
     if rows < team.size:
-        raise ValueError(f"batch_size is {rows}, but {team.size} processes train together and each needs a row. Raise it, or start fewer.")
+        raise ValueError(
+            f"batch_size is {rows}, but {team.size} processes train together and each needs a row."
+            " Raise it, or start fewer."
+        )
     if team.alone:
         return Whole(model, team)
-    return Sharded(model, team, device) if settings.training.parallel == "fsdp" else Replicated(model, team)
+    return (
+        Sharded(model, team, device)
+        if settings.training.parallel == "fsdp"
+        else Replicated(model, team)
+    )

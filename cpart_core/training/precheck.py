@@ -60,12 +60,26 @@ def count_corpus(corpus: Corpus) -> TextCount:
 
 def count_chosen(chosen: Chosen) -> TextCount:
     """The numbers of documents that are split and not yet cut into tokens."""
-    train, held_out = (sum(len(document.text.encode()) for document in part) for part in (chosen.train, chosen.validation))
+    train, held_out = (
+        sum(len(document.text.encode()) for document in part)
+        for part in (chosen.train, chosen.validation)
+    )
     contexts = 0 if chosen.contexts == (UNKNOWN,) else len(chosen.contexts)
-    return TextCount(contexts, len(chosen.train), len(chosen.validation), train + held_out, train // BYTES_OF_A_TOKEN)
+    return TextCount(
+        contexts,
+        len(chosen.train),
+        len(chosen.validation),
+        train + held_out,
+        train // BYTES_OF_A_TOKEN,
+    )
 
 
-def check_before(settings: Settings, text: TextCount | None, folder: Path | None = None, given: Iterable[str] = ()) -> tuple[str, ...]:
+def check_before(
+    settings: Settings,
+    text: TextCount | None,
+    folder: Path | None = None,
+    given: Iterable[str] = (),
+) -> tuple[str, ...]:
     """What is to be said before this training begins; ValueError for what cannot work.
 
     text: None = it is only known when it is read, and what depends on it is not checked. folder:
@@ -82,17 +96,25 @@ def check_before(settings: Settings, text: TextCount | None, folder: Path | None
 def check_contexts(settings: Settings, text: TextCount, given: Iterable[str]) -> None:
     """ValueError where contexts cannot be discovered in so few documents, or were to be discovered
     in text that has labels."""
-    wanted, documents = settings.corpus.discovered_contexts, text.train_documents + text.validation_documents
+    wanted, documents = (
+        settings.corpus.discovered_contexts,
+        text.train_documents + text.validation_documents,
+    )
     if text.contexts and "discovered_contexts" in given:
         raise ValueError(
-            f"discovered_contexts was given, but it takes effect only where the text has no context labels, and this one has "
-            f"{text.contexts} contexts: leave it out."
+            "discovered_contexts was given, but it takes effect only where the text has no context"
+            f" labels, and this one has {text.contexts} contexts: leave it out."
         )
-    if not text.contexts and documents < wanted and settings.partition.first_step <= settings.training.steps:
+    if (
+        not text.contexts
+        and documents < wanted
+        and settings.partition.first_step <= settings.training.steps
+    ):
         raise ValueError(
-            f"{documents:,} documents cannot be divided into {wanted} contexts ({text.train_documents:,} to train on and "
-            f"{text.validation_documents:,} held out is all that the text gives): give more text, or set discovered_contexts to "
-            f"{max(2, documents)} or fewer."
+            f"{documents:,} documents cannot be divided into {wanted} contexts"
+            f" ({text.train_documents:,} to train on and {text.validation_documents:,} held out is"
+            " all that the text gives): give more text, or set discovered_contexts to"
+            f" {max(2, documents)} or fewer."
         )
 
 
@@ -102,16 +124,18 @@ def about_steps(settings: Settings) -> list[str]:
     said = []
     if steps < partition.first_step:
         said.append(
-            f"No segments will form: the first partition is made at first_step {partition.first_step:,}, and training ends at step {steps:,}."
+            "No segments will form: the first partition is made at first_step"
+            f" {partition.first_step:,}, and training ends at step {steps:,}."
         )
     elif steps < partition.fusion_step and settings.model.execution != "dense":
         said.append(
-            f"Fusion weights will not be applied: they are from fusion_step {partition.fusion_step:,} on, and training ends at step {steps:,}."
+            "Fusion weights will not be applied: they are from fusion_step"
+            f" {partition.fusion_step:,} on, and training ends at step {steps:,}."
         )
     if settings.training.warmup_steps >= steps:
         said.append(
-            f"The learning rate will not reach its peak: it rises for warmup_steps {settings.training.warmup_steps:,}, "
-            f"and training ends at step {steps:,}."
+            "The learning rate will not reach its peak: it rises for warmup_steps"
+            f" {settings.training.warmup_steps:,}, and training ends at step {steps:,}."
         )
     return said
 
@@ -121,34 +145,45 @@ def about_text(settings: Settings, text: TextCount) -> list[str]:
     needed = estimate(settings)
     if text.train_tokens < needed.tokens_per_step:
         return [
-            f"Each step reads the whole text more than once: a batch has {needed.tokens_per_step:,} tokens, the training text about "
-            f"{text.train_tokens:,}; give more text, or a smaller batch_size."
+            f"Each step reads the whole text more than once: a batch has {needed.tokens_per_step:,}"
+            f" tokens, the training text about {text.train_tokens:,}; give more text, or a smaller"
+            " batch_size."
         ]
     readings = needed.total_tokens / max(1, text.train_tokens)
     if readings > MOST_READINGS:
-        return [f"The text will be read about {readings:,.0f} times, so the model will learn it by heart; give more text, or fewer steps."]
+        return [
+            f"The text will be read about {readings:,.0f} times, so the model will learn it by"
+            " heart; give more text, or fewer steps."
+        ]
     return []
 
 
 def about_machine(settings: Settings, text: TextCount | None, folder: Path | None) -> list[str]:
     """Disk and memory. ValueError where not even one checkpoint has room on the disk."""
     said = []
-    number = text.contexts if text is not None and text.contexts else settings.corpus.discovered_contexts
+    number = (
+        text.contexts if text is not None and text.contexts else settings.corpus.discovered_contexts
+    )
     need = disk_need(settings, number, text.bytes if text is not None else 0)
     free = free_bytes(folder)
     if free is not None and need.checkpoint > free:
         raise ValueError(
-            f"One checkpoint needs about {in_words(need.checkpoint)} of the disk, and {in_words(free)} are free: make space, "
-            f"put the runs elsewhere (CPART_RUNS), or choose a smaller model."
+            f"One checkpoint needs about {in_words(need.checkpoint)} of the disk, and"
+            f" {in_words(free)} are free: make space, put the runs elsewhere (CPART_RUNS), or"
+            " choose a smaller model."
         )
     if free is not None and need.whole > free:
         said.append(
-            f"The disk may fill up: the whole run needs about {in_words(need.whole)}, and {in_words(free)} are free; make space, "
-            f"or keep fewer checkpoints and snapshots (keep_checkpoints, snapshot_every)."
+            f"The disk may fill up: the whole run needs about {in_words(need.whole)}, and"
+            f" {in_words(free)} are free; make space, or keep fewer checkpoints and snapshots"
+            " (keep_checkpoints, snapshot_every)."
         )
     memory, there = estimate(settings).memory_bytes, psutil.virtual_memory().available
     if memory > there and settings.training.device != "cuda":
-        said.append(f"Memory may run out: about {in_words(memory)} are needed, and {in_words(there)} are free.")
+        said.append(
+            f"Memory may run out: about {in_words(memory)} are needed, and {in_words(there)} are"
+            " free."
+        )
     return said
 
 

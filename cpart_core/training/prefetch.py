@@ -1,4 +1,5 @@
-"""The next batch is made while the step of this one runs: data are ready before they are asked for. The batches are the same."""
+"""The next batch is made while the step of this one runs: data are ready before they are asked for.
+The batches are the same."""
 
 from __future__ import annotations
 
@@ -8,7 +9,8 @@ from cpart_core.corpus.batches import Batch, TrainingBatches
 
 
 class Ahead:
-    """One batch ahead. A batch is a pure function of seed and step, so one that was made for nothing costs its time and no more."""
+    """One batch ahead. A batch is a pure function of seed and step, so one that was made for
+    nothing costs its time and no more."""
 
     def __init__(self, batches: TrainingBatches) -> None:
         self.batches = batches

@@ -1,6 +1,8 @@
-"""The processes that train one run together, as torchrun starts them: who is who, sums over all, words from the first to the others.
+"""The processes that train one run together, as torchrun starts them: who is who, sums over all,
+words from the first to the others.
 
-Only bytes, JSON and safetensors go between them: nothing is pickled. Torch is imported late, for a process alone needs none of this.
+Only bytes, JSON and safetensors go between them: nothing is pickled. Torch is imported late, for a
+process alone needs none of this.
 """
 
 from __future__ import annotations
@@ -19,13 +21,14 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 PATIENCE = timedelta(minutes=5)
-"""How long a process waits for another, which is hung then: one that died is noticed at once, and while the first gathers text or looks
-inside, it tells the others to wait on."""
+"""How long a process waits for another, which is hung then: one that died is noticed at once, and
+while the first gathers text or looks inside, it tells the others to wait on."""
 
 
 @dataclass(frozen=True)
 class Team:
-    """The processes of one run. The first (rank 0) alone reads and writes the run folder; alone, every method does nothing."""
+    """The processes of one run. The first (rank 0) alone reads and writes the run folder; alone,
+    every method does nothing."""
 
     rank: int = 0
     size: int = 1
@@ -89,7 +92,11 @@ class Team:
         import torch.distributed as dist
 
         length = self.share_number(len(data))
-        buffer = torch.frombuffer(bytearray(data), dtype=torch.uint8) if self.first and length else torch.empty(length, dtype=torch.uint8)
+        buffer = (
+            torch.frombuffer(bytearray(data), dtype=torch.uint8)
+            if self.first and length
+            else torch.empty(length, dtype=torch.uint8)
+        )
         dist.broadcast(buffer, src=0)
         return data if self.first else buffer.numpy().tobytes()
 
@@ -99,7 +106,9 @@ class Team:
             return dict(tensors or {})
         from safetensors.torch import load, save
 
-        ours = {name: tensor.detach().cpu().contiguous() for name, tensor in (tensors or {}).items()}
+        ours = {
+            name: tensor.detach().cpu().contiguous() for name, tensor in (tensors or {}).items()
+        }
         data = self.share_bytes(save(ours) if self.first else b"")
         return dict(sorted((ours if self.first else load(data)).items()))
 
@@ -124,25 +133,32 @@ def one_of_several() -> bool:
 
 
 def team_of_environment() -> Team:
-    """Who this process is, from what torchrun sets (RANK, WORLD_SIZE, ...). ValueError when these are no sensible numbers."""
+    """Who this process is, from what torchrun sets (RANK, WORLD_SIZE, ...). ValueError when these
+    are no sensible numbers."""
     if not one_of_several():
         return ALONE
     names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
     given = {name: os.environ.get(name, "") for name in names}
     try:
         rank, size = int(given["RANK"]), int(given["WORLD_SIZE"])
-        team = Team(rank, size, int(given["LOCAL_RANK"] or rank), int(given["LOCAL_WORLD_SIZE"] or size))
+        team = Team(
+            rank, size, int(given["LOCAL_RANK"] or rank), int(given["LOCAL_WORLD_SIZE"] or size)
+        )
     except ValueError:
         team = Team(-1, 0)
     if not 0 <= team.rank < team.size or not 0 <= team.local_rank < team.local_size:
         said = ", ".join(f"{name}={value!r}" for name, value in given.items())
-        raise ValueError(f"The environment names no place among several processes ({said}). Start them with torchrun, or unset WORLD_SIZE.")
+        raise ValueError(
+            f"The environment names no place among several processes ({said}). Start them with"
+            " torchrun, or unset WORLD_SIZE."
+        )
     return team
 
 
 @contextmanager
 def joined(team: Team) -> Iterator[Team]:
-    """Connected with the others: gloo between CPUs, NCCL between GPUs. Waits until all are there."""
+    """Connected with the others: gloo between CPUs, NCCL between GPUs. Waits until all are
+    there."""
     if team.alone:
         yield team
         return
@@ -152,7 +168,12 @@ def joined(team: Team) -> Iterator[Team]:
     gpus = torch.cuda.is_available() and dist.is_nccl_available()
     if gpus:
         torch.cuda.set_device(team.local_rank % torch.cuda.device_count())
-    dist.init_process_group("cpu:gloo,cuda:nccl" if gpus else "gloo", rank=team.rank, world_size=team.size, timeout=PATIENCE)
+    dist.init_process_group(
+        "cpu:gloo,cuda:nccl" if gpus else "gloo",
+        rank=team.rank,
+        world_size=team.size,
+        timeout=PATIENCE,
+    )
     try:
         yield team
     finally:
@@ -160,11 +181,13 @@ def joined(team: Team) -> Iterator[Team]:
 
 
 def leave(code: int) -> NoReturn:
-    """Ends this process with the exit code `code`; one of several, or one with work left that nobody waits for, without taking the
-    interpreter apart.
+    """Ends this process with the exit code `code`; one of several, or one with work left that
+    nobody waits for, without taking the interpreter apart.
 
-    Some modules of torch that DDP and FSDP2 import keep the process group after `destroy_process_group`, and with it gloo's threads. One of
-    those that still holds a tensor wants the interpreter to let go of it, and when that is being taken apart the process aborts instead.
+    Some modules of torch that DDP and FSDP2 import keep the process group after
+    `destroy_process_group`, and with it gloo's threads. One of those that still holds a tensor
+    wants the interpreter to let go of it, and when that is being taken apart the process aborts
+    instead.
     """
     if one_of_several() or left_at_work():
         try:
@@ -174,11 +197,21 @@ def leave(code: int) -> NoReturn:
     sys.exit(code)
 
 
-LOST = ("gloo", "nccl", "connection closed", "connection reset", "broken pipe", "timed out", "socket")
+LOST = (
+    "gloo",
+    "nccl",
+    "connection closed",
+    "connection reset",
+    "broken pipe",
+    "timed out",
+    "socket",
+)
 
 
 def lost_another(error: BaseException) -> bool:
     """Whether this failure says that another process is gone."""
     import torch.distributed as dist
 
-    return isinstance(error, dist.DistError) or (isinstance(error, RuntimeError) and any(word in str(error).lower() for word in LOST))
+    return isinstance(error, dist.DistError) or (
+        isinstance(error, RuntimeError) and any(word in str(error).lower() for word in LOST)
+    )

@@ -33,12 +33,23 @@ def is_frozen(step: int, settings: PartitionSettings) -> bool:
         return False
     if settings.every == 0 or not METHODS[settings.method].reclusters:
         return True
-    return step + settings.every - (step - settings.first_step) % settings.every > settings.freeze_step
+    return (
+        step + settings.every - (step - settings.first_step) % settings.every > settings.freeze_step
+    )
 
 
-def measure_documents(model: Decoder, rows: Iterable[Batch], num_documents: int, device: torch.device) -> np.ndarray:
-    """Signatures by document, [L, N, M]; NaN-free, 0 for documents of which no token was in the rows. Weights are not touched."""
-    sums = SignatureSums(model.settings.num_layers, model.settings.num_neurons, num_documents, decay=1.0, device=device)
+def measure_documents(
+    model: Decoder, rows: Iterable[Batch], num_documents: int, device: torch.device
+) -> np.ndarray:
+    """Signatures by document, [L, N, M]; NaN-free, 0 for documents of which no token was in the
+    rows. Weights are not touched."""
+    sums = SignatureSums(
+        model.settings.num_layers,
+        model.settings.num_neurons,
+        num_documents,
+        decay=1.0,
+        device=device,
+    )
     for batch in rows:
         ids = torch.from_numpy(batch.ids).to(device)
         start = torch.from_numpy(batch.start[:, :-1].astype(np.int64)).to(device)
@@ -47,21 +58,29 @@ def measure_documents(model: Decoder, rows: Iterable[Batch], num_documents: int,
         with sums.measure(model, document):
             losses = token_losses(model(ids[:, :-1], start, context_BT=context), ids[:, 1:])
             loss = (losses * (document >= 0)).mean()  # padding has no document and no loss
-            # Gradients of activations only: asking for the embedding's gradient runs the whole backward pass and leaves .grad alone.
+            # Gradients of activations only: asking for the embedding's gradient runs the whole
+            # backward pass and leaves .grad alone.
             torch.autograd.grad(loss, [model.embedding])
     return sums.mean()
 
 
-def measure_activations(model: Decoder, batch: Batch, most_tokens: int, device: torch.device) -> list[np.ndarray]:
+def measure_activations(
+    model: Decoder, batch: Batch, most_tokens: int, device: torch.device
+) -> list[np.ndarray]:
     """For each layer a [N, K] of at most most_tokens tokens, rows by neuron number."""
     ids = torch.from_numpy(batch.ids[:, :-1]).to(device)
-    start, context = (torch.from_numpy(part[:, :-1].astype(np.int64)).to(device) for part in (batch.start, batch.context))
+    start, context = (
+        torch.from_numpy(part[:, :-1].astype(np.int64)).to(device)
+        for part in (batch.start, batch.context)
+    )
     with torch.no_grad(), capture(model) as layers:
         model(ids, start, context_BT=context)
         result = []
         for item in layers:
             hidden = item.hidden.flatten(0, 1)
-            chosen = torch.linspace(0, len(hidden) - 1, min(most_tokens, len(hidden)), device=device).long()
+            chosen = torch.linspace(
+                0, len(hidden) - 1, min(most_tokens, len(hidden)), device=device
+            ).long()
             by_neuron = torch.empty_like(hidden[chosen].T)
             by_neuron[item.layer.neuron_id] = hidden[chosen].T
             result.append(by_neuron.cpu().numpy())
@@ -78,7 +97,9 @@ def weights_by_neuron(model: Decoder) -> list[np.ndarray]:
     return result
 
 
-def as_evidence(needs: str, by_layer: Iterable[np.ndarray] | None, num_layers: int) -> list[Evidence]:
+def as_evidence(
+    needs: str, by_layer: Iterable[np.ndarray] | None, num_layers: int
+) -> list[Evidence]:
     """One Evidence a layer with the one field that the method needs."""
     if not needs:
         return [Evidence() for _ in range(num_layers)]

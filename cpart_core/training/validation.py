@@ -27,8 +27,15 @@ class Look:
 
 
 @torch.no_grad()
-def look(model: Decoder, rows: Sequence[Batch], num_contexts: int, device: torch.device, team: Team = ALONE) -> Look:
-    """Each token counts once; a context without validation text is NaN in all of them. Several processes share the rows."""
+def look(
+    model: Decoder,
+    rows: Sequence[Batch],
+    num_contexts: int,
+    device: torch.device,
+    team: Team = ALONE,
+) -> Look:
+    """Each token counts once; a context without validation text is NaN in all of them. Several
+    processes share the rows."""
     model.eval()
     L, S = model.settings.num_layers, model.settings.num_segments
     mass = torch.zeros(2, L, num_contexts + 1, S, device=device)
@@ -50,20 +57,26 @@ def look(model: Decoder, rows: Sequence[Batch], num_contexts: int, device: torch
             mass[0, number].index_add_(0, group, layer.last_alpha.flatten(0, 1))
             mass[1, number].index_add_(0, group, (layer.last_weight.flatten(0, 1) > 0).float())
     mine = torch.cat(losses) if losses else torch.zeros(0, device=device)
-    total, count = sum_by_group(mine, torch.cat(contexts) if contexts else mine.long(), num_contexts)
+    total, count = sum_by_group(
+        mine, torch.cat(contexts) if contexts else mine.long(), num_contexts
+    )
     both = torch.stack([mine.double().sum(), mine.new_tensor(len(mine), dtype=torch.float64)])
     for sums in (total, count, both, mass):
         team.sum(sums)
     by_context = total / count
-    shares = (mass[:, :, :-1] / count[:, None]).cpu().numpy().astype(np.float32)  # 0 / 0 = NaN: nothing is known, which is not "unused"
+    # 0 / 0 = NaN: nothing is known, which is not "unused"
+    shares = (mass[:, :, :-1] / count[:, None]).cpu().numpy().astype(np.float32)
     known = by_context[count > 0]
     # Before contexts are discovered no token has one: then the loss is over all tokens alike.
     overall = float(known.mean()) if len(known) else float(both[0] / both[1])
-    return Look(Evaluation(overall, by_context.cpu().numpy(), count.cpu().numpy()), shares[0], shares[1])
+    return Look(
+        Evaluation(overall, by_context.cpu().numpy(), count.cpu().numpy()), shares[0], shares[1]
+    )
 
 
 def part_of(batch: Batch, team: Team) -> tuple[Batch, bool]:
-    """This process's rows of a batch. False with its first row where it has none: all compute alike, as FSDP2 must, and that does not count."""
+    """This process's rows of a batch. False with its first row where it has none: all compute
+    alike, as FSDP2 must, and that does not count."""
     mine = team.share(len(batch.ids))
     rows = mine if mine.stop > mine.start else slice(0, 1)
     return batch.rows(rows), mine.stop > mine.start

@@ -28,7 +28,9 @@ def change(share: float, digits: int | None = None) -> str:
 
 def points(difference: float, digits: int | None = None, sign: str = "+") -> str:
     """The difference of two shares: 0.125 -> '+12.5 points'; with sign '' -> '12.5 points'."""
-    return NOTHING if not math.isfinite(difference) else f"{number(difference, digits, sign)} points"
+    return (
+        NOTHING if not math.isfinite(difference) else f"{number(difference, digits, sign)} points"
+    )
 
 
 def between(low: float, high: float, sign: str = "") -> str:
@@ -40,7 +42,10 @@ def between(low: float, high: float, sign: str = "") -> str:
 def with_interval(middle: float, low: float, high: float, sign: str = "") -> str:
     """'+1.2 % (+0.8 to +1.6)', all with equally many digits."""
     digits = digits_of(middle, low, high)
-    return f"{number(middle, digits, sign)} % ({number(low, digits, sign)} to {number(high, digits, sign)})"
+    return (
+        f"{number(middle, digits, sign)} % ({number(low, digits, sign)} to"
+        f" {number(high, digits, sign)})"
+    )
 
 
 def number(share: float, digits: int | None = None, sign: str = "") -> str:

@@ -16,7 +16,9 @@ UNSEEN = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
     r"|(?<![\u0300-\u1fff\u2100-\U0010ffff])[\u200c\u200d]"
 )
-RIGHT_TO_LEFT = re.compile(r"[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U0001e800-\U0001efff]")
+RIGHT_TO_LEFT = re.compile(
+    r"[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U0001e800-\U0001efff]"
+)
 """Letters that are written from right to left."""
 ISOLATED = "\u2068{}\u2069"
 """First strong isolate ... pop: what is inside has its own direction and leaves its neighbours

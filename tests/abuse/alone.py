@@ -1,4 +1,5 @@
-"""Does a case in a process of its own, forked from one that has imported torch: it may kill, hang, mount and limit itself as it likes."""
+"""Does a case in a process of its own, forked from one that has imported torch: it may kill, hang,
+mount and limit itself as it likes."""
 
 from __future__ import annotations
 
@@ -33,7 +34,8 @@ class Result:
     verdict: str
     seconds: float
     cpu_seconds: float
-    """Of it and of all processes that it has waited for: what is left of its length on a busy machine."""
+    """Of it and of all processes that it has waited for: what is left of its length on a busy
+    machine."""
 
 
 class Running:
@@ -69,7 +71,8 @@ class Running:
         shutil.rmtree(self.root, ignore_errors=True)
 
     def end_all(self) -> None:
-        """Its group is those it has forked; what it has started anew carries the root of runs in its environment."""
+        """Its group is those it has forked; what it has started anew carries the root of runs in
+        its environment."""
         with suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
         end_processes_of(self.place.runs)
@@ -88,7 +91,15 @@ class Running:
             seen += f" [kept: {self.root}]"
         else:
             shutil.rmtree(self.root, ignore_errors=True)
-        return Result(self.case.number, self.case.title, self.case.demanded, seen[:LONGEST_SEEN], verdict, seconds, cpu_seconds)
+        return Result(
+            self.case.number,
+            self.case.title,
+            self.case.demanded,
+            seen[:LONGEST_SEEN],
+            verdict,
+            seconds,
+            cpu_seconds,
+        )
 
 
 def work(case: Case, place: Place) -> NoReturn:
@@ -112,9 +123,18 @@ def judged(case: Case, place: Place) -> tuple[str, str]:
         return NOT_HERE, str(why)
     except AssertionError as error:
         place_of = traceback.extract_tb(error.__traceback__)[-1]
-        return FAIL, str(error) or f"{place_of.line} ({Path(place_of.filename).name}:{place_of.lineno})"
+        return (
+            FAIL,
+            str(error) or f"{place_of.line} ({Path(place_of.filename).name}:{place_of.lineno})",
+        )
     except BaseException as error:  # noqa: BLE001  whatever an abused piece throws is what was seen of it
         last = traceback.extract_tb(error.__traceback__)[-1]
-        return FAIL, f"{type(error).__name__}: {str(error)[:600]} ({Path(last.filename).name}:{last.lineno})"
+        return (
+            FAIL,
+            (
+                f"{type(error).__name__}: {str(error)[:600]}"
+                f" ({Path(last.filename).name}:{last.lineno})"
+            ),
+        )
     finally:
         place.leave()

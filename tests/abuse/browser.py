@@ -1,4 +1,5 @@
-"""What needs a browser: a server that is killed, two tabs, twenty tabs, a page that stays open, and the longest journey with its requests."""
+"""What needs a browser: a server that is killed, two tabs, twenty tabs, a page that stays open, and
+the longest journey with its requests."""
 
 from __future__ import annotations
 
@@ -32,21 +33,32 @@ def opened(place: Place) -> tuple[AppServer, Browser]:
 
 
 def visit(place: Place, server: AppServer, browser: Browser, **options: object) -> Visit:
-    return Visit(browser.new_context(viewport={"width": 1366, "height": 768}, **options), server.address, place.root)
+    return Visit(
+        browser.new_context(viewport={"width": 1366, "height": 768}, **options),
+        server.address,
+        place.root,
+    )
 
 
 def trainers(place: Place, run_id: str) -> list[int]:
     """Processes that train this run."""
     found = []
     for pid in processes_of(place.runs):
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0") if Path(f"/proc/{pid}").exists() else []
+        words = (
+            Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
+            if Path(f"/proc/{pid}").exists()
+            else []
+        )
         if "resume" in words and run_id in words:
             found.append(pid)
     return found
 
 
 @case(
-    "6", "kill -9 of the server while a run trains, then a new server", "the run is taken over: one trainer, the page shows it", limit=240
+    "6",
+    "kill -9 of the server while a run trains, then a new server",
+    "the run is taken over: one trainer, the page shows it",
+    limit=240,
 )
 def server_killed(place: Place) -> str:
     server, browser = opened(place)
@@ -62,9 +74,14 @@ def server_killed(place: Place) -> str:
     seen = visit(place, server, browser).open(f"/train?run={run.id}")
     seen.shows("running")
     look(True, "the new server's page says running")
-    look(seen.page.get_by_role("button", name="Start now").count() == 0, "no second start is offered")
+    look(
+        seen.page.get_by_role("button", name="Start now").count() == 0, "no second start is offered"
+    )
     until(lambda: run.state().step > step, "it should go on", 30)
-    look(trainers(place, run.id) == before and len(before) == 1, f"trainers before and after: {before}, {trainers(place, run.id)}")
+    look(
+        trainers(place, run.id) == before and len(before) == 1,
+        f"trainers before and after: {before}, {trainers(place, run.id)}",
+    )
     seen.click(seen.button(r"^\W*stop"))
     until(lambda: run.state().state == "stopped", "it should stop", 30)
     look(True, "and obeys Stop")
@@ -94,7 +111,12 @@ def two_tabs(place: Place) -> str:
     return look.said()
 
 
-@case("8", "twenty tabs watch one run", "training goes on, every tab shows it, the server answers", limit=900)
+@case(
+    "8",
+    "twenty tabs watch one run",
+    "training goes on, every tab shows it, the server answers",
+    limit=900,
+)
 def twenty_tabs(place: Place) -> str:
     server, browser = opened(place)
     run = place.new_run(**LONG, threads=1)
@@ -131,11 +153,16 @@ def soak(place: Place) -> str:
         devtools.send("HeapProfiler.collectGarbage")
         heap = devtools.send("Runtime.getHeapUsage")["usedSize"]
         points.append((server.memory_bytes() / 1e6, heap / 1e6))
-    said = f"{minutes:g} minutes: server {points[1][0]:.0f} to {points[-1][0]:.0f} MB, page {points[1][1]:.0f} to {points[-1][1]:.0f} MB"
+    said = (
+        f"{minutes:g} minutes: server {points[1][0]:.0f} to {points[-1][0]:.0f} MB, page"
+        f" {points[1][1]:.0f} to {points[-1][1]:.0f} MB"
+    )
     flat = points[-1][0] < 1.1 * points[1][0] + 20 and points[-1][1] < 1.3 * points[1][1] + 10
     assert flat and not seen.errors, f"{said}; {seen.errors[:2]}"
     if minutes < 60 * HOURS:
-        raise NotPossible(f"{HOURS:g} hours were not given (--soak-minutes {60 * HOURS:g}); in {said}, flat")
+        raise NotPossible(
+            f"{HOURS:g} hours were not given (--soak-minutes {60 * HOURS:g}); in {said}, flat"
+        )
     return said
 
 
@@ -152,21 +179,31 @@ def hostile_names_in_the_browser(place: Place) -> str:
         (corpus / context).mkdir(parents=True)
         for number in range(12):
             words = " ".join(f"word{number * 7 % 5} {HOSTILE} {number + k}" for k in range(20))
-            (corpus / context / f"{number} <i>'`![](y)`.txt").write_text(f"{words}\n\x1b[31m\u202e\u200b{context}\n", "utf-8")
+            (corpus / context / f"{number} <i>'`![](y)`.txt").write_text(
+                f"{words}\n\x1b[31m\u202e\u200b{context}\n", "utf-8"
+            )
     train(place.runs, "hostile", HOSTILE, {"--source": "folder", "--path": str(corpus)})
     look = Look()
     for name in NAMES:
         seen = visit(place, server, browser).open(f"{address(name)}?run=hostile")
         wait_until_drawn(seen, name)
         harmed = seen.page.evaluate("window.harmed")
-        alive = seen.page.locator('[data-testid="stMain"] a[href^="javascript"], [data-testid="stMain"] img[src*="beacon"]').count()
+        alive = seen.page.locator(
+            '[data-testid="stMain"] a[href^="javascript"], [data-testid="stMain"]'
+            ' img[src*="beacon"]'
+        ).count()
         trouble = seen.strangers or seen.errors
         look(harmed is None and not alive and not trouble, f"{name}: {trouble or 'shown as text'}")
         seen.context.close()
     return look.said()
 
 
-@case("41", "what is exported of a run with hostile names, opened offline", "runs nothing, asks nobody", limit=300)
+@case(
+    "41",
+    "what is exported of a run with hostile names, opened offline",
+    "runs nothing, asks nobody",
+    limit=300,
+)
 def exports_offline(place: Place) -> str:
     server, browser = opened(place)
     train(place.runs, "hostile", HOSTILE)
@@ -186,7 +223,10 @@ def exports_offline(place: Place) -> str:
     look = Look()
     runs = what_runs(text)
     look(not runs, f"an SVG of {len(text):,} characters, with {runs or 'nothing that runs'}")
-    look([url for url in asked if not url.startswith("file:")] == [], f"opened offline it asks {len(asked) - 1} others")
+    look(
+        [url for url in asked if not url.startswith("file:")] == [],
+        f"opened offline it asks {len(asked) - 1} others",
+    )
     look(True, "no HTML report is made")
     return look.said()
 
@@ -205,18 +245,26 @@ def what_runs(svg: str) -> list[str]:
 
 
 @case(
-    "C35.4", "a visitor from far through a proxy (X-Forwarded-For, Forwarded)", "is not taken for a local one: no Folder source", limit=120
+    "C35.4",
+    "a visitor from far through a proxy (X-Forwarded-For, Forwarded)",
+    "is not taken for a local one: no Folder source",
+    limit=120,
 )
 def far_visitor(place: Place) -> str:
     server, browser = opened(place)
     look = Look()
     near = visit(place, server, browser).open("/train")
     look(near.page.get_by_text("Folder").count() > 0, "at the machine itself, Folder is offered")
-    for name, value in (("X-Forwarded-For", "203.0.113.5"), ("Forwarded", "for=203.0.113.5"), ("X-Real-IP", "203.0.113.5")):
+    for name, value in (
+        ("X-Forwarded-For", "203.0.113.5"),
+        ("Forwarded", "for=203.0.113.5"),
+        ("X-Real-IP", "203.0.113.5"),
+    ):
         far = visit(place, server, browser, extra_http_headers={name: value}).open("/train")
         look(
             far.page.get_by_text("Folder").count() == 0,
-            f"with {name}, Folder is {'not ' if far.page.get_by_text('Folder').count() == 0 else ''}offered",
+            f"with {name}, Folder is"
+            f" {'not ' if far.page.get_by_text('Folder').count() == 0 else ''}offered",
         )
         far.context.close()
     return look.said()
@@ -244,4 +292,13 @@ def journey(place: Place) -> str:
     return f"{', '.join(done)}; {len(seen.requests)} requests, all to {server.address}"
 
 
-CASES = (server_killed, two_tabs, twenty_tabs, soak, hostile_names_in_the_browser, exports_offline, far_visitor, journey)
+CASES = (
+    server_killed,
+    two_tabs,
+    twenty_tabs,
+    soak,
+    hostile_names_in_the_browser,
+    exports_offline,
+    far_visitor,
+    journey,
+)

@@ -1,4 +1,5 @@
-"""The visible list of cases. Adding one = a function with `@case` in the file of its subject, and its name in that file's CASES."""
+"""The visible list of cases. Adding one = a function with `@case` in the file of its subject, and
+its name in that file's CASES."""
 
 from __future__ import annotations
 
@@ -30,16 +31,21 @@ def order(number: str) -> tuple[str, list[int]]:
     return number.strip("0123456789."), [int(part) for part in number.lstrip("AC").split(".")]
 
 
-CASES: tuple[Case, ...] = tuple(sorted((entry for file in FILES for entry in file.CASES), key=lambda entry: order(entry.number)))
+CASES: tuple[Case, ...] = tuple(
+    sorted((entry for file in FILES for entry in file.CASES), key=lambda entry: order(entry.number))
+)
 
 
 def chosen(only: str) -> list[Case]:
-    """The cases that `only` names ("7,C30": a number means all that begin with it), or all. ValueError for an unknown one."""
+    """The cases that `only` names ("7,C30": a number means all that begin with it), or all.
+    ValueError for an unknown one."""
     wanted = [number.strip() for number in only.split(",") if number.strip()]
     unknown = [number for number in wanted if not any(means(number, entry) for entry in CASES)]
     if unknown:
         raise ValueError(f"There is no case {', '.join(unknown)}; --list shows those there are.")
-    return [entry for entry in CASES if not wanted or any(means(number, entry) for number in wanted)]
+    return [
+        entry for entry in CASES if not wanted or any(means(number, entry) for number in wanted)
+    ]
 
 
 def means(number: str, entry: Case) -> bool:

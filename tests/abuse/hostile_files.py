@@ -57,7 +57,11 @@ def bombs(place: Place) -> str:
     made = {}
     for name in ("snapshots/step-00000020.npz", "corpus/corpus.npz", "analysis"):
         run = place.stopped()
-        path = next(iter(sorted((run.folder / "analysis").glob("losses-*.npz"))), None) if name == "analysis" else run.folder / name
+        path = (
+            next(iter(sorted((run.folder / "analysis").glob("losses-*.npz"))), None)
+            if name == "analysis"
+            else run.folder / name
+        )
         if path is not None:
             write_bomb(path)
             made[f"{name} of 1 GiB"] = run.folder
@@ -65,7 +69,11 @@ def bombs(place: Place) -> str:
     return look.said()
 
 
-@case("32", "hostile config.json, safetensors, run.json", "refused in a sentence before anything is allocated")
+@case(
+    "32",
+    "hostile config.json, safetensors, run.json",
+    "refused in a sentence before anything is allocated",
+)
 def hostile_checkpoint(place: Place) -> str:
     look = Look()
     config = {
@@ -86,28 +94,55 @@ def hostile_checkpoint(place: Place) -> str:
         (run.checkpoint_folder(HALF) / "model.safetensors").write_bytes(header)
         sign(run)
         look(*refused(f"safetensors {name}", lambda run=run: load_model(run, HALF)))
-    for name, text in (("10 MB", json.dumps("x" * 10_000_000)), ("nested", NESTED), ("learning_rate NaN", "nan")):
+    for name, text in (
+        ("10 MB", json.dumps("x" * 10_000_000)),
+        ("nested", NESTED),
+        ("learning_rate NaN", "nan"),
+    ):
         run = place.stopped()
         path = run.folder / "run.json"
-        path.write_text(path.read_text().replace('"learning_rate": 0.002', '"learning_rate": NaN') if text == "nan" else text)
+        path.write_text(
+            path.read_text().replace('"learning_rate": 0.002', '"learning_rate": NaN')
+            if text == "nan"
+            else text
+        )
         look(*refused(f"run.json {name}", lambda run=run: read_info(run.folder)))
-    look(*refused("settings with an unknown key", lambda: settings_from_dict({"model": {"depth": 3}})))
+    look(
+        *refused(
+            "settings with an unknown key", lambda: settings_from_dict({"model": {"depth": 3}})
+        )
+    )
     return look.said()
 
 
-@case("33", "tokenizer.json with a pattern that never ends, and other foreign ones", "refused at once, not run", quick=True)
+@case(
+    "33",
+    "tokenizer.json with a pattern that never ends, and other foreign ones",
+    "refused at once, not run",
+    quick=True,
+)
 def hostile_tokenizer(place: Place) -> str:
     run = place.stopped()
     path = run.checkpoint_folder(HALF) / "tokenizer.json"
     sound = path.read_text("utf-8")
     look = Look()
-    split = {"type": "Split", "pattern": {"Regex": "(a+)+$"}, "behavior": "Isolated", "invert": False}
+    split = {
+        "type": "Split",
+        "pattern": {"Regex": "(a+)+$"},
+        "behavior": "Isolated",
+        "invert": False,
+    }
     for name, change in {
         "a pattern": {"pre_tokenizer": split},
         "a pattern among ours": {
-            "pre_tokenizer": {"type": "Sequence", "pretokenizers": [split, *json.loads(sound)["pre_tokenizer"]["pretokenizers"]]}
+            "pre_tokenizer": {
+                "type": "Sequence",
+                "pretokenizers": [split, *json.loads(sound)["pre_tokenizer"]["pretokenizers"]],
+            }
         },
-        "a normalizer": {"normalizer": {"type": "Replace", "pattern": {"Regex": "(a+)+$"}, "content": ""}},
+        "a normalizer": {
+            "normalizer": {"type": "Replace", "pattern": {"Regex": "(a+)+$"}, "content": ""}
+        },
         "another model": {"model": {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "a"}},
     }.items():
         text = json.dumps({**json.loads(sound), **change})
@@ -119,7 +154,12 @@ def hostile_tokenizer(place: Place) -> str:
     return look.said()
 
 
-@case("34", "pickles: .bin, .pt, .pkl, .npy of objects, a checkpoint's .metadata", "refused; nothing is unpickled", quick=True)
+@case(
+    "34",
+    "pickles: .bin, .pt, .pkl, .npy of objects, a checkpoint's .metadata",
+    "refused; nothing is unpickled",
+    quick=True,
+)
 def pickles(place: Place) -> str:
     look = Look()
     mark = place.root / "unpickled"
@@ -131,7 +171,10 @@ def pickles(place: Place) -> str:
     run = place.stopped()
     with zipfile.ZipFile(run.folder / "snapshots" / "step-00000020.npz", "w") as archive:
         header = b"{'descr': '|O', 'fortran_order': False, 'shape': (1,), }"
-        archive.writestr("segment_of.npy", b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header) + 1) + header + b"\n" + payload)
+        archive.writestr(
+            "segment_of.npy",
+            b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header) + 1) + header + b"\n" + payload,
+        )
     look(*refused("objects in a snapshot", lambda: open_run(run.id).snapshot(20)))
     folder = run.checkpoint_folder(HALF)
     (folder / ".metadata").write_bytes(payload)
@@ -153,7 +196,13 @@ def remote_code(place: Place) -> str:
     model = place.root / "model"
     model.mkdir()
     (model / "config.json").write_text(
-        json.dumps({"architectures": ["Evil"], "auto_map": {"AutoModel": "modeling_evil.Evil"}, "trust_remote_code": True})
+        json.dumps(
+            {
+                "architectures": ["Evil"],
+                "auto_map": {"AutoModel": "modeling_evil.Evil"},
+                "trust_remote_code": True,
+            }
+        )
     )
     (model / "modeling_evil.py").write_text(f"open({str(mark)!r}, 'w')")
     look(*refused("a model's folder as text", lambda: gather_folder(model, CorpusSettings())))
@@ -190,7 +239,8 @@ def change_config(run: Run, key: str, value: object) -> None:
 
 
 def sign(run: Run) -> None:
-    """Write the manifest of the newest checkpoint anew: whoever forges a checkpoint forges that too."""
+    """Write the manifest of the newest checkpoint anew: whoever forges a checkpoint forges that
+    too."""
     folder = run.checkpoint_folder(HALF)
     (folder / MANIFEST).unlink(missing_ok=True)
     write_manifest(folder)
@@ -208,14 +258,17 @@ def headers() -> dict[str, bytes]:
         "with a number for a header": with_header(b"7"),
         "with a number for a tensor": with_header(b'{"embedding.weight": 7}'),
         "of a petabyte": with_header(json.dumps({"embedding": tensor}).encode()),
-        "with a negative shape": with_header(json.dumps({"embedding": {**tensor, "shape": [-1, 4]}}).encode()),
+        "with a negative shape": with_header(
+            json.dumps({"embedding": {**tensor, "shape": [-1, 4]}}).encode()
+        ),
         "nested deeply": with_header(NESTED.encode()),
         "empty": b"",
     }
 
 
 def write_bomb(path: Path) -> None:
-    """An array file of little more than 1 MB that unpacks to nearly 1 GiB, named as the arrays that are really wanted there."""
+    """An array file of little more than 1 MB that unpacks to nearly 1 GiB, named as the arrays that
+    are really wanted there."""
     with np.load(path, allow_pickle=False) as arrays:
         names = list(arrays.files)
     header = b"{'descr': '|u1', 'fortran_order': False, 'shape': (%d,), }" % (GIB - (1 << 21))

@@ -1,4 +1,5 @@
-"""Run folders from elsewhere: code that lies in them, links that lead out, pipes and devices, databases that are traps."""
+"""Run folders from elsewhere: code that lies in them, links that lead out, pipes and devices,
+databases that are traps."""
 
 from __future__ import annotations
 
@@ -22,11 +23,21 @@ from tests.abuse.place import HALF, Place, until
 from tests.abuse.probe import bearable
 from tests.charts.made import neuron_map
 
-PLANTED = ("cpart_core/__init__.py", "cpart_core/__main__.py", "secrets.py", "json.py", "torch.py", "sitecustomize.py", "numpy/__init__.py")
+PLANTED = (
+    "cpart_core/__init__.py",
+    "cpart_core/__main__.py",
+    "secrets.py",
+    "json.py",
+    "torch.py",
+    "sitecustomize.py",
+    "numpy/__init__.py",
+)
 MESSAGE_BYTES = 200_000_000
 
 
-@case("28", "a link that leads out of the root of runs", "is no run, and is not followed", quick=True)
+@case(
+    "28", "a link that leads out of the root of runs", "is no run, and is not followed", quick=True
+)
 def links_out(place: Place) -> str:
     outside = place.root / "outside"
     outside.mkdir()
@@ -35,7 +46,11 @@ def links_out(place: Place) -> str:
     look = Look()
     (place.runs / run.id).symlink_to(outside / run.id)
     look(list_runs() == [], "a linked run is not listed")
-    for name, act in {"open": open_run, "delete": delete_run, "rename": lambda run_id: rename_run(run_id, "x")}.items():
+    for name, act in {
+        "open": open_run,
+        "delete": delete_run,
+        "rename": lambda run_id: rename_run(run_id, "x"),
+    }.items():
         try:
             act(run.id)
             look(False, f"{name} followed it")
@@ -51,7 +66,12 @@ def links_out(place: Place) -> str:
     return look.said()
 
 
-@case("C28", "code planted in every folder that a child is started in", "none of it is imported", limit=500)
+@case(
+    "C28",
+    "code planted in every folder that a child is started in",
+    "none of it is imported",
+    limit=500,
+)
 def planted_code(place: Place) -> str:
     look = Look()
     mark = place.root / "imported.txt"
@@ -63,7 +83,11 @@ def planted_code(place: Place) -> str:
     os.chdir(elsewhere)
     os.environ.pop("PYTHONPATH")
     jobs.launch(run, [])
-    until(lambda: run.state().state in ("finished", "failed", "crashed") and not run.state().phase, "resume should end", 90)
+    until(
+        lambda: run.state().state in ("finished", "failed", "crashed") and not run.state().phase,
+        "resume should end",
+        90,
+    )
     look(not mark.exists(), f"resume from the page: {seen(mark)}; it ended {run.state().state}")
     mark.unlink(missing_ok=True)
     worker = Worker()
@@ -87,22 +111,43 @@ def study_with_planted_code(place: Place, mark: Path, look: Look) -> None:
     for inner in (folder, folder / ".logs", folder / ".corpora"):
         inner.mkdir(parents=True, exist_ok=True)
         plant(inner, mark)
-    settings = {**SMALL, "steps": 24, "fusion_step": 12, "source": "folder", "path": str(text_folder(place.root / "text"))}
+    settings = {
+        **SMALL,
+        "steps": 24,
+        "fusion_step": 12,
+        "source": "folder",
+        "path": str(text_folder(place.root / "text")),
+    }
     plan = plan_file(place.root / "plan.json", seeds=[0], settings=settings)
     os.environ["PYTHONPATH"] = str(Path(sys.modules["tests"].__path__[0]).parent)
     code, said = place.cli("study", str(plan), "--out", str(folder), seconds=300)
-    look(code == 0 and not mark.exists(), f"a study (exit code {code}): {seen(mark)}" + ("" if code == 0 else said[-200:]))
+    look(
+        code == 0 and not mark.exists(),
+        f"a study (exit code {code}): {seen(mark)}" + ("" if code == 0 else said[-200:]),
+    )
 
 
 @case(
     "C29",
-    "links in a run folder: lock, log.txt, records.sqlite, snapshots, checkpoints, analysis, corpus, gathered.jsonl",
+    "links in a run folder: lock, log.txt, records.sqlite, snapshots, checkpoints, analysis,"
+    " corpus, gathered.jsonl",
     "nothing outside is written, cut or deleted",
     limit=400,
 )
 def links_inside(place: Place) -> str:
     look = Look()
-    names = ("lock", "log.txt", DATABASE, f"{DATABASE}-wal", "snapshots", "checkpoints", "analysis", "corpus", "run.json", "tensorboard")
+    names = (
+        "lock",
+        "log.txt",
+        DATABASE,
+        f"{DATABASE}-wal",
+        "snapshots",
+        "checkpoints",
+        "analysis",
+        "corpus",
+        "run.json",
+        "tensorboard",
+    )
     for name in names:
         run = place.stopped()
         outside = place.root / f"outside-{name}"
@@ -118,16 +163,27 @@ def links_inside(place: Place) -> str:
         inside.symlink_to(target)
         before = contents(outside)
         errors = torment(place, run)
-        changed = sorted(path for path in before.keys() | contents(outside).keys() if before.get(path) != contents(outside).get(path))
+        changed = sorted(
+            path
+            for path in before.keys() | contents(outside).keys()
+            if before.get(path) != contents(outside).get(path)
+        )
         look(
             not changed and not errors,
-            f"{name}: " + ("nothing outside changed" if not changed else f"changed outside: {', '.join(changed)[:120]}") + errors,
+            f"{name}: "
+            + (
+                "nothing outside changed"
+                if not changed
+                else f"changed outside: {', '.join(changed)[:120]}"
+            )
+            + errors,
         )
     return look.said()
 
 
 def torment(place: Place, run: Run) -> str:
-    """All that writes, cuts or deletes below a run; refusals in a sentence are well, anything else is named."""
+    """All that writes, cuts or deletes below a run; refusals in a sentence are well, anything else
+    is named."""
     odd = []
 
     def attempt(act: Callable[[], object]) -> None:
@@ -144,7 +200,11 @@ def torment(place: Place, run: Run) -> str:
     attempt(lambda: place.fork_trainer(run).wait())
     attempt(lambda: launch_only(run))
     attempt(lambda: place.fork_trainer(run, restart=True).wait())
-    attempt(lambda: run.store_result("neuron_map", {"run": run.id, "method": "pca", "layer": -1, "seed": 0}, neuron_map()))
+    attempt(
+        lambda: run.store_result(
+            "neuron_map", {"run": run.id, "method": "pca", "layer": -1, "seed": 0}, neuron_map()
+        )
+    )
     attempt(lambda: delete_run(run.id))
     return "".join(odd)
 
@@ -158,36 +218,71 @@ def launch_only(run: Run) -> None:
         sys.executable = real
 
 
-@case("C30.1", "a pipe, a device, a folder in the place of each file", "the list and the pages go on; at most 1 s and 50 MB", limit=400)
+@case(
+    "C30.1",
+    "a pipe, a device, a folder in the place of each file",
+    "the list and the pages go on; at most 1 s and 50 MB",
+    limit=400,
+)
 def strange_kinds(place: Place) -> str:
     look = Look()
     sound = place.finished()
     made: dict[str, Path] = {}
-    for name in ("lock", DATABASE, "log.txt", "run.json", "corpus/corpus.json", "snapshots/step-00000020.npz"):
+    for name in (
+        "lock",
+        DATABASE,
+        "log.txt",
+        "run.json",
+        "corpus/corpus.json",
+        "snapshots/step-00000020.npz",
+    ):
         for kind, make in {"a pipe": os.mkfifo, "a folder": os.mkdir}.items():
             made[f"{kind} as {name}"] = replaced(place.stopped(), name, make).folder
     for name in ("lock", "log.txt", DATABASE):
-        made[f"/dev/zero as {name}"] = replaced(place.stopped(), name, lambda path: os.symlink("/dev/zero", path)).folder
+        made[f"/dev/zero as {name}"] = replaced(
+            place.stopped(), name, lambda path: os.symlink("/dev/zero", path)
+        ).folder
     bearable(look, made, sound.id)
     return look.said()
 
 
 @case(
     "C30.2",
-    "records.sqlite as a trap: a view that never ends, a trigger, a message of 200 MB, rows of wrong types",
+    "records.sqlite as a trap: a view that never ends, a trigger, a message of 200 MB, rows of"
+    " wrong types",
     "refused or bounded; at most 1 s and 50 MB",
     limit=300,
 )
 def trapped_databases(place: Place) -> str:
-    endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i AS {} FROM n"
+    endless = (
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i AS {} FROM n"
+    )
     traps = {
-        "steps is an endless view": f"DROP TABLE steps; CREATE VIEW steps AS {endless.format('step, 0 AS tokens')};",
-        "events is an endless view": f"DROP TABLE events; CREATE VIEW events AS {endless.format('id')};",
-        "a message of 200 MB": f"INSERT INTO events (time, step, kind, message) VALUES (9e9, 1, 'fail', zeroblob({MESSAGE_BYTES}));",
-        "a text of 200 MB": f"INSERT INTO events (time, step, kind, message) VALUES (9e9, 1, 'fail', hex(zeroblob({MESSAGE_BYTES // 2})));",
-        "rows of wrong types": "UPDATE steps SET loss = 'x', loss_by_context = 'y', tokens = NULL; UPDATE status SET phase = x'00', step = 'z';",
-        "an unknown event": "INSERT INTO events (time, step, kind, message) VALUES ('x', 'y', 'z', NULL);",
-        "blobs of odd lengths": "UPDATE evaluations SET loss_by_context = x'0102', tokens_by_context = zeroblob(70000001);",
+        "steps is an endless view": (
+            f"DROP TABLE steps; CREATE VIEW steps AS {endless.format('step, 0 AS tokens')};"
+        ),
+        "events is an endless view": (
+            f"DROP TABLE events; CREATE VIEW events AS {endless.format('id')};"
+        ),
+        "a message of 200 MB": (
+            "INSERT INTO events (time, step, kind, message) VALUES (9e9, 1, 'fail',"
+            f" zeroblob({MESSAGE_BYTES}));"
+        ),
+        "a text of 200 MB": (
+            "INSERT INTO events (time, step, kind, message) VALUES (9e9, 1, 'fail',"
+            f" hex(zeroblob({MESSAGE_BYTES // 2})));"
+        ),
+        "rows of wrong types": (
+            "UPDATE steps SET loss = 'x', loss_by_context = 'y', tokens = NULL; UPDATE status SET"
+            " phase = x'00', step = 'z';"
+        ),
+        "an unknown event": (
+            "INSERT INTO events (time, step, kind, message) VALUES ('x', 'y', 'z', NULL);"
+        ),
+        "blobs of odd lengths": (
+            "UPDATE evaluations SET loss_by_context = x'0102', tokens_by_context ="
+            " zeroblob(70000001);"
+        ),
         "a trigger": "CREATE TRIGGER t AFTER INSERT ON events BEGIN DELETE FROM steps; END;",
     }
     look = Look()
@@ -203,7 +298,11 @@ def trapped_databases(place: Place) -> str:
     with suppress(ValueError):
         note_launch(run.folder)
     with suppress(ValueError):
-        look(len(run.records().step) == HALF, f"with the trigger there are {len(run.records().step)} records after an event was written")
+        look(
+            len(run.records().step) == HALF,
+            f"with the trigger there are {len(run.records().step)} records after an event was"
+            " written",
+        )
     bearable(look, made, place.finished().id)
     return look.said()
 
@@ -234,22 +333,34 @@ def trapped_json(place: Place) -> str:
     path.write_text(json.dumps({**data, "contexts": data["contexts"][:1]}))
     made["too few contexts in run.json"] = run.folder
     bearable(look, made, place.finished().id)
-    for name, text in (("nested", nested), ("a number", "7"), ("a list", "[]"), ("wrong types", '{"step": "x"}'), ("no UTF-8", "\udcff")):
+    for name, text in (
+        ("nested", nested),
+        ("a number", "7"),
+        ("a list", "[]"),
+        ("wrong types", '{"step": "x"}'),
+        ("no UTF-8", "\udcff"),
+    ):
         resumed_with_state(place, name, text, look)
     return look.said()
 
 
 def resumed_with_state(place: Place, name: str, text: str, look: Look) -> None:
-    """A signed state.json with this text in the newest checkpoint: the one before is used, and nothing crashes."""
+    """A signed state.json with this text in the newest checkpoint: the one before is used, and
+    nothing crashes."""
     from tests.abuse.hostile_files import sign
 
     run = place.stopped()
-    (run.checkpoint_folder(HALF) / "state.json").write_bytes(text.encode("utf-8", "surrogateescape"))
+    (run.checkpoint_folder(HALF) / "state.json").write_bytes(
+        text.encode("utf-8", "surrogateescape")
+    )
     sign(run)
     trainer = place.fork_trainer(run)
     code = trainer.wait()
     now = run.state()
-    look(code == 0 and now.state == "finished", f"state.json {name}: exit code {code}, {now.state} {now.last_words[-100:]}")
+    look(
+        code == 0 and now.state == "finished",
+        f"state.json {name}: exit code {code}, {now.state} {now.last_words[-100:]}",
+    )
 
 
 def plant(folder: Path, mark: Path) -> None:
@@ -257,11 +368,16 @@ def plant(folder: Path, mark: Path) -> None:
     for name in PLANTED:
         path = folder / name
         path.parent.mkdir(exist_ok=True)
-        path.write_text(f"with open({str(mark)!r}, 'a') as mark: mark.write({str(path.relative_to(folder))!r} + ' ')\n")
+        path.write_text(
+            f"with open({str(mark)!r}, 'a') as mark: mark.write({str(path.relative_to(folder))!r} +"
+            " ' ')\n"
+        )
 
 
 def seen(mark: Path) -> str:
-    return f"imported {mark.read_text().strip()}" if mark.exists() else "nothing planted was imported"
+    return (
+        f"imported {mark.read_text().strip()}" if mark.exists() else "nothing planted was imported"
+    )
 
 
 def replaced(run: Run, name: str, make: Callable[[Path], object]) -> Run:

@@ -1,4 +1,5 @@
-"""The longest journey through the app: every page, a training from an upload, a look, a carving, a comparison, an export; nothing leaves."""
+"""The longest journey through the app: every page, a training from an upload, a look, a carving, a
+comparison, an export; nothing leaves."""
 
 from __future__ import annotations
 
@@ -21,7 +22,8 @@ TEXTS = {
 
 
 def travel(seen: Visit, folder: Path, run_id: str, other_id: str) -> list[str]:
-    """Go all the way; what was done, in words. folder: for what is uploaded and saved. The two runs are of the same text."""
+    """Go all the way; what was done, in words. folder: for what is uploaded and saved. The two runs
+    are of the same text."""
     done = []
     parts: tuple[tuple[str, Callable[[], None]], ...] = (
         ("every page", lambda: every_page(seen, run_id)),
@@ -29,9 +31,13 @@ def travel(seen: Visit, folder: Path, run_id: str, other_id: str) -> list[str]:
         ("a text of one's own read and continued", lambda: read_own_text(seen, run_id)),
         ("two runs compared", lambda: compare(seen, run_id, other_id)),
         ("a run carved", lambda: carve(seen, run_id)),
-        ("text uploaded and a training begun, watched and stopped", lambda: train_from_upload(seen, folder)),
+        (
+            "text uploaded and a training begun, watched and stopped",
+            lambda: train_from_upload(seen, folder),
+        ),
     )
-    seen.page.set_default_timeout(1000 * SLOW)  # a worker loads models and lays out maps, on cores that are busy
+    # a worker loads models and lays out maps, on cores that are busy
+    seen.page.set_default_timeout(1000 * SLOW)
     for name, part in parts:
         try:
             part()
@@ -52,12 +58,15 @@ def every_page(seen: Visit, run_id: str) -> None:
 
 
 def save_figure(seen: Visit, folder: Path, run_id: str) -> None:
-    """Every button of a figure's toolbar is pressed: pictures are saved; and the data, by its own button."""
+    """Every button of a figure's toolbar is pressed: pictures are saved; and the data, by its own
+    button."""
     seen.open(f"/gradients?run={run_id}")
     plot = seen.figures().first
     plot.wait_for()
     plot.scroll_into_view_if_needed()
-    titles = [button.get_attribute("data-title") or "" for button in plot.locator(".modebar-btn").all()]
+    titles = [
+        button.get_attribute("data-title") or "" for button in plot.locator(".modebar-btn").all()
+    ]
     assert any("SVG" in title for title in titles), titles
     for title in titles:
         press(seen, plot.locator(f'.modebar-btn[data-title="{title}"]').first, title, folder)
@@ -83,11 +92,18 @@ def press(seen: Visit, button: Locator, title: str, folder: Path) -> None:
 def read_own_text(seen: Visit, run_id: str) -> None:
     seen.open(f"/fusion?run={run_id}")
     box = seen.page.get_by_role("textbox").first
-    box.fill("The mill stands at the river; 12 + 30 = 42. https://beacon.invalid/a.png ![](https://beacon.invalid/b.png)")
+    box.fill(
+        "The mill stands at the river; 12 + 30 = 42. https://beacon.invalid/a.png"
+        " ![](https://beacon.invalid/b.png)"
+    )
     box.press("Control+Enter")
     seen.shows("beacon", SLOW)
     seen.figures().first.wait_for()
-    seen.click(seen.page.get_by_test_id("stExpander").filter(has_text="Continue the text").locator("summary"))
+    seen.click(
+        seen.page.get_by_test_id("stExpander")
+        .filter(has_text="Continue the text")
+        .locator("summary")
+    )
     seen.click(seen.button("Continue the text"))
     seen.settle()
 
@@ -97,7 +113,9 @@ def compare(seen: Visit, run_id: str, other_id: str) -> None:
     seen.shows("What differs", SLOW)
     seen.figures().first.wait_for()
     seen.click(seen.button("Swap A and B"))
-    seen.until(lambda: seen.address_values().get("run") == other_id, "A and B should be swapped", SLOW)
+    seen.until(
+        lambda: seen.address_values().get("run") == other_id, "A and B should be swapped", SLOW
+    )
 
 
 def carve(seen: Visit, run_id: str) -> None:
@@ -113,7 +131,9 @@ def train_from_upload(seen: Visit, folder: Path) -> None:
     """As a person does with text of their own; stopped as soon as there are segments."""
     files = []
     for name, words in TEXTS.items():
-        (folder / name).write_text("\n\n<|doc|>\n\n".join(f"{number}. {words * 60}" for number in range(12)), "utf-8")
+        (folder / name).write_text(
+            "\n\n<|doc|>\n\n".join(f"{number}. {words * 60}" for number in range(12)), "utf-8"
+        )
         files.append(folder / name)
     seen.open("/train")
     seen.page.get_by_text("New run").first.click()
@@ -122,7 +142,9 @@ def train_from_upload(seen: Visit, folder: Path) -> None:
     seen.shows("tokens to train on", SLOW)
     seen.settle()
     seen.click(seen.button("^\\W*start training"))
-    seen.page.get_by_role("button", name=re.compile("stop", re.IGNORECASE)).first.wait_for(timeout=1000 * SLOW)
+    seen.page.get_by_role("button", name=re.compile("stop", re.IGNORECASE)).first.wait_for(
+        timeout=1000 * SLOW
+    )
     seen.figures().first.wait_for(timeout=1000 * SLOW)
     seen.click(seen.button(r"^\W*stop"))
     seen.shows("stopped|finished", SLOW)

@@ -1,4 +1,5 @@
-"""Where a case happens: a folder of its own with a root of runs, runs that are trained already, and trainers to be tormented."""
+"""Where a case happens: a folder of its own with a root of runs, runs that are trained already, and
+trainers to be tormented."""
 
 from __future__ import annotations
 
@@ -62,7 +63,11 @@ class Trainer:
 
     def wait(self, seconds: float = 60.0) -> int:
         """Its exit code. AssertionError when it does not end in time."""
-        until(lambda: self.ended() is not None, f"the trainer should end within {seconds:g} s", seconds)
+        until(
+            lambda: self.ended() is not None,
+            f"the trainer should end within {seconds:g} s",
+            seconds,
+        )
         assert self.code is not None
         return self.code
 
@@ -87,12 +92,18 @@ class Place:
         self.runs = self.root / "runs"
 
     def settle(self) -> None:
-        """Go there: this process and its children see no runs but those of this place, and what they say goes into a file."""
+        """Go there: this process and its children see no runs but those of this place, and what
+        they say goes into a file."""
         self.runs.mkdir()
         (self.root / "samples").mkdir()
-        os.environ |= {"CPART_RUNS": str(self.runs), "CPART_SAMPLES": str(self.root / "samples"), "PYTHONPATH": str(ROOT)}
+        os.environ |= {
+            "CPART_RUNS": str(self.runs),
+            "CPART_SAMPLES": str(self.root / "samples"),
+            "PYTHONPATH": str(ROOT),
+        }
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that starts something in the background has it ignored
+        # a shell that starts something in the background has it ignored
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         said = os.open(self.root / "said.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         os.dup2(said, 1)
         os.dup2(said, 2)
@@ -116,25 +127,36 @@ class Place:
         return self.copy("stopped", HALF)
 
     def copy(self, name: str, stop: int | None) -> Run:
-        """A copy of a run that is trained once for all cases; the second copy of it in one place has the id `<id>-2`, and so on."""
+        """A copy of a run that is trained once for all cases; the second copy of it in one place
+        has the id `<id>-2`, and so on."""
         kept = self.shared / name
         with FileLock(self.shared / f"{name}.lock"):
             if not kept.is_dir():
                 os.rename(self.trained(stop), kept)
         first = read_info(kept).id
-        run_id = next(entry for entry in (first, *(f"{first}-{number}" for number in range(2, 99))) if not (self.runs / entry).exists())
+        run_id = next(
+            entry
+            for entry in (first, *(f"{first}-{number}" for number in range(2, 99)))
+            if not (self.runs / entry).exists()
+        )
         shutil.copytree(kept, self.runs / run_id)
         return open_run(run_id)
 
     def trained(self, stop: int | None) -> Path:
-        """Train a tiny run to its end or to a step, in a process of its own: one that has trained can fork no trainer. Its folder."""
+        """Train a tiny run to its end or to a step, in a process of its own: one that has trained
+        can fork no trainer. Its folder."""
         run = self.new_run()
-        self.fork_trainer(run, on_record=lambda record: run.send("stop") if record.step == stop else None).wait(120)
+        self.fork_trainer(
+            run, on_record=lambda record: run.send("stop") if record.step == stop else None
+        ).wait(120)
         assert run.state().state == ("finished" if stop is None else "stopped"), run.state()
         return run.folder
 
-    def fork_trainer(self, run: Run, before: Callable[[], object] = lambda: None, **how: Any) -> Trainer:
-        """Train `run` in a forked process, which costs no import of torch; this one must not have computed with it.
+    def fork_trainer(
+        self, run: Run, before: Callable[[], object] = lambda: None, **how: Any
+    ) -> Trainer:
+        """Train `run` in a forked process, which costs no import of torch; this one must not have
+        computed with it.
 
         before: called in it first, to arm what shall go wrong. how: as `run_training` takes it.
         """
@@ -159,7 +181,12 @@ class Place:
     def start(self, *words: str, **options: Any) -> subprocess.Popen[str]:
         """`python -m cpart_core ...`, as a person starts it, its output taken in."""
         command = [sys.executable, "-m", "cpart_core", *words]
-        given: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+        given: dict[str, Any] = {
+            "stdin": subprocess.DEVNULL,
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.STDOUT,
+            "text": True,
+        }
         process = subprocess.Popen(command, **{"cwd": ROOT, **given, **options})
         self.stack.callback(end, process)
         return process
@@ -171,21 +198,26 @@ class Place:
         return process.returncode, said or ""
 
     def small_disk(self, megabytes: float) -> Path:
-        """Lay a disk of this size under the root of runs, seen by this process and its children alone. NotPossible where it may not."""
+        """Lay a disk of this size under the root of runs, seen by this process and its children
+        alone. NotPossible where it may not."""
         self.runs.mkdir(exist_ok=True)
         own_mounts()
         mount("none", self.runs, "tmpfs", 0, f"size={int(megabytes * 1024)}k")
         return self.runs
 
     def make_read_only(self, folder: Path) -> None:
-        """Nobody can write below `folder` any more, not even root. NotPossible where it may not be done."""
+        """Nobody can write below `folder` any more, not even root. NotPossible where it may not be
+        done."""
         own_mounts()
         mount(str(folder), folder, None, BIND, "")
         mount(str(folder), folder, None, BIND | REMOUNT | READ_ONLY, "")
 
 
-def until(holds: Callable[[], bool], what: str, seconds: float = 60.0, pause: float = 0.02) -> float:
-    """Wait until something holds; the seconds it took. AssertionError with `what` when it does not come."""
+def until(
+    holds: Callable[[], bool], what: str, seconds: float = 60.0, pause: float = 0.02
+) -> float:
+    """Wait until something holds; the seconds it took. AssertionError with `what` when it does not
+    come."""
     began = time.monotonic()
     while not holds():
         assert time.monotonic() - began < seconds, f"waited {seconds:g} s in vain: {what}"
@@ -205,15 +237,28 @@ def end(process: subprocess.Popen[Any]) -> None:
 
 
 def own_mounts() -> None:
-    """Mounts from here on are this process's own. NotPossible where the system does not allow it."""
+    """Mounts from here on are this process's own. NotPossible where the system does not allow
+    it."""
     libc = ctypes.CDLL(None, use_errno=True)
     root = os.geteuid() == 0
     if libc.unshare(NEW_MOUNTS if root else NEW_MOUNTS | NEW_USERS) != 0:
-        raise NotPossible(f"no mounts of its own are allowed to a process here ({os.strerror(ctypes.get_errno())})")
+        raise NotPossible(
+            "no mounts of its own are allowed to a process here"
+            f" ({os.strerror(ctypes.get_errno())})"
+        )
     mount("none", Path("/"), None, PRIVATE, "")
 
 
 def mount(source: str, target: Path, kind: str | None, flags: int, data: str) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.mount(source.encode(), str(target).encode(), kind.encode() if kind else None, flags, data.encode() or None) != 0:
+    if (
+        libc.mount(
+            source.encode(),
+            str(target).encode(),
+            kind.encode() if kind else None,
+            flags,
+            data.encode() or None,
+        )
+        != 0
+    ):
         raise NotPossible(f"mounting is not allowed here ({os.strerror(ctypes.get_errno())})")

@@ -1,6 +1,8 @@
-"""What a page reads of every run, in a process of its own that says what each reading cost: `python -m tests.abuse.probe RUN`.
+"""What a page reads of every run, in a process of its own that says what each reading cost: `python
+-m tests.abuse.probe RUN`.
 
-A line for each reading, before it begins and after: {"run", "what"} and then {"run", "what", "seconds", "megabytes", "said"}.
+A line for each reading, before it begins and after: {"run", "what"} and then {"run", "what",
+"seconds", "megabytes", "said"}.
 """
 
 from __future__ import annotations
@@ -41,7 +43,8 @@ class Cost:
     """Seconds until it was there."""
     megabytes: float
     said: str
-    """Nothing, the sentence of a ValueError, or the name of another exception, which would break the page."""
+    """Nothing, the sentence of a ValueError, or the name of another exception, which would break
+    the page."""
 
     @property
     def bearable(self) -> bool:
@@ -53,7 +56,10 @@ class Cost:
         )
 
     def __str__(self) -> str:
-        return f"{self.what} of {self.run}: {self.seconds:.2f} s, {self.megabytes:.0f} MB{', ' + self.said if self.said.startswith('!') else ''}"
+        return (
+            f"{self.what} of {self.run}: {self.seconds:.2f} s, {self.megabytes:.0f}"
+            f" MB{', ' + self.said if self.said.startswith('!') else ''}"
+        )
 
 
 def readings(run_id: str) -> Iterator[tuple[str, Callable[[], object]]]:
@@ -79,7 +85,8 @@ def readings(run_id: str) -> Iterator[tuple[str, Callable[[], object]]]:
 
 
 def main(strange: str) -> None:
-    """The sample first, so that code is loaded and what is counted is the other run's alone: of it, then, the list too."""
+    """The sample first, so that code is loaded and what is counted is the other run's alone: of it,
+    then, the list too."""
     for run_id in (sound_id(), strange):
         for what, read in readings(run_id):
             print(json.dumps({"run": run_id, "what": what}), flush=True)
@@ -106,28 +113,39 @@ def most_memory() -> int:
 
 
 def costs(root: Path, run_id: str, sound: str) -> list[Cost]:
-    """What a page pays for a run below `root`, read after a sound one in `sound` (so that code is loaded); what hangs is the last."""
+    """What a page pays for a run below `root`, read after a sound one in `sound` (so that code is
+    loaded); what hangs is the last."""
     environment = {**os.environ, "CPART_RUNS": str(root), "CPART_SAMPLES": sound}
     command = [sys.executable, "-m", "tests.abuse.probe", run_id]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment)
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment
+    )
     try:
         said, _ = process.communicate(timeout=START_SECONDS + HANGS_SECONDS)
     except subprocess.TimeoutExpired as late:
         process.kill()
         process.wait()
-        said = (late.stdout or b"").decode() if isinstance(late.stdout, bytes) else late.stdout or ""
+        said = (
+            (late.stdout or b"").decode() if isinstance(late.stdout, bytes) else late.stdout or ""
+        )
     lines = [json.loads(line) for line in said.splitlines() if line.endswith("}")]
     found = [Cost(**line) for line in lines if "seconds" in line]
     if lines and "seconds" not in lines[-1]:
-        how = "it hung" if process.returncode == -9 else f"its process ended with {process.returncode}"
+        how = (
+            "it hung"
+            if process.returncode == -9
+            else f"its process ended with {process.returncode}"
+        )
         found.append(Cost(lines[-1]["run"], lines[-1]["what"], 0.0, HANGS_SECONDS, 0.0, f"! {how}"))
     return [cost for cost in found if cost.run == run_id]
 
 
 def bearable(look: Look, made: dict[str, Path], sound: str) -> None:
-    """Each of the made runs, below a root and in a process of its own, costs a page no more than it may.
+    """Each of the made runs, below a root and in a process of its own, costs a page no more than it
+    may.
 
-    made: what was done -> folder of the run. sound: id of a run beside them that nothing was done to.
+    made: what was done -> folder of the run. sound: id of a run beside them that nothing was done
+    to.
     """
     for number, (name, folder) in enumerate(made.items()):
         root = folder.parent.parent / f"probed-{number}"
@@ -140,7 +158,11 @@ def bearable(look: Look, made: dict[str, Path], sound: str) -> None:
         bad = [str(cost) for cost in found if not cost.bearable]
         most = max((cost.megabytes for cost in found), default=0.0)
         slowest = max((cost.seconds for cost in found), default=0.0)
-        look(not bad and bool(found), f"{name}: " + ("; ".join(bad)[:300] if bad else f"at most {slowest:.2f} s and {most:.0f} MB"))
+        look(
+            not bad and bool(found),
+            f"{name}: "
+            + ("; ".join(bad)[:300] if bad else f"at most {slowest:.2f} s and {most:.0f} MB"),
+        )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""Clocks that were set, checkpoints that are whole without their records, ends without last words, leftovers: entries 31 to 34 and 38."""
+"""Clocks that were set, checkpoints that are whole without their records, ends without last words,
+leftovers: entries 31 to 34 and 38."""
 
 from __future__ import annotations
 
@@ -23,19 +24,35 @@ from tests.abuse.reliability_limits import DAY, limit_memory, with_settings
 from tests.runs.tiny import TINY
 
 
-@case("C31.1", "a stop dated in the future lies in the run's commands", "the resumed trainer goes on", quick=True)
+@case(
+    "C31.1",
+    "a stop dated in the future lies in the run's commands",
+    "the resumed trainer goes on",
+    quick=True,
+)
 def stop_from_the_future(place: Place) -> str:
     untouched = fingerprints(place.finished())
     run = place.stopped()
-    write_row(run.folder, "INSERT INTO commands (time, name) VALUES (?, 'stop')", time.time() + 3600)
+    write_row(
+        run.folder, "INSERT INTO commands (time, name) VALUES (?, 'stop')", time.time() + 3600
+    )
     return after(run, place, Look(), untouched)
 
 
-@case("C31.2", "a launch dated a day ahead", "does not read 'is being started' for a day; Resume works", quick=True)
+@case(
+    "C31.2",
+    "a launch dated a day ahead",
+    "does not read 'is being started' for a day; Resume works",
+    quick=True,
+)
 def launch_from_the_future(place: Place) -> str:
     look = Look()
     run = place.stopped()
-    write_row(run.folder, "INSERT INTO events (time, step, kind, message) VALUES (?, 0, 'launch', '')", time.time() + DAY)
+    write_row(
+        run.folder,
+        "INSERT INTO events (time, step, kind, message) VALUES (?, 0, 'launch', '')",
+        time.time() + DAY,
+    )
     now = run.state()
     look(now.phase != "starting", f"it is {now.state}, {now.phase or 'no phase'}")
     try:
@@ -47,7 +64,12 @@ def launch_from_the_future(place: Place) -> str:
     return look.said()
 
 
-@case("C31.3", "the clock is set while a trainer is at work; then Kill", "it is found and ended", quick=True)
+@case(
+    "C31.3",
+    "the clock is set while a trainer is at work; then Kill",
+    "it is found and ended",
+    quick=True,
+)
 def clock_set_before_kill(place: Place) -> str:
     run = place.new_run(**LONG)
     trainer = place.fork_trainer(run)
@@ -58,7 +80,10 @@ def clock_set_before_kill(place: Place) -> str:
         text = real(self, *arguments, **named)  # type: ignore[arg-type]
         if str(self) != "/proc/stat":
             return text
-        return "\n".join(f"btime {int(line.split()[1]) + 7200}" if line.startswith("btime ") else line for line in text.splitlines())
+        return "\n".join(
+            f"btime {int(line.split()[1]) + 7200}" if line.startswith("btime ") else line
+            for line in text.splitlines()
+        )
 
     Path.read_text = shifted  # type: ignore[method-assign, assignment]
     time.time = (lambda now: lambda: now() + 7200)(time.time)
@@ -72,7 +97,8 @@ def clock_set_before_kill(place: Place) -> str:
 @case(
     "C32.1",
     "the -wal is lost, or the records end before the checkpoint",
-    "goes on from the newest whole checkpoint and says which records are missing, or makes those of one interval again",
+    "goes on from the newest whole checkpoint and says which records are missing, or makes those of"
+    " one interval again",
     quick=True,
 )
 def records_lost(place: Place) -> str:
@@ -90,7 +116,9 @@ def records_lost(place: Place) -> str:
         (run.folder / f"{DATABASE}{ending}").unlink(missing_ok=True)
     trainer_goes_on(place, "killed, and the -wal lost", run, look)
     weights = fingerprints(open_run(run.id))["model.safetensors"]
-    look(weights == untouched["model.safetensors"], "the last weights are those of an untouched run")
+    look(
+        weights == untouched["model.safetensors"], "the last weights are those of an untouched run"
+    )
     return look.said()
 
 
@@ -99,15 +127,27 @@ def trainer_goes_on(place: Place, name: str, run: object, look: Look) -> None:
     first: list[int] = []
     note = place.root / "first.txt"
     trainer = place.fork_trainer(
-        run, on_record=lambda record: first.append(record.step) or (note.write_text(str(record.step)) if len(first) == 1 else 0)
+        run,
+        on_record=lambda record: (
+            first.append(record.step)
+            or (note.write_text(str(record.step)) if len(first) == 1 else 0)
+        ),
     )
     code = trainer.wait()
     began = int(note.read_text()) if note.is_file() else 0
     note.unlink(missing_ok=True)
-    said = [event.message for event in run.events() if "missing" in event.message or "record" in event.message.lower()]
+    said = [
+        event.message
+        for event in run.events()
+        if "missing" in event.message or "record" in event.message.lower()
+    ]
     whole = len(run.records(10**9).step) == run.state().step
     fits = began == newest + 1 or (whole and newest - TINY.training.checkpoint_every <= began)
-    look(code == 0 and fits, f"{name}: exit code {code}, went on at step {began} from the checkpoint of {newest}{', none missing' * whole}")
+    look(
+        code == 0 and fits,
+        f"{name}: exit code {code}, went on at step {began} from the checkpoint of"
+        f" {newest}{', none missing' * whole}",
+    )
     look(bool(said), f"{name}: says {said[-1:] or 'nothing'}")
 
 
@@ -123,19 +163,28 @@ def short_lock(place: Place) -> str:
     return f"said to be {sorted(seen)} in {time.monotonic() - began:.1f} s"
 
 
-@case("C33.1", "a disk that stays full to the end", "ends soon, failed, with words that name the disk")
+@case(
+    "C33.1", "a disk that stays full to the end", "ends soon, failed, with words that name the disk"
+)
 def full_to_the_end(place: Place) -> str:
     look = Look()
     for left in (0, 200_000):
         disk = place.small_disk(8)
         run = place.new_run(steps=400_000, checkpoint_every=200)
-        trainer = place.fork_trainer(run, on_record=lambda record, disk=disk, left=left: record.step == 50 and fill(disk, left))
+        trainer = place.fork_trainer(
+            run,
+            on_record=lambda record, disk=disk, left=left: record.step == 50 and fill(disk, left),
+        )
         began = time.monotonic()
         over = ended(trainer, 45)
         look(
             over,
             f"{left} bytes left: "
-            + (f"ended after {time.monotonic() - began:.0f} s with {trainer.code}" if over else "trains on for 45 s"),
+            + (
+                f"ended after {time.monotonic() - began:.0f} s with {trainer.code}"
+                if over
+                else "trains on for 45 s"
+            ),
         )
         trainer.kill()
         now = run.state()
@@ -146,18 +195,31 @@ def full_to_the_end(place: Place) -> str:
     return look.said()
 
 
-@case("C33.2", "so little memory that torch cannot be imported", "failed, with words that name memory", limit=240)
+@case(
+    "C33.2",
+    "so little memory that torch cannot be imported",
+    "failed, with words that name memory",
+    limit=240,
+)
 def no_memory_for_torch(place: Place) -> str:
     look = Look()
     for megabytes in (350, 500, 800, 1200):
         run = place.new_run()
         jobs_environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        code, said = place.cli("resume", run.id, preexec_fn=lambda size=megabytes: limit_memory(size << 20), env=jobs_environment)
+        code, said = place.cli(
+            "resume",
+            run.id,
+            preexec_fn=lambda size=megabytes: limit_memory(size << 20),
+            env=jobs_environment,
+        )
         now = run.state()
         if now.state == "finished":
             continue
         if now.state == "new":
-            look("Traceback" not in said and "emory" in said, f"{megabytes} MB: before its first word, {said.strip().splitlines()[-1:]}")
+            look(
+                "Traceback" not in said and "emory" in said,
+                f"{megabytes} MB: before its first word, {said.strip().splitlines()[-1:]}",
+            )
         else:
             look(
                 now.state == "failed" and "emory" in now.last_words,
@@ -185,11 +247,19 @@ def told_to_end_while_building(place: Place) -> str:
     trainer.kill()
     look = Look()
     look(over, f"ended after {time.monotonic() - began:.1f} s" if over else "builds on for 8 s")
-    look(trainer.code == 0 and run.state().state == "stopped", f"exit code {trainer.code}, {run.state().state}")
+    look(
+        trainer.code == 0 and run.state().state == "stopped",
+        f"exit code {trainer.code}, {run.state().state}",
+    )
     return look.said()
 
 
-@case("C33.4", "SIGINT twice", "a checkpoint is there, and it is said to be stopped, not to have crashed", quick=True)
+@case(
+    "C33.4",
+    "SIGINT twice",
+    "a checkpoint is there, and it is said to be stopped, not to have crashed",
+    quick=True,
+)
 def interrupted_twice(place: Place) -> str:
     look = Look()
     for pause in (0.0, 0.03):
@@ -207,7 +277,12 @@ def interrupted_twice(place: Place) -> str:
     return look.said()
 
 
-@case("C33.5", "one of two processes hangs; then Kill", "said soon; Kill leaves none of them", limit=240)
+@case(
+    "C33.5",
+    "one of two processes hangs; then Kill",
+    "said soon; Kill leaves none of them",
+    limit=240,
+)
 def one_of_two_hangs(place: Place) -> str:
     from tests.training.pair import start_pair
 
@@ -219,7 +294,11 @@ def one_of_two_hangs(place: Place) -> str:
     pair[1].send_signal(signal.SIGSTOP)
     state.SILENT_SECONDS = 2.0
     look = Look()
-    until(lambda: not run.state().responding or not run.state().alive, "it should be said not to respond", 60)
+    until(
+        lambda: not run.state().responding or not run.state().alive,
+        "it should be said not to respond",
+        60,
+    )
     look(True, f"{run.state().state}, {'' if run.state().responding else 'not '}responding")
     end_process(run.folder, 1.0)
     deadline = time.monotonic() + 15
@@ -230,9 +309,21 @@ def one_of_two_hangs(place: Place) -> str:
     return look.said()
 
 
-@case("C34.1", "the first training on a machine, with nothing compiled yet, and the second", "the same records to the bit", limit=400)
+@case(
+    "C34.1",
+    "the first training on a machine, with nothing compiled yet, and the second",
+    "the same records to the bit",
+    limit=400,
+)
 def first_and_second(place: Place) -> str:
-    settings = {"width": 64, "num_neurons": 256, "context_length": 64, "batch_size": 32, "steps": 120, "checkpoint_every": 60}
+    settings = {
+        "width": 64,
+        "num_neurons": 256,
+        "context_length": 64,
+        "batch_size": 32,
+        "steps": 120,
+        "checkpoint_every": 60,
+    }
     cache = {**os.environ, "NUMBA_CACHE_DIR": str(place.root / "numba")}
     found = []
     for _ in range(2):
@@ -245,16 +336,27 @@ def first_and_second(place: Place) -> str:
     return f"{settings['steps']} steps, with passes compiled in the first: nothing differs"
 
 
-@case("C34.2", "a run made with device=cuda is resumed where there is no GPU", "resumed with a setting that says so")
+@case(
+    "C34.2",
+    "a run made with device=cuda is resumed where there is no GPU",
+    "resumed with a setting that says so",
+)
 def cuda_run_elsewhere(place: Place) -> str:
     run = with_settings(place.stopped(), device="cuda")
     hidden = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
     code, said = place.cli("resume", run.id, "--device", "cpu", env=hidden)
-    assert code == 0 and run.state().state == "finished", f"exit code {code}: {said.strip().splitlines()[-1:]}"
+    assert code == 0 and run.state().state == "finished", (
+        f"exit code {code}: {said.strip().splitlines()[-1:]}"
+    )
     return f"resume --device cpu: {run.state().state}"
 
 
-@case("C38", "leftovers (.tmp-*) in snapshots and in the root", "cleared by the next session and the next run", quick=True)
+@case(
+    "C38",
+    "leftovers (.tmp-*) in snapshots and in the root",
+    "cleared by the next session and the next run",
+    quick=True,
+)
 def leftovers_are_cleared(place: Place) -> str:
     run = place.stopped()
     old = time.time() - 3 * DAY
@@ -263,7 +365,8 @@ def leftovers_are_cleared(place: Place) -> str:
         place.runs / ".tmp-0b-gone-run" / "file",
         place.runs / ".tmp-0c-run" / "run.json",
     ]
-    left.append(run.folder / "corpus" / ".tmp-0d-corpus.npz")  # in analysis/ they go with the next result
+    # in analysis/ they go with the next result
+    left.append(run.folder / "corpus" / ".tmp-0d-corpus.npz")
     for path in left:
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"x" * 1000)
@@ -274,7 +377,11 @@ def leftovers_are_cleared(place: Place) -> str:
     place.fork_trainer(another).wait()
     look = Look()
     for path in left:
-        look(not path.exists(), f"{path.relative_to(place.runs)} is {'cleared' if not path.exists() else 'still there'}")
+        look(
+            not path.exists(),
+            f"{path.relative_to(place.runs)} is"
+            f" {'cleared' if not path.exists() else 'still there'}",
+        )
     return look.said()
 
 
@@ -293,7 +400,20 @@ def write_row(folder: Path, statement: str, when: float) -> None:
 
 
 CASES = (
-    *(stop_from_the_future, launch_from_the_future, clock_set_before_kill, records_lost, short_lock, full_to_the_end),
-    *(no_memory_for_torch, told_to_end_while_building, interrupted_twice, one_of_two_hangs, first_and_second),
+    *(
+        stop_from_the_future,
+        launch_from_the_future,
+        clock_set_before_kill,
+        records_lost,
+        short_lock,
+        full_to_the_end,
+    ),
+    *(
+        no_memory_for_torch,
+        told_to_end_while_building,
+        interrupted_twice,
+        one_of_two_hangs,
+        first_and_second,
+    ),
     *(cuda_run_elsewhere, leftovers_are_cleared),
 )

@@ -1,4 +1,5 @@
-"""Damaged checkpoints, disks that are full, folders that cannot be written or go away, databases that are locked or lost."""
+"""Damaged checkpoints, disks that are full, folders that cannot be written or go away, databases
+that are locked or lost."""
 
 from __future__ import annotations
 
@@ -24,14 +25,24 @@ DAMAGES: dict[str, Callable[[bytes], bytes | None]] = {
     "emptied": lambda data: b"",
     "cut in half": lambda data: data[: len(data) // 2],
     "first byte flipped": lambda data: bytes([data[0] ^ 1]) + data[1:],
-    "middle byte flipped": lambda data: data[: len(data) // 2] + bytes([data[len(data) // 2] ^ 1]) + data[len(data) // 2 + 1 :],
+    "middle byte flipped": lambda data: (
+        data[: len(data) // 2] + bytes([data[len(data) // 2] ^ 1]) + data[len(data) // 2 + 1 :]
+    ),
     "last byte flipped": lambda data: data[:-1] + bytes([data[-1] ^ 1]),
     "removed": lambda data: None,
 }
-MOUNTS = "none / ext4 rw 0 0\nserver:/export /mnt/nfs nfs4 rw 0 0\n//server/share /mnt/smb cifs rw 0 0\nhost /mnt/box fuse.sshfs rw 0 0\n"
+MOUNTS = (
+    "none / ext4 rw 0 0\nserver:/export /mnt/nfs nfs4 rw 0 0\n//server/share /mnt/smb cifs rw 0"
+    " 0\nhost /mnt/box fuse.sshfs rw 0 0\n"
+)
 
 
-@case("4", "each file of a checkpoint emptied, cut, flipped, removed", "noticed; the one before is used; an event says so", quick=True)
+@case(
+    "4",
+    "each file of a checkpoint emptied, cut, flipped, removed",
+    "noticed; the one before is used; an event says so",
+    quick=True,
+)
 def damaged_checkpoint(place: Place) -> str:
     untouched = fingerprints(place.finished())
     run = place.stopped()
@@ -43,38 +54,68 @@ def damaged_checkpoint(place: Place) -> str:
             write(path, damage(whole))
             latest = load_latest(run.folder / "checkpoints")
             tried += 1
-            if latest.checkpoint is None or latest.checkpoint.config.step != 20 or latest.damaged[0].step != HALF:
+            if (
+                latest.checkpoint is None
+                or latest.checkpoint.config.step != 20
+                or latest.damaged[0].step != HALF
+            ):
                 missed.append(f"{path.name} {name}")
         path.write_bytes(whole)
     look = Look()
-    look(not missed, f"{tried - len(missed)} of {tried} damages were noticed" + (f", not {missed}" if missed else ""))
-    write(newest / "model.safetensors", DAMAGES["middle byte flipped"]((newest / "model.safetensors").read_bytes()))
+    look(
+        not missed,
+        f"{tried - len(missed)} of {tried} damages were noticed"
+        + (f", not {missed}" if missed else ""),
+    )
+    write(
+        newest / "model.safetensors",
+        DAMAGES["middle byte flipped"]((newest / "model.safetensors").read_bytes()),
+    )
     place.fork_trainer(run).wait()
-    said = [event.message for event in run.events() if f"step {HALF} was passed over" in event.message]
+    said = [
+        event.message for event in run.events() if f"step {HALF} was passed over" in event.message
+    ]
     look(bool(said), f"the run says: {said[:1]}")
-    look(not differences(untouched, fingerprints(open_run(run.id))), "trained to its end from step 20, nothing differs")
+    look(
+        not differences(untouched, fingerprints(open_run(run.id))),
+        "trained to its end from step 20, nothing differs",
+    )
     return look.said()
 
 
-@case("5", "all checkpoints damaged", "a clear message, restart offered, nothing deleted", quick=True)
+@case(
+    "5", "all checkpoints damaged", "a clear message, restart offered, nothing deleted", quick=True
+)
 def all_damaged(place: Place) -> str:
     untouched = fingerprints(place.finished())
     run = place.stopped()
     for step in run.checkpoint_steps():
         write(run.checkpoint_folder(step) / "state.json", b"{}")
-    before = sorted(path for path in run.folder.rglob("*") if path.parent.parent.name == "checkpoints")
+    before = sorted(
+        path for path in run.folder.rglob("*") if path.parent.parent.name == "checkpoints"
+    )
     look = Look()
     look(place.fork_trainer(run).wait() == 2, "refused")
     words = run.state().last_words
     look("--restart" in words and "\n" not in words, f"said: {words}")
-    look(before == sorted(path for path in run.folder.rglob("*") if path.parent.parent.name == "checkpoints"), "nothing was deleted")
+    look(
+        before
+        == sorted(
+            path for path in run.folder.rglob("*") if path.parent.parent.name == "checkpoints"
+        ),
+        "nothing was deleted",
+    )
     look(len(run.records().step) == HALF, f"{len(run.records().step)} records are kept")
     look(place.fork_trainer(run, restart=True).wait() == 0, "with restart it trains")
     look(not differences(untouched, fingerprints(open_run(run.id))), "nothing differs")
     return look.said()
 
 
-@case("11", "disk full during telemetry, checkpoint and log file", "training goes on, and everything is there when there is space again")
+@case(
+    "11",
+    "disk full during telemetry, checkpoint and log file",
+    "training goes on, and everything is there when there is space again",
+)
 def full_for_a_while(place: Place) -> str:
     longer = {"steps": 1500, "checkpoint_every": 300, "snapshot_every": 250, "evaluate_every": 250}
     free = place.new_run(**longer)
@@ -93,7 +134,10 @@ def full_for_a_while(place: Place) -> str:
     (disk / "filler").unlink()
     until(lambda: not run.state().alive, "it should end", 120)
     now = run.state()
-    look(now.state == "finished", f"with space again it ended {now.state} at step {now.step} {now.last_words[-300:]}")
+    look(
+        now.state == "finished",
+        f"with space again it ended {now.state} at step {now.step} {now.last_words[-300:]}",
+    )
     if now.state == "finished":
         differing = differences(wanted, fingerprints(open_run(run.id)))
         look(not differing, f"differing: {', '.join(differing) or 'nothing'}")
@@ -109,7 +153,10 @@ def full_for_a_while(place: Place) -> str:
 )
 def folder_goes(place: Place) -> str:
     look = Look()
-    for name, act in {"deleted": shutil.rmtree, "moved": lambda folder: folder.rename(place.root / "moved")}.items():
+    for name, act in {
+        "deleted": shutil.rmtree,
+        "moved": lambda folder: folder.rename(place.root / "moved"),
+    }.items():
         run = place.new_run(**LONG)
         trainer = place.fork_trainer(run)
         until(lambda run=run: run.state().step > 10, "training should begin")
@@ -119,7 +166,8 @@ def folder_goes(place: Place) -> str:
             time.sleep(0.05)
         look(
             trainer.code not in (None, 0),
-            f"folder {name}: the trainer " + (f"ended with {trainer.code}" if trainer.code is not None else "trains on for 20 s"),
+            f"folder {name}: the trainer "
+            + (f"ended with {trainer.code}" if trainer.code is not None else "trains on for 20 s"),
         )
         trainer.kill()
         look(not run.folder.exists(), f"folder {name}: not made anew")
@@ -128,8 +176,14 @@ def folder_goes(place: Place) -> str:
     place.make_read_only(run.folder)
     code, said = place.cli("resume", run.id)
     lines = [line for line in said.splitlines() if "error" in line.lower()]
-    look(code == 2 and "Traceback" not in said and bool(lines), f"read-only: exit code {code}, {lines[-1:]}")
-    look(len(open_run(run.id).records().step) == HALF, f"read-only: it is {open_run(run.id).state().state} and can be looked at")
+    look(
+        code == 2 and "Traceback" not in said and bool(lines),
+        f"read-only: exit code {code}, {lines[-1:]}",
+    )
+    look(
+        len(open_run(run.id).records().step) == HALF,
+        f"read-only: it is {open_run(run.id).state().state} and can be looked at",
+    )
     return look.said()
 
 
@@ -143,7 +197,11 @@ time.sleep(float(sys.argv[2]))
 """
 
 
-@case("20", "the database is locked for 10 s; its -wal is deleted; it is overwritten", "training waits and goes on; what is lost is said")
+@case(
+    "20",
+    "the database is locked for 10 s; its -wal is deleted; it is overwritten",
+    "training waits and goes on; what is lost is said",
+)
 def database_troubles(place: Place) -> str:
     untouched = fingerprints(place.finished())
     look = Look()
@@ -166,19 +224,37 @@ def database_troubles(place: Place) -> str:
         (run.folder / f"{DATABASE}{ending}").unlink(missing_ok=True)
     after(run, place, look, untouched)
     run = place.stopped()
-    (run.folder / DATABASE).write_bytes(b"no database at all, but long enough to be looked at" * 100)
+    (run.folder / DATABASE).write_bytes(
+        b"no database at all, but long enough to be looked at" * 100
+    )
     now = run.state()
-    look(now.state == "damaged" and DATABASE in now.last_words, f"overwritten: {now.state}, {now.last_words!r}")
+    look(
+        now.state == "damaged" and DATABASE in now.last_words,
+        f"overwritten: {now.state}, {now.last_words!r}",
+    )
     code = place.fork_trainer(run).wait()
     said = [event.message for event in run.events() if "set aside" in event.message]
-    look(code == 0 and bool(said) and len(run.checkpoint_steps()) == 3, f"resume goes on (exit code {code}): {said}")
+    look(
+        code == 0 and bool(said) and len(run.checkpoint_steps()) == 3,
+        f"resume goes on (exit code {code}): {said}",
+    )
     return look.said()
 
 
-@case("21", "a network filesystem", "recognised from the system's table of mounts; trained without a write-ahead log", quick=True)
+@case(
+    "21",
+    "a network filesystem",
+    "recognised from the system's table of mounts; trained without a write-ahead log",
+    quick=True,
+)
 def network_filesystem(place: Place) -> str:
     look = Look()
-    for folder, kind in (("/mnt/nfs/runs", "nfs4"), ("/mnt/smb/runs", "cifs"), ("/mnt/box/runs", "fuse.sshfs"), ("/data/runs", "ext4")):
+    for folder, kind in (
+        ("/mnt/nfs/runs", "nfs4"),
+        ("/mnt/smb/runs", "cifs"),
+        ("/mnt/box/runs", "fuse.sshfs"),
+        ("/data/runs", "ext4"),
+    ):
         look(filesystem_of(folder, MOUNTS) == kind, f"{folder} lies on {kind}")
     untouched = fingerprints(place.finished())
     database.on_network = lambda folder: True
@@ -186,7 +262,10 @@ def network_filesystem(place: Place) -> str:
     trainer = place.fork_trainer(run)
     until(lambda: run.state().step > 5, "training should begin")
     look(not (run.folder / f"{DATABASE}-wal").exists(), "no -wal")
-    look(trainer.wait() == 0 and not differences(untouched, fingerprints(open_run(run.id))), "trained to its end, nothing differs")
+    look(
+        trainer.wait() == 0 and not differences(untouched, fingerprints(open_run(run.id))),
+        "trained to its end, nothing differs",
+    )
     return look.said()
 
 
@@ -213,9 +292,11 @@ def fill(disk: Path, leave_bytes: int = 0) -> None:
             file.truncate(max(0, (disk / "filler").stat().st_size - leave_bytes))
 
 
-def lock_database(place: Place, run: Run, seconds: float, mode: str = "EXCLUSIVE") -> subprocess.Popen[str]:
-    """Another process that holds the database for itself; returns when it does. mode: NORMAL leaves readers in, for where somebody has it
-    open: SQLite then grants no more."""
+def lock_database(
+    place: Place, run: Run, seconds: float, mode: str = "EXCLUSIVE"
+) -> subprocess.Popen[str]:
+    """Another process that holds the database for itself; returns when it does. mode: NORMAL leaves
+    readers in, for where somebody has it open: SQLite then grants no more."""
     command = [sys.executable, "-c", LOCKER, str(run.folder / DATABASE), str(seconds), mode]
     for _ in range(20):
         locker = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
@@ -234,4 +315,11 @@ def lose_rows(run: Run, step: int) -> None:
     connection.close()
 
 
-CASES = (damaged_checkpoint, all_damaged, full_for_a_while, folder_goes, database_troubles, network_filesystem)
+CASES = (
+    damaged_checkpoint,
+    all_damaged,
+    full_for_a_while,
+    folder_goes,
+    database_troubles,
+    network_filesystem,
+)

@@ -19,15 +19,28 @@ from tests.abuse.place import Place, is_stopped, until
 LONG = {"steps": 100_000, "checkpoint_every": 50_000}
 
 
-@case("1", "kill -9 at random times", "final weights and all records bit-identical to a run that was never killed", limit=3600)
+@case(
+    "1",
+    "kill -9 at random times",
+    "final weights and all records bit-identical to a run that was never killed",
+    limit=3600,
+)
 def killed_at_random(place: Place) -> str:
     found = measure(SMALL.check(), place.options.kills, random.Random(0))
-    said = f"{found['kills']} kills in {found['runs']} runs, {found['equal_runs']} equal; {found['kills_by_phase']}"
+    said = (
+        f"{found['kills']} kills in {found['runs']} runs, {found['equal_runs']} equal;"
+        f" {found['kills_by_phase']}"
+    )
     assert found["equal_runs"] == found["runs"], f"{said}; {found['differences']}"
     return said
 
 
-@case("2", "kill -9 during start-up, resume and checkpoint writing", "goes on as if nothing had been", quick=True)
+@case(
+    "2",
+    "kill -9 during start-up, resume and checkpoint writing",
+    "goes on as if nothing had been",
+    quick=True,
+)
 def killed_at_chosen_moments(place: Place) -> str:
     untouched = fingerprints(place.finished())
     run = place.new_run()
@@ -40,13 +53,22 @@ def killed_at_chosen_moments(place: Place) -> str:
     look = Look()
     for name, reached in moments.items():
         trainer = place.fork_trainer(run)
-        until(lambda reached=reached, trainer=trainer: reached() or trainer.ended() is not None, name, pause=0.0005)
+        until(
+            lambda reached=reached, trainer=trainer: reached() or trainer.ended() is not None,
+            name,
+            pause=0.0005,
+        )
         trainer.kill()
         look(run.state().state == "crashed", f"killed {name}, it is said to be {told(run)}")
     return after(run, place, look, untouched)
 
 
-@case("3", "kill -9 between rename and prune", "the new checkpoint stands, and .tmp-* are cleared by the next session", quick=True)
+@case(
+    "3",
+    "kill -9 between rename and prune",
+    "the new checkpoint stands, and .tmp-* are cleared by the next session",
+    quick=True,
+)
 def killed_between_rename_and_prune(place: Place) -> str:
     untouched = fingerprints(place.finished())
     run = place.new_run(checkpoint_every=5)
@@ -59,7 +81,10 @@ def killed_between_rename_and_prune(place: Place) -> str:
     for name, arm in moments.items():
         before = max(run.checkpoint_steps(), default=0)
         code = place.fork_trainer(run, arm).wait()
-        look(code == -signal.SIGKILL and run.state().state == "crashed", f"killed {name}, from the checkpoint of step {before}")
+        look(
+            code == -signal.SIGKILL and run.state().state == "crashed",
+            f"killed {name}, from the checkpoint of step {before}",
+        )
     look(bool(leftovers(run)), f"left behind: {len(leftovers(run))} .tmp-*")
     return after(run, place, look, untouched)
 
@@ -93,22 +118,36 @@ def told_in_other_ways(place: Place) -> str:
     return look.said()
 
 
-@case("18", "the laptop sleeps (the trainer is frozen)", "said not to respond, then goes on, and nothing differs", quick=True)
+@case(
+    "18",
+    "the laptop sleeps (the trainer is frozen)",
+    "said not to respond, then goes on, and nothing differs",
+    quick=True,
+)
 def frozen(place: Place) -> str:
     untouched = fingerprints(place.finished())
     state.SILENT_SECONDS = 0.5
     run = place.new_run(steps=40)
     look = Look()
-    trainer = place.fork_trainer(run, on_record=lambda record: record.step == 15 and os.kill(os.getpid(), signal.SIGSTOP))
+    trainer = place.fork_trainer(
+        run, on_record=lambda record: record.step == 15 and os.kill(os.getpid(), signal.SIGSTOP)
+    )
     until(lambda: is_stopped(trainer.pid), "it should be frozen")
-    until(lambda: run.state().alive and not run.state().responding, "it should be said not to respond")
+    until(
+        lambda: run.state().alive and not run.state().responding, "it should be said not to respond"
+    )
     look(True, f"frozen at step {run.state().step}: {run.state().state}, not responding")
     trainer.signal(signal.SIGCONT)
     look(trainer.wait() == 0, f"woken, it ended with {trainer.code}")
     return after(run, place, look, untouched)
 
 
-@case("22", "the trainer hangs", "said not to respond; Kill ends it, and it goes on from its checkpoint", quick=True)
+@case(
+    "22",
+    "the trainer hangs",
+    "said not to respond; Kill ends it, and it goes on from its checkpoint",
+    quick=True,
+)
 def hung(place: Place) -> str:
     untouched = fingerprints(place.finished())
     state.SILENT_SECONDS = 0.5
@@ -126,7 +165,9 @@ def hung(place: Place) -> str:
 
     trainer = place.fork_trainer(run, on_record=deaf)
     until(deaf_now.exists, "it should hang")
-    until(lambda: run.state().alive and not run.state().responding, "it should be said not to respond")
+    until(
+        lambda: run.state().alive and not run.state().responding, "it should be said not to respond"
+    )
     look(True, "not responding")
     look(end_process(run.folder, patience_seconds=0.3), "Kill leaves no trainer")
     look(trainer.wait(10) == -signal.SIGKILL, f"it ended with {trainer.code}")
@@ -144,13 +185,18 @@ def leftovers(run: Run) -> list[str]:
 def told(run: Run) -> str:
     """State, step and the end of the last words."""
     now = run.state()
-    return f"{now.state} at step {now.step}" + (f" ({now.last_words[-200:]})" if now.last_words else "")
+    return f"{now.state} at step {now.step}" + (
+        f" ({now.last_words[-200:]})" if now.last_words else ""
+    )
 
 
 def ended_well(run: Run, look: Look) -> None:
     now = run.state()
     look(now.state == "stopped", f"it is said to be {now.state}")
-    look(run.checkpoint_steps()[-1:] == [now.step], f"checkpoint of step {run.checkpoint_steps()[-1:]}, records to step {now.step}")
+    look(
+        run.checkpoint_steps()[-1:] == [now.step],
+        f"checkpoint of step {run.checkpoint_steps()[-1:]}, records to step {now.step}",
+    )
 
 
 def after(run: Run, place: Place, look: Look, untouched: dict[str, str]) -> str:

@@ -1,4 +1,5 @@
-"""Memory that ends, GPUs that are not there, numbers that are none, clocks that jump, and whether a resumed run is the same."""
+"""Memory that ends, GPUs that are not there, numbers that are none, clocks that jump, and whether a
+resumed run is the same."""
 
 from __future__ import annotations
 
@@ -23,14 +24,30 @@ from tests.abuse.reliability_ends import LONG, after
 from tests.source_files import ROOT
 
 NO_GPU = "no GPU in this machine"
-BIG = {"width": 512, "num_layers": 6, "num_neurons": 4096, "num_heads": 8, "num_kv_heads": 8, "context_length": 256, "batch_size": 64}
+BIG = {
+    "width": 512,
+    "num_layers": 6,
+    "num_neurons": 4096,
+    "num_heads": 8,
+    "num_kv_heads": 8,
+    "context_length": 256,
+    "batch_size": 64,
+}
 DAY = 86_400.0
 
 
-@case("13", "memory ends (RLIMIT_AS)", "said, with what to make smaller; an exit code that is not 0; earlier checkpoints kept", quick=True)
+@case(
+    "13",
+    "memory ends (RLIMIT_AS)",
+    "said, with what to make smaller; an exit code that is not 0; earlier checkpoints kept",
+    quick=True,
+)
 def out_of_memory(place: Place) -> str:
     look = Look()
-    for name, run in {"a run too large": place.new_run(**BIG), "a stopped run": place.stopped()}.items():
+    for name, run in {
+        "a run too large": place.new_run(**BIG),
+        "a stopped run": place.stopped(),
+    }.items():
         spare = (300 if name == "a run too large" else 2) << 20
         trainer = place.fork_trainer(run, lambda spare=spare: limit_memory(vm_bytes() + spare))
         code = trainer.wait()
@@ -42,7 +59,10 @@ def out_of_memory(place: Place) -> str:
             code not in (0, None) and now.state == "failed" and "batch_size" in now.last_words,
             f"{name}: exit code {code}, {now.state}, {now.last_words[:160]!r}",
         )
-        look(name == "a run too large" or run.checkpoint_steps()[-1] == HALF, f"{name}: checkpoints {run.checkpoint_steps()}")
+        look(
+            name == "a run too large" or run.checkpoint_steps()[-1] == HALF,
+            f"{name}: checkpoints {run.checkpoint_steps()}",
+        )
     return look.said()
 
 
@@ -51,7 +71,11 @@ def out_of_cuda_memory(place: Place) -> str:
     if not torch.cuda.is_available():
         raise NotPossible(NO_GPU)
     run = place.new_run(**BIG, device="cuda")
-    code, _ = place.cli("resume", run.id, env={**os.environ, "PYTORCH_CUDA_ALLOC_CONF": "per_process_memory_fraction:0.005"})
+    code, _ = place.cli(
+        "resume",
+        run.id,
+        env={**os.environ, "PYTORCH_CUDA_ALLOC_CONF": "per_process_memory_fraction:0.005"},
+    )
     now = run.state()
     assert code == 3 and "batch_size" in now.last_words, f"exit code {code}: {now.last_words[:300]}"
     return f"exit code {code}: {now.last_words[:200]}"
@@ -67,17 +91,26 @@ def gpu_vanishes(place: Place) -> str:
     hidden = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
     run = with_settings(place.stopped(), device="auto")
     code, said = place.cli("resume", run.id, env=hidden)
-    look(code == 0 and run.state().state == "finished", f"auto: exit code {code}, {run.state().state}")
+    look(
+        code == 0 and run.state().state == "finished",
+        f"auto: exit code {code}, {run.state().state}",
+    )
     run = with_settings(place.stopped(), device="cuda")
     code, said = place.cli("resume", run.id, env=hidden)
     words = said.strip().splitlines()[-1]
     look(code == 2 and "GPU" in words and "cpu" in words, f"cuda: exit code {code}, {words!r}")
-    look(run.state().state == "failed" and "GPU" in run.state().last_words, f"the page says {run.state().last_words[:160]!r}")
+    look(
+        run.state().state == "failed" and "GPU" in run.state().last_words,
+        f"the page says {run.state().last_words[:160]!r}",
+    )
     return look.said()
 
 
 @case(
-    "16", "the loss becomes NaN or infinite", "stops with the step and what to change; the last good checkpoint stays the last", quick=True
+    "16",
+    "the loss becomes NaN or infinite",
+    "stops with the step and what to change; the last good checkpoint stays the last",
+    quick=True,
 )
 def no_number(place: Place) -> str:
     look = Look()
@@ -100,7 +133,12 @@ def no_number(place: Place) -> str:
     return look.said()
 
 
-@case("17", "the clock jumps a day back and a day ahead in training", "time left, heartbeat, commands and the end are as ever", quick=True)
+@case(
+    "17",
+    "the clock jumps a day back and a day ahead in training",
+    "time left, heartbeat, commands and the end are as ever",
+    quick=True,
+)
 def clock_jumps(place: Place) -> str:
     look = Look()
     real = time.time
@@ -115,32 +153,50 @@ def clock_jumps(place: Place) -> str:
         until(lambda run=run: run.state().step > 60, "training should go on")
         until(lambda run=run: run.state().step > 90, "training should go on")
         now = run.state()
-        look(now.alive and now.responding, f"{name}: {now.state}, {'' if now.responding else 'not '}responding")
+        look(
+            now.alive and now.responding,
+            f"{name}: {now.state}, {'' if now.responding else 'not '}responding",
+        )
         look(0 < now.eta_seconds < DAY, f"{name}: {now.eta_seconds:.0f} s left")
         run.send("stop")
         seconds = until(lambda trainer=trainer: trainer.ended() is not None, "it should obey", 20)
-        look(trainer.code == 0 and run.state().state == "stopped", f"{name}: obeyed after {seconds:.1f} s, {run.state().state}")
+        look(
+            trainer.code == 0 and run.state().state == "stopped",
+            f"{name}: obeyed after {seconds:.1f} s, {run.state().state}",
+        )
     return look.said()
 
 
-@case("19", "stopped and resumed; one and two processes", "on the CPU to the bit; across numbers of processes to rounding", limit=400)
+@case(
+    "19",
+    "stopped and resumed; one and two processes",
+    "on the CPU to the bit; across numbers of processes to rounding",
+    limit=400,
+)
 def resumed_is_the_same(place: Place) -> str:
     look = Look()
     untouched = fingerprints(place.finished())
     run = place.new_run()
     for stop in (7, 8, 25):
-        place.fork_trainer(run, on_record=lambda record, stop=stop: record.step == stop and run.send("stop")).wait()
+        place.fork_trainer(
+            run, on_record=lambda record, stop=stop: record.step == stop and run.send("stop")
+        ).wait()
     after(run, place, look, untouched)
     command = [sys.executable, "-m", "pytest", "-q", "tests/training/test_parallel.py"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=360)
-    look(done.returncode == 0, f"tests/training/test_parallel.py: {done.stdout.strip().splitlines()[-1]}")
+    look(
+        done.returncode == 0,
+        f"tests/training/test_parallel.py: {done.stdout.strip().splitlines()[-1]}",
+    )
     look(True, f"on a GPU: {'not tried' if torch.cuda.is_available() else NO_GPU}")
     return look.said()
 
 
 def with_settings(run: Run, **changes: Any) -> Run:
     """The run as if it had been made with these settings."""
-    write_info(run.folder, replace(read_info(run.folder), settings=run.settings.with_values(changes)))
+    write_info(
+        run.folder, replace(read_info(run.folder), settings=run.settings.with_values(changes))
+    )
     return open_run(run.id)
 
 
@@ -166,4 +222,11 @@ def limit_memory(size: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (size, size))
 
 
-CASES = (out_of_memory, out_of_cuda_memory, gpu_vanishes, no_number, clock_jumps, resumed_is_the_same)
+CASES = (
+    out_of_memory,
+    out_of_cuda_memory,
+    gpu_vanishes,
+    no_number,
+    clock_jumps,
+    resumed_is_the_same,
+)

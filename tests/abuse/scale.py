@@ -1,4 +1,5 @@
-"""Run folders of former releases, long runs, long lists, and a page that is open for a long time."""
+"""Run folders of former releases, long runs, long lists, and a page that is open for a long
+time."""
 
 from __future__ import annotations
 
@@ -18,11 +19,23 @@ from tests.source_files import ROOT
 STEPS = 1_000_000
 
 
-@case("23", "run folders of each former release", "open in this one, with everything in them", quick=True)
+@case(
+    "23",
+    "run folders of each former release",
+    "open in this one, with everything in them",
+    quick=True,
+)
 def former_releases(place: Place) -> str:
     look = Look()
-    folders = sorted(path.parent for root in ("tests", "sample_checkpoints") for path in (ROOT / root).rglob("run.json"))
-    look(any("tests" in folder.relative_to(ROOT).parts for folder in folders), "golden folders lie in tests/")
+    folders = sorted(
+        path.parent
+        for root in ("tests", "sample_checkpoints")
+        for path in (ROOT / root).rglob("run.json")
+    )
+    look(
+        any("tests" in folder.relative_to(ROOT).parts for folder in folders),
+        "golden folders lie in tests/",
+    )
     for root in sorted({folder.parent for folder in folders}):
         read_root(root, look)
     return look.said()
@@ -36,11 +49,17 @@ def read_root(root: Path, look: Look) -> None:
             look(False, f"{entry.id}: {entry.state.last_words}")
             continue
         run = open_run(entry.id)
-        counts = (len(run.records().step), len(run.evaluations().step), len(run.snapshot_steps()), len(run.checkpoint_steps()))
+        counts = (
+            len(run.records().step),
+            len(run.evaluations().step),
+            len(run.snapshot_steps()),
+            len(run.checkpoint_steps()),
+        )
         for step in run.snapshot_steps():
             run.snapshot(step)
         look(
-            entry.state.state != "damaged" and counts[0] > 0, f"{entry.id}: {entry.state.state}, {counts[0]} records, {counts[2]} snapshots"
+            entry.state.state != "damaged" and counts[0] > 0,
+            f"{entry.id}: {entry.state.state}, {counts[0]} records, {counts[2]} snapshots",
         )
 
 
@@ -55,7 +74,10 @@ def million_steps(place: Place) -> str:
     records = opened.records()
     opened.evaluations()
     seconds = time.process_time() - began
-    assert (records.step[0], records.step[-1]) == (1, STEPS), f"steps {records.step[:1]} to {records.step[-1:]}"
+    assert (records.step[0], records.step[-1]) == (
+        1,
+        STEPS,
+    ), f"steps {records.step[:1]} to {records.step[-1:]}"
     assert seconds < 2, f"{seconds:.2f} s of CPU"
     return f"{seconds:.2f} s of CPU for {STEPS:,} records, thinned to {len(records.step):,}"
 
@@ -91,7 +113,8 @@ def list_and_length(place: Place) -> str:
 
 
 def list_many(place: Place, number: int) -> tuple[float, int]:
-    """(seconds of CPU, runs listed), of finished runs with all their records; the second listing is timed, as a page asks again and again."""
+    """(seconds of CPU, runs listed), of finished runs with all their records; the second listing is
+    timed, as a page asks again and again."""
     first = place.finished()
     text = (first.folder / "run.json").read_text("utf-8")
     for place_of in range(number - 1):
@@ -111,8 +134,13 @@ def add_steps(path: Path, steps: int, contexts: int) -> None:
     by_context = np.ones(contexts, "<f4").tobytes()
     connection = sqlite3.connect(path)
     connection.executescript(TABLES)
-    rows = ((step, 64 * step, 2.0, 0.0, 0.0, 0.3, 1e-3, 0.01, 1 << 28, by_context) for step in range(1, steps + 1))
-    connection.executemany("INSERT OR REPLACE INTO steps VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+    rows = (
+        (step, 64 * step, 2.0, 0.0, 0.0, 0.3, 1e-3, 0.01, 1 << 28, by_context)
+        for step in range(1, steps + 1)
+    )
+    connection.executemany(
+        "INSERT OR REPLACE INTO steps VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows
+    )
     connection.commit()
     connection.close()
 

@@ -1,4 +1,5 @@
-"""Strangers at the server: forged origins and hosts, floods of websockets, neighbours on the machine, addresses with anything in them."""
+"""Strangers at the server: forged origins and hosts, floods of websockets, neighbours on the
+machine, addresses with anything in them."""
 
 from __future__ import annotations
 
@@ -17,7 +18,19 @@ from tests.abuse.visitor import Visitor, open_socket, request, socket_status
 from tests.source_files import ROOT
 
 EVIL = "http://evil.example"
-VALUES = ("<script>x</script>", "-1", "999999999999", "0x10", "1e9", "nan", "../../etc/passwd", "\u202e\u0000\ud7ff", "%00", "", "a" * 5000)
+VALUES = (
+    "<script>x</script>",
+    "-1",
+    "999999999999",
+    "0x10",
+    "1e9",
+    "nan",
+    "../../etc/passwd",
+    "\u202e\u0000\ud7ff",
+    "%00",
+    "",
+    "a" * 5000,
+)
 
 
 def started(place: Place) -> AppServer:
@@ -50,7 +63,12 @@ def forged(place: Place) -> str:
     return look.said()
 
 
-@case("38", "200 websockets at once", "the server answers, a new visitor is served, memory is bounded and comes back", limit=300)
+@case(
+    "38",
+    "200 websockets at once",
+    "the server answers, a new visitor is served, memory is bounded and comes back",
+    limit=300,
+)
 def flood_of_sockets(place: Place) -> str:
     server = started(place)
     with Visitor(server):
@@ -69,7 +87,10 @@ def flood_of_sockets(place: Place) -> str:
         began = time.monotonic()
         answered = request(server, "GET", "/_stcore/health").status
         seconds = time.monotonic() - began
-        look(answered == 200 and seconds < 2, f"with {len(sockets)} open, health is {answered} after {seconds:.2f} s")
+        look(
+            answered == 200 and seconds < 2,
+            f"with {len(sockets)} open, health is {answered} after {seconds:.2f} s",
+        )
         with Visitor(server) as visitor:
             look(bool(visitor.session), "a new visitor is served")
         for socket in sockets:
@@ -78,13 +99,19 @@ def flood_of_sockets(place: Place) -> str:
         floods.append(server.memory_bytes())
     look(
         floods[-1] - before < 600e6,
-        f"memory {before / 1e6:.0f} MB before, {floods[0] / 1e6:.0f} after the first flood, {floods[1] / 1e6:.0f} after the second",
+        f"memory {before / 1e6:.0f} MB before, {floods[0] / 1e6:.0f} after the first flood,"
+        f" {floods[1] / 1e6:.0f} after the second",
     )
     look(floods[1] - floods[0] < 100e6, "the second costs nothing more")
     return look.said()
 
 
-@case("39", "an address with values out of range, repeated, scripts", "each page is drawn, without an exception", limit=900)
+@case(
+    "39",
+    "an address with values out of range, repeated, scripts",
+    "each page is drawn, without an exception",
+    limit=900,
+)
 def hostile_addresses(place: Place) -> str:
     from app.ui import PAGES
     from tests.app.made import fine, page
@@ -95,7 +122,18 @@ def hostile_addresses(place: Place) -> str:
         odd = []
         for value in VALUES[:: 1 if name == "segments" else 5]:
             try:
-                fine(page(name, run=run.id, step=value, layer=value, segment=value, text=value, other=value, unknown=value))
+                fine(
+                    page(
+                        name,
+                        run=run.id,
+                        step=value,
+                        layer=value,
+                        segment=value,
+                        text=value,
+                        other=value,
+                        unknown=value,
+                    )
+                )
                 fine(page(name, run=value))
             except BaseException as error:  # noqa: BLE001  what a page throws is the finding
                 odd.append(f"{value[:20]!r}: {str(error)[:120]}")
@@ -103,7 +141,12 @@ def hostile_addresses(place: Place) -> str:
     return look.said()
 
 
-@case("C35.1", "a page of another port or name of this machine opens the websocket; /_stcore/metrics; options that open the app", "refused")
+@case(
+    "C35.1",
+    "a page of another port or name of this machine opens the websocket; /_stcore/metrics; options"
+    " that open the app",
+    "refused",
+)
 def neighbours(place: Place) -> str:
     server = started(place)
     look = Look()
@@ -124,10 +167,27 @@ def neighbours(place: Place) -> str:
     status = request(server, "GET", "/_stcore/metrics").status
     look(status in (401, 403, 404), f"/_stcore/metrics: {status}")
     for name in ("server.corsAllowedOrigins", "server.enableAgentApi"):
-        look(any(name.rpartition(".")[2] == entry.rpartition(".")[2] for entry in serving.CLOSED), f"{name} is among what must be closed")
-    command = [sys.executable, "-m", "streamlit", "run", "app/main.py", "--server.headless", "true", "--server.port", str(free_port())]
+        look(
+            any(name.rpartition(".")[2] == entry.rpartition(".")[2] for entry in serving.CLOSED),
+            f"{name} is among what must be closed",
+        )
+    command = [
+        sys.executable,
+        "-m",
+        "streamlit",
+        "run",
+        "app/main.py",
+        "--server.headless",
+        "true",
+        "--server.port",
+        str(free_port()),
+    ]
     opened = subprocess.Popen(
-        [*command, "--server.corsAllowedOrigins", EVIL], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [*command, "--server.corsAllowedOrigins", EVIL],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
     place.stack.callback(opened.kill)
     try:
@@ -146,15 +206,30 @@ def other_users(place: Place) -> str:
     os.umask(0o022)
     run = place.new_run()
     place.fork_trainer(run).wait()
-    open_to_others = [path for path in (run.folder, *run.folder.rglob("*")) if stat.S_IMODE(path.lstat().st_mode) & 0o077]
+    open_to_others = [
+        path
+        for path in (run.folder, *run.folder.rglob("*"))
+        if stat.S_IMODE(path.lstat().st_mode) & 0o077
+    ]
     top = Path(run.folder)
     if not stat.S_IMODE(top.stat().st_mode) & 0o077:
-        return f"the folder of the run is {stat.S_IMODE(top.stat().st_mode):o}; {len(open_to_others)} entries below it would be open, were it not closed"
-    names = ", ".join(f"{path.relative_to(place.runs)} {stat.S_IMODE(path.lstat().st_mode):o}" for path in open_to_others[:4])
+        return (
+            f"the folder of the run is {stat.S_IMODE(top.stat().st_mode):o}; {len(open_to_others)}"
+            " entries below it would be open, were it not closed"
+        )
+    names = ", ".join(
+        f"{path.relative_to(place.runs)} {stat.S_IMODE(path.lstat().st_mode):o}"
+        for path in open_to_others[:4]
+    )
     raise AssertionError(f"{len(open_to_others)} entries are open to others: {names}")
 
 
-@case("C35.3", "the log of a crashed run holds paths, secrets and 100,000 lines", "bounded, paths shortened", quick=True)
+@case(
+    "C35.3",
+    "the log of a crashed run holds paths, secrets and 100,000 lines",
+    "bounded, paths shortened",
+    quick=True,
+)
 def log_on_the_page(place: Place) -> str:
     from tests.app.made import page, words_of
 
@@ -162,7 +237,14 @@ def log_on_the_page(place: Place) -> str:
     secret = f"/srv/people/anna/{'deep/' * 10}project/secret.py"
     lines = [f'  File "{secret}", line {number}, in train' for number in range(100_000)]
     (run.folder / "log.txt").write_text(
-        "\n".join([*lines, f"OSError: cannot read {secret}", f"{ROOT}/cpart_core/x.py went wrong", "x" * 50_000])
+        "\n".join(
+            [
+                *lines,
+                f"OSError: cannot read {secret}",
+                f"{ROOT}/cpart_core/x.py went wrong",
+                "x" * 50_000,
+            ]
+        )
     )
     (run.folder / "lock").unlink(missing_ok=True)
     trainer = place.fork_trainer(run, on_record=lambda record: os.kill(os.getpid(), 9))
@@ -171,7 +253,10 @@ def log_on_the_page(place: Place) -> str:
     app = page("train", run=run.id)
     said = words_of(app)
     look = Look()
-    look("anna" not in said and str(ROOT) not in said, "no path of the machine is shown" if "anna" not in said else "the path is shown")
+    look(
+        "anna" not in said and str(ROOT) not in said,
+        "no path of the machine is shown" if "anna" not in said else "the path is shown",
+    )
     look(len(said) < 20_000, f"{len(said):,} characters on the page")
     return look.said()
 

@@ -14,8 +14,29 @@ from tests.abuse.place import Place
 from tests.runs.tiny import TINY
 
 NAMES = (
-    *("../../etc/passwd", "/etc/passwd", "a\0b", "\u202eevil", "zero\u200bwidth", "CON", "x" * 65, "x" * 5000, "\ud800", "\x1b[31mred"),
-    *("<img src=x onerror=alert(1)>", "=cmd|' /C calc'!A0", "line\nbreak", "  ", "", ".", "-rf", "a" + "\u0301" * 200, "می\u200cخواهم"),
+    *(
+        "../../etc/passwd",
+        "/etc/passwd",
+        "a\0b",
+        "\u202eevil",
+        "zero\u200bwidth",
+        "CON",
+        "x" * 65,
+        "x" * 5000,
+        "\ud800",
+        "\x1b[31mred",
+    ),
+    *(
+        "<img src=x onerror=alert(1)>",
+        "=cmd|' /C calc'!A0",
+        "line\nbreak",
+        "  ",
+        "",
+        ".",
+        "-rf",
+        "a" + "\u0301" * 200,
+        "می\u200cخواهم",
+    ),
 )
 IDS = ("../x", "/x", "a\0b", "A", "a" * 65, "con/..", ".tmp-x", "", "-a", "a.b", "a b")
 SECRET = "/srv/people/anna/secret.txt"
@@ -23,7 +44,8 @@ SECRET = "/srv/people/anna/secret.txt"
 
 @case(
     "27",
-    "run names and ids: ../, absolute, NUL, RTL, zero-width, CON, 65 characters, HTML, =cmd, a lone surrogate",
+    "run names and ids: ../, absolute, NUL, RTL, zero-width, CON, 65 characters, HTML, =cmd, a lone"
+    " surrogate",
     "a name is a label and never a path; an id that is no id is refused",
     quick=True,
 )
@@ -54,10 +76,21 @@ def hostile_names(place: Place) -> str:
         except ValueError:
             continue
     look(not taken, f"ids taken: {taken or 'none'}")
-    look(len(list_runs()) == len(NAMES) and all(entry.state.state == "new" for entry in list_runs()), f"{len(list_runs())} runs are listed")
-    look(sorted(entry.name for entry in place.root.iterdir()) == ["runs", "said.txt", "samples"], "nothing was made elsewhere")
-    code, said = place.cli("train", "--id", "named", "--name", os.fsdecode(b"caf\xe9 \xff"), "--steps", "0")
-    look("Traceback" not in said, f"on the command line a name that is no UTF-8 gives exit code {code}")
+    look(
+        len(list_runs()) == len(NAMES) and all(entry.state.state == "new" for entry in list_runs()),
+        f"{len(list_runs())} runs are listed",
+    )
+    look(
+        sorted(entry.name for entry in place.root.iterdir()) == ["runs", "said.txt", "samples"],
+        "nothing was made elsewhere",
+    )
+    code, said = place.cli(
+        "train", "--id", "named", "--name", os.fsdecode(b"caf\xe9 \xff"), "--steps", "0"
+    )
+    look(
+        "Traceback" not in said,
+        f"on the command line a name that is no UTF-8 gives exit code {code}",
+    )
     return look.said()
 
 
@@ -80,11 +113,17 @@ def broken_page(place: Place) -> str:
     app = AppTest.from_function(script, default_timeout=20).run()
     said = words_of(app)
     look = Look()
-    look(SECRET not in said and "Traceback" not in said and not app.exception, f"shown: {said[:120]!r}")
+    look(
+        SECRET not in said and "Traceback" not in said and not app.exception,
+        f"shown: {said[:120]!r}",
+    )
     run = place.finished()
     with RunLock(run.folder):
         code, said = place.cli("resume", run.id)
-    look(code == 2 and "Traceback" not in said, f"on the command line: {said.strip().splitlines()[-1:]}")
+    look(
+        code == 2 and "Traceback" not in said,
+        f"on the command line: {said.strip().splitlines()[-1:]}",
+    )
     return look.said()
 
 
@@ -109,7 +148,13 @@ def hostile_prompts(place: Place) -> str:
         "one unbroken word": "w" * 100_000,
     }
     for name, text in prompts.items():
-        for kind, more in (("trace", {}), ("continuation", {"max_tokens": 5, "temperature": 0.0, "top_k": 0, "top_p": 1.0, "seed": 0})):
+        for kind, more in (
+            ("trace", {}),
+            (
+                "continuation",
+                {"max_tokens": 5, "temperature": 0.0, "top_k": 0, "top_p": 1.0, "seed": 0},
+            ),
+        ):
             try:
                 found = answer(kind, {"run": run.id, "step": 40, "text": text, **more})
                 look(len(found.tokens) > 0, f"{kind} of {name}: {len(found.tokens)} tokens")
@@ -119,14 +164,25 @@ def hostile_prompts(place: Place) -> str:
                 look(False, f"{kind} of {name}: {type(error).__name__}: {str(error)[:80]}")
     for name in ("empty", "emoji and Persian", "a lone surrogate", "only <|end|>"):
         text = prompts[name].encode("utf-8", "surrogatepass")
-        code, said = place.cli("generate", run.id, "--text", os.fsdecode(text), "--max-tokens", "5", encoding="utf-8", errors="replace")
+        code, said = place.cli(
+            "generate",
+            run.id,
+            "--text",
+            os.fsdecode(text),
+            "--max-tokens",
+            "5",
+            encoding="utf-8",
+            errors="replace",
+        )
         look(
             code in (0, 2) and "Traceback" not in said,
             f"generate with {name}: exit code {code}" + (f", {said.strip()[-80:]}" if code else ""),
         )
     code, said = place.cli("generate", run.id, "--text", "word " * 2000, "--max-tokens", "5")
     look(
-        code == 0, f"generate with 10,000 characters, which the page crops: exit code {code}" + (f", {said.strip()[-100:]}" if code else "")
+        code == 0,
+        f"generate with 10,000 characters, which the page crops: exit code {code}"
+        + (f", {said.strip()[-100:]}" if code else ""),
     )
     return look.said()
 

@@ -27,7 +27,8 @@ SETTINGS = CorpusSettings()
 
 @case(
     "30",
-    "an upload of 500 MB, of a wrong type, binary, in odd encodings, empty, one line of 5 MB, a million lines, CRLF, NUL",
+    "an upload of 500 MB, of a wrong type, binary, in odd encodings, empty, one line of 5 MB, a"
+    " million lines, CRLF, NUL",
     "read as what it is, or refused in a sentence; in seconds",
     limit=300,
 )
@@ -55,10 +56,15 @@ def uploads_of_every_kind(place: Place) -> str:
         began = time.monotonic()
         found = gather_uploads([("text.txt", data)], SETTINGS).documents
         held = "\ufeff" not in found[0].text and "\r" not in found[0].text
-        look(bool(found) and held and time.monotonic() - began < 10, f"{name}: {len(found)} documents in {time.monotonic() - began:.1f} s")
+        look(
+            bool(found) and held and time.monotonic() - began < 10,
+            f"{name}: {len(found)} documents in {time.monotonic() - began:.1f} s",
+        )
     for name, data in bad.items():
         try:
-            found = gather_uploads([("text.txt.gz" if name.endswith(".gz") else "text.txt", data)], SETTINGS).documents
+            found = gather_uploads(
+                [("text.txt.gz" if name.endswith(".gz") else "text.txt", data)], SETTINGS
+            ).documents
             look(False, f"{name} was taken: {found[0].text[:20]!r}")
         except ValueError as error:
             look(len(str(error)) < 400, f"{name}: {str(error)[:90]}")
@@ -72,7 +78,10 @@ def uploads_of_every_kind(place: Place) -> str:
     with Visitor(server) as visitor:
         before = server.memory_bytes()
         status = declared(server, visitor, 500 * MEGABYTE)
-        look(status == 413, f"500 MB: {status}, memory grew by {(server.memory_bytes() - before) / 1e6:.0f} MB")
+        look(
+            status == 413,
+            f"500 MB: {status}, memory grew by {(server.memory_bytes() - before) / 1e6:.0f} MB",
+        )
     return look.said()
 
 
@@ -109,13 +118,21 @@ def left_behind(place: Place) -> str:
             else:
                 statuses.append(status)
         seconds = time.monotonic() - began
-    assert len(statuses) == 10 and set(statuses) <= {200, 204}, (
-        f"{len(statuses)} of 10 uploads of 19 MB are taken from the next, {statuses}"
+    assert len(statuses) == 10 and set(statuses) <= {
+        200,
+        204,
+    }, f"{len(statuses)} of 10 uploads of 19 MB are taken from the next, {statuses}"
+    return (
+        f"190 MB of the next visitor, more than fits beside them, are taken within {seconds:.1f} s"
     )
-    return f"190 MB of the next visitor, more than fits beside them, are taken within {seconds:.1f} s"
 
 
-@case("C36.2", "ten uploads of 20 MB are declared and never sent", "others are not locked out for long", limit=240)
+@case(
+    "C36.2",
+    "ten uploads of 20 MB are declared and never sent",
+    "others are not locked out for long",
+    limit=240,
+)
 def declared_and_unsent(place: Place) -> str:
     server = started(place)
     with Visitor(server) as liar, Visitor(server) as other:
@@ -129,13 +146,25 @@ def declared_and_unsent(place: Place) -> str:
         seconds = time.monotonic() - began
         for wire in wires:
             wire.close()
-    assert statuses[-1] in (200, 204) and seconds < 60, f"locked out for {seconds:.0f} s: {statuses[-1]}"
-    return f"an upload of 15 MB beside them was taken after {seconds:.0f} s (first answer {statuses[0]})"
+    assert statuses[-1] in (200, 204) and seconds < 60, (
+        f"locked out for {seconds:.0f} s: {statuses[-1]}"
+    )
+    return (
+        f"an upload of 15 MB beside them was taken after {seconds:.0f} s (first answer"
+        f" {statuses[0]})"
+    )
 
 
-@case("C36.3", "uploads of CSV read at the same time", "none fails; the csv module's limit of the process is left alone", quick=True)
+@case(
+    "C36.3",
+    "uploads of CSV read at the same time",
+    "none fails; the csv module's limit of the process is left alone",
+    quick=True,
+)
 def parallel_tables(place: Place) -> str:
-    table = ("text,context\n" + "".join(f'"{"word " * 40_000}",a\n"short",b\n' for _ in range(3))).encode()
+    table = (
+        "text,context\n" + "".join(f'"{"word " * 40_000}",a\n"short",b\n' for _ in range(3))
+    ).encode()
     before = csv.field_size_limit()
     troubles: list[str] = []
 
@@ -153,20 +182,39 @@ def parallel_tables(place: Place) -> str:
     while any(thread.is_alive() for thread in threads):
         changed = changed or csv.field_size_limit() != before
     look = Look()
-    look(not troubles, f"{48 - len(troubles)} of 48 readings" + (f", {troubles[0]}" if troubles else ""))
-    look(not changed, "the process's limit was " + ("changed meanwhile" if changed else "never touched"))
+    look(
+        not troubles,
+        f"{48 - len(troubles)} of 48 readings" + (f", {troubles[0]}" if troubles else ""),
+    )
+    look(
+        not changed,
+        "the process's limit was " + ("changed meanwhile" if changed else "never touched"),
+    )
     return look.said()
 
 
-@case("40", "CSV injection: cells that a spreadsheet would run", "harmless in what is exported", quick=True)
+@case(
+    "40",
+    "CSV injection: cells that a spreadsheet would run",
+    "harmless in what is exported",
+    quick=True,
+)
 def injected_cells(place: Place) -> str:
-    return exported(place, ["=cmd|' /C calc'!A0", "+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1", "ok"], "context")
+    return exported(
+        place, ["=cmd|' /C calc'!A0", "+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1", "ok"], "context"
+    )
 
 
-@case("C36.4", "CSV injection by headings; line breaks in cells", "headings are escaped as cells are; \\r is quoted", quick=True)
+@case(
+    "C36.4",
+    "CSV injection by headings; line breaks in cells",
+    "headings are escaped as cells are; \\r is quoted",
+    quick=True,
+)
 def injected_headings(place: Place) -> str:
     return "; ".join(
-        exported(place, ["a\rb", "c\nd", "e\r\nf"], heading) for heading in ("=cmd|' /C calc'!A0 (nats)", "@SUM(A1)", "-x", "a\rb")
+        exported(place, ["a\rb", "c\nd", "e\r\nf"], heading)
+        for heading in ("=cmd|' /C calc'!A0 (nats)", "@SUM(A1)", "-x", "a\rb")
     )
 
 
@@ -181,9 +229,14 @@ def exported(place: Place, cells: list[str], heading: str) -> str:
     text = csv_bytes(frame, source_of(open_run(run.id), 40)).decode("utf-8-sig")
     rows = list(csv.reader(io.StringIO(text, newline="")))
     look = Look()
-    dangerous = [cell for row in rows for cell in row if cell[:1] in ("=", "+", "-", "@", "\t", "\r")]
+    dangerous = [
+        cell for row in rows for cell in row if cell[:1] in ("=", "+", "-", "@", "\t", "\r")
+    ]
     look(not dangerous, f"cells that would run: {dangerous[:3] or 'none'}")
-    look(len(rows) == len(cells) + 1 and len({len(row) for row in rows}) == 1, f"{len(rows)} rows of {len(cells) + 1}")
+    look(
+        len(rows) == len(cells) + 1 and len({len(row) for row in rows}) == 1,
+        f"{len(rows)} rows of {len(cells) + 1}",
+    )
     bare = [line for line in text.split("\n") if "\r" in line.rstrip("\r") and '"' not in line]
     look(not bare, "no line break stands unquoted")
     return look.said()
@@ -194,8 +247,9 @@ def declare(server: AppServer, visitor: Visitor, size: int, name: str) -> socket
     wire = socket.create_connection(("127.0.0.1", server.port), timeout=10)
     body, kind = multipart(b"x")
     head = (
-        f"PUT /_stcore/upload_file/{visitor.session}/{name} HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nContent-Type: {kind}\r\n"
-        f"Cookie: {COOKIE}={visitor.token}\r\n{HEADER}: {visitor.token}\r\nContent-Length: {size}\r\n\r\n"
+        f"PUT /_stcore/upload_file/{visitor.session}/{name} HTTP/1.1\r\nHost:"
+        f" 127.0.0.1:{server.port}\r\nContent-Type: {kind}\r\nCookie:"
+        f" {COOKIE}={visitor.token}\r\n{HEADER}: {visitor.token}\r\nContent-Length: {size}\r\n\r\n"
     )
     wire.sendall(head.encode() + body[:100])
     return wire
@@ -207,4 +261,12 @@ def declared(server: AppServer, visitor: Visitor, size: int) -> int:
         return int(wire.recv(100).split()[1])
 
 
-CASES = (uploads_of_every_kind, flood_of_uploads, left_behind, declared_and_unsent, parallel_tables, injected_cells, injected_headings)
+CASES = (
+    uploads_of_every_kind,
+    flood_of_uploads,
+    left_behind,
+    declared_and_unsent,
+    parallel_tables,
+    injected_cells,
+    injected_headings,
+)

@@ -1,4 +1,5 @@
-"""A visitor without a browser: the websocket that a page opens, uploads, and plain requests with any headers; knows Streamlit's protocol."""
+"""A visitor without a browser: the websocket that a page opens, uploads, and plain requests with
+any headers; knows Streamlit's protocol."""
 
 from __future__ import annotations
 
@@ -30,7 +31,11 @@ class Visitor:
     def __enter__(self) -> Visitor:
         """Open the websocket and have the page's script run once, as a browser does."""
         answer = request(self.server, "GET", "/_stcore/health")
-        cookies = [value for name, value in answer.headers if name.lower() == "set-cookie" and value.startswith(COOKIE)]
+        cookies = [
+            value
+            for name, value in answer.headers
+            if name.lower() == "set-cookie" and value.startswith(COOKIE)
+        ]
         self.token = cookies[0].split("=", 1)[1].split(";")[0].strip('"') if cookies else ""
         self.socket = open_socket(self.server)
         rerun = BackMsg()
@@ -43,15 +48,26 @@ class Visitor:
                 self.session = message.new_session.initialize.session_id
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         if self.socket is not None:
             self.socket.close()
 
     def upload(self, file: str, data: bytes, token: str | None = None) -> int:
         """PUT a file, as the browser does; the status of the answer."""
         body, kind = multipart(data)
-        headers = {"Content-Type": kind, "Cookie": f"{COOKIE}={self.token}", HEADER: self.token if token is None else token}
-        return request(self.server, "PUT", f"/_stcore/upload_file/{self.session}/{file}", headers, body).status
+        headers = {
+            "Content-Type": kind,
+            "Cookie": f"{COOKIE}={self.token}",
+            HEADER: self.token if token is None else token,
+        }
+        return request(
+            self.server, "PUT", f"/_stcore/upload_file/{self.session}/{file}", headers, body
+        ).status
 
 
 class Answer:
@@ -61,12 +77,21 @@ class Answer:
         self.body = response.read()
 
 
-def request(server: AppServer, method: str, path: str, headers: dict[str, str] | None = None, body: bytes | None = None) -> Answer:
+def request(
+    server: AppServer,
+    method: str,
+    path: str,
+    headers: dict[str, str] | None = None,
+    body: bytes | None = None,
+) -> Answer:
     """One plain request; a Host among the headers stands in the place of the right one."""
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
     try:
         connection.putrequest(method, path, skip_host="Host" in (headers or {}))
-        for name, value in {**(headers or {}), **({} if body is None else {"Content-Length": str(len(body))})}.items():
+        for name, value in {
+            **(headers or {}),
+            **({} if body is None else {"Content-Length": str(len(body))}),
+        }.items():
             connection.putheader(name, value)
         connection.endheaders()
         try:
@@ -80,11 +105,22 @@ def request(server: AppServer, method: str, path: str, headers: dict[str, str] |
 
 
 def open_socket(server: AppServer, origin: str | None = "own", host: str = "") -> ClientConnection:
-    """The page's websocket. origin: "own", another one, or None for none at all. WebSocketException where it is refused."""
+    """The page's websocket. origin: "own", another one, or None for none at all. WebSocketException
+    where it is refused."""
     own = f"127.0.0.1:{server.port}"
-    wire = socket.create_connection(("127.0.0.1", server.port), timeout=20)  # wherever the address says that it leads
-    options: dict[str, Any] = {"sock": wire, "subprotocols": ["streamlit"], "max_size": None, "open_timeout": 20}
-    return connect(f"ws://{host or own}/_stcore/stream", origin=f"http://{own}" if origin == "own" else origin, **options)  # type: ignore[arg-type]
+    # wherever the address says that it leads
+    wire = socket.create_connection(("127.0.0.1", server.port), timeout=20)
+    options: dict[str, Any] = {
+        "sock": wire,
+        "subprotocols": ["streamlit"],
+        "max_size": None,
+        "open_timeout": 20,
+    }
+    return connect(
+        f"ws://{host or own}/_stcore/stream",
+        origin=f"http://{own}" if origin == "own" else origin,
+        **options,
+    )  # type: ignore[arg-type]
 
 
 def socket_status(server: AppServer, origin: str | None = "own", host: str = "") -> int:
@@ -101,5 +137,11 @@ def socket_status(server: AppServer, origin: str | None = "own", host: str = "")
 def multipart(data: bytes, name: str = "text.txt") -> tuple[bytes, str]:
     """(body, content type) of a form with one file."""
     edge = "----------edge"
-    head = f'--{edge}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\nContent-Type: text/plain\r\n\r\n'
-    return head.encode() + data + f"\r\n--{edge}--\r\n".encode(), f"multipart/form-data; boundary={edge}"
+    head = (
+        f'--{edge}\r\nContent-Disposition: form-data; name="file";'
+        f' filename="{name}"\r\nContent-Type: text/plain\r\n\r\n'
+    )
+    return (
+        head.encode() + data + f"\r\n--{edge}--\r\n".encode(),
+        f"multipart/form-data; boundary={edge}",
+    )

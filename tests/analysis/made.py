@@ -22,13 +22,22 @@ from cpart_core.settings.model import ModelSettings
 from cpart_core.settings.run import Settings
 
 MODEL = ModelSettings(
-    num_layers=2, width=16, num_heads=2, num_kv_heads=2, num_neurons=20, context_length=32, num_segments=4, shared_neurons=4, fusion_width=8
+    num_layers=2,
+    width=16,
+    num_heads=2,
+    num_kv_heads=2,
+    num_neurons=20,
+    context_length=32,
+    num_segments=4,
+    shared_neurons=4,
+    fusion_width=8,
 )
 CONTEXTS = ("letters", "digits")
 
 
 def made_corpus(documents: int = 12) -> Corpus:
-    """Two contexts that share no token; the validation text has words of its own (VALIDATION), so that nobody can mix up the splits."""
+    """Two contexts that share no token; the validation text has words of its own (VALIDATION), so
+    that nobody can mix up the splits."""
     from cpart_core.corpus.build import fingerprint_of
 
     rng = np.random.default_rng(0)
@@ -59,7 +68,10 @@ def split_of(tokenizer: Tokenizer, texts: list[str], labels: list[int], name: st
     starts = np.concatenate([[0], np.cumsum([len(document) for document in ids])]).astype(np.int64)
     titles = tuple(f"{name}{number}" for number in range(len(texts)))
     return Split(
-        np.concatenate([np.array(document, dtype=np.uint16) for document in ids]), starts, np.array(labels, dtype=np.int16), titles
+        np.concatenate([np.array(document, dtype=np.uint16) for document in ids]),
+        starts,
+        np.array(labels, dtype=np.int16),
+        titles,
     )
 
 
@@ -68,7 +80,9 @@ def made_source(corpus: Corpus, settings: ModelSettings = MODEL) -> Source:
     model = Decoder(settings, tokenizer.vocabulary_size, seed=1)
     # Neurons have moved: rows are not in the order of the neurons' numbers.
     for layer in model.feedforwards():
-        layer.neuron_id.copy_(torch.randperm(settings.num_neurons, generator=torch.Generator().manual_seed(2)))
+        layer.neuron_id.copy_(
+            torch.randperm(settings.num_neurons, generator=torch.Generator().manual_seed(2))
+        )
     return Source("made", 10, model.eval().requires_grad_(False), tokenizer)
 
 
@@ -81,7 +95,8 @@ def planted_snapshot(
     noise: float = 0.1,
     num_segments: int = 0,
 ) -> Snapshot:
-    """Neuron n belongs to segment and context n % C: there its signature is 8 times the others. Layers differ in scale.
+    """Neuron n belongs to segment and context n % C: there its signature is 8 times the others.
+    Layers differ in scale.
 
     num_segments: 0 = as many as contexts.
     """
@@ -109,20 +124,32 @@ def planted_snapshot(
 def snapshot_of_made(step: int) -> Snapshot:
     """One of a run that made_run makes; step 0 is before its first partition."""
     return planted_snapshot(
-        step, num_neurons=MODEL.num_neurons, num_contexts=len(CONTEXTS), partitioned=step > 0, num_segments=MODEL.num_segments
+        step,
+        num_neurons=MODEL.num_neurons,
+        num_contexts=len(CONTEXTS),
+        partitioned=step > 0,
+        num_segments=MODEL.num_segments,
     )
 
 
 def made_run(corpus: Corpus, source: Source, run_id: str) -> Run:
-    """A run folder with corpus, one checkpoint (step 10) and snapshots of steps 0, 10 (the last with a partition)."""
+    """A run folder with corpus, one checkpoint (step 10) and snapshots of steps 0, 10 (the last
+    with a partition)."""
     settings = replace(Settings(), model=MODEL)
     run = create_run(settings, None, run_id=run_id)
-    write_info(run.folder, replace(run.info, contexts=corpus.contexts, vocabulary_size=source.tokenizer.vocabulary_size))
+    write_info(
+        run.folder,
+        replace(
+            run.info, contexts=corpus.contexts, vocabulary_size=source.tokenizer.vocabulary_size
+        ),
+    )
     save_corpus(corpus, run.folder / "corpus")
     config = CheckpointConfig(MODEL, source.tokenizer.vocabulary_size, 10, True)
     save_checkpoint(
         run.folder / "checkpoints",
-        Checkpoint(config, source.model.state_dict(), {"none": torch.zeros(1)}, {}, corpus.tokenizer_json),
+        Checkpoint(
+            config, source.model.state_dict(), {"none": torch.zeros(1)}, {}, corpus.tokenizer_json
+        ),
         keep=3,
     )
     for step in (0, 10):

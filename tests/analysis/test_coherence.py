@@ -1,4 +1,5 @@
-"""Coherence meters on texts whose answer is known: human 1, random 0, a loop repeats, a judge that knows nothing finds no order."""
+"""Coherence meters on texts whose answer is known: human 1, random 0, a loop repeats, a judge that
+knows nothing finds no order."""
 
 from __future__ import annotations
 
@@ -11,8 +12,20 @@ import torch
 from cpart_core.analysis.coherence import embedder
 from cpart_core.analysis.coherence import measure as coherence
 from cpart_core.analysis.coherence.judging import nats_of
-from cpart_core.analysis.coherence.measure import Question, coherence_of, measure_coherence, order_of
-from cpart_core.analysis.coherence.prompts import choose_prompts, distinct, other_of_each, repetition, sentences, windows
+from cpart_core.analysis.coherence.measure import (
+    Question,
+    coherence_of,
+    measure_coherence,
+    order_of,
+)
+from cpart_core.analysis.coherence.prompts import (
+    choose_prompts,
+    distinct,
+    other_of_each,
+    repetition,
+    sentences,
+    windows,
+)
 from cpart_core.analysis.coherence.writers import load_candidates
 from cpart_core.analysis.source import Sources
 from cpart_core.analysis.statistics.anchored import anchored
@@ -58,7 +71,9 @@ def test_the_interval_covers_the_truth():
     held = 0
     for seed in range(60):
         own = rng.normal(0, 0.1, 30)
-        found = anchored(0.5 + own + rng.normal(0, 0.1, 30), 0.8 + own, 0.2 + rng.normal(0, 0.1, 30), seed)
+        found = anchored(
+            0.5 + own + rng.normal(0, 0.1, 30), 0.8 + own, 0.2 + rng.normal(0, 0.1, 30), seed
+        )
         held += found.low <= 0.5 <= found.high
     assert held >= 52
 
@@ -70,7 +85,10 @@ def test_a_loop_repeats_and_fresh_text_does_not():
 
 
 def test_sentences_and_windows_lose_nothing_but_a_cut_end():
-    text = "The first one stands here. And the second one follows.\nA third line is here too.\nThe last is cut sh"
+    text = (
+        "The first one stands here. And the second one follows.\nA third line is here too.\nThe"
+        " last is cut sh"
+    )
     assert "".join(sentences(text)) == text[: text.rindex("The last")] and len(sentences(text)) == 3
     assert "".join(windows("abcdefgh" * 4)) == "abcdefgh" * 4 and windows("short") == []
     assert sentences("") == [] and sentences("12 * 3 = 36\n" * 9)[0].count("\n") == 2
@@ -96,7 +114,9 @@ def test_order_is_found_by_a_judge_that_knows(source, monkeypatch):
     """A planted judge: a sentence is likely where its own document's number stands before it."""
 
     def planted(judge, pairs, progress=None):
-        return np.array([0.0 if before[:1] == text[:1] else 1.0 for before, text in pairs]), np.ones(len(pairs), dtype=np.int64)
+        return np.array(
+            [0.0 if before[:1] == text[:1] else 1.0 for before, text in pairs]
+        ), np.ones(len(pairs), dtype=np.int64)
 
     monkeypatch.setattr(coherence, "nats_of", planted)
     texts = [[f"{number} says {place}. " for place in range(5)] for number in range(8)]
@@ -111,7 +131,9 @@ def test_nats_are_the_models_own_and_padding_changes_nothing(source):
     nats, tokens = nats_of(source, pairs)
     alone = [nats_of(source, [pair])[0][0] for pair in pairs[:2]]
     ids = source.tokenizer.encode("12") + source.tokenizer.encode(" 345 67 12 345")
-    losses = torch.nn.functional.cross_entropy(source.model(torch.tensor([ids]))[0, :-1], torch.tensor(ids[1:]), reduction="none")
+    losses = torch.nn.functional.cross_entropy(
+        source.model(torch.tensor([ids]))[0, :-1], torch.tensor(ids[1:]), reduction="none"
+    )
     assert nats[:2] == pytest.approx(alone, abs=1e-5) and np.isnan(nats[2]) and tokens[2] == 0
     assert nats[1] == pytest.approx(float(losses[-tokens[1] :].mean()), abs=1e-5)
 
@@ -122,7 +144,9 @@ def test_rows_at_once_are_the_rows_one_by_one(source):
     for row, seed, made in zip(rows, (5, 6), both, strict=True):
         assert made == list(generate(source.model, row, max_tokens=12, temperature=0.8, seed=seed))
     end = source.tokenizer.end
-    long = generate_rows(source.model, rows, max_tokens=80, temperature=2.0, seeds=[0, 1], never=end)
+    long = generate_rows(
+        source.model, rows, max_tokens=80, temperature=2.0, seeds=[0, 1], never=end
+    )
     assert all(len(made) == 80 and end not in made for made in long)
 
 
@@ -134,9 +158,17 @@ def test_prompts_are_heads_of_documents_that_nobody_was_trained_on():
         tokenizer.decode(corpus.validation.ids[a:b].tolist())
         for a, b in zip(corpus.validation.starts, corpus.validation.starts[1:], strict=False)
     ]
-    assert passed == 0 and len(prompts) == 6 and {prompt.context for prompt in prompts} == set(CONTEXTS)
-    assert all(any(text.startswith(prompt.text + prompt.rest) for text in whole) for prompt in prompts)
-    kept, passed = choose_prompts(corpus, tokenizer, 8, 16, 6, 0, [prompts[0].rest + prompts[1].rest])
+    assert (
+        passed == 0
+        and len(prompts) == 6
+        and {prompt.context for prompt in prompts} == set(CONTEXTS)
+    )
+    assert all(
+        any(text.startswith(prompt.text + prompt.rest) for text in whole) for prompt in prompts
+    )
+    kept, passed = choose_prompts(
+        corpus, tokenizer, 8, 16, 6, 0, [prompts[0].rest + prompts[1].rest]
+    )
     assert passed == 2 and prompts[0] not in kept
 
 
@@ -144,29 +176,62 @@ def test_a_report_measures_writers_beside_both_anchors(two_runs, tmp_path):
     run, judge = two_runs
     sources = Sources()
     step = run.checkpoint_steps()[-1]
-    candidates = load_candidates([[run.id, step, []], [run.id, step, [[0, 1, "ablate", 1.0]]]], sources)
-    report = measure_coherence(candidates, judge, sources.source(judge, step), Question(4, 0, 0.8), sources)
-    assert len(report.texts) == 4 and report.similarity.shape == (4, 4) and report.drift.shape[:2] == (4, 4)
-    assert report.writers[1].changes == ("segment 1 of layer 0 ablated",) and report.writers[0].changes == ()
+    candidates = load_candidates(
+        [[run.id, step, []], [run.id, step, [[0, 1, "ablate", 1.0]]]], sources
+    )
+    report = measure_coherence(
+        candidates, judge, sources.source(judge, step), Question(4, 0, 0.8), sources
+    )
+    assert (
+        len(report.texts) == 4
+        and report.similarity.shape == (4, 4)
+        and report.drift.shape[:2] == (4, 4)
+    )
+    assert (
+        report.writers[1].changes == ("segment 1 of layer 0 ablated",)
+        and report.writers[0].changes == ()
+    )
     for column in zip(*report.texts, strict=True):
         assert len({len(text) for text in column}) == 1
     assert not report.judge.embedder_installed and "hidden states" in report.judge.embedder
     save_result(tmp_path / "x.npz", "coherence", report)
     assert load_result(tmp_path / "x.npz", "coherence").texts == report.texts
     again = coherence_of(run.id, step, judge.id, step, 0, prompts=4)
-    assert again.prompts == 4 and again.embedding.human == pytest.approx(report.embedding_score[0].human, nan_ok=True)
+    assert again.prompts == 4 and again.embedding.human == pytest.approx(
+        report.embedding_score[0].human, nan_ok=True
+    )
 
 
 def test_side_by_side_is_the_same_prompt_and_seed_for_all(two_runs):
     run, judge = two_runs
     step = run.checkpoint_steps()[-1]
-    request = {"run": run.id, "step": step, "interventions": [], "others": [[judge.id, step, []]], "judge": judge.id, "judge_step": step}
-    start = {"text": "abc bcd", "title": "", "rest": "", "random": "", "max_tokens": 12, "temperature": 0.8, "seed": 3}
+    request = {
+        "run": run.id,
+        "step": step,
+        "interventions": [],
+        "others": [[judge.id, step, []]],
+        "judge": judge.id,
+        "judge_step": step,
+    }
+    start = {
+        "text": "abc bcd",
+        "title": "",
+        "rest": "",
+        "random": "",
+        "max_tokens": 12,
+        "temperature": 0.8,
+        "seed": 3,
+    }
     found = answer("side_by_side", {**request, **start})
     assert len(found.traces) == len(found.measures) == 2 and not found.judge.independent
     assert found.measures[0].text == found.measures[1].text, "two copies of one model, one seed"
-    anchors = answer("side_by_side", {**request, **start, "rest": " cde abc bcd abc", "random": " 12 345 67 12 345"})
-    assert len(anchors.measures) == 4 and len(anchors.measures[2].text) <= len(anchors.measures[0].text)
+    anchors = answer(
+        "side_by_side",
+        {**request, **start, "rest": " cde abc bcd abc", "random": " 12 345 67 12 345"},
+    )
+    assert len(anchors.measures) == 4 and len(anchors.measures[2].text) <= len(
+        anchors.measures[0].text
+    )
     with pytest.raises(ValueError, match="allowed are 1 to 4"):
         answer("side_by_side", {**request, **start, "others": [[judge.id, step, []]] * 4})
     with pytest.raises(ValueError, match="A writer is"):
@@ -192,4 +257,6 @@ def test_the_packaged_embedder_gives_its_published_similarities():
     vectors = embedder.SentenceEmbedder(folder).embed(
         ["The weather is lovely today.", "It's so sunny outside!", "He drove to the stadium."]
     )
-    assert vectors @ vectors.T == pytest.approx(np.array([[1, 0.6660, 0.1046], [0.6660, 1, 0.1411], [0.1046, 0.1411, 1]]), abs=1e-3)
+    assert vectors @ vectors.T == pytest.approx(
+        np.array([[1, 0.6660, 0.1046], [0.6660, 1, 0.1411], [0.1046, 0.1411, 1]]), abs=1e-3
+    )

@@ -1,4 +1,5 @@
-"""Profiles and losses are plain means over validation text, and contributions add up to what the layer gives."""
+"""Profiles and losses are plain means over validation text, and contributions add up to what the
+layer gives."""
 
 from __future__ import annotations
 
@@ -11,7 +12,12 @@ import torch
 
 from cpart_core.analysis.losses.evaluation import report_losses
 from cpart_core.analysis.segments.passages import Window, Windows, pieces
-from cpart_core.analysis.segments.profiles import dead_segments, present_segments, profile_segments, segment_norms
+from cpart_core.analysis.segments.profiles import (
+    dead_segments,
+    present_segments,
+    profile_segments,
+    segment_norms,
+)
 from cpart_core.analysis.segments.typical import TokenSums
 from cpart_core.analysis.source import validation_batches
 from cpart_core.model.capture import capture
@@ -45,19 +51,31 @@ def test_contributions_add_up_to_the_layer(corpus):
 
 def test_means_are_those_of_the_model(corpus, profiles):
     source = made_source(corpus)
-    mass, losses, right, count, nats, num_bytes = np.zeros((2, 4)), np.zeros(2), np.zeros(2), np.zeros(2), 0.0, 0
+    mass, losses, right, count, nats, num_bytes = (
+        np.zeros((2, 4)),
+        np.zeros(2),
+        np.zeros(2),
+        np.zeros(2),
+        0.0,
+        0,
+    )
     for batch in validation_batches(corpus, MODEL.context_length, None, 0):
         for row in range(len(batch.ids)):
             ids = torch.from_numpy(batch.ids[row : row + 1])
             context = int(batch.context[row, 0])
             with torch.no_grad():
-                logits = source.model(ids[:, :-1], torch.from_numpy(batch.start[row : row + 1, :-1]).long())[0]
+                logits = source.model(
+                    ids[:, :-1], torch.from_numpy(batch.start[row : row + 1, :-1]).long()
+                )[0]
             loss = torch.nn.functional.cross_entropy(logits, ids[0, 1:], reduction="sum").item()
             mass[context] += source.model.feedforwards()[0].last_alpha[0].sum(dim=0).numpy()
             losses[context] += loss
             right[context] += (logits.argmax(dim=-1) == ids[0, 1:]).sum().item()
             count[context] += ids.shape[1] - 1
-            nats, num_bytes = nats + loss, num_bytes + len(source.tokenizer.decode(ids[0, 1:].tolist()).encode())
+            nats, num_bytes = (
+                nats + loss,
+                num_bytes + len(source.tokenizer.decode(ids[0, 1:].tolist()).encode()),
+            )
     np.testing.assert_allclose(profiles.mass[0], mass / count[:, None], rtol=1e-5)
     np.testing.assert_array_equal(profiles.tokens_by_context, count)
     report = report_losses(source, corpus, seed=0)
@@ -65,7 +83,9 @@ def test_means_are_those_of_the_model(corpus, profiles):
     np.testing.assert_allclose(report.accuracy_by_context, right / count)
     np.testing.assert_array_equal(report.tokens_by_context, count)
     np.testing.assert_array_equal(report.documents_by_context, [6, 6])
-    assert report.loss == pytest.approx((losses / count).mean()) and report.bits_per_byte == pytest.approx(nats / math.log(2) / num_bytes)
+    assert report.loss == pytest.approx(
+        (losses / count).mean()
+    ) and report.bits_per_byte == pytest.approx(nats / math.log(2) / num_bytes)
 
 
 def test_profile_adds_up(profiles):
@@ -73,9 +93,17 @@ def test_profile_adds_up(profiles):
     np.testing.assert_allclose(profiles.chosen.sum(axis=2), MODEL.top_k, rtol=1e-5)
     assert np.all(profiles.contribution >= 0) and np.all(profiles.shared_contribution > 0)
     assert profiles.size.tolist() == [[4] * 4] * 2
-    assert len(profiles.neuron_tokens[0]) == MODEL.num_neurons and all(len(tokens) == 4 for tokens in profiles.neuron_tokens[1])
-    assert all(count >= 5 for layer in profiles.typical_count for counts in layer for count in counts)
-    assert all(list(lifts) == sorted(lifts, reverse=True) for layer in profiles.typical_lift for lifts in layer)
+    assert len(profiles.neuron_tokens[0]) == MODEL.num_neurons and all(
+        len(tokens) == 4 for tokens in profiles.neuron_tokens[1]
+    )
+    assert all(
+        count >= 5 for layer in profiles.typical_count for counts in layer for count in counts
+    )
+    assert all(
+        list(lifts) == sorted(lifts, reverse=True)
+        for layer in profiles.typical_lift
+        for lifts in layer
+    )
 
 
 def test_passages_are_validation_text_of_different_documents(corpus, profiles):
@@ -88,9 +116,14 @@ def test_passages_are_validation_text_of_different_documents(corpus, profiles):
             assert means == sorted(means, reverse=True)
             for passage in passages:
                 number = split.titles.index(passage.document)
-                document = [tokenizer.token_text(int(token)) for token in split.ids[split.starts[number] : split.starts[number + 1]]]
+                document = [
+                    tokenizer.token_text(int(token))
+                    for token in split.ids[split.starts[number] : split.starts[number + 1]]
+                ]
                 assert "\x00".join(passage.tokens) in "\x00".join(document)
-                assert passage.context == corpus.contexts[split.context[number]] and len(passage.tokens) == len(passage.strength)
+                assert passage.context == corpus.contexts[split.context[number]] and len(
+                    passage.tokens
+                ) == len(passage.strength)
 
 
 def test_passage_pieces_stay_in_a_document():
@@ -101,18 +134,24 @@ def test_passage_pieces_stay_in_a_document():
 def test_full_passages_come_before_scraps():
     """The mean of few tokens is the more extreme one; a passage is to be read."""
     windows = Windows()
-    windows.places = [Window(0, 0, 0, 8, document=0), Window(0, 1, 0, 40, document=1), Window(0, 2, 0, 40, document=2)]
+    windows.places = [
+        Window(0, 0, 0, 8, document=0),
+        Window(0, 1, 0, 40, document=1),
+        Window(0, 2, 0, 40, document=2),
+    ]
     best = windows.best(np.array([0, 2, 1]))
     assert [place.document for place in best] == [2, 1, 0]
 
 
 def test_neurons_answer_to_their_own_numbers(corpus):
-    """A neuron whose row fires on one token only is said to like that token, wherever its row lies."""
+    """A neuron whose row fires on one token only is said to like that token, wherever its row
+    lies."""
     source = made_source(corpus)
     layer = source.model.feedforwards()[0]
     row, token = 0, source.tokenizer.encode("1")[0]
     wanted = torch.nn.functional.rms_norm(source.model.embedding[token], (MODEL.width,))
-    layer.w_gate[row], layer.w_up[row] = 50 * wanted, 50 * wanted  # row 0 is of the shared segment: always computed
+    # row 0 is of the shared segment: always computed
+    layer.w_gate[row], layer.w_up[row] = 50 * wanted, 50 * wanted
     source.model.layers[0].attention.w_out.zero_()
     found = profile_segments(source, corpus, seed=0).neuron_tokens[0][int(layer.neuron_id[row])]
     assert found[0] == "1"
@@ -124,7 +163,8 @@ def test_typical_tokens_of_a_planted_fusion():
     sums = TokenSums(np.bincount(ids.numpy(), minlength=5), 1, 2, 3)
     sums.add(0, ids, alpha, torch.zeros(31, 3))
     first, second = sums.of_segments(0)
-    assert first.ids == (0,) and second.ids == (1, 2) and first.counts == (10,)  # token 3 has the greatest lift, but was seen once
+    # token 3 has the greatest lift, but was seen once
+    assert first.ids == (0,) and second.ids == (1, 2) and first.counts == (10,)
     assert first.lift[0] == pytest.approx(0.8 / ((8 + 2 + 5 + 1) / 31))
 
 
@@ -139,9 +179,17 @@ def test_dead_and_present():
 
 
 def test_text_without_contexts_yet_is_still_profiled(corpus):
-    unknown = replace(corpus, discovered=True, validation=replace(corpus.validation, context=np.full(12, -1, dtype=np.int16)))
+    unknown = replace(
+        corpus,
+        discovered=True,
+        validation=replace(corpus.validation, context=np.full(12, -1, dtype=np.int16)),
+    )
     source = made_source(corpus)
     profiles = profile_segments(source, unknown, seed=0)
-    assert np.isnan(profiles.mass).all() and profiles.tokens_by_context.sum() == 0 and profiles.passages[0][0][0].context == ""
+    assert (
+        np.isnan(profiles.mass).all()
+        and profiles.tokens_by_context.sum() == 0
+        and profiles.passages[0][0][0].context == ""
+    )
     report = report_losses(source, unknown, seed=0)
     assert np.isnan(report.loss_by_context).all() and report.loss > 0 and report.bits_per_byte > 0

@@ -19,7 +19,15 @@ from cpart_core.settings.run import Settings
 from tests.analysis.made import planted_snapshot
 
 CONTEXTS = tuple(f"context {number}" for number in range(8))
-MODEL = ModelSettings(num_layers=2, width=16, num_heads=2, num_kv_heads=2, num_neurons=48, shared_neurons=0, num_segments=8)
+MODEL = ModelSettings(
+    num_layers=2,
+    width=16,
+    num_heads=2,
+    num_kv_heads=2,
+    num_neurons=48,
+    shared_neurons=0,
+    num_segments=8,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +36,8 @@ def runs_folder(monkeypatch, tmp_path):
 
 
 def seeded(seed: int, same: bool, fingerprint: str = "f", partitioned: bool = True) -> Run:
-    """A run whose segments share contexts by one plan, numbered anew for each seed; or work on contexts at random."""
+    """A run whose segments share contexts by one plan, numbered anew for each seed; or work on
+    contexts at random."""
     settings = Settings(model=MODEL)
     corpus = replace(settings.corpus, vocabulary_size=512 if fingerprint == "f" else 600)
     settings = replace(settings, training=replace(settings.training, seed=seed), corpus=corpus)
@@ -46,16 +55,26 @@ def seeded(seed: int, same: bool, fingerprint: str = "f", partitioned: bool = Tr
 
 def test_the_same_segments_are_found_again_and_others_are_not():
     same = measure_stability([seeded(seed, True) for seed in range(3)], [10] * 3, 0)
-    assert (same.agreement > 0.95).all() and (same.agreement > same.null_high).all() and "beyond chance in all 2" in stability_verdict(same)
+    assert (
+        (same.agreement > 0.95).all()
+        and (same.agreement > same.null_high).all()
+        and "beyond chance in all 2" in stability_verdict(same)
+    )
     other = measure_stability([seeded(seed, False) for seed in range(10, 13)], [10] * 3, 0)
-    assert (other.agreement[:2] <= other.null_high[:2]).all() and "do not find" in stability_verdict(other)
+    assert (
+        other.agreement[:2] <= other.null_high[:2]
+    ).all() and "do not find" in stability_verdict(other)
     assert (other.lowest <= other.agreement).all() and (other.agreement <= other.highest).all()
 
 
 def test_segments_of_one_context_each_prove_nothing():
     """Any numbering of the contexts would match as well."""
     profile = np.eye(8)
-    assert agreement(profile, profile[:, ::-1])[0] == agreement(profile, profile[np.random.default_rng(0).permutation(8)])[0] == 1.0
+    assert (
+        agreement(profile, profile[:, ::-1])[0]
+        == agreement(profile, profile[np.random.default_rng(0).permutation(8)])[0]
+        == 1.0
+    )
 
 
 def test_a_match_undoes_a_renumbering():
@@ -65,12 +84,19 @@ def test_a_match_undoes_a_renumbering():
     assert found == pytest.approx(1.0) and (order[match] == np.arange(5)).all()
     runs = [seeded(seed, True) for seed in range(3)]
     result = measure_stability(runs, [10] * 3, 0)
-    assert (result.match[0] == np.arange(8)).all() and np.abs(result.profile - result.profile[:1]).max() < 0.1 + 1e-9
+    assert (result.match[0] == np.arange(8)).all() and np.abs(
+        result.profile - result.profile[:1]
+    ).max() < 0.1 + 1e-9
 
 
 def test_it_is_asked_for_and_kept():
     runs = [seeded(seed, True) for seed in range(3)]
-    request = {"run": runs[0].id, "runs": [run.id for run in runs], "steps": [10, 10, 10], "seed": 0}
+    request = {
+        "run": runs[0].id,
+        "runs": [run.id for run in runs],
+        "steps": [10, 10, 10],
+        "seed": 0,
+    }
     result = answer("stability", request)
     runs[0].store_result("stability", request, result)
     assert runs[0].result("stability", request).seeds == (0, 1, 2)

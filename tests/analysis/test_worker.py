@@ -1,4 +1,5 @@
-"""The worker: answers with stored results, turns everything wrong into sentences, prints nothing but its protocol."""
+"""The worker: answers with stored results, turns everything wrong into sentences, prints nothing
+but its protocol."""
 
 from __future__ import annotations
 
@@ -51,14 +52,33 @@ def requests_of(run) -> dict[str, dict]:
         "document_map": {"run": run.id, "step": 10, "method": "pca", "seed": 0},
         "specialization": {"run": run.id, "step": 10, "seed": 0},
         "intervention": {
-            **{"run": run.id, "step": 10, "text": "abc", "interventions": [[1, 0, "forbid", 1.0]], "neurons": [[0, 2]]},
+            **{
+                "run": run.id,
+                "step": 10,
+                "text": "abc",
+                "interventions": [[1, 0, "forbid", 1.0]],
+                "neurons": [[0, 2]],
+            },
             **{"max_tokens": 5, "temperature": 1, "seed": 0},
         },
         "ablation_matrix": {"run": run.id, "step": 10},
         "router_audit": {"run": run.id, "step": 10},
-        "compare_segments": {"run": run.id, "step": 10, "other": run.id, "other_step": 0, "method": "auto", "seed": 0},
+        "compare_segments": {
+            "run": run.id,
+            "step": 10,
+            "other": run.id,
+            "other_step": 0,
+            "method": "auto",
+            "seed": 0,
+        },
         "compare_losses": {"run": run.id, "step": 10, "other": run.id, "other_step": 10, "seed": 0},
-        "compare_text": {"run": run.id, "step": 10, "other": run.id, "other_step": 10, "text": "abc"},
+        "compare_text": {
+            "run": run.id,
+            "step": 10,
+            "other": run.id,
+            "other_step": 10,
+            "text": "abc",
+        },
     }
 
 
@@ -79,10 +99,14 @@ def test_every_request_is_answered_stored_and_found_again(run):
         path = Path(kept.messages[-1]["done"])
         result = load_result(path, name)
         assert result.run == run.id and path.parent == run.folder / "analysis"
-        assert all(0 <= message["progress"] <= 1 for message in kept.messages[:-1] if "progress" in message)
+        assert all(
+            0 <= message["progress"] <= 1 for message in kept.messages[:-1] if "progress" in message
+        )
         written = path.stat().st_mtime_ns
         worker.take(json.dumps({"id": number, "name": name, "request": request}).encode())
-        assert kept.messages[-1]["done"] == str(path) and path.stat().st_mtime_ns == written, "asked again, it is not computed again"
+        assert kept.messages[-1]["done"] == str(path) and path.stat().st_mtime_ns == written, (
+            "asked again, it is not computed again"
+        )
     assert len(worker.sources.models) == 1
 
 
@@ -91,7 +115,10 @@ def test_a_map_is_made_anew_when_the_run_has_gone_on(run):
     before = answer("neuron_map", request)
     assert is_current(run, "neuron_map", before) and before.steps == (10,)
     save_snapshot(run.folder, snapshot_of_made(20))
-    assert not is_current(run, "neuron_map", before) and answer("neuron_map", request).steps == (10, 20)
+    assert not is_current(run, "neuron_map", before) and answer("neuron_map", request).steps == (
+        10,
+        20,
+    )
 
 
 @pytest.mark.parametrize(
@@ -124,7 +151,9 @@ def test_the_process_answers_every_line_and_speaks_only_its_protocol(run):
         stderr=subprocess.PIPE,
     )
     lines = [
-        json.dumps({"id": 1, "name": "trace", "request": requests_of(run)["trace"] | {"text": "bcd 12"}}).encode(),
+        json.dumps(
+            {"id": 1, "name": "trace", "request": requests_of(run)["trace"] | {"text": "bcd 12"}}
+        ).encode(),
         json.dumps({"id": 2, "name": "horoscope", "request": {}}).encode(),
         b"{not json",
         json.dumps([1, 2]).encode(),
@@ -135,8 +164,12 @@ def test_the_process_answers_every_line_and_speaks_only_its_protocol(run):
         b"\x00\xff" * 1000,
         b'{"id": 7, "name": "trace", "request": ' + b"[" * 100_000,
         b"",
-        json.dumps({"id": 8, "name": "trace", "request": requests_of(run)["trace"] | {"text": "\ud800"}}).encode(),
-        json.dumps({"id": 9, "name": "trace", "request": requests_of(run)["trace"] | {"text": "bcd 12"}}).encode(),
+        json.dumps(
+            {"id": 8, "name": "trace", "request": requests_of(run)["trace"] | {"text": "\ud800"}}
+        ).encode(),
+        json.dumps(
+            {"id": 9, "name": "trace", "request": requests_of(run)["trace"] | {"text": "bcd 12"}}
+        ).encode(),
     ]
     try:
         said, errors = worker.communicate(b"\n".join(lines), timeout=60)  # the last line has no end
@@ -145,17 +178,39 @@ def test_the_process_answers_every_line_and_speaks_only_its_protocol(run):
     messages = [json.loads(line) for line in said.splitlines()]
     finals = [message for message in messages if "progress" not in message]
     assert worker.returncode == 0 and b"Traceback" not in errors
-    assert np.array_equal(load_result(Path(finals[0]["done"]), "trace").token_ids, made_source(made_corpus()).tokenizer.encode("bcd 12"))
-    assert [message.get("id") for message in finals] == [1, 2, None, None, 3, 4, 5, 6, None, 7, 8, 9]
+    assert np.array_equal(
+        load_result(Path(finals[0]["done"]), "trace").token_ids,
+        made_source(made_corpus()).tokenizer.encode("bcd 12"),
+    )
+    assert [message.get("id") for message in finals] == [
+        1,
+        2,
+        None,
+        None,
+        3,
+        4,
+        5,
+        6,
+        None,
+        7,
+        8,
+        9,
+    ]
     assert "there are: profiles" in finals[1]["error"] and "not valid JSON" in finals[2]["error"]
     assert "JSON object" in finals[3]["error"] and "has the keys" in finals[4]["error"]
-    assert "at most 4,000,000 bytes" in finals[5]["error"] and finals[-1]["done"] == finals[0]["done"]
+    assert (
+        "at most 4,000,000 bytes" in finals[5]["error"] and finals[-1]["done"] == finals[0]["done"]
+    )
     assert all(len(message.get("error", "")) < 700 for message in finals)
 
 
 def test_sigterm_ends_it():
     worker = subprocess.Popen(
-        [sys.executable, "-m", "cpart_core", "worker"], cwd=ROOT, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-m", "cpart_core", "worker"],
+        cwd=ROOT,
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     )
     try:
         assert worker.stdin is not None and worker.stdout is not None

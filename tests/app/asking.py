@@ -1,4 +1,5 @@
-"""Asks an ASGI application as a server would, without a server: tests of middleware are a few lines each."""
+"""Asks an ASGI application as a server would, without a server: tests of middleware are a few lines
+each."""
 
 from __future__ import annotations
 
@@ -22,20 +23,45 @@ class Answer:
         return bool(self.messages) and self.messages[0]["type"] == "websocket.accept"
 
 
-def ask(app, path: str = "/", method: str = "GET", kind: str = "http", chunks=(), peer: str = "127.0.0.1", **headers: str) -> Answer:
-    """One request or (kind "websocket") one connection that sends `chunks` and closes. Headers by name, `_` for `-`; a tuple repeats one.
+def ask(
+    app,
+    path: str = "/",
+    method: str = "GET",
+    kind: str = "http",
+    chunks=(),
+    peer: str = "127.0.0.1",
+    **headers: str,
+) -> Answer:
+    """One request or (kind "websocket") one connection that sends `chunks` and closes. Headers by
+    name, `_` for `-`; a tuple repeats one.
 
     A chunk is bytes, or an async function that gives them later.
     """
-    given = {"host": "127.0.0.1:8501", **{name.replace("_", "-"): value for name, value in headers.items()}}
+    given = {
+        "host": "127.0.0.1:8501",
+        **{name.replace("_", "-"): value for name, value in headers.items()},
+    }
     pairs = [
         (name.encode(), one.encode("latin-1"))
         for name, value in given.items()
         if value is not None
         for one in (value if isinstance(value, tuple) else (value,))
     ]
-    scope = {"type": kind, "path": path, "raw_path": path.encode(), "query_string": b"", "root_path": "", "headers": pairs}
-    scope |= {"scheme": "http", "client": (peer, 50000), "server": ("127.0.0.1", 8501), "method": method, "subprotocols": []}
+    scope = {
+        "type": kind,
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "root_path": "",
+        "headers": pairs,
+    }
+    scope |= {
+        "scheme": "http",
+        "client": (peer, 50000),
+        "server": ("127.0.0.1", 8501),
+        "method": method,
+        "subprotocols": [],
+    }
     return asyncio.run(exchange(app, scope, list(chunks)))
 
 
@@ -49,7 +75,11 @@ async def exchange(app, scope: dict[str, Any], chunks: list[Any]) -> Answer:
             opened = True
             return {"type": "websocket.connect"}
         if not chunks:
-            closed = {"type": "websocket.disconnect", "code": 1001} if scope["type"] == "websocket" else None
+            closed = (
+                {"type": "websocket.disconnect", "code": 1001}
+                if scope["type"] == "websocket"
+                else None
+            )
             return closed or {"type": "http.request", "body": b"", "more_body": False}
         chunk = chunks.pop(0)
         data = chunk if isinstance(chunk, bytes) else await chunk()

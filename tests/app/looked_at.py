@@ -1,4 +1,5 @@
-"""A run folder to look at, made of arrays: what the pages Segments, Gradients and Fusion need, without training and without the worker."""
+"""A run folder to look at, made of arrays: what the pages Segments, Gradients and Fusion need,
+without training and without the worker."""
 
 from __future__ import annotations
 
@@ -26,12 +27,15 @@ NUMBERS = itertools.count()
 
 
 def alone(monkeypatch: pytest.MonkeyPatch, folder: Path) -> list[tuple[str, dict[str, Any]]]:
-    """No runs but those a test makes, and a worker that notes what it is asked for (the list) and starts no process."""
+    """No runs but those a test makes, and a worker that notes what it is asked for (the list) and
+    starts no process."""
     monkeypatch.setenv("CPART_RUNS", str(folder / "runs"))
     monkeypatch.setenv("CPART_SAMPLES", str(folder / "samples"))
     asked: list[tuple[str, dict[str, Any]]] = []
 
-    def submit(self: analysis_client.Worker, name: str, request: dict[str, Any]) -> analysis_client.Handle:
+    def submit(
+        self: analysis_client.Worker, name: str, request: dict[str, Any]
+    ) -> analysis_client.Handle:
         asked.append((name, request))
         return analysis_client.Handle(name, request)
 
@@ -39,10 +43,19 @@ def alone(monkeypatch: pytest.MonkeyPatch, folder: Path) -> list[tuple[str, dict
     return asked
 
 
-def make_run(*, ended: str = "finish", snapshots: bool = True, checkpoint: bool = True, results: bool = True) -> Run:
-    """A run of 2 layers, 24 neurons, 4 segments and 3 contexts, one of them with a hostile name, as is the run's own."""
+def make_run(
+    *, ended: str = "finish", snapshots: bool = True, checkpoint: bool = True, results: bool = True
+) -> Run:
+    """A run of 2 layers, 24 neurons, 4 segments and 3 contexts, one of them with a hostile name, as
+    is the run's own."""
     settings = Settings().with_values(
-        {"num_layers": made.LAYERS, "num_neurons": made.NEURONS, "shared_neurons": 0, "num_segments": made.SEGMENTS, "steps": 100}
+        {
+            "num_layers": made.LAYERS,
+            "num_neurons": made.NEURONS,
+            "shared_neurons": 0,
+            "num_segments": made.SEGMENTS,
+            "steps": 100,
+        }
     )
     name = f"![x](http://evil/x) {made.HOSTILE}"
     new = create_run(settings, None, name, run_id=f"20260101-000000-{next(NUMBERS):04d}")
@@ -67,7 +80,11 @@ def store_results(run: Run) -> None:
     run.store_result("profiles", at, made.profiles())
     run.store_result("trace", {**at, "text": FIRST_TEXT}, made.trace())
     for method in ("pca", "umap"):
-        run.store_result("neuron_map", {"run": run.id, "method": method, "layer": -1, "seed": 0}, made.neuron_map())
+        run.store_result(
+            "neuron_map",
+            {"run": run.id, "method": method, "layer": -1, "seed": 0},
+            made.neuron_map(),
+        )
         run.store_result("document_map", {**at, "method": method, "seed": 0}, made.document_map())
 
 
@@ -84,13 +101,31 @@ def open_page(name: str, run: Run | None, state: dict[str, Any] | None = None) -
 
 def said(page: AppTest) -> str:
     """All words on the page that AppTest knows of."""
-    kinds = (page.title, page.header, page.subheader, page.markdown, page.caption, page.info, page.warning, page.error, page.button)
-    return "\n".join(str(getattr(item, "value", "") or getattr(item, "label", "")) for kind in kinds for item in kind) + "\n".join(
-        item.label for item in page.button
+    kinds = (
+        page.title,
+        page.header,
+        page.subheader,
+        page.markdown,
+        page.caption,
+        page.info,
+        page.warning,
+        page.error,
+        page.button,
     )
+    return "\n".join(
+        str(getattr(item, "value", "") or getattr(item, "label", ""))
+        for kind in kinds
+        for item in kind
+    ) + "\n".join(item.label for item in page.button)
 
 
 def figures(page: AppTest) -> int:
     """Drawn by the one component that draws them all."""
     assert not page.get("plotly_chart"), "a figure with a toolbar of its own"
-    return len([part for part in page.get("bidi_component") if part.proto.component_name != "cpart_address"])
+    return len(
+        [
+            part
+            for part in page.get("bidi_component")
+            if part.proto.component_name != "cpart_address"
+        ]
+    )

@@ -21,12 +21,17 @@ MAIN = Path(__file__).resolve().parents[2] / "app" / "main.py"
 HOSTILE = "![x](http://evil.example/a) <img src=x onerror=alert(1)> :material/home: `a`"
 STEPS = 40
 ENDS = {"finished": "finish", "stopped": "stop", "failed": "fail"}
-SETTINGS = Settings().with_values({"num_layers": 4, "num_neurons": N, "shared_neurons": 0, "num_segments": S, "steps": 2 * STEPS})
+SETTINGS = Settings().with_values(
+    {"num_layers": 4, "num_neurons": N, "shared_neurons": 0, "num_segments": S, "steps": 2 * STEPS}
+)
 
 
 def run_in(state: str, root: Path, held: ExitStack, name: str = "a run", number: int = 0) -> Run:
-    """A run in the state; a living trainer is played by `held`, which holds its lock until it is closed."""
-    run = make_run(root, f"20260102-030405-ab{number:02d}", name=name, settings=SETTINGS, num_parameters=12_345)
+    """A run in the state; a living trainer is played by `held`, which holds its lock until it is
+    closed."""
+    run = make_run(
+        root, f"20260102-030405-ab{number:02d}", name=name, settings=SETTINGS, num_parameters=12_345
+    )
     if state == "damaged":
         (run.folder / "records.sqlite").write_bytes(b"this is no database" * 200)
         return run
@@ -45,12 +50,18 @@ def write_life(run: Run, writer: RecordWriter, state: str) -> None:
     generator = np.random.default_rng(0)
     writer.event("start")
     for step in range(1, STEPS + 1):
-        evaluation = Evaluation(5 - step / STEPS, np.full(C, 5 - step / STEPS), np.full(C, 100)) if step in (1, STEPS) else None
+        evaluation = (
+            Evaluation(5 - step / STEPS, np.full(C, 5 - step / STEPS), np.full(C, 100))
+            if step in (1, STEPS)
+            else None
+        )
         change = make_change(first=True) if step == 10 else None
         writer.append(make_record(step, evaluation=evaluation, change=change))
     for step in (20, STEPS):
         save_snapshot(run.folder, make_snapshot(step, generator))
-    writer.heartbeat(Heartbeat(STEPS, "paused" if state == "paused" else "training", 1234.0, 60.0, 1 << 28))
+    writer.heartbeat(
+        Heartbeat(STEPS, "paused" if state == "paused" else "training", 1234.0, 60.0, 1 << 28)
+    )
     if state in ENDS:
         writer.event(ENDS[state], "The loss is not a number." if state == "failed" else "", STEPS)
 
@@ -68,7 +79,16 @@ def page(name: str = "home", **query: str) -> AppTest:
 
 def words_of(app: AppTest) -> str:
     """All that the page says."""
-    shown = [*app.markdown, *app.caption, *app.title, *app.subheader, *app.error, *app.warning, *app.info, *app.code]
+    shown = [
+        *app.markdown,
+        *app.caption,
+        *app.title,
+        *app.subheader,
+        *app.error,
+        *app.warning,
+        *app.info,
+        *app.code,
+    ]
     return "\n".join(str(element.value) for element in shown)
 
 

@@ -27,7 +27,13 @@ def quiet_worker(monkeypatch, tmp_path):
 
 
 def request_of(run, **changes):
-    wish = {"context": CONTEXTS[0], "text": "", "ranking": "contribution", "documents": 32, "seed": 0}
+    wish = {
+        "context": CONTEXTS[0],
+        "text": "",
+        "ranking": "contribution",
+        "documents": 32,
+        "seed": 0,
+    }
     return {"run": run.id, "step": STEPS[-1], **wish, **changes}
 
 
@@ -107,7 +113,9 @@ def test_the_curve_is_asked_for_and_never_by_itself(quiet_worker):
     page = open_page("carve", run)
     assert not page.exception and not quiet_worker and figures(page) == 0
     page.button(key="carve_measure").click().run()
-    assert quiet_worker == [("keep_k", request_of(run))] and "Stop" in [button.label for button in page.button]
+    assert quiet_worker == [("keep_k", request_of(run))] and "Stop" in [
+        button.label for button in page.button
+    ]
 
 
 def test_a_measured_curve_stands_beside_chance_with_its_n(quiet_worker):
@@ -133,7 +141,9 @@ def test_a_text_without_words_is_waited_for(quiet_worker):
     assert not page.exception and "Paste some text" in said(page)
     page.text_area(key="carve_text").set_value("some words of mine").run()
     page.button(key="carve_measure").click().run()
-    assert quiet_worker[-1][1]["text"] == "some words of mine" and quiet_worker[-1][1]["context"] == ""
+    assert (
+        quiet_worker[-1][1]["text"] == "some words of mine" and quiet_worker[-1][1]["context"] == ""
+    )
 
 
 def test_a_report_is_drawn_and_a_deleted_run_can_be_carved_again(quiet_worker):
@@ -153,7 +163,11 @@ def test_a_report_is_drawn_and_a_deleted_run_can_be_carved_again(quiet_worker):
 
 
 def test_a_carved_run_opens_in_every_page(monkeypatch, quiet_worker):
-    monkeypatch.setattr(carving, "measure_footprints", lambda checkpoints, repeats, progress: [COST] * len(checkpoints))
+    monkeypatch.setattr(
+        carving,
+        "measure_footprints",
+        lambda checkpoints, repeats, progress: [COST] * len(checkpoints),
+    )
     corpus = small.made_corpus()
     run = small.made_run(corpus, small.made_source(corpus), "carve-pages")
     wish = {"context": "letters", "text": "", "ranking": "contribution", "documents": 4, "seed": 0}
@@ -169,10 +183,21 @@ def test_figures_and_tables_say_the_same():
     curve = curve_of(run)
     for dark in (False, True):
         traces = {trace.name: trace for trace in keep_k.keep_figure(curve, 2, dark=dark).data}
-        assert list(traces["chosen"].y) == curve.rise.tolist() == keep_k.keep_table(curve)["rise"].tolist()
-        assert list(traces["by chance, median"].y) == keep_k.keep_table(curve)["rise by chance, median"].tolist()
-        assert len(keep_k.others_figure(curve, dark=dark).data) == C and len(keep_k.others_table(curve)) == C * K
+        assert (
+            list(traces["chosen"].y)
+            == curve.rise.tolist()
+            == keep_k.keep_table(curve)["rise"].tolist()
+        )
+        assert (
+            list(traces["by chance, median"].y)
+            == keep_k.keep_table(curve)["rise by chance, median"].tolist()
+        )
+        assert (
+            len(keep_k.others_figure(curve, dark=dark).data) == C
+            and len(keep_k.others_table(curve)) == C * K
+        )
         assert (
             "<script"
-            not in keep_k.others_figure(curve, dark=dark).to_json() + keep_k.losses_figure(report_of(run, "x"), dark=dark).to_json()
+            not in keep_k.others_figure(curve, dark=dark).to_json()
+            + keep_k.losses_figure(report_of(run, "x"), dark=dark).to_json()
         )

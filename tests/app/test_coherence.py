@@ -1,4 +1,5 @@
-"""The Coherence page: side by side at once, scores on demand with their anchors, a judge named for what it is, votes that stay blind."""
+"""The Coherence page: side by side at once, scores on demand with their anchors, a judge named for
+what it is, votes that stay blind."""
 
 from __future__ import annotations
 
@@ -33,11 +34,22 @@ def two_runs():
 
 
 def writers(run, twin):
-    return tuple(Writer(one.id, STEPS[-1], name, ()) for one, name in ((run, f"![x](http://evil/x) {made.HOSTILE}"), (twin, "the twin")))
+    return tuple(
+        Writer(one.id, STEPS[-1], name, ())
+        for one, name in ((run, f"![x](http://evil/x) {made.HOSTILE}"), (twin, "the twin"))
+    )
 
 
 def judge(run, independent=False, installed=False):
-    return Judge(run.id, STEPS[-1], made.HOSTILE, "the mean of something", installed, independent, "Not independent: planted words.")
+    return Judge(
+        run.id,
+        STEPS[-1],
+        made.HOSTILE,
+        "the mean of something",
+        installed,
+        independent,
+        "Not independent: planted words.",
+    )
 
 
 def report(run, twin) -> CoherenceReport:
@@ -45,7 +57,10 @@ def report(run, twin) -> CoherenceReport:
     level = np.array([0.5, 0.7, 0.9, 0.1])[:, None]
     near = level + rng.normal(0, 0.02, (4, PROMPTS))
     order = np.full((4, PROMPTS), 0.5)
-    texts = tuple(tuple(f"by {who} for {place} {made.HOSTILE}" for place in range(PROMPTS)) for who in ("alpha", "beta", "gamma", "delta"))
+    texts = tuple(
+        tuple(f"by {who} for {place} {made.HOSTILE}" for place in range(PROMPTS))
+        for who in ("alpha", "beta", "gamma", "delta")
+    )
     return CoherenceReport(
         run.id, STEPS[-1], 0, 0.8, writers(run, twin), judge(twin), tuple(f"prompt {n} {made.HOSTILE}" for n in range(PROMPTS)),
         tuple(f"=title {n}" for n in range(PROMPTS)), ("",) * PROMPTS, 2, texts, near / 10, 1 - near / 10, 3 - near,
@@ -55,7 +70,13 @@ def report(run, twin) -> CoherenceReport:
 
 
 def request(run, twin):
-    at = {"run": run.id, "step": STEPS[-1], "interventions": [], "others": [[twin.id, STEPS[-1], []]], "judge": twin.id}
+    at = {
+        "run": run.id,
+        "step": STEPS[-1],
+        "interventions": [],
+        "others": [[twin.id, STEPS[-1], []]],
+        "judge": twin.id,
+    }
     return {**at, "judge_step": STEPS[-1], "prompts": 24, "temperature": 0.8, "seed": 0}
 
 
@@ -76,22 +97,37 @@ def test_writing_is_asked_for_at_once_and_scores_only_on_demand(quiet_worker):
     page = open_page("coherence", run, {"coherence_text": TYPED})
     assert not page.exception and [name for name, _ in quiet_worker] == ["side_by_side"]
     asked = quiet_worker[-1][1]
-    assert asked["others"] == [[twin.id, STEPS[-1], []]] and asked["text"] == TYPED and asked["rest"] == ""
+    assert (
+        asked["others"] == [[twin.id, STEPS[-1], []]]
+        and asked["text"] == TYPED
+        and asked["rest"] == ""
+    )
     assert "Stop" in [button.label for button in page.button]
     page.button(key="coherence_measure").click().run()
-    assert not page.exception and quiet_worker[-1][0] == "coherence" and quiet_worker[-1][1]["prompts"] == 24
+    assert (
+        not page.exception
+        and quiet_worker[-1][0] == "coherence"
+        and quiet_worker[-1][1]["prompts"] == 24
+    )
 
 
 def test_a_judge_that_is_not_independent_is_said_to_be_so():
     page = open_page("coherence", two_runs()[0], {"coherence_text": TYPED})
-    assert "Not independent" in said(page) and page.button(key="coherence_train_judge").label == "Train an independent judge"
+    assert (
+        "Not independent" in said(page)
+        and page.button(key="coherence_train_judge").label == "Train an independent judge"
+    )
 
 
 def test_a_segment_can_be_changed_as_a_writer_of_its_own(quiet_worker):
     run, twin = two_runs()
     page = open_page("coherence", run, {"coherence_text": TYPED})
     page.toggle(key="coherence_change").set_value(True).run()
-    assert not page.exception and quiet_worker[-1][1]["others"][1] == [run.id, STEPS[-1], [[1, 0, "ablate", 1.0]]]
+    assert not page.exception and quiet_worker[-1][1]["others"][1] == [
+        run.id,
+        STEPS[-1],
+        [[1, 0, "ablate", 1.0]],
+    ]
 
 
 def test_a_changed_writer_for_whom_there_is_no_room_is_said_to_be_left_out(quiet_worker):
@@ -128,14 +164,25 @@ def test_stored_texts_are_shown_beside_each_other(quiet_worker):
     run, twin = two_runs()
     page = open_page("coherence", run, {"coherence_text": TYPED})
     traces = (made.trace(), made.trace())
-    measures = tuple(TextMeasures(f"text {made.HOSTILE}", 0.1, 0.9, 2.0, 12, 0.5, np.full(4, 0.4)) for _ in range(2))
-    found = SideBySide(run.id, STEPS[-1], TYPED, "", 0, 0.8, judge(twin), writers(run, twin), traces, measures)
+    measures = tuple(
+        TextMeasures(f"text {made.HOSTILE}", 0.1, 0.9, 2.0, 12, 0.5, np.full(4, 0.4))
+        for _ in range(2)
+    )
+    found = SideBySide(
+        run.id, STEPS[-1], TYPED, "", 0, 0.8, judge(twin), writers(run, twin), traces, measures
+    )
     run.store_result("side_by_side", quiet_worker[-1][1], found)
     page = page.run()
     assert not page.exception and not page.error and figures(page) == 3
-    assert "an example, not a finding" in said(page) and "Not independent: planted words" in said(page)
+    assert "an example, not a finding" in said(page) and "Not independent: planted words" in said(
+        page
+    )
     assert "<a href" not in "".join(element.proto.body for element in page.get("html"))
-    quoting = [element.value for element in [*page.markdown, *page.caption] if "http://evil" in element.value]
+    quoting = [
+        element.value
+        for element in [*page.markdown, *page.caption]
+        if "http://evil" in element.value
+    ]
     outside = [value for value in quoting if "http://evil" in re.sub("(`{2,}) .*? \\1", "", value)]
     assert len(quoting) >= 3 and not outside, "a hostile name is shown in a code span only"
 
@@ -144,10 +191,16 @@ def test_scores_stand_between_their_anchors():
     run, twin, page = with_scores()
     words = said(page)
     assert not page.exception and not page.error and figures(page) == 2
-    assert "embedding score is 0.5" in words and "No order score: this measure cannot tell human from random text" in words
+    assert (
+        "embedding score is 0.5" in words
+        and "No order score: this measure cannot tell human from random text" in words
+    )
     assert "No sentence embedder is installed" in words and "trained on them: 2" in words
     table = charts.score_table(report(run, twin))
-    assert list(table["text by"])[-2:] == ["human text", "random text"] and table["n documents"].tolist() == [PROMPTS] * 4
+    assert (
+        list(table["text by"])[-2:] == ["human text", "random text"]
+        and table["n documents"].tolist() == [PROMPTS] * 4
+    )
 
 
 def test_votes_are_blind_until_cast_and_then_kept():
@@ -159,7 +212,9 @@ def test_votes_are_blind_until_cast_and_then_kept():
     page.button(key="coherence_vote_left").click().run()
     (vote,) = ratings.votes()
     names = charts.names_of(writers(run, twin))
-    assert vote.choice == "left" and (vote.left, vote.right) == tuple(names[side] for side in pair["sides"])
+    assert vote.choice == "left" and (vote.left, vote.right) == tuple(
+        names[side] for side in pair["sides"]
+    )
     assert "Your last vote: left was" in str(page.success[0].value)
     assert not page.exception and "n = 1 votes, 1 decided" in said(page)
     after = page.session_state["cpart_coherence_pair"]

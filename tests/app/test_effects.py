@@ -1,4 +1,5 @@
-"""The causal parts of the Fusion and Segments pages: asked for on demand, shown before and after, refused where they make no sense."""
+"""The causal parts of the Fusion and Segments pages: asked for on demand, shown before and after,
+refused where they make no sense."""
 
 from __future__ import annotations
 
@@ -30,7 +31,12 @@ def test_what_if_is_asked_for_first_and_then_follows_every_change(quiet_worker):
     assert "What if" in said(page) and not quiet_worker
     page.button(key="whatif_go").click().run()
     name, first = quiet_worker[-1]
-    assert not page.exception and name == "intervention" and first["interventions"][0][::2] == [0, "ablate"] and first["step"] == STEPS[-1]
+    assert (
+        not page.exception
+        and name == "intervention"
+        and first["interventions"][0][::2] == [0, "ablate"]
+        and first["step"] == STEPS[-1]
+    )
     page.segmented_control(key="whatif_kind_4").set_value("scale").run()
     page.slider(key="whatif_factor").set_value(0.5).run()
     assert quiet_worker[-1][1]["interventions"][0][2:] == ["scale", 0.5]
@@ -41,12 +47,21 @@ def test_before_and_after_are_shown_side_by_side():
     run = make_run()
     page = open_page("fusion", run, {"layer": 0})
     segment = page.selectbox(key="whatif_segment_0_4").value
-    request = {"run": run.id, "step": STEPS[-1], "interventions": [[0, segment, "ablate", 1.0]], **QUESTION}
+    request = {
+        "run": run.id,
+        "step": STEPS[-1],
+        "interventions": [[0, segment, "ablate", 1.0]],
+        **QUESTION,
+    }
     run.store_result("intervention", request, made.report())
     page.button(key="whatif_go").click().run()
     assert not page.exception and not page.error and figures(page) == 5
     words = said(page)
-    assert "segment 1 of layer 0 ablated" in words and "changes most" in words and "6,000 validation tokens of 15 documents" in words
+    assert (
+        "segment 1 of layer 0 ablated" in words
+        and "changes most" in words
+        and "6,000 validation tokens of 15 documents" in words
+    )
     html = "".join(element.proto.body for element in page.get("html"))
     assert "<a href" not in html and "loss 3.00 -&gt; 3.50" in html
 
@@ -58,16 +73,24 @@ def test_kept_changes_add_up_and_can_be_taken_away(quiet_worker):
     page.segmented_control(key="whatif_kind_4").set_value("forbid").run()
     assert [change[2] for change in quiet_worker[-1][1]["interventions"]] == ["ablate", "forbid"]
     page.button(key="whatif_drop_0").click().run()
-    assert not page.exception and [change[2] for change in quiet_worker[-1][1]["interventions"]] == ["forbid"]
+    assert not page.exception and [
+        change[2] for change in quiet_worker[-1][1]["interventions"]
+    ] == ["forbid"]
 
 
 def test_selected_neurons_can_be_ablated_alone(quiet_worker):
     run = make_run()
-    page = open_page("fusion", run, {"layer": 0, "selection": Selection(run.id, frozenset({(1, 7), (0, 3)}))})
+    page = open_page(
+        "fusion", run, {"layer": 0, "selection": Selection(run.id, frozenset({(1, 7), (0, 3)}))}
+    )
     page.segmented_control(key="whatif_what").set_value("the selected neurons").run()
     page.button(key="whatif_go").click().run()
     request = quiet_worker[-1][1]
-    assert not page.exception and request["neurons"] == [[0, 3], [1, 7]] and request["interventions"] == []
+    assert (
+        not page.exception
+        and request["neurons"] == [[0, 3], [1, 7]]
+        and request["interventions"] == []
+    )
 
 
 def test_matrix_and_audit_are_computed_on_demand_with_progress_and_stop(quiet_worker):
@@ -75,7 +98,9 @@ def test_matrix_and_audit_are_computed_on_demand_with_progress_and_stop(quiet_wo
     assert "What is each segment worth?" in said(page) and not quiet_worker
     page.button(key="ask_ablation_matrix").click().run()
     page.button(key="ask_router_audit").click().run()
-    assert not page.exception and {"ablation_matrix", "router_audit"} <= {name for name, _ in quiet_worker}
+    assert not page.exception and {"ablation_matrix", "router_audit"} <= {
+        name for name, _ in quiet_worker
+    }
     assert [button.label for button in page.button].count("Stop") == 2
 
 
@@ -86,8 +111,14 @@ def test_stored_results_are_drawn_at_once(quiet_worker):
     page = open_page("segments", run, WORTH)
     assert not page.exception and not page.error and not quiet_worker and figures(page) == 4
     words = said(page)
-    assert "2 of 2 contexts have a segment" in words and "Better than a random choice in layer 1 of 2" in words
-    assert "fewer than 8 validation documents" in words and "a sample: 4,000 tokens of 20 documents" in words
+    assert (
+        "2 of 2 contexts have a segment" in words
+        and "Better than a random choice in layer 1 of 2" in words
+    )
+    assert (
+        "fewer than 8 validation documents" in words
+        and "a sample: 4,000 tokens of 20 documents" in words
+    )
 
 
 def test_the_random_twin_stands_beside_as_control():
@@ -97,7 +128,9 @@ def test_the_random_twin_stands_beside_as_control():
     assert "Control: this run has no random twin" in said(open_page("segments", run, WORTH))
     write_info(twin.folder, replace(twin.info, twin_of=run.id, twin_kind="random"))
     page = open_page("segments", run, WORTH)
-    assert not page.exception and "Control, the random twin at step 100: 2 of 2 contexts" in said(page)
+    assert not page.exception and "Control, the random twin at step 100: 2 of 2 contexts" in said(
+        page
+    )
     assert "Control" not in said(open_page("segments", folder.open_run(twin.id), WORTH))
 
 

@@ -1,4 +1,5 @@
-"""What a figure says of where it is from, in every form in which it leaves the page; and no cell of it is run by a spreadsheet."""
+"""What a figure says of where it is from, in every form in which it leaves the page; and no cell of
+it is run by a spreadsheet."""
 
 from __future__ import annotations
 
@@ -22,21 +23,39 @@ from tests.source_files import files
 
 def a_run(run_id: str, seed: int, name: str = "Wide <b>one</b>"):
     training = SimpleNamespace(seed=seed)
-    return SimpleNamespace(id=run_id, info=SimpleNamespace(name=name), settings=SimpleNamespace(training=training))
+    return SimpleNamespace(
+        id=run_id, info=SimpleNamespace(name=name), settings=SimpleNamespace(training=training)
+    )
 
 
 ONE = source_of(a_run("20260101-000000-aaaa", 3), 1200, "12,000 tokens", 0)
 
 
 def test_a_csv_says_where_every_row_is_from_and_is_read_by_pandas():
-    frame = pd.DataFrame({"step": [1, 2], "loss": np.array([0.1, np.nan], dtype=np.float32), "context": ["sea", "a\rb"]})
+    frame = pd.DataFrame(
+        {
+            "step": [1, 2],
+            "loss": np.array([0.1, np.nan], dtype=np.float32),
+            "context": ["sea", "a\rb"],
+        }
+    )
     read = pd.read_csv(io.BytesIO(csv_bytes(frame, ONE)))
     pd.testing.assert_frame_equal(read[list(frame.columns)], frame, check_dtype=False)
-    assert set(read["source_run"]) == {"20260101-000000-aaaa"} and set(read["source_step"]) == {1200}
-    assert set(read["source_training_seed"]) == {3} and set(read["source_seed"]) == {0} and set(read["source_n"]) == {"12,000 tokens"}
+    assert set(read["source_run"]) == {"20260101-000000-aaaa"} and set(read["source_step"]) == {
+        1200
+    }
+    assert (
+        set(read["source_training_seed"]) == {3}
+        and set(read["source_seed"]) == {0}
+        and set(read["source_n"]) == {"12,000 tokens"}
+    )
     assert set(read["source_cpart_version"]) == {__version__}
-    both = pd.read_csv(io.BytesIO(csv_bytes(frame, compared(ONE, source_of(a_run("other", 4), 900)))))
-    assert set(both["source_a_run"]) == {"20260101-000000-aaaa"} and set(both["source_b_step"]) == {900}
+    both = pd.read_csv(
+        io.BytesIO(csv_bytes(frame, compared(ONE, source_of(a_run("other", 4), 900))))
+    )
+    assert set(both["source_a_run"]) == {"20260101-000000-aaaa"} and set(both["source_b_step"]) == {
+        900
+    }
 
 
 def test_two_seeds_two_steps_and_two_figures_have_names_of_their_own():
@@ -56,8 +75,13 @@ def test_two_seeds_two_steps_and_two_figures_have_names_of_their_own():
 
 def test_a_picture_carries_caption_and_source_without_markup():
     data = Words("It rises.", "The **loss** of `sea`.", ONE, "loss").to_data()
-    assert data["source"]["caption"].startswith("The loss of sea. run Wide <b>one</b> (20260101-000000-aaaa) \u00b7 step 1,200")
-    assert "n = 12,000 tokens \u00b7 seed 0" in data["source"]["caption"] and __version__ in data["source"]["caption"]
+    assert data["source"]["caption"].startswith(
+        "The loss of sea. run Wide <b>one</b> (20260101-000000-aaaa) \u00b7 step 1,200"
+    )
+    assert (
+        "n = 12,000 tokens \u00b7 seed 0" in data["source"]["caption"]
+        and __version__ in data["source"]["caption"]
+    )
     assert data["source"]["fields"]["source_training_seed"] == 3 and json.dumps(data)
     assert data["file"] == "loss-20260101-000000-aaaa-step1200-seed3"
 
@@ -71,10 +95,14 @@ def test_headings_and_cells_are_escaped_alike(start):
 
 
 def test_line_ends_within_cells_are_quoted():
-    assert csv_text(["a\rb"], [["c\nd"], [None], [float("nan")]]) == '"a\rb"\r\n"c\nd"\r\n""\r\n""\r\n'
+    assert (
+        csv_text(["a\rb"], [["c\nd"], [None], [float("nan")]]) == '"a\rb"\r\n"c\nd"\r\n""\r\n""\r\n'
+    )
 
 
 def test_nobody_else_writes_csv():
     writers = re.compile(r"\.to_csv\(|csv\.(Dict)?[wW]riter\(")
-    found = [path.name for path in files("cpart_core", "app") if writers.search(path.read_text("utf-8"))]
+    found = [
+        path.name for path in files("cpart_core", "app") if writers.search(path.read_text("utf-8"))
+    ]
     assert found == ["spreadsheet.py"]

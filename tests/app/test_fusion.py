@@ -1,4 +1,5 @@
-"""The Fusion page in its states: a stored trace at once, two texts, a continuation, hostile tokens."""
+"""The Fusion page in its states: a stored trace at once, two texts, a continuation, hostile
+tokens."""
 
 from __future__ import annotations
 
@@ -35,7 +36,10 @@ def test_a_typed_text_is_asked_for_with_progress_and_a_way_to_stop(quiet_worker)
     page = open_page("fusion", make_run())
     page.text_area(key="fusion_text").set_value("something else").run()
     assert not page.exception and quiet_worker[-1][1]["text"] == "something else"
-    assert "Stop" in [button.label for button in page.button] and page.session_state["cpart_text"] == "something else"
+    assert (
+        "Stop" in [button.label for button in page.button]
+        and page.session_state["cpart_text"] == "something else"
+    )
 
 
 def test_an_empty_text_is_asked_for_in_words(quiet_worker):
@@ -63,7 +67,9 @@ def test_tints_by_loss_and_numbers():
     assert not page.exception and "surprising" in said(page)
     page.segmented_control(key="fusion_tint").set_value("segment").run()
     page.toggle(key="fusion_numbers").set_value(True).run()
-    assert not page.exception and "<sub>" in "".join(element.proto.body for element in page.get("html"))
+    assert not page.exception and "<sub>" in "".join(
+        element.proto.body for element in page.get("html")
+    )
 
 
 def test_a_continuation_is_asked_for_with_its_settings_and_shown_when_it_is_there(quiet_worker):
@@ -76,11 +82,22 @@ def test_a_continuation_is_asked_for_with_its_settings_and_shown_when_it_is_ther
     assert request["seed"] == 7 and request["step"] == STEPS[-1] and request["text"] == FIRST_TEXT
     run.store_result("continuation", request, made.trace(prompt_tokens=3))
     page.run()
-    assert not page.exception and "Continued by 2 tokens, seed 7" in said(page) and "the last 2 generated" in said(page)
+    assert (
+        not page.exception
+        and "Continued by 2 tokens, seed 7" in said(page)
+        and "the last 2 generated" in said(page)
+    )
     page.button(key="continuation_away").click().run()
     assert not page.exception and "Continued by" not in said(page)
 
 
 def test_a_growing_text_shows_what_is_known_and_the_rest_grey():
-    tint = partial_tint({"tokens": ["a", "b", "c"], "strongest": [[0, 1], [2, 3]], "strength": [[0.5, 0.2], [0.25, 0.4]]}, 1)
+    tint = partial_tint(
+        {
+            "tokens": ["a", "b", "c"],
+            "strongest": [[0, 1], [2, 3]],
+            "strength": [[0.5, 0.2], [0.25, 0.4]],
+        },
+        1,
+    )
     assert tint.strongest == [1, 3, -1] and tint.strength == [0.5, 1.0, 0.0]

@@ -41,7 +41,12 @@ def test_documents_need_weights_and_say_so():
 def test_documents_are_drawn_by_context_and_by_segment():
     page = open_page("gradients", make_run())
     page.segmented_control(key="gradients_what").set_value("documents").run()
-    assert not page.exception and not page.error and figures(page) == 1 and "30 validation documents" in said(page)
+    assert (
+        not page.exception
+        and not page.error
+        and figures(page) == 1
+        and "30 validation documents" in said(page)
+    )
     page.segmented_control(key="documents_colour").set_value("strongest segment").run()
     assert not page.exception and figures(page) == 1
 
@@ -53,7 +58,9 @@ def test_a_crashed_run_without_checkpoint_has_its_map():
 
 def test_the_selection_of_another_page_is_listed_and_can_be_cleared():
     run = make_run()
-    page = open_page("gradients", run, {"selection": Selection(run.id, frozenset({(0, 3), (1, 7)}))})
+    page = open_page(
+        "gradients", run, {"selection": Selection(run.id, frozenset({(0, 3), (1, 7)}))}
+    )
     assert not page.exception and "2 neurons selected" in said(page)
     assert page.dataframe[0].value[["layer", "neuron"]].to_numpy().tolist() == [[0, 3], [1, 7]]
     page.button(key="clear_selection").click().run()
@@ -68,12 +75,18 @@ def test_neighbours_become_the_selection():
 
 def test_colours_and_layouts_can_be_changed():
     page = open_page("gradients", make_run())
-    for key, value in (("gradients_colour", "layer"), ("gradients_colour", "strongest context"), ("gradients_method", "pca")):
+    for key, value in (
+        ("gradients_colour", "layer"),
+        ("gradients_colour", "strongest context"),
+        ("gradients_method", "pca"),
+    ):
         page.segmented_control(key=key).set_value(value).run()
         assert not page.exception and figures(page) == 1
 
 
-def test_the_figure_stays_while_one_selects_in_it_and_changes_when_another_page_selects(monkeypatch):
+def test_the_figure_stays_while_one_selects_in_it_and_changes_when_another_page_selects(
+    monkeypatch,
+):
     from app import session
 
     kept = {}
@@ -88,7 +101,8 @@ def test_the_figure_stays_while_one_selects_in_it_and_changes_when_another_page_
     on_screen = {map_key(first.number): {"selection": {}}}
     monkeypatch.setattr(session, "widget", on_screen.get)
     assert base_of(None, "map", redraw=False).number == first.number
-    on_screen.clear()  # the page was left: the chart is made anew, and has no lasso that would show the selection
+    # the page was left: the chart is made anew, and has no lasso that would show the selection
+    on_screen.clear()
     back = base_of(None, "map", redraw=False)
     assert back.number == first.number + 1 and back.drawn == lasso
     assert base_of(None, "map", redraw=False).number == first.number + 1

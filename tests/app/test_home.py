@@ -1,4 +1,5 @@
-"""Home in each state: it says what is there, offers what is possible, and nothing in a name comes alive."""
+"""Home in each state: it says what is there, offers what is possible, and nothing in a name comes
+alive."""
 
 from __future__ import annotations
 
@@ -39,7 +40,10 @@ def test_each_state_is_said(root, held, state):
 
 def test_losses_stand_with_their_steps_and_n(root, held):
     run_in("finished", root, held)
-    assert "sampled validation loss **4.000** :gray[(step 40; a sample of 300 tokens; 4.975 at step 1)]" in words_of(page())
+    assert (
+        "sampled validation loss **4.000** :gray[(step 40; a sample of 300 tokens; 4.975 at"
+        " step 1)]" in words_of(page())
+    )
 
 
 def test_a_hostile_name_stays_text(root, held):
@@ -78,7 +82,9 @@ def test_two_runs_of_one_name_are_told_apart(root, held):
     said = words_of(fine(page()))
     assert all(f"twice ({run.id})" in said for run in runs)
     app = page("segments", run=runs[0].id)
-    assert {option.split(" \u00b7 ")[0] for option in app.selectbox(key="bar_run").options} == {f"twice ({run.id})" for run in runs}
+    assert {option.split(" \u00b7 ")[0] for option in app.selectbox(key="bar_run").options} == {
+        f"twice ({run.id})" for run in runs
+    }
 
 
 def test_a_failed_start_says_why_and_is_cleared_away_with_one_click(root, held):
@@ -103,7 +109,11 @@ def test_a_long_name_is_cut_and_said(root, held):
 
 def test_no_text_box_drops_what_is_too_long():
     """Streamlit's `max_chars` throws a longer paste away, all of it and without a word."""
-    found = [path.name for path in files() if path.relative_to(ROOT).parts[0] == "app" and "max_chars=" in path.read_text("utf-8")]
+    found = [
+        path.name
+        for path in files()
+        if path.relative_to(ROOT).parts[0] == "app" and "max_chars=" in path.read_text("utf-8")
+    ]
     assert not found
 
 
@@ -113,12 +123,16 @@ def test_a_run_at_work_cannot_be_deleted(root, held):
 
 
 def test_the_pages_process_stays_light(root):
-    """Home and Train load neither torch nor what is heavy; a fresh process, since this one has loaded all sorts."""
+    """Home and Train load neither torch nor what is heavy; a fresh process, since this one has
+    loaded all sorts."""
     code = (
-        "import sys; from streamlit.testing.v1 import AppTest\n"
-        f"app = AppTest.from_file({str(MAIN)!r}, default_timeout=60).run(); app.switch_page('views/train/page.py').run()\n"
-        "assert not app.exception\n"
-        "print([name for name in ('torch', 'umap', 'sklearn', 'numba', 'scipy', 'transformers', 'datasets') if name in sys.modules])"
+        "import sys; from streamlit.testing.v1 import AppTest\napp ="
+        f" AppTest.from_file({str(MAIN)!r}, default_timeout=60).run();"
+        " app.switch_page('views/train/page.py').run()\nassert not app.exception\nprint([name for"
+        " name in ('torch', 'umap', 'sklearn', 'numba', 'scipy', 'transformers', 'datasets') if"
+        " name in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True
+    )
     assert done.stdout.strip().splitlines()[-1] == "[]"

@@ -1,4 +1,5 @@
-"""Training processes as a page starts them: detached, told of at once, ended when asked, never two for one run."""
+"""Training processes as a page starts them: detached, told of at once, ended when asked, never two
+for one run."""
 
 from __future__ import annotations
 
@@ -29,12 +30,14 @@ def test_start_kill_resume():
         resume_training(run)
     wait_until(lambda: run.state().step > 10)
     pid = trainer_pid(run.folder)
-    assert os.getsid(pid) == pid != os.getsid(0)  # of its own session: a closed terminal does not reach it
+    # of its own session: a closed terminal does not reach it
+    assert os.getsid(pid) == pid != os.getsid(0)
     with pytest.raises(ValueError, match="already"):
         resume_training(run)
     kill_training(run)
     wait_until(lambda: not run.state().alive)
     assert run.state().state == "stopped" and run.checkpoint_steps() == [run.state().step]
     twin = open_run(f"{run.id}-dense")
-    assert twin.state().state == "new" and twin.state().state in STATES  # a stopped run's twins wait
+    # a stopped run's twins wait
+    assert twin.state().state == "new" and twin.state().state in STATES
     assert "stopped at step" in (run.folder / "log.txt").read_text()

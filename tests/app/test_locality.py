@@ -1,4 +1,5 @@
-"""A visitor who comes through a proxy is far, though the proxy's connection comes from this machine."""
+"""A visitor who comes through a proxy is far, though the proxy's connection comes from this
+machine."""
 
 from __future__ import annotations
 
@@ -6,7 +7,12 @@ import pytest
 
 from app.locality import sits_here
 
-HERE = {"host": "127.0.0.1:8501", "origin": "http://127.0.0.1:8501", "user-agent": "x", "accept-language": "en"}
+HERE = {
+    "host": "127.0.0.1:8501",
+    "origin": "http://127.0.0.1:8501",
+    "user-agent": "x",
+    "accept-language": "en",
+}
 
 
 @pytest.mark.parametrize(
@@ -25,7 +31,15 @@ HERE = {"host": "127.0.0.1:8501", "origin": "http://127.0.0.1:8501", "user-agent
         ("127.0.0.1", HERE | {"origin": "null"}, "127.0.0.1", "", False),
         *(
             ("127.0.0.1", HERE | {name: "127.0.0.1"}, "127.0.0.1", "", False)
-            for name in ("x-forwarded-for", "x-forwarded-host", "forwarded", "via", "x-real-ip", "cf-connecting-ip", "x-proxy-user")
+            for name in (
+                "x-forwarded-for",
+                "x-forwarded-host",
+                "forwarded",
+                "via",
+                "x-real-ip",
+                "cf-connecting-ip",
+                "x-proxy-user",
+            )
         ),
         ("visitor", HERE, "127.0.0.1", "", False),
     ],
@@ -45,4 +59,6 @@ def test_whoever_comes_through_a_proxy_cannot_say_that_they_sit_here(name):
 def test_the_owner_of_a_proxy_can_say_so():
     proxied = HERE | {"x-forwarded-for": "192.0.2.7"}
     assert sits_here("192.0.2.7", proxied, "127.0.0.1", "user/ada/cpart", trusted=True)
-    assert not sits_here("192.0.2.7", proxied, "0.0.0.0", "user/ada/cpart", trusted=True), "then anybody reaches it without the proxy"
+    assert not sits_here("192.0.2.7", proxied, "0.0.0.0", "user/ada/cpart", trusted=True), (
+        "then anybody reaches it without the proxy"
+    )

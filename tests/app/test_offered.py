@@ -1,4 +1,5 @@
-"""What our pages never ask is answered 404 or passed over: lists of the allowed, compared with what this Streamlit knows."""
+"""What our pages never ask is answered 404 or passed over: lists of the allowed, compared with what
+this Streamlit knows."""
 
 from __future__ import annotations
 
@@ -24,27 +25,49 @@ APP = OfferedOnly(inner)
 
 @pytest.mark.parametrize("base", ["", "/lab/cpart"])
 def test_only_what_pages_ask_is_there(base):
-    closed = ("metrics", "agent/interact", "agent/mcp", "agent/openapi.json", "script-health-check", "anything", "stream/more", "")
+    closed = (
+        "metrics",
+        "agent/interact",
+        "agent/mcp",
+        "agent/openapi.json",
+        "script-health-check",
+        "anything",
+        "stream/more",
+        "",
+    )
     offered = ("health", "host-config", "stream", "upload_file/a/b", "bidi-components/live/x.js")
     for path in closed:
-        assert ask(APP, f"{base}/_stcore/{path}").status == ask(APP, f"{base}/_stcore/{path}", method="POST").status == 404, path
-        assert [message["type"] for message in ask(APP, f"{base}/_stcore/{path}", kind="websocket").messages][:1] == [
-            "websocket.http.response.start"
-        ]
+        assert (
+            ask(APP, f"{base}/_stcore/{path}").status
+            == ask(APP, f"{base}/_stcore/{path}", method="POST").status
+            == 404
+        ), path
+        assert [
+            message["type"]
+            for message in ask(APP, f"{base}/_stcore/{path}", kind="websocket").messages
+        ][:1] == ["websocket.http.response.start"]
     assert all(ask(APP, f"{base}/_stcore/{path}").status == 200 for path in offered)
     assert ask(APP, f"{base}/train").status == ask(APP, f"{base}/media/a.csv").status == 200
 
 
 def test_other_messages_are_passed_over():
-    heartbeat, clear = BackMsg(app_heartbeat=True).SerializeToString(), BackMsg(clear_cache=True).SerializeToString()
-    said = ask(APP, "/_stcore/stream", kind="websocket", chunks=[clear, heartbeat, clear, b"\xff\xff"]).messages
+    heartbeat, clear = (
+        BackMsg(app_heartbeat=True).SerializeToString(),
+        BackMsg(clear_cache=True).SerializeToString(),
+    )
+    said = ask(
+        APP, "/_stcore/stream", kind="websocket", chunks=[clear, heartbeat, clear, b"\xff\xff"]
+    ).messages
     assert [message["bytes"] for message in said] == [heartbeat, b"\xff\xff"]
 
 
 def test_every_kind_of_message_is_decided_on():
-    """A kind that a later Streamlit adds is passed over, and this list says so to whoever raises the version."""
+    """A kind that a later Streamlit adds is passed over, and this list says so to whoever raises
+    the version."""
     kinds = {field.name for field in BackMsg.DESCRIPTOR.oneofs_by_name["type"].fields}
-    taken = {kind for kind in kinds - {"backend_operation_request"} if offers_message(message_of(kind))}
+    taken = {
+        kind for kind in kinds - {"backend_operation_request"} if offers_message(message_of(kind))
+    }
     assert taken == {"rerun_script", "stop_script", "app_heartbeat", "file_urls_request"}
     assert kinds - taken == {
         "backend_operation_request",

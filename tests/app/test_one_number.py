@@ -1,4 +1,5 @@
-"""One name, one number: what a checkpoint's validation loss is, is the same on Home, Train, Carve and Compare, and by every command."""
+"""One name, one number: what a checkpoint's validation loss is, is the same on Home, Train, Carve
+and Compare, and by every command."""
 
 from __future__ import annotations
 
@@ -43,8 +44,12 @@ def test_a_checkpoint_has_one_validation_loss_wherever_it_is_said(runs, capsys):
     run, twin = runs
     sampled = readable.loss(float(run.evaluations().loss[-1]))
     assert validation_loss(run).sampled
-    assert metrics(run)["Sampled validation loss"] == sampled and "Validation loss" not in metrics(run)
-    assert re.search(rf"sampled validation loss \*\*{sampled}\*\*.*a sample of", said(open_page("home", None)))
+    assert metrics(run)["Sampled validation loss"] == sampled and "Validation loss" not in metrics(
+        run
+    )
+    assert re.search(
+        rf"sampled validation loss \*\*{sampled}\*\*.*a sample of", said(open_page("home", None))
+    )
 
     assert main(["evaluate", run.id, "--json"]) == 0
     evaluated = json.loads(capsys.readouterr().out)
@@ -53,20 +58,33 @@ def test_a_checkpoint_has_one_validation_loss_wherever_it_is_said(runs, capsys):
 
     assert metrics(run)["Validation loss"] == value
     home = said(open_page("home", None))
-    n = f"all validation text, n = {evaluated['tokens']:,} tokens of {evaluated['documents']:,} documents"
-    assert f"validation loss **{value}** :gray[(step 40; 95 %: {evaluated['low_95']:.3f} to {evaluated['high_95']:.3f}; {n})]" in home
+    n = (
+        f"all validation text, n = {evaluated['tokens']:,} tokens of {evaluated['documents']:,}"
+        " documents"
+    )
+    assert (
+        f"validation loss **{value}** :gray[(step 40; 95 %: {evaluated['low_95']:.3f} to"
+        f" {evaluated['high_95']:.3f}; {n})]" in home
+    )
     assert main(["evaluate", run.id]) == 0
-    assert f"validation loss (mean over contexts) {evaluated['loss']:.4f} (95 % over documents:" in capsys.readouterr().out
+    assert (
+        f"validation loss (mean over contexts) {evaluated['loss']:.4f} (95 % over documents:"
+        in capsys.readouterr().out
+    )
 
     by_context = [entry["loss"] for entry in evaluated["contexts"]]
     for request in ({"other": twin.id, "other_step": 40}, {"other": run.id, "other_step": 30}):
         compared = answer("compare_losses", {"run": run.id, "step": 40, "seed": 0, **request})
         assert compared.whole and compared.name == "validation loss"
-        assert compared.loss_by_context == pytest.approx([*by_context, evaluated["loss"]], abs=1e-12)
+        assert compared.loss_by_context == pytest.approx(
+            [*by_context, evaluated["loss"]], abs=1e-12
+        )
         theirs = answer("losses", {"run": request["other"], "step": request["other_step"]})
         assert compared.other_by_context[-1] == pytest.approx(theirs.loss, abs=1e-12)
         assert compared.low[-1] <= compared.difference[-1] <= compared.high[-1]
-    assert open_run(twin.id).result("losses", {"run": twin.id, "step": 40}) is not None, "comparing evaluates, and that stays"
+    assert open_run(twin.id).result("losses", {"run": twin.id, "step": 40}) is not None, (
+        "comparing evaluates, and that stays"
+    )
 
 
 def test_carving_measures_the_same_loss_and_the_carved_run_says_it(runs, monkeypatch):
@@ -74,25 +92,47 @@ def test_carving_measures_the_same_loss_and_the_carved_run_says_it(runs, monkeyp
     from cpart_core.analysis.keep import carving
     from cpart_core.records.keep import Footprint
 
-    monkeypatch.setattr(carving, "measure_footprints", lambda pairs, repeats, progress: [Footprint(1, 1, 1, 1, 1, 1, 1, 1.0, 1.0, 1)] * 2)
-    wish = {"context": "days", "text": "", "ranking": "effect", "documents": 2, "seed": 0, "keep": 2, "name": ""}
+    monkeypatch.setattr(
+        carving,
+        "measure_footprints",
+        lambda pairs, repeats, progress: [Footprint(1, 1, 1, 1, 1, 1, 1, 1.0, 1.0, 1)] * 2,
+    )
+    wish = {
+        "context": "days",
+        "text": "",
+        "ranking": "effect",
+        "documents": 2,
+        "seed": 0,
+        "keep": 2,
+        "name": "",
+    }
     carved = open_run(answer("carve", {"run": run.id, "step": 40, **wish}).carved)
     stored = carved.result("carve", {"run": carved.id})
-    assert stored.loss_before == pytest.approx(answer("losses", {"run": run.id, "step": 40}).loss_by_context, abs=1e-12)
-    assert stored.loss_after == pytest.approx(answer("losses", {"run": carved.id, "step": 40}).loss_by_context, abs=1e-12)
-    assert not validation_loss(carved).sampled and validation_loss(carved).value == pytest.approx(np.nanmean(stored.loss_after))
+    assert stored.loss_before == pytest.approx(
+        answer("losses", {"run": run.id, "step": 40}).loss_by_context, abs=1e-12
+    )
+    assert stored.loss_after == pytest.approx(
+        answer("losses", {"run": carved.id, "step": 40}).loss_by_context, abs=1e-12
+    )
+    assert not validation_loss(carved).sampled and validation_loss(carved).value == pytest.approx(
+        np.nanmean(stored.loss_after)
+    )
 
 
 def test_other_text_is_not_called_validation_loss(runs):
     run, _ = runs
     other = tiny_run(context_length=32)
     run_training(other)
-    compared = answer("compare_losses", {"run": run.id, "step": 40, "seed": 0, "other": other.id, "other_step": 40})
+    compared = answer(
+        "compare_losses",
+        {"run": run.id, "step": 40, "seed": 0, "other": other.id, "other_step": 40},
+    )
     assert not compared.whole and "held out from both" in compared.name
 
 
 def test_the_sums_by_document_are_all_of_the_text_once(runs):
-    """Every token of every validation row is counted at one document, and a sample of training is a part of the same rows."""
+    """Every token of every validation row is counted at one document, and a sample of training is a
+    part of the same rows."""
     run, _ = runs
     sources = Sources()
     corpus = sources.corpus(run)
@@ -100,7 +140,11 @@ def test_the_sums_by_document_are_all_of_the_text_once(runs):
     lengths = np.diff(corpus.validation.starts)
     assert (read.tokens <= lengths).all() and read.tokens.sum() >= lengths.sum() * 0.9
     report = answer("losses", {"run": run.id, "step": 40})
-    assert report.num_tokens == read.tokens.sum() and report.num_documents == (read.tokens > 0).sum()
+    assert (
+        report.num_tokens == read.tokens.sum() and report.num_documents == (read.tokens > 0).sum()
+    )
     assert report.low < report.loss < report.high
-    assert (report.low_by_context < report.loss_by_context).all() and (report.loss_by_context < report.high_by_context).all()
+    assert (report.low_by_context < report.loss_by_context).all() and (
+        report.loss_by_context < report.high_by_context
+    ).all()
     assert run.evaluations().tokens_by_context[-1].sum() < report.num_tokens

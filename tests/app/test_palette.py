@@ -1,4 +1,5 @@
-"""Colours always come with a second cue, are seen on their background, and other people's text never comes alive."""
+"""Colours always come with a second cue, are seen on their background, and other people's text
+never comes alive."""
 
 from __future__ import annotations
 
@@ -14,19 +15,31 @@ from app.text import palette
 from app.text.escape import code_span, escaped, plain, running_text_html
 from tests.app.test_config import contrast
 
-HOSTILE = ("<script>alert(1)</script>", "``` `` `", "![x](http://evil/x)", "a\u202eb\u0000c", "$x$ :red[y] ->", '" onload="x')
+HOSTILE = (
+    "<script>alert(1)</script>",
+    "``` `` `",
+    "![x](http://evil/x)",
+    "a\u202eb\u0000c",
+    "$x$ :red[y] ->",
+    '" onload="x',
+)
 
 
 def test_colour_and_symbol_together_name_a_segment():
-    pairs = [(palette.segment_colour(segment), palette.segment_symbol(segment)) for segment in range(64)]
+    pairs = [
+        (palette.segment_colour(segment), palette.segment_symbol(segment)) for segment in range(64)
+    ]
     assert len(set(pairs)) == 64
     assert palette.segment_colour(-1) == palette.SHARED_COLOUR != palette.segment_colour(7)
-    looks = [(palette.context_colour(context), palette.context_dash(context)) for context in range(18)]
+    looks = [
+        (palette.context_colour(context), palette.context_dash(context)) for context in range(18)
+    ]
     assert len(set(looks)) == 18
 
 
 def oklab(colour: str) -> np.ndarray:
-    """Perceptual coordinates [3] in which equal distances look alike (Ottosson 2020, "A perceptual color space for image processing")."""
+    """Perceptual coordinates [3] in which equal distances look alike (Ottosson 2020, "A perceptual
+    color space for image processing")."""
     channels = np.array([int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5)])
     linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
     cones = [
@@ -44,17 +57,28 @@ def oklab(colour: str) -> np.ndarray:
 
 @pytest.mark.parametrize("dark", [False, True])
 def test_no_two_colours_of_segments_and_contexts_look_alike(dark):
-    """Nor is a segment taken for a context, or either for the shared segment's grey: they meet in one picture. 0.02 is just seen side by side."""
-    named = {palette.segment_name(segment): palette.segment_colour(segment, dark) for segment in range(-1, 8)}
+    """Nor is a segment taken for a context, or either for the shared segment's grey: they meet in
+    one picture. 0.02 is just seen side by side."""
+    named = {
+        palette.segment_name(segment): palette.segment_colour(segment, dark)
+        for segment in range(-1, 8)
+    }
     named |= {f"context {context}": palette.context_colour(context, dark) for context in range(9)}
-    apart = {pair: float(np.linalg.norm(oklab(named[pair[0]]) - oklab(named[pair[1]]))) for pair in itertools.combinations(named, 2)}
+    apart = {
+        pair: float(np.linalg.norm(oklab(named[pair[0]]) - oklab(named[pair[1]])))
+        for pair in itertools.combinations(named, 2)
+    }
     assert not {pair: distance for pair, distance in apart.items() if distance < 0.1}
     greys = [name for name, colour in named.items() if np.linalg.norm(oklab(colour)[1:]) < 0.025]
     assert greys == ["shared"], "grey belongs to the shared segment alone"
 
 
 def test_colours_are_seen_on_the_dark_background():
-    for colour in (*palette.SEGMENT_COLOURS_DARK, *palette.CONTEXT_COLOURS_DARK, palette.SHARED_COLOUR):
+    for colour in (
+        *palette.SEGMENT_COLOURS_DARK,
+        *palette.CONTEXT_COLOURS_DARK,
+        palette.SHARED_COLOUR,
+    ):
         assert contrast(colour, DARK.background) >= 3, colour
 
 
@@ -67,7 +91,9 @@ def test_lines_of_contexts_are_seen_on_white():
 def test_each_number_has_its_own_step_of_the_scale(shared):
     scale = palette.discrete_scale(5, shared=shared)
     numbers = list(range(-1 if shared else 0, 5))
-    assert [colour for _, colour in scale[::2]] == [palette.segment_colour(number) for number in numbers]
+    assert [colour for _, colour in scale[::2]] == [
+        palette.segment_colour(number) for number in numbers
+    ]
     assert scale[0][0] == 0 and scale[-1][0] == 1
 
 
@@ -80,10 +106,15 @@ def test_text_of_others_stays_text(text):
     shown = running_text_html([text], [0], [1.0], hover=[text]).partition("</style>")[2]
     assert (
         "<script" not in shown
-        and html.unescape(re.sub("<[^>]+>", "", shown)).count(text.replace("\u202e", "\u25ab").replace("\u0000", "\u25ab")) >= 1
+        and html.unescape(re.sub("<[^>]+>", "", shown)).count(
+            text.replace("\u202e", "\u25ab").replace("\u0000", "\u25ab")
+        )
+        >= 1
     )
 
 
 def test_running_text_marks_where_the_model_took_over():
-    shown = running_text_html(["a", "b", "c"], [0, 1, 2], [0.0, 0.5, 2.0], prompt_tokens=2).partition("</style>")[2]
+    shown = running_text_html(
+        ["a", "b", "c"], [0, 1, 2], [0.0, 0.5, 2.0], prompt_tokens=2
+    ).partition("</style>")[2]
     assert shown.index("cp-here") > shown.index(">b<") and shown.count('class="cp-token"') == 3

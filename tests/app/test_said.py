@@ -1,4 +1,5 @@
-"""What programs said is shown without the way to where things lie, and without secrets; what people wrote stays."""
+"""What programs said is shown without the way to where things lie, and without secrets; what people
+wrote stays."""
 
 from __future__ import annotations
 
@@ -26,7 +27,10 @@ def folders(monkeypatch):
         ("There is no folder '/people/ada/texts'.", "There is no folder '~/texts'."),
         ("/people/adalbert/texts", "\u2026/adalbert/texts"),
         ('File "/opt/venvs/one/lib/torch/nn.py", line 1', 'File "python/lib/torch/nn.py", line 1'),
-        ("cannot open /srv/data/corpora/greek.txt: denied", "cannot open \u2026/corpora/greek.txt: denied"),
+        (
+            "cannot open /srv/data/corpora/greek.txt: denied",
+            "cannot open \u2026/corpora/greek.txt: denied",
+        ),
         ("/srv/data", "\u2026/data"),
         (r"C:\Users\ada\texts\a.csv is empty", "\u2026/texts/a.csv is empty"),
         ("3/4 of 10/20, and/or, 5e-7 1/2/3", "3/4 of 10/20, and/or, 5e-7 1/2/3"),
@@ -41,8 +45,15 @@ def test_paths_and_secrets(given, shown):
 
 
 def test_values_of_the_environment_that_are_secret_are_covered():
-    environment = {"WANDB_API_KEY": "0123456789abcdef", "MY_PASSWORD": "short", "LANG": "C.UTF-8.some"}
-    assert said.shortened("key 0123456789abcdef short C.UTF-8.some", environment) == "key \u2022\u2022\u2022 short C.UTF-8.some"
+    environment = {
+        "WANDB_API_KEY": "0123456789abcdef",
+        "MY_PASSWORD": "short",
+        "LANG": "C.UTF-8.some",
+    }
+    assert (
+        said.shortened("key 0123456789abcdef short C.UTF-8.some", environment)
+        == "key \u2022\u2022\u2022 short C.UTF-8.some"
+    )
 
 
 def test_messages_are_shortened_and_the_end_of_a_log_is_bounded():

@@ -51,7 +51,9 @@ def test_a_step_of_the_slider_keeps_the_tab_and_draws_nothing_else():
     page.select_slider(key=f"bar_step_{run.id}").set_value(STEPS[0]).run()
     assert not page.exception and "nothing to compare yet" in said(page) and figures(page) == 0
     page.select_slider(key=f"bar_step_{run.id}").set_value(STEPS[1]).run()
-    assert not page.exception and "How the partition came about" in said(page) and figures(page) == 2
+    assert (
+        not page.exception and "How the partition came about" in said(page) and figures(page) == 2
+    )
 
 
 def test_a_damaged_snapshot_is_said_and_the_other_steps_work():
@@ -68,7 +70,11 @@ def test_opening_a_segment_and_going_back():
     page.pills(key="segments_opened").set_value(2).run()
     assert not page.exception and "Its contexts" in said(page) and "All segments" in said(page)
     page.button(key="all_segments").click().run()
-    assert not page.exception and "Where every neuron lies" in said(page) and page.pills(key="segments_opened").value is None
+    assert (
+        not page.exception
+        and "Where every neuron lies" in said(page)
+        and page.pills(key="segments_opened").value is None
+    )
     page.pills(key="segments_opened").set_value(2).run()
     assert not page.exception and "Its contexts" in said(page), "the same one again"
 
@@ -87,7 +93,9 @@ def test_profiles_are_asked_for_with_progress_and_a_way_to_stop(quiet_worker):
 
 
 def test_without_a_checkpoint_the_words_are_said_to_come_later():
-    page = open_page("segments", make_run(checkpoint=False, results=False), {"layer": 0, "segment": 0})
+    page = open_page(
+        "segments", make_run(checkpoint=False, results=False), {"layer": 0, "segment": 0}
+    )
     assert not page.exception and "stores a checkpoint every" in said(page) and figures(page) == 2
 
 
@@ -96,7 +104,11 @@ def test_selecting_a_segment_selects_its_neurons_for_all_pages():
     page = open_page("segments", run, {"layer": 1, "segment": 3})
     page.button(key="select_segment").click().run()
     selection = page.session_state["cpart_selection"]
-    assert selection.run == run.id and len(selection.neurons) == 6 and {layer for layer, _ in selection.neurons} == {1}
+    assert (
+        selection.run == run.id
+        and len(selection.neurons) == 6
+        and {layer for layer, _ in selection.neurons} == {1}
+    )
     assert "6 neurons selected" in said(page)
 
 
@@ -115,7 +127,12 @@ def test_a_shared_segment_and_a_context_without_validation_text_disturb_no_page(
     snapshot.segment_of[:, :4] = SHARED
     snapshot.fusion_mass[:, 2] = np.nan
     save_snapshot(run.folder, snapshot)
-    for name, chosen in (("segments", {}), ("segments", {"layer": 0, "segment": 1}), ("gradients", {}), ("fusion", {})):
+    for name, chosen in (
+        ("segments", {}),
+        ("segments", {"layer": 0, "segment": 1}),
+        ("gradients", {}),
+        ("fusion", {}),
+    ):
         page = open_page(name, run, chosen)
         assert not page.exception and not page.error and figures(page) > 0
 
@@ -126,12 +143,28 @@ def test_a_shared_segment_and_a_context_without_validation_text_disturb_no_page(
         ({}, 500, True, False, []),
         ({"execution": "dense"}, 500, True, False, ["no fusion weights"]),
         ({"first_step": 50, "fusion_step": 100}, 75, True, False, ["from step 100"]),
-        ({"first_step": 50, "fusion_step": 100}, 25, False, True, ["before the first partition", "from step 100", "found at the first"]),
-        ({"first_step": 900, "fusion_step": 900, "steps": 500}, 500, False, False, ["there will be none", "from step 900"]),
+        (
+            {"first_step": 50, "fusion_step": 100},
+            25,
+            False,
+            True,
+            ["before the first partition", "from step 100", "found at the first"],
+        ),
+        (
+            {"first_step": 900, "fusion_step": 900, "steps": 500},
+            500,
+            False,
+            False,
+            ["there will be none", "from step 900"],
+        ),
         ({}, 500, True, True, ["found from gradients"]),
     ],
 )
 def test_a_numbering_is_not_taken_for_a_finding(changes, step, partitioned, discovered, told):
-    settings = Settings().with_values({"fusion_step": 200, "first_step": 100, "steps": 1000, **changes})
+    settings = Settings().with_values(
+        {"fusion_step": 200, "first_step": 100, "steps": 1000, **changes}
+    )
     said = reading.stage(settings, step, partitioned, discovered)
-    assert len(said) == len(told) and all(part in sentence for part, sentence in zip(told, said, strict=True))
+    assert len(said) == len(told) and all(
+        part in sentence for part, sentence in zip(told, said, strict=True)
+    )

@@ -1,4 +1,5 @@
-"""The section 'Do segments mean anything?' in its states: to be asked for, there, without a checkpoint, with other seeds."""
+"""The section 'Do segments mean anything?' in its states: to be asked for, there, without a
+checkpoint, with other seeds."""
 
 from __future__ import annotations
 
@@ -28,7 +29,9 @@ def test_it_is_measured_when_somebody_asks(quiet_worker):
     run = make_run()
     page = open_page("segments", run, MEANING)
     assert "Do segments mean anything?" in said(page) and not quiet_worker
-    next(button for button in page.button if button.label == f"Measure step {STEPS[-1]}").click().run()
+    next(
+        button for button in page.button if button.label == f"Measure step {STEPS[-1]}"
+    ).click().run()
     assert not page.exception and quiet_worker == [("specialization", request(run))]
 
 
@@ -38,8 +41,15 @@ def test_a_measured_run_says_its_verdict_with_where_it_is_from(quiet_worker):
     page = open_page("segments", run, MEANING)
     words = said(page)
     assert not page.exception and not page.error and not quiet_worker and figures(page) == 3
-    assert "Segments tell contexts apart beyond chance in all 2 layers" in words and "fewer than 5 validation documents" in words
-    assert "20 validation documents, 1,200 tokens" in words and "200 shuffles" in words and "seed 0 of rows" in words
+    assert (
+        "Segments tell contexts apart beyond chance in all 2 layers" in words
+        and "fewer than 5 validation documents" in words
+    )
+    assert (
+        "20 validation documents, 1,200 tokens" in words
+        and "200 shuffles" in words
+        and "seed 0 of rows" in words
+    )
 
 
 def test_with_one_segment_a_token_there_are_no_pairs():
@@ -66,7 +76,9 @@ def test_runs_with_other_seeds_are_matched(quiet_worker):
     assert asked["runs"] == [one.id for one in runs[:3]] and asked["steps"] == [STEPS[-1]] * 3
     run.store_result("stability", asked, stability())
     page = open_page("segments", run, MEANING)
-    assert "Other seeds find segments of the same contexts" in said(page) and "n = 3 runs" in said(page)
+    assert "Other seeds find segments of the same contexts" in said(page) and "n = 3 runs" in said(
+        page
+    )
 
 
 def test_a_twin_is_measured_when_somebody_asks_and_stands_beside_the_run(quiet_worker):
@@ -75,9 +87,15 @@ def test_a_twin_is_measured_when_somebody_asks_and_stands_beside_the_run(quiet_w
     run.store_result("specialization", request(run), specialization())
     page = open_page("segments", run, MEANING)
     assert not quiet_worker
-    next(button for button in page.button if button.label == "Measure the random twin").click().run()
+    next(
+        button for button in page.button if button.label == "Measure the random twin"
+    ).click().run()
     assert not page.exception and quiet_worker == [("specialization", request(twin))]
     open_run(twin.id).store_result("specialization", request(twin), specialization(0.6))
     page = open_page("segments", run, MEANING)
-    assert not page.exception and "0.90 bits (0.80 to 1.00) are more than the random twin's 0.60 (0.50 to 0.70)" in said(page)
+    assert (
+        not page.exception
+        and "0.90 bits (0.80 to 1.00) are more than the random twin's 0.60 (0.50 to 0.70)"
+        in said(page)
+    )
     assert [button for button in page.button if button.label.startswith("Measure the")] == []

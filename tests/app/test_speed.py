@@ -1,4 +1,5 @@
-"""The Speed page: empty it says the command; with a measurement figures, verdicts and curves are those of the file; a bad file is said."""
+"""The Speed page: empty it says the command; with a measurement figures, verdicts and curves are
+those of the file; a bad file is said."""
 
 from __future__ import annotations
 
@@ -26,7 +27,9 @@ def results(root, tmp_path, monkeypatch):
 
 def test_without_a_measurement_it_says_how_to_make_one(results):
     app = fine(page("speed"))
-    assert "No measurement is stored yet" in words_of(app) and "python -m cpart_core bench all" in words_of(app)
+    assert "No measurement is stored yet" in words_of(
+        app
+    ) and "python -m cpart_core bench all" in words_of(app)
     assert not figures(app)
 
 
@@ -34,8 +37,12 @@ def test_figures_verdicts_and_curves_are_those_of_the_file(results):
     save_speed(made_speed(), results / "made.json")
     app = fine(page("speed"))
     shown = app.dataframe[0].value
-    assert list(shown["verdict"].str[2:]) == [item.verdict if item.figure > 0 else "" for item in made_speed().measured if item.told]
-    assert [metric.value.split(" of ")[1] for metric in app.metric] == [str(sum(shown["verdict"] != ""))] * 3
+    assert list(shown["verdict"].str[2:]) == [
+        item.verdict if item.figure > 0 else "" for item in made_speed().measured if item.told
+    ]
+    assert [metric.value.split(" of ")[1] for metric in app.metric] == [
+        str(sum(shown["verdict"] != ""))
+    ] * 3
     assert figures(app) == 2
     app.toggle(key="speed_everything").set_value(True).run()
     assert len(fine(app).dataframe[0].value) == len(made_speed().measured)
@@ -43,15 +50,25 @@ def test_figures_verdicts_and_curves_are_those_of_the_file(results):
 
 def test_names_from_a_file_stay_text_and_several_can_be_chosen(results):
     hostile = replace(
-        made_speed(quick=True), command=HOSTILE, machine={"gpu": HOSTILE, "packages": 3}, left_out=(LeftOut("a", HOSTILE, HOSTILE),)
+        made_speed(quick=True),
+        command=HOSTILE,
+        machine={"gpu": HOSTILE, "packages": 3},
+        left_out=(LeftOut("a", HOSTILE, HOSTILE),),
     )
     save_speed(hostile, results / "a.json")
     own = results.parents[2] / "bench-results"
     save_speed(made_speed(), own / "all-1.json")
     app = fine(page("speed"))
-    assert [label.endswith("your own") for label in app.selectbox(key="speed").options] == [False, True]
+    assert [label.endswith("your own") for label in app.selectbox(key="speed").options] == [
+        False,
+        True,
+    ]
     assert "Its numbers decide nothing" in words_of(app)
-    shown = [element.value for element in [*app.markdown, *app.caption] if "evil.example" in element.value]
+    shown = [
+        element.value
+        for element in [*app.markdown, *app.caption]
+        if "evil.example" in element.value
+    ]
     assert shown and all("`` ![x](http://evil.example" in value for value in shown)
 
 
@@ -64,7 +81,9 @@ def test_a_damaged_file_is_said(results):
 
 def test_the_pictures_show_what_the_tables_say():
     found = made_speed()
-    assert list(measured_table(found.measured)["median"]) == [item.median for item in found.measured]
+    assert list(measured_table(found.measured)["median"]) == [
+        item.median for item in found.measured
+    ]
     for curve in found.curves:
         for dark in (False, True):
             figure = curve_figure(curve, dark=dark)

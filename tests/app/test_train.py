@@ -1,4 +1,5 @@
-"""Train: the form makes checked settings, the buttons fit the state of the run, and a dead trainer is said to be dead."""
+"""Train: the form makes checked settings, the buttons fit the state of the run, and a dead trainer
+is said to be dead."""
 
 from __future__ import annotations
 
@@ -35,7 +36,9 @@ def test_the_buttons_fit_the_state(root, held, state):
     assert {element.label for element in app.button} & STEERING == BUTTONS[state]
 
 
-@pytest.mark.parametrize(("state", "words"), [("crashed", "died at step 40"), ("failed", "ended itself at step 40")])
+@pytest.mark.parametrize(
+    ("state", "words"), [("crashed", "died at step 40"), ("failed", "ended itself at step 40")]
+)
 def test_last_words_are_shown(root, held, state, words):
     run = run_in(state, root, held)
     said = words_of(page("train", run=run.id))
@@ -53,14 +56,18 @@ def test_pause_reaches_the_trainer_and_a_refusal_is_said(root, held, monkeypatch
 
 def test_the_form_starts_what_it_shows(root, monkeypatch):
     started = []
-    monkeypatch.setattr(jobs, "start_training", lambda *given: started.append(given) or "20260102-030405-none")
+    monkeypatch.setattr(
+        jobs, "start_training", lambda *given: started.append(given) or "20260102-030405-none"
+    )
     app = fine(page("train"))
     app.number_input(key="set_quick_num_layers").set_value(2).run()
     app.multiselect(key="source_contexts").set_value(["library", "arithmetic"]).run()
     app.text_input(key="run_name").set_value(HOSTILE).run()
     app.button(key="start").click().run()
     settings, name, gathered, twins = started[0]
-    assert settings == preset("quick").with_values({"num_layers": 2, "contexts": ("library", "arithmetic")})
+    assert settings == preset("quick").with_values(
+        {"num_layers": 2, "contexts": ("library", "arithmetic")}
+    )
     assert (name, gathered, twins) == (HOSTILE, None, ())
     fine(app)
 
@@ -78,8 +85,12 @@ def test_the_time_is_said_from_steps_measured_here_and_unknown_without_any(root,
 
 @pytest.mark.parametrize("why", ["carved", "failed", "other size", "few steps", "other machine"])
 def test_a_run_that_says_nothing_of_this_one_is_not_asked(root, held, why):
-    run = run_in("failed" if why == "failed" else "new" if why == "few steps" else "finished", root, held)
-    settings = preset("quick").with_values({"num_layers": 1, "width": 32, "num_neurons": 64} if why == "other size" else {})
+    run = run_in(
+        "failed" if why == "failed" else "new" if why == "few steps" else "finished", root, held
+    )
+    settings = preset("quick").with_values(
+        {"num_layers": 1, "width": 32, "num_neurons": 64} if why == "other size" else {}
+    )
     carved = Carving("other", 1, "", ((0,),)) if why == "carved" else None
     here = {} if why == "other machine" else machine()
     write_info(run.folder, replace(run.info, machine=here, settings=settings, carved=carved))
@@ -116,7 +127,9 @@ def test_settings_that_do_not_fit_are_said_and_cannot_be_started(root):
 
 def test_pasted_text_is_shown_before_training(root, monkeypatch):
     started = []
-    monkeypatch.setattr(jobs, "start_training", lambda *given: started.append(given) or "20260102-030405-none")
+    monkeypatch.setattr(
+        jobs, "start_training", lambda *given: started.append(given) or "20260102-030405-none"
+    )
     app = page("train")
     app.segmented_control(key="source_kind").set_value("paste").run()
     assert app.button(key="start").disabled
@@ -132,13 +145,18 @@ def test_pasted_text_is_shown_before_training(root, monkeypatch):
 def test_what_cannot_take_effect_is_grey_and_a_twin_that_is_the_run_itself_is_said(root):
     app = page("train")
     app.number_input(key="set_quick_top_k").set_value(3).run()
-    assert not app.number_input(key="set_quick_top_k").disabled and "Reset 1 changed" in {element.label for element in app.button}
+    assert not app.number_input(key="set_quick_top_k").disabled and "Reset 1 changed" in {
+        element.label for element in app.button
+    }
     app.selectbox(key="set_quick_execution").set_value("dense").run()
     top_k = fine(app).number_input(key="set_quick_top_k")
     assert top_k.disabled and "takes effect only where execution is topk" in top_k.help
-    assert "Reset 1 changed" in {element.label for element in app.button}  # the execution alone: what is grey is not given
+    # the execution alone: what is grey is not given
+    assert "Reset 1 changed" in {element.label for element in app.button}
     app.button_group(key="twins").set_value(["dense"]).run()
-    assert "would be the very same model" in words_of(fine(app)) and app.button(key="start").disabled
+    assert (
+        "would be the very same model" in words_of(fine(app)) and app.button(key="start").disabled
+    )
 
 
 def test_too_little_text_and_too_few_steps_are_said_before_start(root):
@@ -148,15 +166,23 @@ def test_too_little_text_and_too_few_steps_are_said_before_start(root):
     app.number_input(key="set_quick_steps").set_value(400).run()
     app.segmented_control(key="source_kind").set_value("paste").run()
     app.number_input(key="paste_boxes").set_value(1).run()
-    app.text_area(key="paste_text_0").set_value("".join(f"line {number} of a short text\n" for number in range(18))).run()
-    assert "cannot be divided into 6 contexts" in words_of(fine(app)) and app.button(key="start").disabled
+    app.text_area(key="paste_text_0").set_value(
+        "".join(f"line {number} of a short text\n" for number in range(18))
+    ).run()
+    assert (
+        "cannot be divided into 6 contexts" in words_of(fine(app))
+        and app.button(key="start").disabled
+    )
 
 
 def test_a_start_that_cannot_work_makes_no_run(root, tmp_path, monkeypatch):
     monkeypatch.setattr(jobs, "start_training", lambda *given: pytest.fail("it was started"))
-    monkeypatch.setattr("app.views.train.text_choice.at_this_machine", lambda: True)  # AppTest has no address
+    # AppTest has no address
+    monkeypatch.setattr("app.views.train.text_choice.at_this_machine", lambda: True)
     (tmp_path / "texts").mkdir()
-    (tmp_path / "texts" / "a.txt").write_text("".join(f"line {number} of a short text\n" for number in range(18)))
+    (tmp_path / "texts" / "a.txt").write_text(
+        "".join(f"line {number} of a short text\n" for number in range(18))
+    )
     app = page("train")
     app.segmented_control(key="source_kind").set_value("folder").run()
     app.text_input(key="folder_path").set_value(str(tmp_path / "texts")).run()
@@ -166,7 +192,12 @@ def test_a_start_that_cannot_work_makes_no_run(root, tmp_path, monkeypatch):
 
 def test_every_setting_has_its_widget_or_its_place():
     settings = Settings()
-    drawn = {item.name for group in forms.GROUPS for far in (False, True) for item, _ in forms.fields_of(settings, group, far)}
+    drawn = {
+        item.name
+        for group in forms.GROUPS
+        for far in (False, True)
+        for item, _ in forms.fields_of(settings, group, far)
+    }
     assert drawn | set(forms.ELSEWHERE) == {item.name for _, item, _ in settings.items()}
     assert not drawn & set(forms.ELSEWHERE)
 

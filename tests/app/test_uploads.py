@@ -1,4 +1,5 @@
-"""Uploads: nobody can fill the memory, or keep others from uploading by announcing, stalling, or leaving."""
+"""Uploads: nobody can fill the memory, or keep others from uploading by announcing, stalling, or
+leaving."""
 
 from __future__ import annotations
 
@@ -39,12 +40,20 @@ def store(monkeypatch) -> Store:
 
 @pytest.fixture
 def app(store) -> UploadBudget:
-    return UploadBudget(store, held=lambda: store.sizes, here=lambda session: store.here, forget=store.forget)
+    return UploadBudget(
+        store, held=lambda: store.sizes, here=lambda session: store.here, forget=store.forget
+    )
 
 
 def put(app, session: str, *chunks: bytes, length: object = None, method: str = "PUT") -> int:
     declared = str(sum(map(len, chunks)) if length is None else length)
-    return ask(app, f"/base/_stcore/upload_file/{session}/f", method=method, chunks=chunks, content_length=declared).status
+    return ask(
+        app,
+        f"/base/_stcore/upload_file/{session}/f",
+        method=method,
+        chunks=chunks,
+        content_length=declared,
+    ).status
 
 
 def test_a_visitor_and_all_together_have_a_budget(app, store):
@@ -52,7 +61,9 @@ def test_a_visitor_and_all_together_have_a_budget(app, store):
     assert put(app, "a", b"x") == 413, "one visitor's share"
     assert put(app, "b", b"x" * 41) == 413 and put(app, "b", b"x" * 40) == 204, "everybody's budget"
     assert put(app, "c", b"x", method="POST") == 413 and store.sizes == {"a": 60, "b": 40}
-    assert ask(app, "/_stcore/health", method="PUT", content_length="900").status == 204, "other requests pass"
+    assert ask(app, "/_stcore/health", method="PUT", content_length="900").status == 204, (
+        "other requests pass"
+    )
 
 
 def test_what_is_sent_counts_and_not_what_is_declared(app, store):
@@ -69,12 +80,19 @@ def test_many_announced_uploads_that_do_not_come_lock_nobody_out(app, store, mon
         return b""
 
     async def together() -> list[int]:
-        silent = [asyncio.create_task(exchange(app, scope_of(f"s{n}", 60), [b"x", never])) for n in range(10)]
+        silent = [
+            asyncio.create_task(exchange(app, scope_of(f"s{n}", 60), [b"x", never]))
+            for n in range(10)
+        ]
         await asyncio.sleep(0.05)
         honest = await exchange(app, scope_of("honest", 50), [b"x" * 50])
         return [honest.status, *{answer.status for answer in await asyncio.gather(*silent)}]
 
-    assert asyncio.run(together()) == [204, 408] and store.sizes == {"honest": 50} and not app.under_way
+    assert (
+        asyncio.run(together()) == [204, 408]
+        and store.sizes == {"honest": 50}
+        and not app.under_way
+    )
 
 
 def test_an_upload_cannot_last_for_ever_by_dripping(app, store, monkeypatch):
@@ -96,4 +114,11 @@ def test_what_arrives_for_a_closed_page_is_freed(app, store):
 def scope_of(session: str, length: int) -> dict:
     path = f"/_stcore/upload_file/{session}/f"
     headers = [(b"content-length", str(length).encode())]
-    return {"type": "http", "method": "PUT", "path": path, "query_string": b"", "root_path": "", "headers": headers}
+    return {
+        "type": "http",
+        "method": "PUT",
+        "path": path,
+        "query_string": b"",
+        "root_path": "",
+        "headers": headers,
+    }

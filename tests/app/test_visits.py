@@ -1,4 +1,5 @@
-"""Open pages are counted, and all that a closed one held is freed at once; a broken connection may come back."""
+"""Open pages are counted, and all that a closed one held is freed at once; a broken connection may
+come back."""
 
 from __future__ import annotations
 
@@ -19,7 +20,9 @@ def told(session: str) -> bytes:
 async def inner(scope, receive, send):
     """Tells the session's id, as Streamlit does, and listens."""
     await send({"type": "websocket.accept"})
-    await send({"type": "websocket.send", "bytes": ForwardMsg(script_finished=0).SerializeToString()})
+    await send(
+        {"type": "websocket.send", "bytes": ForwardMsg(script_finished=0).SerializeToString()}
+    )
     await send({"type": "websocket.send", "bytes": told("first")})
     await send({"type": "websocket.send", "bytes": told("later")})
     while (await receive())["type"] != "websocket.disconnect":
@@ -34,7 +37,9 @@ def ends_with(code: int) -> list[str]:
     async def outer(scope, receive, send):
         async def receive_the_end():
             message = await receive()
-            return {**message, "code": code} if message["type"] == "websocket.disconnect" else message
+            return (
+                {**message, "code": code} if message["type"] == "websocket.disconnect" else message
+            )
 
         await app(scope, receive_the_end, send)
 
@@ -60,10 +65,19 @@ def test_pages_above_the_limit_are_refused_and_silent_connections_make_room():
             scope = {"type": "websocket", "path": "/", "headers": []}
             visits.append(asyncio.create_task(exchange(app, scope, [*first, later])))
             await asyncio.sleep(0.01)
-        return [[message["type"] for message in answer.messages] for answer in await asyncio.gather(*visits)]
+        return [
+            [message["type"] for message in answer.messages]
+            for answer in await asyncio.gather(*visits)
+        ]
 
     pages = asyncio.run(flood(b"rerun"))
     assert [told[0] == "websocket.accept" for told in pages] == [True, True, False, False, False]
     silent = asyncio.run(flood())
     assert all(told[0] == "websocket.accept" for told in silent) and app.open == []
-    assert [told[-1] == "websocket.close" for told in silent] == [True, True, True, False, False], "the oldest make room"
+    assert [told[-1] == "websocket.close" for told in silent] == [
+        True,
+        True,
+        True,
+        False,
+        False,
+    ], "the oldest make room"

@@ -1,4 +1,5 @@
-"""What a page asks of the analysis worker: it stops asking when there is an answer, and what nobody waits for any more is forgotten."""
+"""What a page asks of the analysis worker: it stops asking when there is an answer, and what nobody
+waits for any more is forgotten."""
 
 from __future__ import annotations
 
@@ -22,8 +23,14 @@ def page() -> None:
 def test_a_failed_analysis_is_asked_for_no_more(monkeypatch, error):
     """A fragment that refreshes itself goes on doing so as long as it stands, whatever it shows."""
     refreshed = []
-    monkeypatch.setattr(session, "result_or_ask", lambda run, name, request: session.Answer(error=error))
-    monkeypatch.setattr(page_header.st, "fragment", lambda run_every: refreshed.append(run_every) or (lambda function: function))
+    monkeypatch.setattr(
+        session, "result_or_ask", lambda run, name, request: session.Answer(error=error)
+    )
+    monkeypatch.setattr(
+        page_header.st,
+        "fragment",
+        lambda run_every: refreshed.append(run_every) or (lambda function: function),
+    )
     shown = AppTest.from_function(page).run()
     assert bool(refreshed) == (not error)
     assert [button.label for button in shown.button] == (["Try again"] if error else ["Stop"])
@@ -31,11 +38,15 @@ def test_a_failed_analysis_is_asked_for_no_more(monkeypatch, error):
 
 
 def test_requests_of_visitors_who_left_do_not_pile_up(monkeypatch):
-    run = SimpleNamespace(id="a", info=SimpleNamespace(created=""), result=lambda name, request: None)
+    run = SimpleNamespace(
+        id="a", info=SimpleNamespace(created=""), result=lambda name, request: None
+    )
     monkeypatch.setattr(session, "worker_for", lambda name, request: SimpleNamespace(submit=Handle))
     kept: dict[tuple[str, str], Handle] = {}
     monkeypatch.setattr(session, "handles", lambda: kept)
     for number in range(session.MOST_HANDLES + 10):
         session.result_or_ask(run, "map", {"text": str(number)})
     assert len(kept) == session.MOST_HANDLES
-    assert [handle.request["text"] for handle in kept.values()][-1] == str(session.MOST_HANDLES + 9), "the newest stay"
+    assert [handle.request["text"] for handle in kept.values()][-1] == str(
+        session.MOST_HANDLES + 9
+    ), "the newest stay"

@@ -1,4 +1,5 @@
-"""The analysis worker's client against a scripted worker: progress, answers, errors, death, cancel, idleness."""
+"""The analysis worker's client against a scripted worker: progress, answers, errors, death, cancel,
+idleness."""
 
 from __future__ import annotations
 
@@ -73,7 +74,12 @@ def wait(handle: Handle) -> Handle:
 def test_answers_in_order_by_one_process(worker):
     handles = [worker.submit("good", {"n": n}) for n in range(5)]
     paths = {wait(handle).path for handle in handles}
-    assert len(paths) == 1 and handles[0].say == "half" and handles[0].progress == 0.5 and handles[0].partial == {"tokens": ["a"]}
+    assert (
+        len(paths) == 1
+        and handles[0].say == "half"
+        and handles[0].progress == 0.5
+        and handles[0].partial == {"tokens": ["a"]}
+    )
     assert isinstance(worker.ask("good", {}), Path)
 
 
@@ -100,7 +106,11 @@ def test_a_worker_killed_from_outside_is_replaced(worker):
 
 
 def test_cancel_stops_the_running_and_keeps_the_waiting(worker):
-    running, waiting, unwanted = worker.submit("hang", {}), worker.submit("good", {}), worker.submit("good", {"un": "wanted"})
+    running, waiting, unwanted = (
+        worker.submit("hang", {}),
+        worker.submit("good", {}),
+        worker.submit("good", {"un": "wanted"}),
+    )
     worker.cancel(unwanted)
     worker.cancel(running)
     assert running.error == unwanted.error == "Stopped."
@@ -137,7 +147,9 @@ def test_an_idle_worker_is_ended_and_started_again():
         ("heir", "exit code 3"),
     ],
 )
-def test_whatever_a_worker_writes_the_request_ends_and_the_next_is_answered(worker, monkeypatch, fault, said):
+def test_whatever_a_worker_writes_the_request_ends_and_the_next_is_answered(
+    worker, monkeypatch, fault, said
+):
     monkeypatch.setattr(client, "SECONDS_TO_END", 0.2)
     faulty, good = worker.submit(fault, {}), worker.submit("good", {})
     assert said in wait(faulty).error and wait(good).path
@@ -165,4 +177,7 @@ def test_a_worker_that_does_not_read_holds_up_nobody_who_asks_or_stops():
 
 def test_a_worker_that_cannot_be_started_fails_each_request():
     worker = Worker(command=("/nowhere/python",))
-    assert "cannot be started" in worker.submit("good", {}).error and "cannot be started" in worker.submit("bad", {}).error
+    assert (
+        "cannot be started" in worker.submit("good", {}).error
+        and "cannot be started" in worker.submit("bad", {}).error
+    )

@@ -17,8 +17,22 @@ def both(median: float, figure: float | None = None) -> dict[str, Any]:
 
 
 def made_parts() -> dict[str, Any]:
-    line = {"name": "top-2", "ideal": False, "x": [256.0, 512.0], "y": [1.0, 2.0], "low": [0.9, 1.9], "high": [1.1, 2.1]}
-    ideal = {"name": "ideal", "ideal": True, "x": [256.0, 512.0], "y": [0.5, 1.0], "low": [], "high": []}
+    line = {
+        "name": "top-2",
+        "ideal": False,
+        "x": [256.0, 512.0],
+        "y": [1.0, 2.0],
+        "low": [0.9, 1.9],
+        "high": [1.1, 2.1],
+    }
+    ideal = {
+        "name": "ideal",
+        "ideal": True,
+        "x": [256.0, 512.0],
+        "y": [0.5, 1.0],
+        "low": [],
+        "high": [],
+    }
     return {
         "kernels": {
             "threads": 1,
@@ -27,9 +41,18 @@ def made_parts() -> dict[str, Any]:
                 "left_out": {"mixtral sonicmoe": "no GPU"},
                 "kept_bytes": {"dense": 100, "top-2": 50, "soft": 104},
                 "roof": {
-                    "gflops": {"wall": {"x W^T": 90.0, "h W": 100.0}, "cpu": {"x W^T": 95.0, "h W": 102.0}},
+                    "gflops": {
+                        "wall": {"x W^T": 90.0, "h W": 100.0},
+                        "cpu": {"x W^T": 95.0, "h W": 102.0},
+                    },
                     "copy_gb": {"wall": 10.0, "cpu": 11.0},
-                    "shares": {"top-2": {"wall": spread_of(0.5), "cpu": spread_of(0.6), "bound_by": "products"}},
+                    "shares": {
+                        "top-2": {
+                            "wall": spread_of(0.5),
+                            "cpu": spread_of(0.6),
+                            "bound_by": "products",
+                        }
+                    },
                 },
             },
         },
@@ -42,7 +65,12 @@ def made_parts() -> dict[str, Any]:
             }
         },
         "generate": {"threads": 1, "small": {"1": {"time_ratios": {"carved / dense": both(0.4)}}}},
-        "maps": {"PCA, 1 of 8 steps": both(0.3), "neurons": 20_000, "contexts": 20, "faithfulness": {"PCA, 1 of 8 steps": 0.1}},
+        "maps": {
+            "PCA, 1 of 8 steps": both(0.3),
+            "neurons": 20_000,
+            "contexts": 20,
+            "faithfulness": {"PCA, 1 of 8 steps": 0.1},
+        },
         "scale": {
             "train": {
                 "crews": {
@@ -58,11 +86,25 @@ def made_parts() -> dict[str, Any]:
             "made run": {"records": 50_000, "neurons": 5_000, "seed": 0},
         },
         "curves": {
-            "curves": [{"part": "curves", "title": "Layer against tokens", "x_title": "tokens", "y_title": "ms", "lines": [line, ideal]}]
+            "curves": [
+                {
+                    "part": "curves",
+                    "title": "Layer against tokens",
+                    "x_title": "tokens",
+                    "y_title": "ms",
+                    "lines": [line, ideal],
+                }
+            ]
         },
     }
 
 
 def made_speed(failed: dict[str, str] | None = None, quick: bool = False) -> Speed:
     failed = {"curves": "it failed"} if failed is None else failed
-    return joined(made_parts(), failed, {"kernels": 60.0, "train": 60.0}, quick, "python -m cpart_core bench all")
+    return joined(
+        made_parts(),
+        failed,
+        {"kernels": 60.0, "train": 60.0},
+        quick,
+        "python -m cpart_core bench all",
+    )

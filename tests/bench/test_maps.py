@@ -12,13 +12,24 @@ from cpart_core.bench import maps
 def test_every_measurement_is_saved(tmp_path, monkeypatch):
     """All but UMAP, which takes seconds, and more to compile."""
     real = maps.in_turns
-    monkeypatch.setattr(maps, "in_turns", lambda works, repeats: real({n: w for n, w in works.items() if "UMAP" not in n}, repeats))
-    monkeypatch.setattr(maps, "once", lambda work: {"wall": maps.spread([1.0]), "cpu": maps.spread([1.0])})
-    assert maps.main(["--neurons", "200", "--most", "1024", "--repeats", "1", "--out", str(tmp_path)]) == 0
+    monkeypatch.setattr(
+        maps,
+        "in_turns",
+        lambda works, repeats: real({n: w for n, w in works.items() if "UMAP" not in n}, repeats),
+    )
+    monkeypatch.setattr(
+        maps, "once", lambda work: {"wall": maps.spread([1.0]), "cpu": maps.spread([1.0])}
+    )
+    assert (
+        maps.main(["--neurons", "200", "--most", "1024", "--repeats", "1", "--out", str(tmp_path)])
+        == 0
+    )
     saved = json.loads(next(tmp_path.glob("maps-*.json")).read_text(encoding="utf-8"))["results"]
     measured = {"PCA, 1 of 8 steps", "PCA, 8 of 8 steps", "clustering, 1,024 into 8"}
     assert measured | {"UMAP, first in the process (compiles)"} <= set(saved)
-    assert all(saved[name]["wall"]["n"] == 1 and saved[name]["wall"]["median"] > 0 for name in measured)
+    assert all(
+        saved[name]["wall"]["n"] == 1 and saved[name]["wall"]["median"] > 0 for name in measured
+    )
     assert set(saved["faithfulness"]) == {"PCA, 1 of 8 steps", "PCA, 8 of 8 steps"}
     assert all(0 < value <= 1 for value in saved["faithfulness"].values())
     with pytest.raises(ValueError, match="--repeats of 1"):

@@ -1,4 +1,5 @@
-"""What `bench all` stores: collected from the parts' own results, judged by numbers alone, refused where it is damaged."""
+"""What `bench all` stores: collected from the parts' own results, judged by numbers alone, refused
+where it is damaged."""
 
 from __future__ import annotations
 
@@ -10,7 +11,15 @@ import pytest
 
 from cpart_core.bench import all as bench_all
 from cpart_core.bench import table
-from cpart_core.bench.speed import AT_THE_EDGE, NO_FIGURE, NOT_REACHED, REACHED, read_speed, save_speed, speed_from_json
+from cpart_core.bench.speed import (
+    AT_THE_EDGE,
+    NO_FIGURE,
+    NOT_REACHED,
+    REACHED,
+    read_speed,
+    save_speed,
+    speed_from_json,
+)
 from cpart_core.cli.bench import MEASUREMENTS
 from tests.bench.made import made_parts, made_speed
 
@@ -27,7 +36,9 @@ from tests.bench.made import made_parts, made_speed
     ],
 )
 def test_a_verdict_is_made_of_median_and_quartiles(median, low, high, figure, at_most, verdict):
-    item = replace(made_speed().measured[0], median=median, low=low, high=high, figure=figure, at_most=at_most)
+    item = replace(
+        made_speed().measured[0], median=median, low=low, high=high, figure=figure, at_most=at_most
+    )
     assert item.verdict == verdict
 
 
@@ -41,12 +52,21 @@ def test_every_part_is_collected_with_its_figures():
     assert found["maps", "PCA, 1 of 8 steps", "s"].figure == 0.5
     scale = found["scale", "2 ddp / one process", "speed"]
     assert scale.figure == 0.9 and not scale.at_most and scale.verdict == REACHED
-    assert found["kernels", "best product", "GFLOP/s"].median == 100 and found["kernels", "copy", "GB/s"].cpu == 11
+    assert (
+        found["kernels", "best product", "GFLOP/s"].median == 100
+        and found["kernels", "copy", "GB/s"].cpu == 11
+    )
     assert found["kernels", "top-2", "share of the roof"].cpu == 0.6
-    assert found["app", "step slider, gradients", "s"].verdict == NOT_REACHED and ("app", "made run", "s") not in found
+    assert (
+        found["app", "step slider, gradients", "s"].verdict == NOT_REACHED
+        and ("app", "made run", "s") not in found
+    )
     assert {curve.x_title for curve in speed.curves} == {"tokens", "processes"}
     assert all(any(line.ideal for line in curve.lines) for curve in speed.curves)
-    assert [(item.part, item.why) for item in speed.left_out] == [("curves", "it failed"), ("kernels", "no GPU")]
+    assert [(item.part, item.why) for item in speed.left_out] == [
+        ("curves", "it failed"),
+        ("kernels", "no GPU"),
+    ]
 
 
 def test_a_stored_file_is_read_as_it_was(tmp_path):
@@ -79,15 +99,23 @@ def test_the_table_is_made_of_the_file(tmp_path, capsys):
     save_speed(made_speed(), tmp_path / "one.json")
     assert table.main([str(tmp_path / "one.json")]) == 0
     said = capsys.readouterr().out
-    assert "| layer, width 256, float32 | top-2 / ideal, time | 1.1 (1 to 1.2) | 1.1 | at most 1.25 | reached |" in said
+    assert (
+        "| layer, width 256, float32 | top-2 / ideal, time | 1.1 (1 to 1.2) | 1.1 | at most 1.25 |"
+        " reached |" in said
+    )
     assert "carved" not in said, "no figure was set for it"
     assert (
-        "| top-2, share of the roof | 0.5 (0.4 to 0.6) | 0.6 |" in said and "| page change, to gradients, s | 0.6 s (0.5 to 0.7) |" in said
+        "| top-2, share of the roof | 0.5 (0.4 to 0.6) | 0.6 |" in said
+        and "| page change, to gradients, s | 0.6 s (0.5 to 0.7) |" in said
     )
     readme = tmp_path / "README.md"
     readme.write_text(f"before\n{table.BEGIN}\nold\n{table.END}\nafter\n")
     assert table.main([str(tmp_path / "one.json"), "--into", str(readme)]) == 0
-    assert readme.read_text().splitlines()[0] == "before" and "old" not in readme.read_text() and "top-2 / ideal" in readme.read_text()
+    assert (
+        readme.read_text().splitlines()[0] == "before"
+        and "old" not in readme.read_text()
+        and "top-2 / ideal" in readme.read_text()
+    )
     readme.write_text("no marks")
     with pytest.raises(ValueError, match="has no place for the table"):
         table.main([str(tmp_path / "one.json"), "--into", str(readme)])
@@ -96,7 +124,9 @@ def test_the_table_is_made_of_the_file(tmp_path, capsys):
         table.main([str(tmp_path / "bad.json")])
 
 
-def test_without_a_browser_the_pages_are_left_out_and_that_is_no_failure(tmp_path, monkeypatch, capsys):
+def test_without_a_browser_the_pages_are_left_out_and_that_is_no_failure(
+    tmp_path, monkeypatch, capsys
+):
     monkeypatch.setenv("CPART_CHROMIUM", "no-such-browser")
     assert bench_all.main(["--only", "app", "--quick", "--out", str(tmp_path)]) == 0
     (stored,) = tmp_path.glob("all-*.json")
@@ -112,7 +142,10 @@ def test_all_goes_on_when_a_part_fails_and_publishes_what_there_is(tmp_path, mon
 
     monkeypatch.setattr(bench_all, "measure", measure)
     monkeypatch.setattr(bench_all, "RESULTS", tmp_path / "published")
-    assert bench_all.main(["--only", "kernels", "maps", "--publish", "--out", str(tmp_path / "out")]) == 1
+    assert (
+        bench_all.main(["--only", "kernels", "maps", "--publish", "--out", str(tmp_path / "out")])
+        == 1
+    )
     (stored,) = (tmp_path / "published").glob("*.json")
     speed = read_speed(stored)
     assert speed.command == "python -m cpart_core bench all --only kernels maps"

@@ -1,4 +1,5 @@
-"""Fixtures of the browser tests: Chromium (its absence is a failure, not a skip), a server with its own runs folder, and visits to it."""
+"""Fixtures of the browser tests: Chromium (its absence is a failure, not a skip), a server with its
+own runs folder, and visits to it."""
 
 from __future__ import annotations
 
@@ -22,7 +23,8 @@ def browser() -> Iterator[Browser]:
         chromium_path()
     except FileNotFoundError as missing:
         pytest.fail(f"The browser tests are part of the tests. {missing}", pytrace=False)
-    expect.set_options(timeout=PATIENCE)  # its own 5 s are not enough where other work keeps the cores
+    # its own 5 s are not enough where other work keeps the cores
+    expect.set_options(timeout=PATIENCE)
     with chromium() as running:
         yield running
 
@@ -44,8 +46,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
 
 
 @pytest.fixture
-def visit(browser: Browser, server: AppServer, pictures: Path, request: pytest.FixtureRequest) -> Iterator[Callable[..., Visit]]:
-    """Call it for a new visitor, with options of the browser context such as `color_scheme`. A failing test leaves a picture of its end."""
+def visit(
+    browser: Browser, server: AppServer, pictures: Path, request: pytest.FixtureRequest
+) -> Iterator[Callable[..., Visit]]:
+    """Call it for a new visitor, with options of the browser context such as `color_scheme`. A
+    failing test leaves a picture of its end."""
     visits: list[Visit] = []
 
     def new(width: int = 1280, height: int = 900, **options: object) -> Visit:

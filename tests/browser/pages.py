@@ -15,7 +15,8 @@ WORDS = {
     "coherence": "an example, not a finding",
 }
 SECONDS = 120.0
-"""A worker loads models and writes with them, on two busy cores; waiting ends as soon as it is there."""
+"""A worker loads models and writes with them, on two busy cores; waiting ends as soon as it is
+there."""
 
 
 def address(name: str) -> str:

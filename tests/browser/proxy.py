@@ -1,4 +1,5 @@
-"""A reverse proxy that lets one path through, as in front of a shared server, and keeps what else was asked of it."""
+"""A reverse proxy that lets one path through, as in front of a shared server, and keeps what else
+was asked of it."""
 
 from __future__ import annotations
 
@@ -15,7 +16,8 @@ MOST_HEAD = 65_536
 
 @contextmanager
 def lets_through(path: str, port: int) -> Iterator[tuple[str, list[str]]]:
-    """(address, paths that were refused) while everything below `path` goes to the server at `port`, a connection a request."""
+    """(address, paths that were refused) while everything below `path` goes to the server at
+    `port`, a connection a request."""
     refused: list[str] = []
     with socket.create_server(("127.0.0.1", free_port())) as door:
 
@@ -23,7 +25,9 @@ def lets_through(path: str, port: int) -> Iterator[tuple[str, list[str]]]:
             with suppress(OSError):  # the door was closed
                 while True:
                     visitor, _ = door.accept()
-                    threading.Thread(target=pass_on, args=(visitor, path, port, refused), daemon=True).start()
+                    threading.Thread(
+                        target=pass_on, args=(visitor, path, port, refused), daemon=True
+                    ).start()
 
         threading.Thread(target=serve, daemon=True).start()
         yield f"http://127.0.0.1:{door.getsockname()[1]}", refused
@@ -41,7 +45,9 @@ def pass_on(visitor: socket.socket, path: str, port: int, refused: list[str]) ->
         asked = head.split(b" ", 2)[1].decode("latin-1")
         if not (asked == path or asked.startswith((f"{path}/", f"{path}?"))):
             refused.append(asked)
-            visitor.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            visitor.sendall(
+                b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+            )
             return
         if b"upgrade: websocket" not in head.lower():
             head = head.replace(b"Connection: keep-alive", b"Connection: close", 1)

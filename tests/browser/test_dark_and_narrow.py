@@ -1,4 +1,5 @@
-"""Every page in the dark and on a telephone's width: nothing runs out of the window, and axe finds nothing serious."""
+"""Every page in the dark and on a telephone's width: nothing runs out of the window, and axe finds
+nothing serious."""
 
 from __future__ import annotations
 
@@ -24,7 +25,8 @@ def test_axe_finds_nothing_serious(visit, run_id, name, scheme):
     wait_until_drawn(seen, name)
     seen.picture(f"{name}-{scheme}")
     found = [
-        f"{item['id']} ({item['impact']}): {item['help']} at {item['nodes'][0]['target']}: {item['nodes'][0]['html'][:200]}"
+        f"{item['id']} ({item['impact']}): {item['help']} at {item['nodes'][0]['target']}:"
+        f" {item['nodes'][0]['html'][:200]}"
         for item in Axe().run(seen.page).response["violations"]
         if item["impact"] in SERIOUS
     ]
@@ -41,14 +43,19 @@ def test_a_telephone_shows_all_of_it(visit, run_id, name):
     seen.no_harm()
 
 
-@pytest.mark.parametrize(("scheme", "background"), [("light", "rgb(255, 255, 255)"), ("dark", "rgb(15, 19, 25)")])
+@pytest.mark.parametrize(
+    ("scheme", "background"), [("light", "rgb(255, 255, 255)"), ("dark", "rgb(15, 19, 25)")]
+)
 def test_the_first_paint_has_the_colour_of_the_page(visit, run_id, scheme, background):
     """Before any code of Streamlit's runs: it is held back here."""
     seen = visit(color_scheme=scheme)
     seen.page.route("**/static/js/**", lambda route: None)
     seen.page.goto(seen.address, wait_until="commit")
     seen.page.locator("noscript").wait_for(state="attached")
-    assert seen.page.evaluate("getComputedStyle(document.documentElement).backgroundColor") == background
+    assert (
+        seen.page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
+        == background
+    )
 
 
 def test_the_page_that_is_open_is_marked_among_the_tabs(visit, run_id):

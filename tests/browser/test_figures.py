@@ -1,4 +1,5 @@
-"""Figures in the browser: one toolbar that sends nothing, pictures and tables that say where they are from, a place that keeps its height."""
+"""Figures in the browser: one toolbar that sends nothing, pictures and tables that say where they
+are from, a place that keeps its height."""
 
 from __future__ import annotations
 
@@ -38,7 +39,8 @@ def show(visit, run_id: str, name: str, **options: int) -> Visit:
 
 
 def test_a_journey_stays_on_this_machine_and_every_figure_has_the_one_toolbar(visit, run_id):
-    """All pages with figures, every button of a figure pressed: nothing is asked of anyone else, and no window opens."""
+    """All pages with figures, every button of a figure pressed: nothing is asked of anyone else,
+    and no window opens."""
     seen = visit().open(f"/train?run={run_id}")
     found = {}
     for name in SHOWING:
@@ -50,13 +52,21 @@ def test_a_journey_stays_on_this_machine_and_every_figure_has_the_one_toolbar(vi
             figure.scroll_into_view_if_needed()
             figure.locator(".modebar-btn").first.wait_for(state="attached")
             found.setdefault(name, []).append(
-                figure.evaluate("box => [...box.querySelectorAll('.modebar-btn')].map(one => one.dataset.title)")
+                figure.evaluate(
+                    "box => [...box.querySelectorAll('.modebar-btn')].map(one => one.dataset.title)"
+                )
             )
-            sends = figure.evaluate("box => [box._context.showSendToCloud, box._context.plotlyServerURL, box._context.displaylogo]")
+            sends = figure.evaluate(
+                "box => [box._context.showSendToCloud, box._context.plotlyServerURL,"
+                " box._context.displaylogo]"
+            )
             assert sends == [False, "", False]
             assert not figure.locator(".modebar a[href]").count()
     assert set(found) == set(SHOWING)
-    assert {tuple(titles) for of_page in found.values() for titles in of_page} == {(*SAVE, *MOVE), (*SAVE, *SELECT, *MOVE)}
+    assert {tuple(titles) for of_page in found.values() for titles in of_page} == {
+        (*SAVE, *MOVE),
+        (*SAVE, *SELECT, *MOVE),
+    }
     figure = seen.figures().first
     for button in figure.locator(".modebar-btn").all():
         figure.hover()
@@ -64,35 +74,57 @@ def test_a_journey_stays_on_this_machine_and_every_figure_has_the_one_toolbar(vi
         seen.page.wait_for_timeout(300)
         seen.page.evaluate("document.fullscreenElement && document.exitFullscreen()")
     seen.no_harm()
-    assert seen.requests and all(re.match(r"[A-Z]+ (http|ws)://127\.0\.0\.1:\d+/", request) for request in seen.requests)
+    assert seen.requests and all(
+        re.match(r"[A-Z]+ (http|ws)://127\.0\.0\.1:\d+/", request) for request in seen.requests
+    )
     assert len(seen.context.pages) == 1, "a window was opened"
     print(f"{len(seen.requests)} requests over {len(SHOWING)} pages, all of {seen.address}")
 
 
 def test_saved_pictures_and_tables_say_where_they_are_from(visit, run_id):
     seen = show(visit, run_id, "segments")
-    fields = {"source_run": run_id, "source_step": TINY["--steps"], "source_training_seed": 3, "source_cpart_version": __version__}
+    fields = {
+        "source_run": run_id,
+        "source_step": TINY["--steps"],
+        "source_training_seed": 3,
+        "source_cpart_version": __version__,
+    }
     stem = f"segments_map-{run_id}-step{TINY['--steps']}-seed3"
     svg, png = saved(seen, "Save as SVG"), saved(seen, "Save as PNG")
     assert svg.name == f"{stem}.svg" and png.name == f"{stem}.png"
     drawing = ElementTree.parse(svg).getroot()
     told = {child.tag.rpartition("}")[2]: child.text for child in drawing if child.text}
-    assert fields.items() <= json.loads(told["metadata"]).items() and "Map of 2 layers" in told["title"]
-    printed = " ".join(text.text or "" for text in drawing.findall("{http://www.w3.org/2000/svg}text"))
     assert (
-        printed == told["desc"] and f"Figures ({run_id})" in printed and "step 40" in printed and "n = " in printed and "seed 3" in printed
+        fields.items() <= json.loads(told["metadata"]).items()
+        and "Map of 2 layers" in told["title"]
+    )
+    printed = " ".join(
+        text.text or "" for text in drawing.findall("{http://www.w3.org/2000/svg}text")
+    )
+    assert (
+        printed == told["desc"]
+        and f"Figures ({run_id})" in printed
+        and "step 40" in printed
+        and "n = " in printed
+        and "seed 3" in printed
     )
     chunks = text_chunks(png.read_bytes())
-    assert fields.items() <= json.loads(chunks["Source"]).items() and chunks["Description"] == printed
+    assert (
+        fields.items() <= json.loads(chunks["Source"]).items() and chunks["Description"] == printed
+    )
     seen.page.get_by_role("button", name="Data").first.click()
     with seen.page.expect_download() as taken:
         seen.page.get_by_role("button", name="Data as CSV").click()
     seen.page.get_by_test_id("stDataFrame").last.hover()
     expect(seen.page.get_by_role("button", name=re.compile("^Search")).last).to_be_visible()
-    assert not seen.page.get_by_role("button", name=re.compile("^Download as CSV")).count(), "a CSV that escapes nothing"
+    assert not seen.page.get_by_role("button", name=re.compile("^Download as CSV")).count(), (
+        "a CSV that escapes nothing"
+    )
     table = pd.read_csv(taken.value.path())
     assert taken.value.suggested_filename == f"{stem}.csv"
-    assert len(table) == 2 * 72 and all((table[name] == value).all() for name, value in fields.items())
+    assert len(table) == 2 * 72 and all(
+        (table[name] == value).all() for name, value in fields.items()
+    )
     seen.no_harm()
 
 
@@ -114,7 +146,9 @@ def text_chunks(png: bytes) -> dict[str, str]:
     while place < len(png):
         (length,) = struct.unpack(">I", png[place : place + 4])
         kind, body = png[place + 4 : place + 8], png[place + 8 : place + 8 + length]
-        assert struct.unpack(">I", png[place + 8 + length : place + 12 + length])[0] == zlib.crc32(kind + body)
+        assert struct.unpack(">I", png[place + 8 + length : place + 12 + length])[0] == zlib.crc32(
+            kind + body
+        )
         if kind == b"iTXt":
             keyword, _, rest = body.partition(b"\0")
             found[keyword.decode()] = rest[4:].decode()
@@ -129,7 +163,9 @@ def test_neurons_are_chosen_by_lasso_and_cleared_by_a_double_click(visit, run_id
     place = seen.figures().first.locator(".nsewdrag").bounding_box()
     assert place
     corners = [(0.02, 0.02), (0.98, 0.02), (0.98, 0.98), (0.02, 0.98), (0.02, 0.05)]
-    points = [(place["x"] + x * place["width"], place["y"] + y * place["height"]) for x, y in corners]
+    points = [
+        (place["x"] + x * place["width"], place["y"] + y * place["height"]) for x, y in corners
+    ]
     seen.page.mouse.move(*points[0])
     seen.page.mouse.down()
     for point in points[1:]:
@@ -149,7 +185,8 @@ def test_neurons_are_chosen_by_lasso_and_cleared_by_a_double_click(visit, run_id
 
 
 def test_slider_and_map_share_the_first_screen_and_the_map_keeps_its_place(visit, run_id):
-    """plotly.js is held back: the place of the map is there before the map, and nothing moves when it comes."""
+    """plotly.js is held back: the place of the map is there before the map, and nothing moves when
+    it comes."""
     seen = visit(width=1366, height=768)
     held = []
     seen.page.route("**/plotly.min.js", lambda route: held.append(route))

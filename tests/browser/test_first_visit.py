@@ -1,4 +1,5 @@
-"""Somebody opens CPart for the first time: the sample is there at once, and nothing is fetched from elsewhere."""
+"""Somebody opens CPart for the first time: the sample is there at once, and nothing is fetched from
+elsewhere."""
 
 from __future__ import annotations
 
@@ -18,9 +19,14 @@ def test_the_first_screen_says_what_it_is_and_shows_the_sample(visit):
     first_paint = time.monotonic() - began
     seen.settle()
     print(f"first paint: {first_paint:.2f} s")
-    assert first_paint < 5, "the goal is 1 s on a warm server; five times that on a busy machine is a fault"
+    assert first_paint < 5, (
+        "the goal is 1 s on a warm server; five times that on a busy machine is a fault"
+    )
     seen.shows("sample")
-    assert seen.button("train").is_visible() or seen.page.get_by_role("link", name="Train").first.is_visible()
+    assert (
+        seen.button("train").is_visible()
+        or seen.page.get_by_role("link", name="Train").first.is_visible()
+    )
     seen.picture("first-visit")
     seen.no_harm()
 

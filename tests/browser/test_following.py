@@ -1,4 +1,5 @@
-"""A page follows a running run until the person moves the slider, and only then: also where the browser hears of each step late."""
+"""A page follows a running run until the person moves the slider, and only then: also where the
+browser hears of each step late."""
 
 from __future__ import annotations
 
@@ -22,9 +23,11 @@ window.WebSocket = class extends Real {
   set onmessage(hear) { this.addEventListener("message", hear); }
 };
 """
-"""What a busy machine does: the browser hears everything 1.2 s late, so that most ticks (every 2 s) report what was shown before."""
+"""What a busy machine does: the browser hears everything 1.2 s late, so that most ticks (every 2 s)
+report what was shown before."""
 CHANGES = 8
-"""New snapshots that are waited for in a row; before this was mended, one or two were enough to lose the newest step."""
+"""New snapshots that are waited for in a row; before this was mended, one or two were enough to
+lose the newest step."""
 RUN = "at-work"
 
 
@@ -33,9 +36,23 @@ def training(server):
     """A run that goes on for longer than this file, with a snapshot about every second."""
     flags = {**TINY, "--steps": 200_000, "--snapshot-every": 25, "--checkpoint-every": 1000}
     words = [str(word) for pair in flags.items() for word in pair]
-    command = [sys.executable, "-m", "cpart_core", "train", "--id", RUN, "--name", "At work", "--out", str(server.runs_root), *words]
+    command = [
+        sys.executable,
+        "-m",
+        "cpart_core",
+        "train",
+        "--id",
+        RUN,
+        "--name",
+        "At work",
+        "--out",
+        str(server.runs_root),
+        *words,
+    ]
     with server.log.with_name("train.log").open("wb") as log:
-        process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        process = subprocess.Popen(
+            command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+        )
     while not (server.runs_root / RUN / "run.json").is_file():  # the command reads its text first
         assert process.poll() is None, server.log.with_name("train.log").read_text()
         time.sleep(0.1)
@@ -63,8 +80,14 @@ def test_the_live_page_follows_until_the_slider_is_moved(visit, training):
     steps = []
     while len(steps) < CHANGES:
         before = shown(seen)
-        seen.until(lambda before=before: shown(seen) > before or held(seen) is not None, "a newer step should be shown", 120)
-        assert held(seen) is None, f"nobody moved the slider, but the address holds step {held(seen)}"
+        seen.until(
+            lambda before=before: shown(seen) > before or held(seen) is not None,
+            "a newer step should be shown",
+            120,
+        )
+        assert held(seen) is None, (
+            f"nobody moved the slider, but the address holds step {held(seen)}"
+        )
         steps.append(shown(seen))
     assert training.poll() is None
     assert steps == sorted(steps) and "Back to live" not in seen.text()
@@ -82,7 +105,11 @@ def test_the_live_page_follows_until_the_slider_is_moved(visit, training):
     seen.shows("following the newest step")
     for _ in range(3):
         before = shown(seen)
-        seen.until(lambda before=before: shown(seen) > before, "the newest step should be followed again", 120)
+        seen.until(
+            lambda before=before: shown(seen) > before,
+            "the newest step should be followed again",
+            120,
+        )
         assert held(seen) is None
     seen.picture("following")
     seen.no_harm()
@@ -95,6 +122,10 @@ def test_other_pages_follow_too(visit, training):
     seen.shows("following the newest step", 60)
     number = re.compile(r"following the newest step: ([\d,]+)")
     first = number.search(seen.text()).group(1)
-    seen.until(lambda: (said := number.search(seen.text())) is not None and said.group(1) != first, "the page should follow", 90)
+    seen.until(
+        lambda: (said := number.search(seen.text())) is not None and said.group(1) != first,
+        "the page should follow",
+        90,
+    )
     assert held(seen) is None
     seen.no_harm()

@@ -9,8 +9,9 @@ from tests.browser.trained import train
 
 BEACON = "http://beacon.invalid"
 HOSTILE = (
-    f'<img src="{BEACON}/a.png" onerror="window.harmed=1"><script>window.harmed=2</script> '
-    f"![]({BEACON}/b.png) [link](javascript:window.harmed=3) :material/delete: $\\href{{{BEACON}}}{{x}}$ :red[red] **bold** `tick`"
+    f'<img src="{BEACON}/a.png" onerror="window.harmed=1"><script>window.harmed=2</script>'
+    f" ![]({BEACON}/b.png) [link](javascript:window.harmed=3) :material/delete:"
+    f" $\\href{{{BEACON}}}{{x}}$ :red[red] **bold** `tick`"
 )
 
 
@@ -23,8 +24,12 @@ def run_id(server, tmp_path_factory):
         folder.mkdir()
         for number in range(12):
             words = " ".join(f"word{number * 7 % 5} {HOSTILE} {number + k}" for k in range(20))
-            (folder / f"{number} <i>'`![](y)`.txt").write_text(f"{words}\n\x1b[31m\u202e\u200b{context}\n", "utf-8")
-    return train(server.runs_root, "hostile", HOSTILE, {"--source": "folder", "--path": str(corpus)})
+            (folder / f"{number} <i>'`![](y)`.txt").write_text(
+                f"{words}\n\x1b[31m\u202e\u200b{context}\n", "utf-8"
+            )
+    return train(
+        server.runs_root, "hostile", HOSTILE, {"--source": "folder", "--path": str(corpus)}
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -33,7 +38,13 @@ def test_nothing_comes_alive(visit, run_id, name):
     wait_until_drawn(seen, name)
     seen.picture(f"{name}-hostile")
     assert seen.page.evaluate("window.harmed") is None
-    assert seen.page.locator('[data-testid="stMain"] a[href^="javascript"], [data-testid="stMain"] img[src*="beacon"]').count() == 0
+    assert (
+        seen.page.locator(
+            '[data-testid="stMain"] a[href^="javascript"], [data-testid="stMain"]'
+            ' img[src*="beacon"]'
+        ).count()
+        == 0
+    )
     seen.no_harm()
 
 

@@ -1,4 +1,5 @@
-"""A page that somebody else serves on this machine, on another port, cannot drive the app, in a real browser; the app's own page can."""
+"""A page that somebody else serves on this machine, on another port, cannot drive the app, in a
+real browser; the app's own page can."""
 
 from __future__ import annotations
 

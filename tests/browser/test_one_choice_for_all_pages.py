@@ -21,13 +21,19 @@ def test_an_address_opens_the_same_view(visit, run_id):
     seen.go("Fusion")
     carried = seen.address_values()
     assert {**carried, "run": run_id, "step": "20", "layer": "1"} == carried
-    somebody_else = visit().open("/fusion?" + "&".join(f"{name}={value}" for name, value in carried.items() if name != "text"))
+    somebody_else = visit().open(
+        "/fusion?"
+        + "&".join(f"{name}={value}" for name, value in carried.items() if name != "text")
+    )
     chosen = somebody_else.page.get_by_role("slider", name="Step")
     expect(chosen).to_have_attribute("aria-valuetext", re.compile("20"))
     somebody_else.no_harm()
 
 
-@pytest.mark.parametrize("query", ["run=../../etc", "run=nothing-here", "step=-4&layer=99&segment=1e9", "run=%00&layer=<script>"])
+@pytest.mark.parametrize(
+    "query",
+    ["run=../../etc", "run=nothing-here", "step=-4&layer=99&segment=1e9", "run=%00&layer=<script>"],
+)
 def test_a_wrong_address_is_answered_kindly(visit, run_id, query):
     seen = visit().open(f"/segments?{query}")
     seen.figures().first.wait_for()
@@ -55,13 +61,20 @@ def test_a_selection_in_the_map_is_seen_on_other_pages(visit, run_id):
 
 
 def test_a_step_redraws_the_chart_that_is_there(visit, run_id):
-    """A new chart at each step would take the browser three times as long, and lose what somebody zoomed to."""
+    """A new chart at each step would take the browser three times as long, and lose what somebody
+    zoomed to."""
     seen = visit().open(f"/segments?run={run_id}")
     plot = seen.figures().first
     plot.wait_for()
-    before = plot.evaluate("chart => { chart.querySelector('.main-svg').known = true; return JSON.stringify(chart.data[0].z); }")
+    before = plot.evaluate(
+        "chart => { chart.querySelector('.main-svg').known = true; return"
+        " JSON.stringify(chart.data[0].z); }"
+    )
     seen.page.get_by_role("slider", name="Step").press("ArrowLeft")
-    seen.until(lambda: plot.evaluate("chart => JSON.stringify(chart.data[0].z)") != before, "the map should show another step")
+    seen.until(
+        lambda: plot.evaluate("chart => JSON.stringify(chart.data[0].z)") != before,
+        "the map should show another step",
+    )
     assert plot.evaluate("chart => chart.querySelector('.main-svg').known") is True
     assert seen.address_values()["step"] == "30"
     seen.no_harm()
@@ -69,15 +82,24 @@ def test_a_step_redraws_the_chart_that_is_there(visit, run_id):
 
 def test_a_picture_out_of_sight_catches_up_when_it_is_seen(visit, run_id):
     seen = visit(height=420).open(f"/segments?run={run_id}")
-    map_of_neurons, contexts = seen.page.locator(".cpart-live").nth(0), seen.page.locator(".cpart-live").nth(1)
+    map_of_neurons, contexts = (
+        seen.page.locator(".cpart-live").nth(0),
+        seen.page.locator(".cpart-live").nth(1),
+    )
     values = "chart => JSON.stringify(chart.data[0].z)"
     for chart in (map_of_neurons, contexts):
         chart.locator(".main-svg").first.wait_for()
     above, below = map_of_neurons.evaluate(values), contexts.evaluate(values)
     seen.page.get_by_role("slider", name="Step").press("ArrowLeft")
-    seen.until(lambda: map_of_neurons.evaluate(values) != above, "the map, just below the slider, should show another step")
+    seen.until(
+        lambda: map_of_neurons.evaluate(values) != above,
+        "the map, just below the slider, should show another step",
+    )
     assert contexts.evaluate(values) == below, "nobody sees this one"
     contexts.scroll_into_view_if_needed()
-    seen.until(lambda: contexts.evaluate(values) != below, "what comes into sight should show the chosen step")
+    seen.until(
+        lambda: contexts.evaluate(values) != below,
+        "what comes into sight should show the chosen step",
+    )
     seen.page.get_by_role("slider", name="Step").scroll_into_view_if_needed()
     seen.no_harm()

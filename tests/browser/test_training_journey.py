@@ -1,4 +1,5 @@
-"""Train to picture; close the tab and come back; kill the server and come back; stop. One training, one long visit in several parts."""
+"""Train to picture; close the tab and come back; kill the server and come back; stop. One training,
+one long visit in several parts."""
 
 from __future__ import annotations
 
@@ -10,17 +11,23 @@ from cpart_core.bench.harness.app_server import processes_of
 
 MOST_CLICKS = 10
 SECONDS_TO_STRUCTURE = 60
-"""The goal on a laptop; twice that is allowed where two cores also run the browser and the server."""
+"""The goal on a laptop; twice that is allowed where two cores also run the browser and the
+server."""
 MOST_SECONDS_TO_OBEY = 90
 """A trainer reads its commands between two steps; partitioning and looking may lie between."""
 
 
 @pytest.fixture(scope="module")
 def own_run(server, browser, pictures):
-    """Id of the run that the first test started; found in the server's runs folder as a page finds it."""
+    """Id of the run that the first test started; found in the server's runs folder as a page finds
+    it."""
 
     def find() -> str | None:
-        folders = [path.parent.name for path in server.runs_root.glob("*/run.json")] if server.runs_root.is_dir() else []
+        folders = (
+            [path.parent.name for path in server.runs_root.glob("*/run.json")]
+            if server.runs_root.is_dir()
+            else []
+        )
         return folders[0] if folders else None
 
     return find
@@ -43,7 +50,8 @@ def open_own_run(own_run, monkeypatch, server):
 
 @pytest.fixture
 def run(open_own_run):
-    """The run, at work during a test and paused between two, so that it outlasts this file on any machine."""
+    """The run, at work during a test and paused between two, so that it outlasts this file on any
+    machine."""
     run = open_own_run()
     steer(run, "resume", "running")
     yield run
@@ -57,7 +65,9 @@ def steer(run, command: str, wanted: str) -> None:
     deadline = time.monotonic() + MOST_SECONDS_TO_OBEY
     while (state := run.state()).alive and state.state != wanted and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert not state.alive or state.state == wanted, f"{command}: the run is still {state.state} after {MOST_SECONDS_TO_OBEY} s"
+    assert not state.alive or state.state == wanted, (
+        f"{command}: the run is still {state.state} after {MOST_SECONDS_TO_OBEY} s"
+    )
 
 
 def test_from_the_first_page_to_a_picture_of_segments(visit, own_run, open_own_run):
@@ -66,8 +76,13 @@ def test_from_the_first_page_to_a_picture_of_segments(visit, own_run, open_own_r
     began = time.monotonic()
     seen.click(seen.button(r"^\W*(train|start)\b"))
     seen.until(lambda: own_run() is not None, "a run folder should appear")
-    seen.page.get_by_test_id("segment-map").or_(seen.figures()).first.wait_for(timeout=2 * SECONDS_TO_STRUCTURE * 1000)
-    seen.shows(r"segments? (formed|are|since)|partition(ed)? (at|since|in) step|partition \d", 2 * SECONDS_TO_STRUCTURE)
+    seen.page.get_by_test_id("segment-map").or_(seen.figures()).first.wait_for(
+        timeout=2 * SECONDS_TO_STRUCTURE * 1000
+    )
+    seen.shows(
+        r"segments? (formed|are|since)|partition(ed)? (at|since|in) step|partition \d",
+        2 * SECONDS_TO_STRUCTURE,
+    )
     seconds = time.monotonic() - began
     steer(open_own_run(), "pause", "paused")
     seen.picture("train-to-picture")
@@ -82,7 +97,11 @@ def test_closing_the_tab_loses_nothing(visit, run):
     before = run.state().step
     seen.context.close()
     deadline = time.monotonic() + 30
-    while run.state().step <= before and run.state().state == "running" and time.monotonic() < deadline:
+    while (
+        run.state().step <= before
+        and run.state().state == "running"
+        and time.monotonic() < deadline
+    ):
         time.sleep(0.2)
     assert run.state().step > before
     back = visit().open("/train")
@@ -94,7 +113,9 @@ def test_killing_the_server_loses_nothing(visit, server, run):
     trainers = set(processes_of(server.runs_root)) - {server.process.pid}
     assert run.state().state == "running", "the training should outlast this file; make it longer"
     server.kill()
-    assert trainers & set(processes_of(server.runs_root)), "the trainer must not die with its server"
+    assert trainers & set(processes_of(server.runs_root)), (
+        "the trainer must not die with its server"
+    )
     before = run.state().step
     server.start()
     seen = visit().open("/train")

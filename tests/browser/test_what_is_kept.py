@@ -1,4 +1,5 @@
-"""What a person gave stays for the visit: uploaded files and pasted text outlast a change of the page, long names are not dropped."""
+"""What a person gave stays for the visit: uploaded files and pasted text outlast a change of the
+page, long names are not dropped."""
 
 from __future__ import annotations
 
@@ -10,7 +11,9 @@ CODE = ("def add(a, b):\n    return a + b\n\n" * 120).encode()
 
 
 def to_form(seen, source: str):
-    seen.page.get_by_test_id("stMain").get_by_role("radio", name=source).or_(seen.button(rf"{source}$")).first.click()
+    seen.page.get_by_test_id("stMain").get_by_role("radio", name=source).or_(
+        seen.button(rf"{source}$")
+    ).first.click()
     return seen.settle()
 
 

@@ -33,13 +33,33 @@ TINY = {
     "--checkpoint-every": 20,
     "--device": "cpu",
 }
-"""A model that trains in seconds and has everything a page shows: several partitions, snapshots, two checkpoints."""
+"""A model that trains in seconds and has everything a page shows: several partitions, snapshots,
+two checkpoints."""
 
 
 def train(root: Path, run_id: str, name: str, changes: dict[str, str | int] | None = None) -> str:
     """Train a run to its end; returns its id."""
     flags = [str(word) for pair in {**TINY, **(changes or {})}.items() for word in pair]
-    command = [sys.executable, "-m", "cpart_core", "train", "--id", run_id, f"--name={name}", "--out", str(root), *flags]
-    done = subprocess.run(command, cwd=ROOT, env=dict(os.environ), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300)
+    command = [
+        sys.executable,
+        "-m",
+        "cpart_core",
+        "train",
+        "--id",
+        run_id,
+        f"--name={name}",
+        "--out",
+        str(root),
+        *flags,
+    ]
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env=dict(os.environ),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
     assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
     return run_id

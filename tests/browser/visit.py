@@ -1,4 +1,5 @@
-"""One browser page of a test: goes places, waits until the app has settled, and keeps what a person would never see (errors, requests)."""
+"""One browser page of a test: goes places, waits until the app has settled, and keeps what a person
+would never see (errors, requests)."""
 
 from __future__ import annotations
 
@@ -13,10 +14,12 @@ from playwright.sync_api import BrowserContext, ConsoleMessage, Locator, Page, T
 SECONDS = 1000.0
 """Playwright counts in milliseconds."""
 PATIENCE = 45 * SECONDS
-"""Longer than anything should take on two busy cores; waiting ends as soon as the thing is there."""
+"""Longer than anything should take on two busy cores; waiting ends as soon as the thing is
+there."""
 
 BASE_PATH_PROBE = re.compile(r"/_stcore/(health|host-config)$")
-"""Streamlit first asks below which part of the page's own path it is served; the 404s it gets are its answer, no faults."""
+"""Streamlit first asks below which part of the page's own path it is served; the 404s it gets are
+its answer, no faults."""
 
 
 class Visit:
@@ -35,9 +38,16 @@ class Visit:
         self.page.set_default_timeout(PATIENCE)
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.on("console", self.note_message)
-        context.on("request", lambda request: self.note_request(request.method, request.url))  # of windows that it opens, too
+        # of windows that it opens, too
+        context.on("request", lambda request: self.note_request(request.method, request.url))
         self.page.on("websocket", lambda socket: self.note_request("WEBSOCKET", socket.url))
-        self.page.on("dialog", lambda dialog: (self.errors.append(f"a dialog opened: {dialog.message}"), dialog.dismiss()))
+        self.page.on(
+            "dialog",
+            lambda dialog: (
+                self.errors.append(f"a dialog opened: {dialog.message}"),
+                dialog.dismiss(),
+            ),
+        )
 
     def note_message(self, message: ConsoleMessage) -> None:
         if message.type == "error" and not BASE_PATH_PROBE.search(message.location.get("url", "")):
@@ -59,7 +69,9 @@ class Visit:
 
     def settle(self) -> Visit:
         """Wait until the script has run and nothing on the page is a placeholder or greyed out."""
-        self.page.locator('[data-testid="stApp"][data-test-script-state="notRunning"]').wait_for(state="attached")
+        self.page.locator('[data-testid="stApp"][data-test-script-state="notRunning"]').wait_for(
+            state="attached"
+        )
         self.page.get_by_test_id("stMain").get_by_role("heading").first.wait_for()
         return self
 
@@ -73,7 +85,11 @@ class Visit:
         if not link.first.is_visible():
             self.page.get_by_test_id("stExpandSidebarButton").click()
         self.click(link.first)
-        expect(self.page).to_have_url(re.compile(rf"/{title.lower()}(\?|$)") if title != "Home" else re.compile(r"//[^/]+/(home)?(\?|$)"))
+        expect(self.page).to_have_url(
+            re.compile(rf"/{title.lower()}(\?|$)")
+            if title != "Home"
+            else re.compile(r"//[^/]+/(home)?(\?|$)")
+        )
         return self.settle()
 
     def click(self, target: Locator) -> None:
@@ -98,24 +114,37 @@ class Visit:
         self.page.screenshot(path=path, full_page=True)
         return path
 
-    def until(self, holds: Callable[[], bool], what: str, seconds: float = PATIENCE / SECONDS) -> None:
+    def until(
+        self, holds: Callable[[], bool], what: str, seconds: float = PATIENCE / SECONDS
+    ) -> None:
         """Poll a fact of the world outside the page."""
         end = time.monotonic() + seconds
         while not holds():
             if time.monotonic() > end:
                 self.picture("gave-up")
-                raise AssertionError(f"Waited {seconds:.0f} s: {what}. The page says:\n{self.text()[:1500]}")
+                raise AssertionError(
+                    f"Waited {seconds:.0f} s: {what}. The page says:\n{self.text()[:1500]}"
+                )
             self.page.wait_for_timeout(200)
 
     def shows(self, pattern: str, seconds: float = PATIENCE / SECONDS) -> None:
         """Wait until the page's text matches."""
         wanted = re.compile(pattern, re.IGNORECASE)
-        self.until(lambda: wanted.search(self.text()) is not None, f"the page should say /{pattern}/", seconds)
+        self.until(
+            lambda: wanted.search(self.text()) is not None,
+            f"the page should say /{pattern}/",
+            seconds,
+        )
 
     def nothing_overflows(self) -> None:
-        """No part of the page can be scrolled sideways out of the window, except boxes that scroll by themselves."""
-        width = self.page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
-        main = self.page.evaluate("(e => [e.scrollWidth, e.clientWidth])(document.querySelector('[data-testid=stMain]'))")
+        """No part of the page can be scrolled sideways out of the window, except boxes that scroll
+        by themselves."""
+        width = self.page.evaluate(
+            "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
+        )
+        main = self.page.evaluate(
+            "(e => [e.scrollWidth, e.clientWidth])(document.querySelector('[data-testid=stMain]'))"
+        )
         assert width[0] <= width[1] + 1, f"the page is {width[0]} px wide in a window of {width[1]}"
         assert main[0] <= main[1] + 1, f"the content is {main[0]} px wide in a room of {main[1]}"
 

@@ -1,4 +1,5 @@
-"""Made results with known structure, for the charts' tests: small, seeded, and with hostile names."""
+"""Made results with known structure, for the charts' tests: small, seeded, and with hostile
+names."""
 
 from __future__ import annotations
 
@@ -17,7 +18,12 @@ LAYERS, NEURONS, SEGMENTS = 2, 24, 4
 def snapshot(step: int = 100, seed: int = 0, partitioned: bool = True) -> Snapshot:
     """2 layers of 24 neurons in 4 equal segments; segment s works mostly on context s % 3."""
     rng = np.random.default_rng(seed)
-    segment_of = np.stack([rng.permutation(np.repeat(np.arange(SEGMENTS), NEURONS // SEGMENTS)) for _ in range(LAYERS)]).astype(np.int16)
+    segment_of = np.stack(
+        [
+            rng.permutation(np.repeat(np.arange(SEGMENTS), NEURONS // SEGMENTS))
+            for _ in range(LAYERS)
+        ]
+    ).astype(np.int16)
     signature = rng.uniform(0.05, 0.1, (LAYERS, NEURONS, 3))
     for layer in range(LAYERS):
         signature[layer, np.arange(NEURONS), segment_of[layer] % 3] = rng.uniform(0.5, 1.0, NEURONS)
@@ -36,7 +42,9 @@ def snapshot(step: int = 100, seed: int = 0, partitioned: bool = True) -> Snapsh
     )
 
 
-def trace(tokens: tuple[str, ...] = ("def", " run", "(", HOSTILE, "\n"), prompt_tokens: int = 4) -> Trace:
+def trace(
+    tokens: tuple[str, ...] = ("def", " run", "(", HOSTILE, "\n"), prompt_tokens: int = 4
+) -> Trace:
     rng = np.random.default_rng(1)
     count = len(tokens)
     alpha = rng.dirichlet(np.ones(SEGMENTS), (LAYERS, count)).astype(np.float32)
@@ -102,7 +110,12 @@ def profiles() -> SegmentProfiles:
     """Profiles that fit `snapshot()`; tokens and documents have hostile names."""
     rng = np.random.default_rng(4)
     shape = (LAYERS, 3, SEGMENTS)
-    passage = Passage(document=HOSTILE, context="prose", tokens=("a", HOSTILE, "\n"), strength=np.array([0.1, 0.5, 0.4], np.float32))
+    passage = Passage(
+        document=HOSTILE,
+        context="prose",
+        tokens=("a", HOSTILE, "\n"),
+        strength=np.array([0.1, 0.5, 0.4], np.float32),
+    )
     return SegmentProfiles(
         run="made",
         step=100,

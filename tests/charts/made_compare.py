@@ -1,4 +1,5 @@
-"""Made comparisons with known structure: B's segments are A's renumbered, one context goes elsewhere, one token differs most."""
+"""Made comparisons with known structure: B's segments are A's renumbered, one context goes
+elsewhere, one token differs most."""
 
 from __future__ import annotations
 
@@ -26,11 +27,19 @@ def segments(method: str = "neurons") -> SegmentComparison:
         other_step=100,
         seed=0,
         method=method,
-        why="Both sides began with the same neurons, so these are counted." if method != "none" else "They cannot be matched.",
+        why=(
+            "Both sides began with the same neurons, so these are counted."
+            if method != "none"
+            else "They cannot be matched."
+        ),
         same_neurons=True,
         contexts=made.CONTEXTS,
         similarity=similarity if method != "none" else np.zeros((made.LAYERS, made.SEGMENTS, 0)),
-        match=np.tile(ORDER, (made.LAYERS, 1)) if method != "none" else np.full((made.LAYERS, made.SEGMENTS), -1),
+        match=(
+            np.tile(ORDER, (made.LAYERS, 1))
+            if method != "none"
+            else np.full((made.LAYERS, made.SEGMENTS), -1)
+        ),
         agreement=np.ones(made.LAYERS + 1),
         null_mean=np.full(made.LAYERS + 1, 0.4),
         null_high=np.full(made.LAYERS + 1, 0.6),

@@ -1,4 +1,5 @@
-"""Made results of interventions, for the tests of charts and pages: small, seeded, and with hostile names."""
+"""Made results of interventions, for the tests of charts and pages: small, seeded, and with hostile
+names."""
 
 from __future__ import annotations
 
@@ -38,7 +39,8 @@ def report() -> InterventionReport:
 
 
 def matrix() -> AblationMatrix:
-    """Segment s of layer 0 matters to context s % 3 alone; the last context has too few documents to say whose it is."""
+    """Segment s of layer 0 matters to context s % 3 alone; the last context has too few documents
+    to say whose it is."""
     columns = SEGMENTS + 1
     change = np.full((LAYERS, columns, 3), 0.01)
     change[0, np.arange(SEGMENTS), np.arange(SEGMENTS) % 3] = 0.5

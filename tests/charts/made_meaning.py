@@ -1,4 +1,5 @@
-"""A made result of the specialization meter and of the comparison of seeds, for charts and pages."""
+"""A made result of the specialization meter and of the comparison of seeds, for charts and
+pages."""
 
 from __future__ import annotations
 
@@ -10,16 +11,26 @@ from tests.charts.made import CONTEXTS, LAYERS, SEGMENTS
 
 def information(value: float, chance: float) -> Information:
     values = np.full(LAYERS + 1, value)
-    return Information(values, values - 0.1, values + 0.1, np.full(LAYERS + 1, chance / 2), np.full(LAYERS + 1, chance))
+    return Information(
+        values,
+        values - 0.1,
+        values + 0.1,
+        np.full(LAYERS + 1, chance / 2),
+        np.full(LAYERS + 1, chance),
+    )
 
 
 def use(context: float, given: float) -> SegmentUse:
     load = np.full((LAYERS, SEGMENTS), 1 / SEGMENTS)
     entropy = np.full(LAYERS, np.log2(SEGMENTS))
-    return SegmentUse(entropy, information(context, 0.2), information(0.5, 0.01), information(given, 0.15), load)
+    return SegmentUse(
+        entropy, information(context, 0.2), information(0.5, 0.01), information(given, 0.15), load
+    )
 
 
-def specialization(context: float = 0.9, given: float = 0.4, top_k: int = 2, step: int = 100) -> Specialization:
+def specialization(
+    context: float = 0.9, given: float = 0.4, top_k: int = 2, step: int = 100
+) -> Specialization:
     """Chance is 0.2 for I(S;C) and 0.15 for I(S;C given T); intervals are 0.1 to either side."""
     pairs = np.full((LAYERS, SEGMENTS, SEGMENTS), 1 / 6)
     pairs[:, 0, 1] = pairs[:, 1, 0] = 0.5

@@ -38,10 +38,26 @@ def own_root(tmp_path, monkeypatch):
 
 
 def test_train_evaluate_analyze_generate(text_folder, settings_file, capsys):
-    flags = ["--settings", str(settings_file), "--source", "folder", "--path", str(text_folder), "--steps", "20"]
-    assert main(["train", "--id", "first", "--name", "A <b>name</b>", "--twins", "dense", *flags]) == 0
+    flags = [
+        "--settings",
+        str(settings_file),
+        "--source",
+        "folder",
+        "--path",
+        str(text_folder),
+        "--steps",
+        "20",
+    ]
+    assert (
+        main(["train", "--id", "first", "--name", "A <b>name</b>", "--twins", "dense", *flags]) == 0
+    )
     said = capsys.readouterr().out
-    assert "step 20/20  loss" in said and "tokens/s" in said and "finished at step 20 of 20" in said and "dense twin of first" in said
+    assert (
+        "step 20/20  loss" in said
+        and "tokens/s" in said
+        and "finished at step 20 of 20" in said
+        and "dense twin of first" in said
+    )
     run = open_run("first")
     assert run.settings.training.steps == 20 and run.settings.model == TINY.model
     assert run.result("profiles", {"run": "first", "step": 20}) is not None  # looked inside at once
@@ -49,18 +65,26 @@ def test_train_evaluate_analyze_generate(text_folder, settings_file, capsys):
     assert main(["evaluate", "first", "--json"]) == 0
     evaluated = json.loads(capsys.readouterr().out)
     stored = run.result("losses", {"run": "first", "step": 20})
-    assert evaluated["loss"] == stored.loss and [entry["context"] for entry in evaluated["contexts"]] == list(run.info.contexts)
-    assert np.isclose(evaluated["loss"], run.evaluations().loss[-1], atol=0.5)  # all rows against the few of training
+    assert evaluated["loss"] == stored.loss and [
+        entry["context"] for entry in evaluated["contexts"]
+    ] == list(run.info.contexts)
+    # all rows against the few of training
+    assert np.isclose(evaluated["loss"], run.evaluations().loss[-1], atol=0.5)
     assert main(["evaluate", "first"]) == 0
     assert "bits per byte" in capsys.readouterr().out
 
     assert main(["analyze", "first", "--what", "neuron_map", "--method", "pca"]) == 0
-    assert run.result("neuron_map", {"run": "first", "method": "pca", "layer": -1, "seed": 0}) is not None
+    assert (
+        run.result("neuron_map", {"run": "first", "method": "pca", "layer": -1, "seed": 0})
+        is not None
+    )
     capsys.readouterr()
 
     texts = []
     for _ in range(2):
-        assert main(["generate", "first", "--text", "1 + ", "--max-tokens", "8", "--seed", "3"]) == 0
+        assert (
+            main(["generate", "first", "--text", "1 + ", "--max-tokens", "8", "--seed", "3"]) == 0
+        )
         texts.append(capsys.readouterr().out)
     assert texts[0] == texts[1] and texts[0].startswith("1 + ")
 
@@ -100,14 +124,18 @@ def test_a_mistake_starts_no_run(capsys):
 
 
 @pytest.mark.parametrize(
-    "words", [["--help"], ["train", "--help-all"], ["runs", "--help"], ["bench", "--help"], ["--version"]], ids=" ".join
+    "words",
+    [["--help"], ["train", "--help-all"], ["runs", "--help"], ["bench", "--help"], ["--version"]],
+    ids=" ".join,
 )
 def test_help_needs_nothing_heavy(words):
     program = (
-        "import sys\nfrom cpart_core.__main__ import main\n"
-        f"try:\n    main({words!r})\nexcept SystemExit as end:\n    assert not end.code\n"
-        "heavy = {'torch', 'numpy', 'sklearn', 'safetensors'} & set(sys.modules)\nassert not heavy, heavy\n"
+        f"import sys\nfrom cpart_core.__main__ import main\ntry:\n    main({words!r})\nexcept"
+        " SystemExit as end:\n    assert not end.code\nheavy = {'torch', 'numpy', 'sklearn',"
+        " 'safetensors'} & set(sys.modules)\nassert not heavy, heavy\n"
     )
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()

@@ -31,11 +31,18 @@ def other_value(item, value):
     return type(value)(low if value != low else high)
 
 
-@pytest.mark.parametrize(("group", "item", "value"), list(Settings().items()), ids=lambda entry: getattr(entry, "name", ""))
+@pytest.mark.parametrize(
+    ("group", "item", "value"),
+    list(Settings().items()),
+    ids=lambda entry: getattr(entry, "name", ""),
+)
 def test_every_setting_is_a_flag(group, item, value):
     wanted = other_value(item, value)
     text = ",".join(wanted) if isinstance(wanted, tuple) else str(wanted)
-    found = getattr(build_parser([]).parse_args(["train", f"--{item.name.replace('_', '-')}={text}"]), f"setting_{item.name}")
+    found = getattr(
+        build_parser([]).parse_args(["train", f"--{item.name.replace('_', '-')}={text}"]),
+        f"setting_{item.name}",
+    )
     assert found == wanted and type(found) is type(value)
 
 
@@ -54,11 +61,20 @@ def test_all_help_is_there_and_says_range_and_default(capsys):
 def test_file_preset_and_flags_agree(tmp_path):
     settings = preset("quick").with_values({"seed": 7, "contexts": ("a", "b")})
     (tmp_path / "s.json").write_text(settings.to_json())
-    (tmp_path / "run.json").write_text(json.dumps({"id": "x", "settings": json.loads(settings.to_json())}))
+    (tmp_path / "run.json").write_text(
+        json.dumps({"id": "x", "settings": json.loads(settings.to_json())})
+    )
     by_flags = parsed("--preset", "quick", "--seed", "7", "--contexts", "a, b")
-    assert parsed("--settings", str(tmp_path / "s.json")) == parsed("--settings", str(tmp_path / "run.json")) == by_flags == settings
+    assert (
+        parsed("--settings", str(tmp_path / "s.json"))
+        == parsed("--settings", str(tmp_path / "run.json"))
+        == by_flags
+        == settings
+    )
     command = command_of(settings).split()
-    assert command[:4] == ["python", "-m", "cpart_core", "train"] and parsed(*command[4:]) == settings
+    assert (
+        command[:4] == ["python", "-m", "cpart_core", "train"] and parsed(*command[4:]) == settings
+    )
 
 
 @pytest.mark.parametrize("entry", PRESETS, ids=lambda entry: entry.name)
@@ -67,5 +83,10 @@ def test_presets_are_sound(entry):
 
 
 def test_words_for_people():
-    assert [duration(seconds) for seconds in (0.4, 59.6, 200, 7500)] == ["0 s", "1 min 0 s", "3 min 20 s", "2 h 5 min"]
+    assert [duration(seconds) for seconds in (0.4, 59.6, 200, 7500)] == [
+        "0 s",
+        "1 min 0 s",
+        "3 min 20 s",
+        "2 h 5 min",
+    ]
     assert table([{"a": 1.5, "b": "x\x1b[31m"}]).splitlines()[-1] == "1.5000  x?[31m"

@@ -1,4 +1,5 @@
-"""`runs`: find, order, rename, delete and clear away, with a question before anything is deleted."""
+"""`runs`: find, order, rename, delete and clear away, with a question before anything is
+deleted."""
 
 from __future__ import annotations
 
@@ -19,7 +20,11 @@ def made(tmp_path, monkeypatch):
     """Two finished runs and a start that failed."""
     monkeypatch.setenv("CPART_RUNS", str(tmp_path))
     monkeypatch.setenv("CPART_SAMPLES", str(tmp_path / "none"))
-    for run_id, name, end in (("one", "First try", "finish"), ("two", "Second try", "finish"), ("three", "Broken", "fail")):
+    for run_id, name, end in (
+        ("one", "First try", "finish"),
+        ("two", "Second try", "finish"),
+        ("three", "Broken", "fail"),
+    ):
         with RecordWriter(make_run(tmp_path, run_id, name=name).folder) as writer:
             writer.event("start")
             if end == "finish":
@@ -52,7 +57,11 @@ def test_delete_asks_and_is_all_or_nothing(made, capsys, monkeypatch):
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
     monkeypatch.setattr("builtins.input", lambda question: "n")
     assert main(["runs", "delete", "one"]) == 1 and ids() == {"one", "two", "three"}
-    assert main(["runs", "delete", "one", "missing", "--yes"]) == 2 and ids() == {"one", "two", "three"}
+    assert main(["runs", "delete", "one", "missing", "--yes"]) == 2 and ids() == {
+        "one",
+        "two",
+        "three",
+    }
     monkeypatch.setattr("builtins.input", lambda question: "y")
     assert main(["runs", "delete", "one"]) == 0 and ids() == {"two", "three"}
 

@@ -1,4 +1,5 @@
-"""What a terminal may be and what a checkpoint may be: any encoding, a full context, damaged weights. Each is said, and nothing breaks off."""
+"""What a terminal may be and what a checkpoint may be: any encoding, a full context, damaged
+weights. Each is said, and nothing breaks off."""
 
 from __future__ import annotations
 
@@ -72,31 +73,58 @@ def test_no_encoding_of_a_terminal_ends_a_command(trained, encoding, name, monke
 
 def test_a_process_without_utf8_prints_to_the_end(trained):
     """A real one: the C locale, and Python told to leave it so."""
-    environment = {**os.environ, "LC_ALL": "C", "LANG": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, "-m", "cpart_core", "runs"], env=environment, cwd=ROOT, capture_output=True, timeout=60)
-    assert done.returncode == 0 and trained.id.encode() in done.stdout and b"Traceback" not in done.stderr
+    environment = {
+        **os.environ,
+        "LC_ALL": "C",
+        "LANG": "C",
+        "PYTHONUTF8": "0",
+        "PYTHONCOERCECLOCALE": "0",
+        "PYTHONPATH": str(ROOT),
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "cpart_core", "runs"],
+        env=environment,
+        cwd=ROOT,
+        capture_output=True,
+        timeout=60,
+    )
+    assert (
+        done.returncode == 0
+        and trained.id.encode() in done.stdout
+        and b"Traceback" not in done.stderr
+    )
 
 
 def test_a_continuation_says_what_did_not_fit_and_where_it_ends(trained, capsys):
-    """The context has 16 tokens: of a long text its last 8 are read, and the context is full after 8 more."""
+    """The context has 16 tokens: of a long text its last 8 are read, and the context is full after
+    8 more."""
     text = "monday follows friday. " * 10
-    assert main(["generate", trained.id, "--text", text, "--max-tokens", "50", "--temperature", "0"]) == 0
+    assert (
+        main(["generate", trained.id, "--text", text, "--max-tokens", "50", "--temperature", "0"])
+        == 0
+    )
     said = capsys.readouterr()
     assert said.out.startswith(text)
     assert "room for 16 tokens, new ones included, so only the text's last 8 were read" in said.err
     assert (
-        "It ends after 8 of 50 tokens, where the model's context of 16 tokens is full." in said.err or "ended the text itself" in said.err
+        "It ends after 8 of 50 tokens, where the model's context of 16 tokens is full." in said.err
+        or "ended the text itself" in said.err
     )
     assert main(["generate", trained.id, "--text", "1 + ", "--max-tokens", "2"]) == 0
     assert capsys.readouterr().err == ""
 
 
 def test_the_terminal_and_the_page_share_one_rule(trained):
-    """Whatever the lengths: something is read, something follows where it can, and nothing is beyond the context."""
+    """Whatever the lengths: something is read, something follows where it can, and nothing is
+    beyond the context."""
     for length in range(1, 40):
         for wished in range(1, 40):
             room = fit(list(range(length)), wished, 16)
-            assert room.ids == list(range(length))[room.left_out :] and 1 <= len(room.ids) and len(room.ids) + room.count <= 16
+            assert (
+                room.ids == list(range(length))[room.left_out :]
+                and 1 <= len(room.ids)
+                and len(room.ids) + room.count <= 16
+            )
             assert room.count == wished or len(room.ids) + room.count == 16
             assert not room.left_out or len(room.ids) >= 8
     assert early_end(8, 8, 8, 16) == "" and "itself" in early_end(4, 3, 8, 16)
@@ -129,7 +157,10 @@ def damaged(trained):
 def test_a_damaged_newest_checkpoint_is_passed_over_and_said(damaged, name, capsys):
     assert main(commands(damaged)[name]) == 0
     said = capsys.readouterr().err
-    assert "The checkpoint of step 40 is passed over: model.safetensors" in said and "Step 30 is used instead." in said
+    assert (
+        "The checkpoint of step 40 is passed over: model.safetensors" in said
+        and "Step 30 is used instead." in said
+    )
 
 
 @pytest.mark.parametrize("name", ["evaluate", "generate", "carve", "analyze"])
@@ -141,7 +172,10 @@ def test_a_damaged_one_that_was_asked_for_names_the_good_one(damaged, name, caps
 
 def test_where_none_can_be_used_that_is_said(trained, capsys):
     """Nothing is deleted, and whole manifests are believed again."""
-    kept = [(trained.checkpoint_folder(step) / "config.json", step) for step in trained.checkpoint_steps()]
+    kept = [
+        (trained.checkpoint_folder(step) / "config.json", step)
+        for step in trained.checkpoint_steps()
+    ]
     before = [flip(path) for path, _ in kept]
     assert main(["evaluate", trained.id]) == 2
     assert "None of the 2 checkpoints" in capsys.readouterr().err

@@ -12,7 +12,12 @@ from cpart_core.corpus.document import Split
 def make_split(lengths: list[int], contexts: list[int]) -> Split:
     """Every token has its own id, so that a token tells where it is from."""
     starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    return Split(np.arange(starts[-1], dtype=np.uint16), starts, np.array(contexts, np.int16), tuple(f"d{n}" for n in range(len(lengths))))
+    return Split(
+        np.arange(starts[-1], dtype=np.uint16),
+        starts,
+        np.array(contexts, np.int16),
+        tuple(f"d{n}" for n in range(len(lengths))),
+    )
 
 
 LENGTHS = [5, 40, 3, 17, 100, 9, 2, 31, 64, 8, 21, 4]
@@ -43,11 +48,17 @@ def test_a_batch_depends_on_seed_and_step_alone():
     forward = [batches.batch(step) for step in range(40)]
     for step in (39, 3, 17, 0):
         for kept, now, new in zip(
-            fields(forward[step]), fields(batches.batch(step)), fields(TrainingBatches(SPLIT, 3, 7, WIDTH, 4).batch(step)), strict=True
+            fields(forward[step]),
+            fields(batches.batch(step)),
+            fields(TrainingBatches(SPLIT, 3, 7, WIDTH, 4).batch(step)),
+            strict=True,
         ):
             np.testing.assert_array_equal(kept, now)
             np.testing.assert_array_equal(kept, new)
-    assert any(np.any(batch.ids != TrainingBatches(SPLIT, 3, 7, WIDTH, 5).batch(step).ids) for step, batch in enumerate(forward[:3]))
+    assert any(
+        np.any(batch.ids != TrainingBatches(SPLIT, 3, 7, WIDTH, 5).batch(step).ids)
+        for step, batch in enumerate(forward[:3])
+    )
 
 
 def test_rows_hold_one_context_and_contexts_take_turns():
@@ -66,13 +77,19 @@ def test_every_token_is_a_target_once_in_an_epoch():
         targets = np.concatenate([batches.batch(epoch * 4 + step).ids[0, 1:] for step in range(4)])
         inputs = np.concatenate([batches.batch(epoch * 4 + step).ids[0, :-1] for step in range(4)])
         np.testing.assert_array_equal(np.sort(inputs), np.arange(48))
-        assert len(np.unique(targets)) >= 47, "the very first token of an epoch is a target of the epoch before"
+        assert len(np.unique(targets)) >= 47, (
+            "the very first token of an epoch is a target of the epoch before"
+        )
 
 
 def test_found_labels_do_not_change_the_batches():
     unknown = make_split(LENGTHS, [-1] * len(LENGTHS))
-    before, after = (TrainingBatches(split, 3, 4, WIDTH, seed=1, balanced=False) for split in (unknown, SPLIT))
-    rows = [validation_rows(split, 3, WIDTH, 2, seed=1, balanced=False) for split in (unknown, SPLIT)]
+    before, after = (
+        TrainingBatches(split, 3, 4, WIDTH, seed=1, balanced=False) for split in (unknown, SPLIT)
+    )
+    rows = [
+        validation_rows(split, 3, WIDTH, 2, seed=1, balanced=False) for split in (unknown, SPLIT)
+    ]
     for one, other in [(before.batch(5), after.batch(5)), *zip(*rows, strict=True)]:
         np.testing.assert_array_equal(one.ids, other.ids)
         assert np.all(one.context == -1)
@@ -86,8 +103,12 @@ def test_validation_shows_every_token_at_most_once():
     for batch in batches:
         check_rows(batch, SPLIT)
     for context in range(3):
-        tokens = sum(length for length, label in zip(LENGTHS, CONTEXTS, strict=True) if label == context)
-        assert sum(int((batch.context == context).sum()) for batch in batches) == tokens // (WIDTH + 1) * (WIDTH + 1)
+        tokens = sum(
+            length for length, label in zip(LENGTHS, CONTEXTS, strict=True) if label == context
+        )
+        assert sum(int((batch.context == context).sum()) for batch in batches) == tokens // (
+            WIDTH + 1
+        ) * (WIDTH + 1)
     few = validation_rows(SPLIT, 3, WIDTH, 1, seed=0)
     assert sum(len(batch.ids) for batch in few) == 3
     np.testing.assert_array_equal(few[0].ids, validation_rows(SPLIT, 3, WIDTH, 1, seed=0)[0].ids)
@@ -103,6 +124,10 @@ def test_a_context_shorter_than_a_row_still_gives_its_tokens():
 
 def test_text_much_shorter_than_a_row_is_repeated_and_none_is_refused():
     batch = TrainingBatches(make_split([3, 2], [0, 1]), 2, 2, 64, seed=0).batch(9)
-    assert batch.ids.shape == (2, 65) and set(batch.ids[0]) == {0, 1, 2} and set(batch.ids[1]) == {3, 4}
+    assert (
+        batch.ids.shape == (2, 65)
+        and set(batch.ids[0]) == {0, 1, 2}
+        and set(batch.ids[1]) == {3, 4}
+    )
     with pytest.raises(ValueError, match="no training text"):
         TrainingBatches(make_split([], []), 2, 2, 8, seed=0)

@@ -1,4 +1,5 @@
-"""The built-in corpus: enough contexts, the same each time, disjoint splits, and generated text that is right."""
+"""The built-in corpus: enough contexts, the same each time, disjoint splits, and generated text
+that is right."""
 
 from __future__ import annotations
 
@@ -23,7 +24,10 @@ from cpart_core.corpus.tokenizer import Tokenizer
 from cpart_core.settings.corpus import CorpusSettings
 
 SMALL = CorpusSettings(kilobytes_per_context=20)
-FINGERPRINT = "from cpart_core.settings.run import *; from cpart_core.corpus.build import *; s = CorpusSettings(kilobytes_per_context=20)\n"
+FINGERPRINT = (
+    "from cpart_core.settings.run import *; from cpart_core.corpus.build import *; s ="
+    " CorpusSettings(kilobytes_per_context=20)\n"
+)
 
 
 def documents(name: str, count: int = 30) -> list[str]:
@@ -42,14 +46,19 @@ def test_at_least_six_contexts_each_with_text_in_both_splits_and_of_about_equal_
     assert all(row.train_documents >= 1 and row.validation_documents >= 1 for row in rows)
     for split in (corpus.train, corpus.validation):
         assert split.starts[-1] == len(split.ids) and len(split.titles) == len(split.context)
-    sizes = {name: sum(len(d.text.encode()) for d in gather(SMALL).documents if d.context == name) for name in corpus.contexts}
+    sizes = {
+        name: sum(len(d.text.encode()) for d in gather(SMALL).documents if d.context == name)
+        for name in corpus.contexts
+    }
     assert max(sizes.values()) <= 2 * min(sizes.values()) and min(sizes.values()) >= 15_000
 
 
 def test_the_fingerprint_is_the_same_in_another_process_with_other_hashes_and_threads(corpus):
     code = FINGERPRINT + "print(build_corpus(gather(s), s, 0).fingerprint)"
     environment = os.environ | {"PYTHONHASHSEED": "7", "TOKENIZERS_PARALLELISM": "false"}
-    other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    other = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
+    )
     assert other.stdout.strip() == corpus.fingerprint
     assert build_corpus(gather(SMALL), SMALL, seed=1).fingerprint != corpus.fingerprint
 
@@ -59,14 +68,18 @@ def test_no_text_and_no_title_is_in_both_splits(corpus):
     texts = []
     for split in (corpus.train, corpus.validation):
         pieces = [split.ids[a:b] for a, b in zip(split.starts[:-1], split.starts[1:], strict=True)]
-        assert all(piece[-1] == tokenizer.end and tokenizer.end not in piece[:-1] for piece in pieces)
+        assert all(
+            piece[-1] == tokenizer.end and tokenizer.end not in piece[:-1] for piece in pieces
+        )
         texts.append({tokenizer.decode(piece).strip() for piece in pieces})
     assert not texts[0] & texts[1]
     assert not set(corpus.train.titles) & set(corpus.validation.titles)
 
 
 def test_chosen_contexts_only_and_unknown_ones_are_refused():
-    found = gather_builtin(CorpusSettings(kilobytes_per_context=5, contexts=("calendar", "library")))
+    found = gather_builtin(
+        CorpusSettings(kilobytes_per_context=5, contexts=("calendar", "library"))
+    )
     assert {document.context for document in found.documents} == {"calendar", "library"}
     with pytest.raises(ValueError, match="Unknown context latin. Built in are: library"):
         gather_builtin(CorpusSettings(contexts=("latin",)))
@@ -83,27 +96,39 @@ def value(node: ast.expr) -> int:
     if isinstance(node, ast.Constant):
         return node.value
     assert isinstance(node, ast.BinOp)
-    return {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul}[type(node.op)](value(node.left), value(node.right))
+    return {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul}[type(node.op)](
+        value(node.left), value(node.right)
+    )
 
 
 def test_every_answer_of_arithmetic_is_right():
     for line in "".join(documents("arithmetic", 100)).splitlines():
         if match := re.fullmatch(r"(.+) ([-+*]) (.+) = (-?\d+)", line):
-            assert value(ast.parse(line[: match.start(4) - 3], mode="eval").body) == int(match[4]), line
+            assert value(ast.parse(line[: match.start(4) - 3], mode="eval").body) == int(
+                match[4]
+            ), line
         elif match := re.fullmatch(r"(\d+) / (\d+) = (\d+) rest (\d+)", line):
             assert divmod(int(match[1]), int(match[2])) == (int(match[3]), int(match[4])), line
         else:
             left, sign, right = line.split()
-            assert sign == ("<" if int(left) < int(right) else ">" if int(left) > int(right) else "="), line
+            assert sign == (
+                "<" if int(left) < int(right) else ">" if int(left) > int(right) else "="
+            ), line
 
 
 def test_every_total_of_records_is_right_and_ids_rise_by_one():
     kinds = set()
     for text in documents("records", 60):
         kinds.add(text[0])
-        rows = [json.loads(line) for line in text.splitlines()] if text[0] == "{" else list(csv.DictReader(io.StringIO(text)))
+        rows = (
+            [json.loads(line) for line in text.splitlines()]
+            if text[0] == "{"
+            else list(csv.DictReader(io.StringIO(text)))
+        )
         for row in rows:
-            assert round(float(row["price"]) * 100) * int(row["quantity"]) == round(float(row["total"]) * 100)
+            assert round(float(row["price"]) * 100) * int(row["quantity"]) == round(
+                float(row["total"]) * 100
+            )
         numbers = [int(row["id"]) for row in rows]
         assert numbers == list(range(numbers[0], numbers[0] + len(rows)))
     assert kinds == {"{", "i"}
@@ -121,7 +146,9 @@ def test_every_sentence_of_the_calendar_is_true():
             assert generated.WEEKDAYS[spoken_day(match[2]).weekday()] == match[3]
         elif match := re.fullmatch(r"(\d+) days after (.+) comes (\w+), (.+)\.", line):
             later = spoken_day(match[4])
-            assert (later - spoken_day(match[2])).days == int(match[1]) and generated.WEEKDAYS[later.weekday()] == match[3]
+            assert (later - spoken_day(match[2])).days == int(match[1]) and generated.WEEKDAYS[
+                later.weekday()
+            ] == match[3]
         elif match := re.fullmatch(r"From (.+) to (.+) it is (\d+) days\.", line):
             assert (spoken_day(match[2]) - spoken_day(match[1])).days == int(match[3])
         else:
@@ -146,24 +173,37 @@ def clause_is_right(words: list[str]) -> bool:
         for root, ending in endings(rest[0], invented.NOUNS) if rest else ():
             if ending in (invented.class_of(root) + marker, invented.class_of(root) + "n" + marker):
                 found.append((ending, rest[1:]))
-                if len(rest) > 1 and any(end == ending for _, end in endings(rest[1], invented.ADJECTIVES)):
+                if len(rest) > 1 and any(
+                    end == ending for _, end in endings(rest[1], invented.ADJECTIVES)
+                ):
                     found.append((ending, rest[2:]))
         return found
 
     def ends_with_verb(rest: list[str], subject: str) -> bool:
-        return len(rest) == 1 and any(end in {subject + tense for tense in invented.TENSES} for _, end in endings(rest[0], invented.VERBS))
+        return len(rest) == 1 and any(
+            end in {subject + tense for tense in invented.TENSES}
+            for _, end in endings(rest[0], invented.VERBS)
+        )
 
     return any(
-        ends_with_verb(rest, subject) or any(ends_with_verb(after, subject) for _, after in after_noun(rest, "k"))
+        ends_with_verb(rest, subject)
+        or any(ends_with_verb(after, subject) for _, after in after_noun(rest, "k"))
         for subject, rest in after_noun(words, "")
     )
 
 
 def test_every_sentence_of_the_invented_language_is_grammatical():
-    sentences = [sentence for text in documents("invented", 20) for sentence in text.replace("\n", " ").split(".") if sentence.strip()]
+    sentences = [
+        sentence
+        for text in documents("invented", 20)
+        for sentence in text.replace("\n", " ").split(".")
+        if sentence.strip()
+    ]
     assert len(sentences) > 200
     for sentence in sentences:
         for clause in sentence.strip().lower().split(", "):
             words = clause.split()
             assert clause_is_right(words[1:] if words[0] in invented.CONNECTIVES else words), clause
-    assert not clause_is_right([invented.NOUNS[0] + "o", invented.VERBS[0] + "o"]), "the check sees a wrong class"
+    assert not clause_is_right([invented.NOUNS[0] + "o", invented.VERBS[0] + "o"]), (
+        "the check sees a wrong class"
+    )

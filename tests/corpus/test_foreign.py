@@ -55,24 +55,39 @@ FOREIGN = {
 def test_a_file_is_called_what_it_is_whatever_its_name(tmp_path, kind, ending):
     path = tmp_path / f"a.{ending}"
     path.write_bytes(FOREIGN[kind])
-    for reading in (lambda: gather_file(path, USUAL), lambda: gather_uploads([(path.name, FOREIGN[kind])], USUAL)):
+    for reading in (
+        lambda: gather_file(path, USUAL),
+        lambda: gather_uploads([(path.name, FOREIGN[kind])], USUAL),
+    ):
         with pytest.raises(ValueError) as caught:
             reading()
-        assert kind in str(caught.value) and "not text" in str(caught.value) and len(str(caught.value)) < 300
+        assert (
+            kind in str(caught.value)
+            and "not text" in str(caught.value)
+            and len(str(caught.value)) < 300
+        )
 
 
 def test_text_about_such_files_is_text():
-    for text in ("GGUF is a format of files.", "PAR1 and ID3 are magic words.", "BZh, OggS, GIF8: first bytes."):
+    for text in (
+        "GGUF is a format of files.",
+        "PAR1 and ID3 are magic words.",
+        "BZh, OggS, GIF8: first bytes.",
+    ):
         assert gather_uploads([("a.txt", text.encode())], USUAL).documents[0].text == text
 
 
 def test_a_folder_that_is_a_model_is_said_and_is_not_trained_on(tmp_path):
     model = tmp_path / "corpus" / "llama"
     model.mkdir(parents=True)
-    (model / "config.json").write_text(json.dumps({"model_type": "llama", "architectures": ["LlamaForCausalLM"]}))
+    (model / "config.json").write_text(
+        json.dumps({"model_type": "llama", "architectures": ["LlamaForCausalLM"]})
+    )
     (model / "model.safetensors").write_bytes(safetensors())
     (model / "README.md").write_text("about the model " * 50)
-    with pytest.raises(ValueError, match=r"is a model \(llama, 1 file of weights\), not a folder of texts"):
+    with pytest.raises(
+        ValueError, match=r"is a model \(llama, 1 file of weights\), not a folder of texts"
+    ):
         gather_folder(model, USUAL)
     with pytest.raises(ValueError, match="is a model .*, not a file of text"):
         gather_file(model, USUAL)
@@ -80,10 +95,14 @@ def test_a_folder_that_is_a_model_is_said_and_is_not_trained_on(tmp_path):
         gather_dataset(CorpusSettings(source="dataset", path=str(model)))
     (tmp_path / "corpus" / "sea").mkdir()
     (tmp_path / "corpus" / "sea" / "a.txt").write_text("the sea " * 50)
-    (tmp_path / "corpus" / "sea" / "config.json").write_text('{"model_type": "told of in the text"}')
+    (tmp_path / "corpus" / "sea" / "config.json").write_text(
+        '{"model_type": "told of in the text"}'
+    )
     found = gather_folder(tmp_path / "corpus", USUAL)
     assert {document.context for document in found.documents} == {"sea"}
-    assert ("llama", "it is a model (llama, 1 file of weights)") in {(item.title, item.reason) for item in found.skipped}
+    assert ("llama", "it is a model (llama, 1 file of weights)") in {
+        (item.title, item.reason) for item in found.skipped
+    }
 
 
 def test_a_file_for_a_folder_and_a_folder_for_a_file_are_said(tmp_path):

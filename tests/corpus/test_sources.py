@@ -57,7 +57,14 @@ def test_each_subfolder_is_a_context_and_what_is_unusable_is_said(tmp_path):
         ("fr", "À"),
     ]
     said = reasons(found)
-    assert set(said) == {"loose.txt", "fr/bad.txt", "fr/binary.txt", "fr/cut.txt.gz", "fr/empty.md", "fr/picture.png"}
+    assert set(said) == {
+        "loose.txt",
+        "fr/bad.txt",
+        "fr/binary.txt",
+        "fr/cut.txt.gz",
+        "fr/empty.md",
+        "fr/picture.png",
+    }
     for name, words in {
         "loose.txt": "put it into one",
         "fr/bad.txt": "save it as UTF-8",
@@ -91,20 +98,27 @@ def test_links_that_lead_out_of_the_folder_are_not_followed(tmp_path):
 def test_files_named_train_valid_test_are_the_splits(tmp_path):
     for context in ("x", "y"):
         for name, count in (("train", 12), ("valid", 3), ("test", 3)):
-            text = "<|doc|>\n".join(f"{context} {name} document {number}\n" * 9 for number in range(count))
+            text = "<|doc|>\n".join(
+                f"{context} {name} document {number}\n" * 9 for number in range(count)
+            )
             write(tmp_path / context / f"{name}.txt.gz", gzip.compress(text.encode()))
     found = gather_folder(tmp_path, SETTINGS)
     assert {document.split for document in found.documents} == {TRAIN, VALIDATION}
     assert set(reasons(found)) == {"x/test.txt.gz", "y/test.txt.gz"}
     corpus = build_corpus(found, SETTINGS, seed=0)
     assert len(corpus.train.titles) == 24 and all("train" in title for title in corpus.train.titles)
-    assert len(corpus.validation.titles) == 6 and all("valid" in title for title in corpus.validation.titles)
+    assert len(corpus.validation.titles) == 6 and all(
+        "valid" in title for title in corpus.validation.titles
+    )
 
 
 def test_a_flat_folder_is_text_without_labels(tmp_path):
     write(tmp_path / "test.txt", "alone, so a text like any other\n")
     write(tmp_path / "b.txt", "two\n")
-    assert [(document.context, document.title) for document in gather_folder(tmp_path, SETTINGS).documents] == [
+    assert [
+        (document.context, document.title)
+        for document in gather_folder(tmp_path, SETTINGS).documents
+    ] == [
         (UNKNOWN, "b.txt"),
         (UNKNOWN, "test.txt"),
     ]
@@ -113,11 +127,22 @@ def test_a_flat_folder_is_text_without_labels(tmp_path):
 def test_tables_give_a_document_a_row(tmp_path):
     table = write(tmp_path / "t.csv", 'text;context\n"a; ""quoted""\nline";x\nb;y\n;y\nonly text\n')
     found = gather_file(table, SETTINGS)
-    assert [(d.text, d.context) for d in found.documents] == [('a; "quoted"\nline', "x"), ("b", "y"), ("", "y"), ("only text", UNKNOWN)]
+    assert [(d.text, d.context) for d in found.documents] == [
+        ('a; "quoted"\nline', "x"),
+        ("b", "y"),
+        ("", "y"),
+        ("only text", UNKNOWN),
+    ]
     rows = [{"body": "a", "kind": 3}, {"body": "\ud800"}, {"body": 7}, {"kind": 1}]
-    lines = write(tmp_path / "t.jsonl", "\n".join(map(json.dumps, rows)) + "\n{broken\n[1]\n" + "[" * 100_000 + "\n")
+    lines = write(
+        tmp_path / "t.jsonl",
+        "\n".join(map(json.dumps, rows)) + "\n{broken\n[1]\n" + "[" * 100_000 + "\n",
+    )
     found = gather_file(lines, CorpusSettings(text_column="body", context_column="kind"))
-    assert [(document.text, document.context) for document in found.documents] == [("a", "3"), ("\ud800", UNKNOWN)]
+    assert [(document.text, document.context) for document in found.documents] == [
+        ("a", "3"),
+        ("\ud800", UNKNOWN),
+    ]
     assert [item.reason for item in found.skipped] == [
         "1 row has a text that is no string but a number",
         "1 row has no text",
@@ -143,8 +168,15 @@ def test_tables_give_a_document_a_row(tmp_path):
 def test_a_file_that_cannot_be_used_gets_a_sentence(tmp_path, name, content, said):
     with pytest.raises(ValueError, match=said):
         gather_file(write(tmp_path / name, content), SETTINGS)
-    with pytest.raises(ValueError, match=said.replace("holds no text.", "None of the files holds text that can be used. a[.]\\w+:")):
-        gather_uploads([(name, content.encode() if isinstance(content, str) else content)], SETTINGS)
+    with pytest.raises(
+        ValueError,
+        match=said.replace(
+            "holds no text.", "None of the files holds text that can be used. a[.]\\w+:"
+        ),
+    ):
+        gather_uploads(
+            [(name, content.encode() if isinstance(content, str) else content)], SETTINGS
+        )
 
 
 def test_missing_and_empty_places_get_a_sentence(tmp_path):
@@ -166,8 +198,13 @@ def test_a_file_that_unpacks_to_too_much_is_refused(tmp_path, monkeypatch):
 
 
 def test_uploads_keep_the_good_ones(tmp_path):
-    found = gather_uploads([("en.txt", b"yes"), ("bad.txt", b"\0"), ("fr.md", b"oui")], SETTINGS, context_each=True)
-    assert [(document.context, document.text) for document in found.documents] == [("en", "yes"), ("fr", "oui")]
+    found = gather_uploads(
+        [("en.txt", b"yes"), ("bad.txt", b"\0"), ("fr.md", b"oui")], SETTINGS, context_each=True
+    )
+    assert [(document.context, document.text) for document in found.documents] == [
+        ("en", "yes"),
+        ("fr", "oui"),
+    ]
     assert set(reasons(found)) == {"bad.txt"}
 
 
@@ -194,5 +231,8 @@ def test_datasets_need_their_extra_and_are_read_without_running_their_code(monke
     monkeypatch.setitem(sys.modules, "datasets", types.SimpleNamespace(load_dataset=load_dataset))
     found = gather(settings)
     assert asked == [("owner/name", "english", True)]
-    assert [(document.context, document.split) for document in found.documents] == [("0", TRAIN), ("1", TRAIN)] * 2 + [("0", VALIDATION)]
+    assert [(document.context, document.split) for document in found.documents] == [
+        ("0", TRAIN),
+        ("1", TRAIN),
+    ] * 2 + [("0", VALIDATION)]
     assert reasons(found) == {"owner/name:english test": "the test split is left out"}

@@ -15,12 +15,24 @@ from cpart_core.settings.corpus import CorpusSettings
 
 
 def gathered(labels: bool) -> Gathered:
-    return Gathered(tuple(Document(f"text {n} " * 30, f"c{n % 2}" if labels else "", f"d{n} <b>") for n in range(30)), ())
+    return Gathered(
+        tuple(
+            Document(f"text {n} " * 30, f"c{n % 2}" if labels else "", f"d{n} <b>")
+            for n in range(30)
+        ),
+        (),
+    )
 
 
 def equal(a, b) -> bool:
     return all(
-        np.array_equal(x, y) and x.dtype == y.dtype if isinstance(x, np.ndarray) else equal(x, y) if dataclasses.is_dataclass(x) else x == y
+        (
+            np.array_equal(x, y) and x.dtype == y.dtype
+            if isinstance(x, np.ndarray)
+            else equal(x, y)
+            if dataclasses.is_dataclass(x)
+            else x == y
+        )
         for x, y in ((getattr(a, f.name), getattr(b, f.name)) for f in dataclasses.fields(a))
     )
 
@@ -30,30 +42,51 @@ def test_what_is_saved_comes_back(tmp_path, labels):
     corpus = build_corpus(gathered(labels), CorpusSettings(vocabulary_size=300), seed=0)
     save_corpus(corpus, tmp_path / "corpus")
     assert equal(load_corpus(tmp_path / "corpus"), corpus)
-    assert corpus.discovered is not labels and len(corpus.contexts) == (2 if labels else CorpusSettings().discovered_contexts)
-    assert sorted(path.name for path in (tmp_path / "corpus").iterdir()) == ["corpus.json", "corpus.npz", "tokenizer.json"]
+    assert corpus.discovered is not labels and len(corpus.contexts) == (
+        2 if labels else CorpusSettings().discovered_contexts
+    )
+    assert sorted(path.name for path in (tmp_path / "corpus").iterdir()) == [
+        "corpus.json",
+        "corpus.npz",
+        "tokenizer.json",
+    ]
 
 
 def test_found_labels_keep_the_fingerprint_and_are_stored(tmp_path):
     corpus = build_corpus(gathered(labels=False), CorpusSettings(vocabulary_size=300), seed=0)
     assert [row.name for row in report(corpus).contexts] == ["not yet known"]
-    found = with_labels(corpus, np.arange(len(corpus.train.context)) % 3, np.zeros(len(corpus.validation.context), int))
+    found = with_labels(
+        corpus,
+        np.arange(len(corpus.train.context)) % 3,
+        np.zeros(len(corpus.validation.context), int),
+    )
     save_corpus(corpus, tmp_path)
     save_corpus(found, tmp_path)
     loaded = load_corpus(tmp_path)
     assert equal(loaded, found) and loaded.fingerprint == corpus.fingerprint
     assert report(loaded).contexts[0].train_documents == 9
     with pytest.raises(ValueError, match="came with labels"):
-        with_labels(build_corpus(gathered(labels=True), CorpusSettings(vocabulary_size=300), 0), np.zeros(1), np.zeros(1))
+        with_labels(
+            build_corpus(gathered(labels=True), CorpusSettings(vocabulary_size=300), 0),
+            np.zeros(1),
+            np.zeros(1),
+        )
 
 
 def test_every_damage_tried_is_noticed(tmp_path):
-    save_corpus(build_corpus(gathered(labels=True), CorpusSettings(vocabulary_size=300), seed=0), tmp_path)
+    save_corpus(
+        build_corpus(gathered(labels=True), CorpusSettings(vocabulary_size=300), seed=0), tmp_path
+    )
     facts = json.loads((tmp_path / "corpus.json").read_text())
     del facts["sha256"]  # as earlier releases wrote it: what each value may be is checked beside it
     tokenizer = (tmp_path / "tokenizer.json").read_bytes()
     damaged = {
-        "corpus.json": [b"", b"{", b"[]", *(json.dumps(facts | change).encode() for change in CHANGES)],
+        "corpus.json": [
+            b"",
+            b"{",
+            b"[]",
+            *(json.dumps(facts | change).encode() for change in CHANGES),
+        ],
         "tokenizer.json": [
             b"{}",
             json.dumps(json.loads(tokenizer) | {"version": "2"}).encode(),

@@ -9,7 +9,11 @@ import pytest
 
 from cpart_core.corpus.tokenizer import END, Tokenizer
 
-TEXTS = ["the cat sat on the mat, 1234 times\n" * 20, "def f(x):\n    return x + 1\n" * 20, "Žluťoučký kůň 漢字 🙂\n" * 5]
+TEXTS = [
+    "the cat sat on the mat, 1234 times\n" * 20,
+    "def f(x):\n    return x + 1\n" * 20,
+    "Žluťoučký kůň 漢字 🙂\n" * 5,
+]
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +34,9 @@ def test_any_text_comes_back(tokenizer):
 def test_every_code_point_and_every_byte_comes_back(tokenizer):
     text = "".join(chr(code) for code in [*range(0xD800), *range(0xE000, 0x110000, 7)])
     assert tokenizer.decode(tokenizer.encode(text)) == text
-    assert {data for data in tokenizer.token_bytes if len(data) == 1} == {bytes([byte]) for byte in range(256)}
+    assert {data for data in tokenizer.token_bytes if len(data) == 1} == {
+        bytes([byte]) for byte in range(256)
+    }
 
 
 def test_the_end_token_cannot_be_spelled(tokenizer):
@@ -57,7 +63,11 @@ def test_encoding_many_is_encoding_each(tokenizer):
 
 def test_foreign_and_damaged_tokenizers_are_refused(tokenizer):
     data = json.loads(tokenizer.to_json())
-    for change in ({"normalizer": {"type": "Lowercase"}}, {"pre_tokenizer": None}, {"added_tokens": []}):
+    for change in (
+        {"normalizer": {"type": "Lowercase"}},
+        {"pre_tokenizer": None},
+        {"added_tokens": []},
+    ):
         with pytest.raises(ValueError, match="This tokenizer cannot be read"):
             Tokenizer.from_json(json.dumps(data | change))
     for text in ("", "[]", "{", tokenizer.to_json()[:-40]):

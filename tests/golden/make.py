@@ -1,7 +1,8 @@
 """Makes the golden folder of the release that this is:  python -m tests.golden.make NAME   (the names are dates, for `ls` to order them).
 
-A run that was stopped in the middle, so that it can be opened and gone on with, with everything in it that pages read; and beside it, in
-expected.json, what must be read from it. Works with the code of older releases too: copy it there.
+A run that was stopped in the middle, so that it can be opened and gone on with, with everything in
+it that pages read; and beside it, in expected.json, what must be read from it. Works with the code
+of older releases too: copy it there.
 """
 
 from __future__ import annotations
@@ -20,7 +21,13 @@ from cpart_core.runs.training_session import run_training
 from tests.runs.tiny import TINY, gathered
 
 GOLDEN = Path(__file__).resolve().parent
-SMALL = {"width": 16, "num_neurons": 16, "fusion_width": 4, "vocabulary_size": 264, "keep_checkpoints": 1}
+SMALL = {
+    "width": 16,
+    "num_neurons": 16,
+    "fusion_width": 4,
+    "vocabulary_size": 264,
+    "keep_checkpoints": 1,
+}
 STOP = 26
 REQUEST: dict[str, Any] = {"step": STOP}
 EXPECTED = "expected.json"
@@ -44,7 +51,8 @@ def make(name: str) -> Run:
 
 
 def facts(run: Run) -> dict[str, Any]:
-    """Numbers that stand for all that is read: each place is read in full, and one thing of it said."""
+    """Numbers that stand for all that is read: each place is read in full, and one thing of it
+    said."""
     from cpart_core.corpus.store import load_corpus
     from cpart_core.runs.checkpoint import load_model
 
@@ -68,8 +76,14 @@ def facts(run: Run) -> dict[str, Any]:
         "signature": round(float(snapshot.signature.astype(float).sum()), 3),
         "fingerprint": corpus.fingerprint,
         "titles": list(corpus.validation.titles),
-        "weights": {name: round(float(tensor.double().abs().sum()), 4) for name, tensor in sorted(weights.items())},
-        "tokens": run.result("losses", request) is not None and run.result("profiles", request) is not None,
+        "weights": {
+            name: round(float(tensor.double().abs().sum()), 4)
+            for name, tensor in sorted(weights.items())
+        },
+        "tokens": (
+            run.result("losses", request) is not None
+            and run.result("profiles", request) is not None
+        ),
     }
 
 

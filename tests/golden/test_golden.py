@@ -1,4 +1,5 @@
-"""Run folders of each former release open with the numbers they were written with, and training goes on in them."""
+"""Run folders of each former release open with the numbers they were written with, and training
+goes on in them."""
 
 from __future__ import annotations
 
@@ -30,7 +31,9 @@ def test_it_opens_with_its_numbers_and_goes_on(golden):
     assert run_training(run) == ExitCode.DONE
     after = open_run("golden")
     assert after.state().state == "finished" and after.records().step.tolist() == list(range(1, 41))
-    assert facts(after)["losses"][: expected["step"]] == expected["losses"], "what was recorded stays"
+    assert facts(after)["losses"][: expected["step"]] == expected["losses"], (
+        "what was recorded stays"
+    )
 
 
 def test_there_is_one_of_this_release_and_one_of_the_first():

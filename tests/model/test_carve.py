@@ -16,13 +16,20 @@ KEPT = np.array([[5, 0, 2], [7, 1, 3]])
 
 
 def forbidden(kept: np.ndarray) -> list[Intervention]:
-    return [Intervention(layer, s, "forbid") for layer, row in enumerate(kept) for s in range(8) if s not in row]
+    return [
+        Intervention(layer, s, "forbid")
+        for layer, row in enumerate(kept)
+        for s in range(8)
+        if s not in row
+    ]
 
 
 @pytest.mark.parametrize("execution", ["dense", "soft", "topk"])
 @pytest.mark.parametrize(("fusion", "pooling"), FUSIONS)
 @pytest.mark.parametrize("keep", [1, 3])
-def test_carved_logits_are_those_of_the_whole_with_the_rest_forbidden(execution, fusion, pooling, keep):
+def test_carved_logits_are_those_of_the_whole_with_the_rest_forbidden(
+    execution, fusion, pooling, keep
+):
     if (execution, fusion, keep) == ("topk", "uniform", 3):
         pytest.skip("which of equal weights are the greatest is nobody's law")
     model, kept = tiny(execution=execution, fusion=fusion, pooling=pooling).eval(), KEPT[:, :keep]
@@ -32,7 +39,9 @@ def test_carved_logits_are_those_of_the_whole_with_the_rest_forbidden(execution,
         with intervene(model, forbidden(kept)):
             wanted = model(some_ids(), start)
         torch.testing.assert_close(smaller(some_ids(), start), wanted, rtol=1e-4, atol=1e-5)
-        assert (model(some_ids(), start) - wanted).abs().max() > 1e-3, "forbidding changes nothing: this proves nothing"
+        assert (model(some_ids(), start) - wanted).abs().max() > 1e-3, (
+            "forbidding changes nothing: this proves nothing"
+        )
 
 
 def test_before_fusion_begins_a_carved_model_is_not_fused_either():
@@ -48,7 +57,9 @@ def test_keeping_every_segment_changes_no_bit_and_carving_twice_is_carving_once(
     model = tiny(execution="topk").eval()
     assert torch.equal(carve(model, np.tile(np.arange(8), (2, 1)))(some_ids()), model(some_ids()))
     once, twice = carve(model, KEPT[:, :2]), carve(carve(model, KEPT), np.array([[0, 2], [0, 2]]))
-    assert torch.equal(once(some_ids()), twice(some_ids())), "of 0 2 5 and 1 3 7 the first and the last are 0 5 and 1 7"
+    assert torch.equal(once(some_ids()), twice(some_ids())), (
+        "of 0 2 5 and 1 3 7 the first and the last are 0 5 and 1 7"
+    )
 
 
 def test_it_is_as_small_as_it_says_and_neurons_are_numbered_from_zero():
@@ -60,7 +71,9 @@ def test_it_is_as_small_as_it_says_and_neurons_are_numbered_from_zero():
     old, new = partition_of(model), partition_of(smaller)
     for layer in range(2):
         rename = {segment: place for place, segment in enumerate(sorted(KEPT[layer]))} | {-1: -1}
-        assert [rename[s] for s in old.segment_of[layer][numbers[layer]]] == new.segment_of[layer].tolist()
+        assert [rename[s] for s in old.segment_of[layer][numbers[layer]]] == new.segment_of[
+            layer
+        ].tolist()
 
 
 def test_it_writes_the_text_that_the_forbidden_model_writes():

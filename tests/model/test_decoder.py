@@ -15,9 +15,23 @@ from cpart_core.partition.permute import apply_partition, partition_of
 from cpart_core.settings.model import ModelSettings
 
 TINY = ModelSettings(
-    num_layers=2, width=32, num_heads=4, num_kv_heads=2, num_neurons=72, shared_neurons=8, num_segments=8, context_length=24, fusion_width=8
+    num_layers=2,
+    width=32,
+    num_heads=4,
+    num_kv_heads=2,
+    num_neurons=72,
+    shared_neurons=8,
+    num_segments=8,
+    context_length=24,
+    fusion_width=8,
 )
-FUSIONS = [("uniform", "token"), ("attention", "token"), ("attention", "document"), ("random", "token"), ("random", "document")]
+FUSIONS = [
+    ("uniform", "token"),
+    ("attention", "token"),
+    ("attention", "document"),
+    ("random", "token"),
+    ("random", "document"),
+]
 
 
 def tiny(**changes: object) -> Decoder:
@@ -33,7 +47,9 @@ def some_ids(rows: int = 2, length: int = 24) -> torch.Tensor:
 def test_no_logit_depends_on_a_later_token(execution: str, fusion: str, pooling: str) -> None:
     model = tiny(execution=execution, fusion=fusion, pooling=pooling)
     seen: list[torch.Tensor] = []
-    hook = model.layers[0].register_forward_pre_hook(lambda _, args: seen.append(args[0].requires_grad_()))
+    hook = model.layers[0].register_forward_pre_hook(
+        lambda _, args: seen.append(args[0].requires_grad_())
+    )
     start = torch.tensor([[0] * 24, [0] * 10 + [10] * 14])
     logits = model(some_ids(), start)
     hook.remove()
@@ -54,14 +70,18 @@ def test_document_pooling_starts_anew_at_each_document() -> None:
 
 def test_the_oracle_is_its_table_and_reads_nothing_without_labels() -> None:
     model = tiny(execution="topk", fusion="oracle")
-    table = torch.zeros(3, 8).scatter(1, torch.tensor([[5, 2], [0, 1], [7, 3]]), torch.tensor([[0.8, 0.2]] * 3))
+    table = torch.zeros(3, 8).scatter(
+        1, torch.tensor([[5, 2], [0, 1], [7, 3]]), torch.tensor([[0.8, 0.2]] * 3)
+    )
     for layer in model.feedforwards():
         layer.fusion.take_affinity(table)
     context = torch.tensor([[0] * 24, [2] * 12 + [-1] * 12])
     logits = model(some_ids(), context_BT=context)
     alpha = model.feedforwards()[0].last_alpha
     torch.testing.assert_close(alpha[0], table[0].expand(24, 8))
-    torch.testing.assert_close(alpha[1], torch.cat([table[2].expand(12, 8), torch.full((12, 8), 1 / 8)]))
+    torch.testing.assert_close(
+        alpha[1], torch.cat([table[2].expand(12, 8), torch.full((12, 8), 1 / 8)])
+    )
     changed = some_ids().clone()
     changed[:, 12:] = 49
     torch.testing.assert_close(model(changed, context_BT=context)[:, :12], logits[:, :12])
@@ -83,7 +103,10 @@ def test_uniform_fusion_is_the_dense_layer(shared: int) -> None:
 
 @pytest.mark.parametrize("pooling", ["token", "document"])
 def test_topk_is_soft_with_the_other_weights_zeroed(pooling: str) -> None:
-    topk, soft = tiny(execution="topk", top_k=3, pooling=pooling), tiny(execution="soft", pooling=pooling)
+    topk, soft = (
+        tiny(execution="topk", top_k=3, pooling=pooling),
+        tiny(execution="soft", pooling=pooling),
+    )
     for layer in soft.feedforwards():
         full = layer.weights
 
@@ -97,7 +120,9 @@ def test_topk_is_soft_with_the_other_weights_zeroed(pooling: str) -> None:
     topk(some_ids()).square().mean().backward()
     soft(some_ids()).square().mean().backward()
     for (name, a), (_, b) in zip(topk.named_parameters(), soft.named_parameters(), strict=True):
-        torch.testing.assert_close(a.grad, b.grad, rtol=1e-4, atol=1e-6, msg=lambda m, name=name: f"{name}: {m}")
+        torch.testing.assert_close(
+            a.grad, b.grad, rtol=1e-4, atol=1e-6, msg=lambda m, name=name: f"{name}: {m}"
+        )
 
 
 @pytest.mark.parametrize("execution", ["soft", "topk"])
@@ -132,11 +157,18 @@ def test_captured_contributions_add_up_to_the_layers_output(execution: str) -> N
     with torch.no_grad(), capture(model) as layers:
         model(some_ids())
         for item, y in zip(layers, outputs, strict=True):
-            torch.testing.assert_close(sum(item.output(s) for s in range(-1, 8)), y, rtol=1e-4, atol=1e-6)
+            torch.testing.assert_close(
+                sum(item.output(s) for s in range(-1, 8)), y, rtol=1e-4, atol=1e-6
+            )
 
 
-@pytest.mark.parametrize(("execution", "pooling"), [("dense", "token"), ("soft", "document"), ("topk", "document"), ("topk", "token")])
-def test_generation_with_a_cache_equals_reading_everything_anew(execution: str, pooling: str) -> None:
+@pytest.mark.parametrize(
+    ("execution", "pooling"),
+    [("dense", "token"), ("soft", "document"), ("topk", "document"), ("topk", "token")],
+)
+def test_generation_with_a_cache_equals_reading_everything_anew(
+    execution: str, pooling: str
+) -> None:
     model = tiny(execution=execution, pooling=pooling)
     given = [1, 2, 3]
     made = list(generate(model, given, max_tokens=10, temperature=0))
@@ -144,16 +176,31 @@ def test_generation_with_a_cache_equals_reading_everything_anew(execution: str, 
     assert made == whole.tolist()
 
 
-@pytest.mark.parametrize(("execution", "pooling"), [("dense", "token"), ("soft", "document"), ("topk", "document"), ("topk", "token")])
+@pytest.mark.parametrize(
+    ("execution", "pooling"),
+    [("dense", "token"), ("soft", "document"), ("topk", "document"), ("topk", "token")],
+)
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
-def test_many_texts_at_once_are_written_as_each_alone(execution: str, pooling: str, temperature: float) -> None:
+def test_many_texts_at_once_are_written_as_each_alone(
+    execution: str, pooling: str, temperature: float
+) -> None:
     model = tiny(execution=execution, pooling=pooling)
     prompts, seeds = [[1, 2, 3], [7], [4, 4, 9, 30, 2, 8], [5, 6, 7], [1] * 22], [0, 1, 2, 3, 4]
-    alone = [list(generate(model, ids, max_tokens=9, temperature=temperature, seed=seed)) for ids, seed in zip(prompts, seeds, strict=True)]
-    assert generate_batch(model, prompts, max_tokens=9, temperature=temperature, seeds=seeds) == alone
+    alone = [
+        list(generate(model, ids, max_tokens=9, temperature=temperature, seed=seed))
+        for ids, seed in zip(prompts, seeds, strict=True)
+    ]
+    assert (
+        generate_batch(model, prompts, max_tokens=9, temperature=temperature, seeds=seeds) == alone
+    )
     stop = alone[0][4]
     cut = [ids[: ids.index(stop)] if stop in ids else ids for ids in alone]
-    assert generate_batch(model, prompts, max_tokens=9, temperature=temperature, seeds=seeds, stop=stop) == cut
+    assert (
+        generate_batch(
+            model, prompts, max_tokens=9, temperature=temperature, seeds=seeds, stop=stop
+        )
+        == cut
+    )
     assert generate_batch(model, [], max_tokens=3) == []
     with pytest.raises(ValueError, match="2 seeds for 1 prompts"):
         generate_batch(model, [[1]], max_tokens=3, seeds=[0, 1])
@@ -161,12 +208,19 @@ def test_many_texts_at_once_are_written_as_each_alone(execution: str, pooling: s
 
 def test_sampling_keeps_its_word() -> None:
     model = tiny()
-    assert list(generate(model, [5], max_tokens=9, seed=4)) == list(generate(model, [5], max_tokens=9, seed=4))
-    assert list(generate(model, [5], max_tokens=9, seed=4)) != list(generate(model, [5], max_tokens=9, seed=5))
+    assert list(generate(model, [5], max_tokens=9, seed=4)) == list(
+        generate(model, [5], max_tokens=9, seed=4)
+    )
+    assert list(generate(model, [5], max_tokens=9, seed=4)) != list(
+        generate(model, [5], max_tokens=9, seed=5)
+    )
     greedy = list(generate(model, [5], max_tokens=9, temperature=0))
     assert list(generate(model, [5], max_tokens=9, top_k=1)) == greedy
     assert list(generate(model, [5], max_tokens=9, top_p=1e-6)) == greedy
-    assert list(generate(model, [5], max_tokens=9, temperature=0, stop=greedy[3])) == greedy[: greedy.index(greedy[3])]
+    assert (
+        list(generate(model, [5], max_tokens=9, temperature=0, stop=greedy[3]))
+        == greedy[: greedy.index(greedy[3])]
+    )
     with pytest.raises(ValueError, match="at most 24"):
         next(generate(model, [1] * 24, max_tokens=1))
     with pytest.raises(ValueError, match="temperature is 11"):

@@ -18,7 +18,10 @@ CHOOSING = pytest.mark.parametrize("execution", ["soft", "topk"])
 def outputs(model: Decoder) -> list[torch.Tensor]:
     """What every feed-forward layer added in one forward."""
     seen: list[torch.Tensor] = []
-    hooks = [layer.register_forward_hook(lambda _, __, y: seen.append(y)) for layer in model.feedforwards()]
+    hooks = [
+        layer.register_forward_hook(lambda _, __, y: seen.append(y))
+        for layer in model.feedforwards()
+    ]
     with torch.no_grad():
         model(some_ids())
     for hook in hooks:
@@ -30,8 +33,16 @@ def outputs(model: Decoder) -> list[torch.Tensor]:
 def test_a_neutral_change_changes_nothing(execution: str) -> None:
     model = tiny(execution=execution)
     plain = model(some_ids())
-    with intervene(model, [Intervention(0, 3, "scale", 1.0), Intervention(1, -1, "scale", 1.0), NeuronAblation(1, ())]):
-        torch.testing.assert_close(model(some_ids()), plain, rtol=1e-5, atol=1e-6)  # to rounding: looking in takes the plain execution
+    with intervene(
+        model,
+        [
+            Intervention(0, 3, "scale", 1.0),
+            Intervention(1, -1, "scale", 1.0),
+            NeuronAblation(1, ()),
+        ],
+    ):
+        # to rounding: looking in takes the plain execution
+        torch.testing.assert_close(model(some_ids()), plain, rtol=1e-5, atol=1e-6)
 
 
 @EXECUTIONS
@@ -55,9 +66,14 @@ def test_ablating_takes_away_exactly_what_was_captured(execution: str, segment: 
         model(some_ids())
         given = layers[0].output(segment)
     assert given.abs().max() > 0
-    for factor, change in ((0.0, Intervention(0, segment, "ablate")), (2.5, Intervention(0, segment, "scale", 2.5))):
+    for factor, change in (
+        (0.0, Intervention(0, segment, "ablate")),
+        (2.5, Intervention(0, segment, "scale", 2.5)),
+    ):
         with intervene(model, [change]):
-            torch.testing.assert_close(outputs(model)[0], plain + (factor - 1) * given, rtol=1e-4, atol=1e-6)
+            torch.testing.assert_close(
+                outputs(model)[0], plain + (factor - 1) * given, rtol=1e-4, atol=1e-6
+            )
 
 
 @EXECUTIONS
@@ -65,7 +81,12 @@ def test_captured_contributions_still_add_up(execution: str) -> None:
     model = tiny(execution=execution)
     with intervene(
         model,
-        [Intervention(0, 2, "scale", 3.0), Intervention(0, -1, "scale", 0.5), NeuronAblation(0, (9, 40)), Intervention(0, 1, "forbid")],
+        [
+            Intervention(0, 2, "scale", 3.0),
+            Intervention(0, -1, "scale", 0.5),
+            NeuronAblation(0, (9, 40)),
+            Intervention(0, 1, "forbid"),
+        ],
     ):
         with torch.no_grad(), capture(model) as layers:
             model(some_ids())
@@ -85,14 +106,20 @@ def test_a_forbidden_segment_is_never_chosen_and_the_others_share_its_mass(execu
         assert layer.last_alpha[..., 2].max() == 0 and layer.last_weight[..., 2].max() == 0
         torch.testing.assert_close(layer.last_alpha.sum(dim=-1), torch.ones(2, 24))
         others = [s for s in range(8) if s != 2]
-        torch.testing.assert_close(layer.last_alpha[..., others], before[..., others] / (1 - before[..., 2:3]))
-        assert (layer.last_weight > 0).sum(dim=-1).unique().tolist() == [2 if execution == "topk" else 7]
+        torch.testing.assert_close(
+            layer.last_alpha[..., others], before[..., others] / (1 - before[..., 2:3])
+        )
+        assert (layer.last_weight > 0).sum(dim=-1).unique().tolist() == [
+            2 if execution == "topk" else 7
+        ]
 
 
 @CHOOSING
 def test_keeping_fewer_than_top_k_computes_those_alone(execution: str) -> None:
     model = tiny(execution=execution)
-    with intervene(model, [Intervention(layer, s, "forbid") for layer in range(2) for s in range(8) if s != 4]):
+    with intervene(
+        model, [Intervention(layer, s, "forbid") for layer in range(2) for s in range(8) if s != 4]
+    ):
         model(some_ids())
         for layer in model.feedforwards():
             assert layer.last_weight is not None
@@ -114,7 +141,9 @@ def test_a_forced_segment_is_chosen_at_the_strongest_weight(execution: str) -> N
         return
     assert (weight > 0).sum(dim=-1).unique().tolist() == [2]
     stays = before == before.amax(dim=-1, keepdim=True)
-    assert torch.equal(weight[stays], before[stays]), "the strongest of the others stays; the weakest chosen one made room"
+    assert torch.equal(weight[stays], before[stays]), (
+        "the strongest of the others stays; the weakest chosen one made room"
+    )
 
 
 def test_where_nothing_is_chosen_forbid_is_ablate_and_force_is_refused() -> None:
@@ -123,7 +152,10 @@ def test_where_nothing_is_chosen_forbid_is_ablate_and_force_is_refused() -> None
         ablated = model(some_ids())
     with intervene(model, [Intervention(0, 3, "forbid")]):
         assert torch.equal(model(some_ids()), ablated)
-    with pytest.raises(ValueError, match="none can be forced"), intervene(model, [Intervention(0, 3, "force")]):
+    with (
+        pytest.raises(ValueError, match="none can be forced"),
+        intervene(model, [Intervention(0, 3, "force")]),
+    ):
         pass
 
 
@@ -163,7 +195,9 @@ def test_nothing_stays_behind_and_blocks_add_up(execution: str) -> None:
         ("dense", NeuronAblation(1, tuple(range(50)))),
     ],
 )
-def test_generation_with_a_cache_honours_it(execution: str, change: Intervention | NeuronAblation) -> None:
+def test_generation_with_a_cache_honours_it(
+    execution: str, change: Intervention | NeuronAblation
+) -> None:
     model = tiny(execution=execution, pooling="document")
     given = [1, 2, 3]
     with intervene(model, [change]):
@@ -186,6 +220,8 @@ def test_generation_with_a_cache_honours_it(execution: str, change: Intervention
         ([Intervention(0, 1, "force"), Intervention(0, 1, "forbid")], "both forced and forbidden"),
     ],
 )
-def test_what_cannot_be_is_refused_in_a_sentence(changes: list[Intervention], sentence: str) -> None:
+def test_what_cannot_be_is_refused_in_a_sentence(
+    changes: list[Intervention], sentence: str
+) -> None:
     with pytest.raises(ValueError, match=sentence), intervene(tiny(execution="topk"), changes):
         pass

@@ -1,4 +1,5 @@
-"""Every execution of the feed-forward layer equals the plain one, gradients included, and keeps no more than it says."""
+"""Every execution of the feed-forward layer equals the plain one, gradients included, and keeps no
+more than it says."""
 
 from __future__ import annotations
 
@@ -18,7 +19,12 @@ from cpart_core.model.kernels.few import few_tokens
 from cpart_core.model.kernels.grouped import grouped_segments
 from cpart_core.model.kernels.reference import reference
 from cpart_core.model.kernels.sort_tokens import sort_by_segment
-from cpart_core.model.kernels.sorted import LEAST_ROUNDING, NUMBERS_OF_ROWS, rounding, sorted_segments
+from cpart_core.model.kernels.sorted import (
+    LEAST_ROUNDING,
+    NUMBERS_OF_ROWS,
+    rounding,
+    sorted_segments,
+)
 from cpart_core.model.kernels.weighted import weighted
 from cpart_core.model.kernels.work import Layout, Work
 from cpart_core.model.saved_tensors import kept_until_backward
@@ -42,22 +48,38 @@ def some_work(shared: int, k: int | None, weighted: bool = True) -> Work:
     """Segment 3 is chosen by nobody."""
     generator = torch.Generator().manual_seed(shared)
     N = shared + SEGMENTS * SIZE
-    x, gate, up, down = (0.3 * torch.randn(*shape, generator=generator) for shape in ((TOKENS, WIDTH), (N, WIDTH), (N, WIDTH), (WIDTH, N)))
+    x, gate, up, down = (
+        0.3 * torch.randn(*shape, generator=generator)
+        for shape in ((TOKENS, WIDTH), (N, WIDTH), (N, WIDTH), (WIDTH, N))
+    )
     alpha = torch.rand(TOKENS, SEGMENTS, generator=generator)
     alpha[:, 3] = 0.0
     chosen = None if k is None else alpha.topk(k).indices
     weight = alpha if chosen is None else alpha * torch.zeros_like(alpha).scatter(1, chosen, 1.0)
     leaves = [tensor.requires_grad_() for tensor in (x, weight, gate, up, down)]
-    return Work(leaves[0], leaves[1] if weighted else None, chosen, *leaves[2:], Layout(shared, SEGMENTS, SIZE))
+    return Work(
+        leaves[0],
+        leaves[1] if weighted else None,
+        chosen,
+        *leaves[2:],
+        Layout(shared, SEGMENTS, SIZE),
+    )
 
 
-def gradients(execution: Execution, work: Work, precision: torch.dtype) -> tuple[Tensor, list[Tensor]]:
+def gradients(
+    execution: Execution, work: Work, precision: torch.dtype
+) -> tuple[Tensor, list[Tensor]]:
     y = execution(replace(work, x=work.x.to(precision)))
     given = torch.randn(y.shape, generator=torch.Generator().manual_seed(9))
-    leaves = [tensor for tensor in (work.x, work.weight, work.w_gate, work.w_up, work.w_down) if tensor is not None]
+    leaves = [
+        tensor
+        for tensor in (work.x, work.weight, work.w_gate, work.w_up, work.w_down)
+        if tensor is not None
+    ]
     found = list(torch.autograd.grad(y, leaves, given.to(precision)))
     if work.chosen is not None:
-        found[1] = found[1].gather(1, work.chosen)  # what the others would be worth is nobody's question: their weight is 0
+        # what the others would be worth is nobody's question: their weight is 0
+        found[1] = found[1].gather(1, work.chosen)
     return y.detach().float(), found
 
 
@@ -70,7 +92,9 @@ def far(a: Tensor, b: Tensor) -> float:
 @pytest.mark.parametrize("shared", [0, 8])
 @pytest.mark.parametrize("k", [1, 2, 8])
 @pytest.mark.parametrize("execution", [weighted, sorted_segments, grouped_segments])
-def test_topk_equals_the_plain_execution(execution: Execution, k: int, shared: int, precision: torch.dtype) -> None:
+def test_topk_equals_the_plain_execution(
+    execution: Execution, k: int, shared: int, precision: torch.dtype
+) -> None:
     work = some_work(shared, k)
     y, found = gradients(execution, work, precision)
     wanted_y, wanted = gradients(reference, work, torch.float32)
@@ -94,7 +118,9 @@ def test_soft_and_dense_equal_the_plain_execution(fused: bool, precision: torch.
 def test_few_tokens_equal_the_plain_execution(tokens: int, shared: int) -> None:
     work = some_work(shared, 2)
     assert work.weight is not None and work.chosen is not None
-    part = replace(work, x=work.x[:tokens], weight=work.weight[:tokens], chosen=work.chosen[:tokens])
+    part = replace(
+        work, x=work.x[:tokens], weight=work.weight[:tokens], chosen=work.chosen[:tokens]
+    )
     assert far(few_tokens(part), reference(part)) < 1e-5
 
 
@@ -107,15 +133,26 @@ def test_every_pair_has_a_slot_of_its_segment(exact: bool) -> None:
     segment = torch.searchsorted(ends, order.slot, right=True)
     assert torch.equal(segment, chosen)
     assert torch.equal(order.tokens[order.slot], torch.arange(TOKENS)[:, None].expand(-1, 3))
-    assert order.slot.unique().numel() == TOKENS * 3 and (order.size % 8 == 0).all() and len(order.tokens) % 8 == 0
+    assert (
+        order.slot.unique().numel() == TOKENS * 3
+        and (order.size % 8 == 0).all()
+        and len(order.tokens) % 8 == 0
+    )
     assert not exact or len(order.tokens) == ends[-1]
 
 
 def kept_bytes(execution: Execution, work: Work) -> int:
-    """What autograd keeps until backward, without the layer's inputs, and the weights and their copies."""
-    leaves = [tensor for tensor in (work.x, work.weight, work.w_gate, work.w_up, work.w_down) if tensor is not None]
+    """What autograd keeps until backward, without the layer's inputs, and the weights and their
+    copies."""
+    leaves = [
+        tensor
+        for tensor in (work.x, work.weight, work.w_gate, work.w_up, work.w_down)
+        if tensor is not None
+    ]
     copies = (2 * work.w_gate.nbytes, work.w_down.nbytes)
-    return sum(size for size in kept_until_backward(lambda: execution(work), leaves) if size not in copies)
+    return sum(
+        size for size in kept_until_backward(lambda: execution(work), leaves) if size not in copies
+    )
 
 
 def test_topk_keeps_one_hidden_row_for_each_chosen_segment() -> None:
@@ -150,12 +187,19 @@ def test_the_table_names_what_there_is_and_what_can_go_backward() -> None:
     assert all(set(entry.seconds) <= set(KINDS[entry.shape.kind]) for entry in entries())
     assert all("few" not in entry.seconds for entry in entries() if entry.shape.gradient)
     shape = Shape("topk", "cpu", "float32", True, 4096, 256, 8, 128, 2)
-    assert best(replace(shape, device="cuda")) == "weighted" and best(replace(shape, device="cuda", precision="bfloat16")) == "grouped"
+    assert (
+        best(replace(shape, device="cuda")) == "weighted"
+        and best(replace(shape, device="cuda", precision="bfloat16")) == "grouped"
+    )
     near, far_off = Entry(shape, {}), Entry(replace(shape, tokens=64, gradient=False), {})
-    assert near.shape.distance(replace(shape, tokens=2048)) == 1 and far_off.shape.distance(shape) == float("inf")
+    assert near.shape.distance(replace(shape, tokens=2048)) == 1 and far_off.shape.distance(
+        shape
+    ) == float("inf")
 
 
-def test_the_grouped_product_is_not_asked_for_rows_that_it_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_grouped_product_is_not_asked_for_rows_that_it_refuses(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     shape = Shape("topk", "cpu", "float32", True, TOKENS, WIDTH, SEGMENTS, SIZE, 2)
     monkeypatch.setattr(table, "entries", lambda: (Entry(shape, {"grouped": 1.0, "sorted": 2.0}),))
     choose = table.best.__wrapped__  # what is remembered is of the real table
@@ -164,7 +208,9 @@ def test_the_grouped_product_is_not_asked_for_rows_that_it_refuses(monkeypatch: 
     assert choose(replace(shape, segment_size=12)) == "grouped" and not takes(
         "grouped", replace(shape, segment_size=12, precision="bfloat16")
     )
-    assert choose(replace(shape, device="cuda", precision="bfloat16", segment_size=12)) == "weighted"
+    assert (
+        choose(replace(shape, device="cuda", precision="bfloat16", segment_size=12)) == "weighted"
+    )
 
 
 @pytest.mark.parametrize("tokens", [1, 31, 256, 2048, 2049, 6000, 65_536])

@@ -1,4 +1,5 @@
-"""Compiled passes compute what torch's operations compute, whoever runs them, and nothing is left to compile after `warm`."""
+"""Compiled passes compute what torch's operations compute, whoever runs them, and nothing is left
+to compile after `warm`."""
 
 from __future__ import annotations
 
@@ -38,7 +39,8 @@ def some(*shape: int) -> Tensor:
 
 
 def routed(pooling: str) -> tuple[list[Tensor], Tensor]:
-    """What a layer computes, with all its gradients; and whom its tokens chose. Documents begin in the middle of rows."""
+    """What a layer computes, with all its gradients; and whom its tokens chose. Documents begin in
+    the middle of rows."""
     layer = PartitionedFeedForward(
         ModelSettings(
             width=WIDTH,
@@ -58,12 +60,18 @@ def routed(pooling: str) -> tuple[list[Tensor], Tensor]:
             parameter.copy_(0.5 * some(*parameter.shape))
     layer.fused = True
     start = torch.zeros(ROWS, TOKENS, dtype=torch.long)
-    start[0, 20:], start[1, 7:], start[1, 8:], start[2, -1:] = 20, 7, 8, TOKENS - 1  # the other rows are one document each
+    # the other rows are one document each
+    start[0, 20:], start[1, 7:], start[1, 8:], start[2, -1:] = 20, 7, 8, TOKENS - 1
     x = some(ROWS, TOKENS, WIDTH).requires_grad_()
     y = layer(x, start)
     assert layer.last_alpha is not None and layer.last_weight is not None
     total = (y * some(*y.shape)).sum() + (layer.last_alpha * some(ROWS, TOKENS, 4)).sum()
-    return [y, layer.last_alpha, layer.last_weight, *torch.autograd.grad(total, [x, *layer.parameters()])], layer.last_weight > 0
+    return [
+        y,
+        layer.last_alpha,
+        layer.last_weight,
+        *torch.autograd.grad(total, [x, *layer.parameters()]),
+    ], layer.last_weight > 0
 
 
 @pytest.mark.parametrize("pooling", ["document", "token"])
@@ -98,8 +106,13 @@ def made() -> list[Tensor]:
     qkv = some(2, 40, 48).bfloat16().requires_grad_()
     angle = torch.outer(torch.arange(40.0), torch.tensor([1.0, 0.1, 0.01, 0.001]))
     cos, sin = (torch.cat([part, part], dim=1) for part in (angle.cos(), angle.sin()))
-    losses = next_token_losses(some(2, 40, 8).bfloat16(), some(100, 8), torch.arange(80).view(2, 40))
-    y = rms_norm(x, weight, 1e-5, torch.float32).square().sum() + rotary_attention(qkv, cos, sin, 2).float().square().sum()
+    losses = next_token_losses(
+        some(2, 40, 8).bfloat16(), some(100, 8), torch.arange(80).view(2, 40)
+    )
+    y = (
+        rms_norm(x, weight, 1e-5, torch.float32).square().sum()
+        + rotary_attention(qkv, cos, sin, 2).float().square().sum()
+    )
     return [losses, *torch.autograd.grad(y, [x, weight, qkv]), *routed("document")[0]]
 
 
@@ -121,16 +134,29 @@ assert all(torch.equal(one, two) for one, two in zip(*found, strict=True)), "bit
 
 def test_the_number_of_threads_changes_no_bit() -> None:
     environment = {**os.environ, "NUMBA_NUM_THREADS": "2", "OMP_NUM_THREADS": "2"}
-    done = subprocess.run([sys.executable, "-c", THREADS], cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", THREADS],
+        cwd=PROJECT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("least", [PASSES, TORCH])
-def test_of_equals_the_first_are_chosen_everywhere(least: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_equals_the_first_are_chosen_everywhere(
+    least: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(which, "FROM", ContextVar("from", default=least))
     alpha = torch.tensor([[0.25] * 4, [0.1, 0.4, 0.1, 0.4], [0.4, 0.2, 0.2, 0.2]])
     weight, chosen = choose(alpha, 2, 4.0)
-    assert torch.equal(chosen, first_greatest(alpha, 2)) and chosen.tolist() == [[0, 1], [1, 3], [0, 1]]
+    assert torch.equal(chosen, first_greatest(alpha, 2)) and chosen.tolist() == [
+        [0, 1],
+        [1, 3],
+        [0, 1],
+    ]
     assert torch.equal(weight, torch.zeros_like(alpha).scatter(1, chosen, 1.0) * alpha * 4.0)
 
 
@@ -150,7 +176,10 @@ def test_whoever_listens_to_a_norm_hears_it(monkeypatch: pytest.MonkeyPatch) -> 
         if "norm" in name:
             module.register_forward_hook(lambda *_, name=name: heard.append(name))
     model(torch.zeros(1, 4, dtype=torch.long))
-    assert sorted(heard) == sorted(name for name, _ in model.named_modules() if "norm" in name) and len(heard) >= 3
+    assert (
+        sorted(heard) == sorted(name for name, _ in model.named_modules() if "norm" in name)
+        and len(heard) >= 3
+    )
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
@@ -165,15 +194,21 @@ def test_what_is_not_a_number_stays_none(bad: float, monkeypatch: pytest.MonkeyP
     with torch.no_grad():
         qkv[0, 3, 0] = bad
     y = rotary_attention(qkv, torch.ones(6, 8), torch.zeros(6, 8), 2)
-    assert y[0, :3].isfinite().all() and not y[0, 3, :8].isfinite().any()  # nobody before it sees it
+    # nobody before it sees it
+    assert y[0, :3].isfinite().all() and not y[0, 3, :8].isfinite().any()
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("execution", ["dense", "soft", "topk"])
-def test_passes_borrow_no_weight(execution: str, precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_passes_borrow_no_weight(
+    execution: str, precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """numpy marks what it was lent, and FSDP2 then cannot free a layer's gathered weights."""
     monkeypatch.setattr(which, "FROM", ContextVar("from", default=PASSES))
-    trainer = Trainer(made_settings(precision=precision, execution=execution, first_step=1, fusion_step=1), made_corpus())
+    trainer = Trainer(
+        made_settings(precision=precision, execution=execution, first_step=1, fusion_step=1),
+        made_corpus(),
+    )
     trainer.train_step()
     trainer.train_step()
     assert all(weight.untyped_storage().resizable() for weight in trainer.model.parameters())
@@ -188,14 +223,21 @@ def test_nothing_is_left_to_compile_after_warm(monkeypatch: pytest.MonkeyPatch) 
     before = seconds_compiling()
     for precision in ("bf16", "fp32"):
         for execution in ("dense", "soft", "topk"):
-            trainer = Trainer(made_settings(precision=precision, execution=execution, first_step=1, fusion_step=1), made_corpus())
+            trainer = Trainer(
+                made_settings(
+                    precision=precision, execution=execution, first_step=1, fusion_step=1
+                ),
+                made_corpus(),
+            )
             trainer.train_step()
             trainer.train_step()
     assert seconds_compiling() == before
 
 
 @pytest.mark.parametrize("size", [(1, 1), (32, 64), (33, 31), (70, 40)])
-def test_what_is_transposed_for_weight_gradients_is_the_transpose_at_every_size(size: tuple[int, int]) -> None:
+def test_what_is_transposed_for_weight_gradients_is_the_transpose_at_every_size(
+    size: tuple[int, int],
+) -> None:
     neurons, width = size
     x, dy = some(TOKENS, width).bfloat16(), some(TOKENS, width + 1).bfloat16()[:, 1:]
     assert torch.equal(transposed(dy), dy.T), "a view, too"
@@ -206,6 +248,8 @@ def test_what_is_transposed_for_weight_gradients_is_the_transpose_at_every_size(
     for least in (PASSES, TORCH):
         with which.passes_from(least):
             found[least] = weight_gradients(work, x, d_gate_up, dy, hidden)
-    for ours, theirs, weight in zip(found[PASSES], found[TORCH], (work.w_gate, work.w_up, work.w_down), strict=True):
+    for ours, theirs, weight in zip(
+        found[PASSES], found[TORCH], (work.w_gate, work.w_up, work.w_down), strict=True
+    ):
         assert ours.shape == weight.shape and ours.dtype == weight.dtype
         torch.testing.assert_close(ours, theirs, rtol=2e-2, atol=1e-3 * float(theirs.abs().max()))

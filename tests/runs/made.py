@@ -18,32 +18,65 @@ from cpart_core.settings.run import Settings
 PROJECT = Path(__file__).resolve().parents[2]
 CONTEXTS = ("code", "prose", "sums")
 L, N, S, C = 4, 24, 8, len(CONTEXTS)
-MADE = Settings().with_values({"num_layers": L, "num_neurons": N, "shared_neurons": 0, "num_segments": S})
+MADE = Settings().with_values(
+    {"num_layers": L, "num_neurons": N, "shared_neurons": 0, "num_segments": S}
+)
 
 
 def make_run(root: Path, run_id: str = "20260102-030405-abcd", **values: Any) -> Run:
     """A new run folder with nothing in it but run.json."""
-    info = RunInfo(id=run_id, name="a run", created="2026-01-02T03:04:05+00:00", settings=MADE, contexts=CONTEXTS)
+    info = RunInfo(
+        id=run_id,
+        name="a run",
+        created="2026-01-02T03:04:05+00:00",
+        settings=MADE,
+        contexts=CONTEXTS,
+    )
     folder = root / run_id
     folder.mkdir(parents=True)
-    write_info(folder, RunInfo(**{**{item.name: getattr(info, item.name) for item in fields(info)}, **values}))
+    write_info(
+        folder,
+        RunInfo(**{**{item.name: getattr(info, item.name) for item in fields(info)}, **values}),
+    )
     return open_run(run_id)
 
 
 def make_record(step: int, **values: Any) -> Record:
     by_context = np.array([step, np.nan, -0.0], dtype=np.float32)
-    numbers = {"loss": 1 / step, "affinity_loss": 0.0, "balance_loss": 0.0, "gradient_norm": 0.3, "learning_rate": 1e-3, "seconds": 0.01}
-    return Record(**{"step": step, "tokens": 7 * step, "loss_by_context": by_context, "memory_bytes": 1 << 33, **numbers, **values})
+    numbers = {
+        "loss": 1 / step,
+        "affinity_loss": 0.0,
+        "balance_loss": 0.0,
+        "gradient_norm": 0.3,
+        "learning_rate": 1e-3,
+        "seconds": 0.01,
+    }
+    return Record(
+        **{
+            "step": step,
+            "tokens": 7 * step,
+            "loss_by_context": by_context,
+            "memory_bytes": 1 << 33,
+            **numbers,
+            **values,
+        }
+    )
 
 
 def make_evaluation(generator: np.random.Generator) -> Evaluation:
     losses = generator.random(C)
     losses[1] = np.nan
-    return Evaluation(loss=float(np.nanmean(losses)), loss_by_context=losses, tokens_by_context=generator.integers(0, 1 << 40, C))
+    return Evaluation(
+        loss=float(np.nanmean(losses)),
+        loss_by_context=losses,
+        tokens_by_context=generator.integers(0, 1 << 40, C),
+    )
 
 
 def make_change(first: bool) -> PartitionChange:
-    return PartitionChange(churn=np.full(L, np.nan) if first else np.linspace(0, 1, L), seconds=0.25, frozen=not first)
+    return PartitionChange(
+        churn=np.full(L, np.nan) if first else np.linspace(0, 1, L), seconds=0.25, frozen=not first
+    )
 
 
 def make_snapshot(step: int, generator: np.random.Generator) -> Snapshot:
@@ -62,15 +95,21 @@ def make_snapshot(step: int, generator: np.random.Generator) -> Snapshot:
 
 
 def make_value(wanted: Any, generator: np.random.Generator) -> Any:
-    """Any value of a type, with all that is hard to store: NaN, infinities, lone surrogates, empty and numberless arrays."""
+    """Any value of a type, with all that is hard to store: NaN, infinities, lone surrogates, empty
+    and numberless arrays."""
     if is_dataclass(wanted):
-        return wanted(**{name: make_value(hint, generator) for name, hint in get_type_hints(wanted).items()})
+        return wanted(
+            **{name: make_value(hint, generator) for name, hint in get_type_hints(wanted).items()}
+        )
     origin, parts = get_origin(wanted), get_args(wanted)
     if origin is tuple:
         return tuple(make_value(parts[0], generator) for _ in range(generator.integers(0, 4)))
     if origin is dict:
         options = get_args(parts[1]) or (parts[1],) * 3
-        return {name: make_value(options[number], generator) for number, name in enumerate(("metric", "größe", "n"))}
+        return {
+            name: make_value(options[number], generator)
+            for number, name in enumerate(("metric", "größe", "n"))
+        }
     if wanted is np.ndarray:
         shape = tuple(int(size) for size in generator.integers(0, 5, generator.integers(0, 4)))
         kind = generator.choice(["f2", "f4", "f8", "i2", "i4", "i8", "b1", "u1"])
@@ -90,9 +129,15 @@ def same(left: Any, right: Any) -> bool:
     if type(left) is not type(right):
         return False
     if is_dataclass(left):
-        return all(same(getattr(left, item.name), getattr(right, item.name)) for item in fields(left))
+        return all(
+            same(getattr(left, item.name), getattr(right, item.name)) for item in fields(left)
+        )
     if isinstance(left, np.ndarray):
-        return left.dtype == right.dtype and left.shape == right.shape and left.tobytes() == right.tobytes()
+        return (
+            left.dtype == right.dtype
+            and left.shape == right.shape
+            and left.tobytes() == right.tobytes()
+        )
     if isinstance(left, tuple):
         return len(left) == len(right) and all(map(same, left, right))
     if isinstance(left, dict):
@@ -103,4 +148,6 @@ def same(left: Any, right: Any) -> bool:
 def start_python(code: str, *arguments: object) -> subprocess.Popen[str]:
     """Another process that runs `code` and can be talked to."""
     command = [sys.executable, "-c", code, *map(str, arguments)]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=PROJECT)
+    return subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=PROJECT
+    )

@@ -1,4 +1,5 @@
-"""Run folders as somebody might send them: each function makes one strange thing in a sound run. And what opening each costs, by hand:
+"""Run folders as somebody might send them: each function makes one strange thing in a sound run.
+And what opening each costs, by hand:
 
 python -m tests.runs.strange        a line a folder: MB of memory and seconds of CPU that pages' reading takes
 """
@@ -35,7 +36,16 @@ from tests.runs.tiny import TINY, gathered
 
 RESULT = ("losses", {"step": 1})
 SNAPSHOT = f"snapshots/{snapshot_path(Path(), 1).name}"
-FILES = ("lock", "log.txt", "run.json", DATABASE, f"{DATABASE}-wal", SNAPSHOT, "corpus/corpus.json", f"analysis/{result_file(*RESULT)}")
+FILES = (
+    "lock",
+    "log.txt",
+    "run.json",
+    DATABASE,
+    f"{DATABASE}-wal",
+    SNAPSHOT,
+    "corpus/corpus.json",
+    f"analysis/{result_file(*RESULT)}",
+)
 MANY = 60 << 20
 """Bytes, more than a page may spend on a run."""
 
@@ -89,14 +99,18 @@ def hole(name: str, size: int) -> Callable[[Path], None]:
     return lambda folder: os.truncate(os.open(folder / name, os.O_RDWR | os.O_CREAT), size)
 
 
-def archive(name: str, method: int = zipfile.ZIP_DEFLATED, members: int = 1, size: int = MANY) -> Callable[[Path], None]:
+def archive(
+    name: str, method: int = zipfile.ZIP_DEFLATED, members: int = 1, size: int = MANY
+) -> Callable[[Path], None]:
     """Zeros, as an array: a small file that unpacks to `size` bytes."""
 
     def plant(folder: Path) -> None:
         with zipfile.ZipFile(folder / name, "w", method) as packed:
             for number in range(members):
                 with packed.open(f"validation_{number}.npy", "w") as file:
-                    np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": (size,)})
+                    np.lib.format.write_array_header_1_0(
+                        file, {"descr": "|u1", "fortran_order": False, "shape": (size,)}
+                    )
                     for _ in range(0, size, 1 << 20):
                         file.write(bytes(min(size, 1 << 20)))
 
@@ -110,40 +124,60 @@ def fewer_contexts(folder: Path) -> None:
 
 
 ENDLESS = (
-    "WITH RECURSIVE more(id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM more) SELECT id, 0 AS time, 'x' AS kind, '' AS message FROM more"
+    "WITH RECURSIVE more(id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM more) SELECT id, 0 AS time,"
+    " 'x' AS kind, '' AS message FROM more"
 )
 WIDE = "[" + "[]," * 10_000_000 + "0]"
 STRANGE: dict[str, Callable[[Path], None]] = {
     **{f"a pipe named {name}": in_place_of(name, os.mkfifo) for name in FILES},
-    **{f"a link to a device named {name}": in_place_of(name, lambda path: os.symlink("/dev/zero", path)) for name in FILES},
+    **{
+        f"a link to a device named {name}": in_place_of(
+            name, lambda path: os.symlink("/dev/zero", path)
+        )
+        for name in FILES
+    },
     **{f"a folder named {name}": in_place_of(name, os.mkdir) for name in FILES},
     **{f"a socket named {name}": in_place_of(name, put_socket) for name in ("lock", DATABASE)},
     "a view without end": sql(f"DROP TABLE events; CREATE VIEW events AS {ENDLESS}"),
     "a trigger": sql("CREATE TRIGGER t AFTER INSERT ON events BEGIN DELETE FROM steps; END"),
-    "a computed column": sql("DROP TABLE commands; CREATE TABLE commands (id INTEGER PRIMARY KEY, name AS (hex(zeroblob(1000000))))"),
-    "steps that are no key": sql("DROP TABLE steps; CREATE TABLE steps (step INTEGER, tokens INTEGER)"),
-    "a message of 60 MB": sql(f"INSERT INTO events VALUES (NULL, 0, 0, 'fail', CAST(zeroblob({MANY}) AS TEXT))"),
+    "a computed column": sql(
+        "DROP TABLE commands; CREATE TABLE commands (id INTEGER PRIMARY KEY, name AS"
+        " (hex(zeroblob(1000000))))"
+    ),
+    "steps that are no key": sql(
+        "DROP TABLE steps; CREATE TABLE steps (step INTEGER, tokens INTEGER)"
+    ),
+    "a message of 60 MB": sql(
+        f"INSERT INTO events VALUES (NULL, 0, 0, 'fail', CAST(zeroblob({MANY}) AS TEXT))"
+    ),
     "many long rows": sql(
         "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 90) "
         "INSERT INTO steps SELECT i, 1, 1, 1, 1, 1, 1, 1, 1, zeroblob(900000) FROM n"
     ),
     "many events": sql(
-        "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 700000) INSERT INTO events SELECT i, 0, 0, 'note', 'x' FROM n"
+        "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 700000) INSERT"
+        " INTO events SELECT i, 0, 0, 'note', 'x' FROM n"
     ),
     "values of other types": sql(
-        "UPDATE events SET time = 'x', step = 'y', message = 7; UPDATE steps SET loss = 'x', tokens = 'y';"
-        "INSERT INTO status VALUES (1, 'x', x'ff', 'y', 'z', 'z', 'z', 7, 'x')"
+        "UPDATE events SET time = 'x', step = 'y', message = 7; UPDATE steps SET loss = 'x', tokens"
+        " = 'y';INSERT INTO status VALUES (1, 'x', x'ff', 'y', 'z', 'z', 'z', 7, 'x')"
     ),
     "a log of 9 GB of records": hole(f"{DATABASE}-wal", 9 << 30),
     "records of 9 GB of nothing": hole(DATABASE, 9 << 30),
     "a log.txt of 9 GB": hole("log.txt", 9 << 30),
     "a lock of 9 GB": hole("lock", 9 << 30),
     "a deep lock": text("lock", "[" * 4000),
-    "a lock of other types": text("lock", '{"pid": [], "began": {}, "after": 1e400, "boot": 1, "others": 5, "ended": 1, "message": 1}'),
+    "a lock of other types": text(
+        "lock",
+        '{"pid": [], "began": {}, "after": 1e400, "boot": 1, "others": 5, "ended": 1,'
+        ' "message": 1}',
+    ),
     "a deep run.json": text("run.json", "[" * 390_000),
     "a wide run.json": text("run.json", "[" + "[]," * 130_000 + "0]"),
     "a large run.json": text("run.json", "x" * 5_000_000),
-    "a run.json of other types": text("run.json", '{"format": 1, "id": 5, "settings": [], "contexts": {}, "carved": 1}'),
+    "a run.json of other types": text(
+        "run.json", '{"format": 1, "id": 5, "settings": [], "contexts": {}, "carved": 1}'
+    ),
     "too few contexts": fewer_contexts,
     "a snapshot that unpacks to 60 MB": archive(SNAPSHOT),
     "a snapshot of many members": archive(SNAPSHOT, members=5000, size=0),
@@ -168,8 +202,21 @@ def read_all(run_id: str) -> None:
         return
     held_out = run.folder / "corpus"
     for read in (
-        *(run.state, run.records, run.evaluations, run.changes, run.events, run.snapshot_steps, run.checkpoint_steps),
-        *(lambda: run.snapshot(1), lambda: run.result(*RESULT), lambda: load_held_out(held_out), lambda: run.send("stop")),
+        *(
+            run.state,
+            run.records,
+            run.evaluations,
+            run.changes,
+            run.events,
+            run.snapshot_steps,
+            run.checkpoint_steps,
+        ),
+        *(
+            lambda: run.snapshot(1),
+            lambda: run.result(*RESULT),
+            lambda: load_held_out(held_out),
+            lambda: run.send("stop"),
+        ),
     ):
         try:
             read()
@@ -178,9 +225,11 @@ def read_all(run_id: str) -> None:
 
 
 def cost(task: Callable[[], object]) -> Cost:
-    """Memory is the process's peak above what it had before; Linux counts it anew from a write to clear_refs."""
+    """Memory is the process's peak above what it had before; Linux counts it anew from a write to
+    clear_refs."""
     gc.collect()
-    ctypes.CDLL(None).malloc_trim(0)  # else what was freed before would be used again, and not be seen
+    # else what was freed before would be used again, and not be seen
+    ctypes.CDLL(None).malloc_trim(0)
     Path("/proc/self/clear_refs").write_text("5")
     before, began = memory("VmRSS"), time.process_time()
     task()
@@ -199,10 +248,13 @@ def costs(root: Path) -> dict[str, Cost]:
     read_all(sound.id)
     for what, plant in STRANGE.items():
         run = sound_run(root, "strange")
-        (run.folder / SUM_FILE).unlink()  # whoever sends such a folder does not give it away by that
+        # whoever sends such a folder does not give it away by that
+        (run.folder / SUM_FILE).unlink()
         plant(run.folder)
         found[what] = cost(lambda: (list_runs(), read_all("strange")))
-        assert {entry.id: entry.state.state for entry in list_runs()}["sound"] == "crashed", f"{what} reaches another run"
+        assert {entry.id: entry.state.state for entry in list_runs()}["sound"] == "crashed", (
+            f"{what} reaches another run"
+        )
         os.rename(run.folder, root.parent / f"was-{len(found)}")
     return found
 

@@ -1,4 +1,5 @@
-"""Checkpoints: exact round trip, every damage noticed, hostile headers refused before they cost memory, the newest kept."""
+"""Checkpoints: exact round trip, every damage noticed, hostile headers refused before they cost
+memory, the newest kept."""
 
 from __future__ import annotations
 
@@ -39,7 +40,13 @@ def checkpoint(step: int, tokenizer_json: str) -> Checkpoint:
     size = Tokenizer.from_json(tokenizer_json).vocabulary_size
     model = Decoder(TINY.model, size, seed=step)
     tensors = {"moment": torch.full((3,), float(step)), "count": torch.tensor(step)}
-    return Checkpoint(CheckpointConfig(TINY.model, size, step, True), dict(model.state_dict()), tensors, {"step": step}, tokenizer_json)
+    return Checkpoint(
+        CheckpointConfig(TINY.model, size, step, True),
+        dict(model.state_dict()),
+        tensors,
+        {"step": step},
+        tokenizer_json,
+    )
 
 
 @pytest.fixture
@@ -51,9 +58,15 @@ def run(tokenizer_json) -> Run:
 
 def test_round_trip_is_exact(run, tokenizer_json):
     wanted, found = checkpoint(10, tokenizer_json), load_checkpoint(run.checkpoint_folder(10))
-    assert found.config == wanted.config and found.numbers == wanted.numbers and found.tokenizer_json == wanted.tokenizer_json
+    assert (
+        found.config == wanted.config
+        and found.numbers == wanted.numbers
+        and found.tokenizer_json == wanted.tokenizer_json
+    )
     for ours, theirs in ((wanted.weights, found.weights), (wanted.tensors, found.tensors)):
-        assert ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
+        assert ours.keys() == theirs.keys() and all(
+            torch.equal(ours[name], theirs[name]) for name in ours
+        )
 
 
 def test_the_model_of_a_checkpoint_computes_the_same(run, tokenizer_json):
@@ -90,10 +103,12 @@ def test_the_newest_sound_one_is_found_and_the_newest_are_kept(tmp_path, tokeniz
     (tmp_path / "step-00000040" / "config.json").unlink()
     latest = load_latest(tmp_path)
     assert latest.checkpoint.config.step == 30 and [entry.step for entry in latest.damaged] == [40]
-    save_checkpoint(tmp_path, checkpoint(35, tokenizer_json), keep=2)  # the damaged one does not count as kept
+    # the damaged one does not count as kept
+    save_checkpoint(tmp_path, checkpoint(35, tokenizer_json), keep=2)
     assert steps_in(tmp_path) == [30, 35, 40]
     assert load_latest(tmp_path, last_step=34).checkpoint.config.step == 30
-    save_checkpoint(tmp_path, checkpoint(40, tokenizer_json), keep=2)  # and is replaced when training comes by
+    # and is replaced when training comes by
+    save_checkpoint(tmp_path, checkpoint(40, tokenizer_json), keep=2)
     assert load_latest(tmp_path).checkpoint.config.step == 40 and not load_latest(tmp_path).damaged
     assert load_latest(tmp_path / "nowhere").checkpoint is None
 
@@ -140,7 +155,9 @@ def test_hostile_config_is_a_sentence(run, change):
 
 
 @pytest.mark.parametrize(
-    "text", ["[" * 100_000, "[]", "{}", "nonsense", '{"a": ' + "1" * 200_000 + "}"], ids=["deep", "list", "empty", "text", "long"]
+    "text",
+    ["[" * 100_000, "[]", "{}", "nonsense", '{"a": ' + "1" * 200_000 + "}"],
+    ids=["deep", "list", "empty", "text", "long"],
 )
 def test_config_that_is_no_config(tmp_path, text):
     (tmp_path / "config.json").write_text(text)
@@ -168,7 +185,9 @@ def test_hostile_headers_are_refused_by_their_size_and_form(tmp_path, data):
 
 
 def test_too_many_tensors_are_refused_unread(tmp_path):
-    header = json.dumps({f"t{i}": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]} for i in range(30_000)}).encode()
+    header = json.dumps(
+        {f"t{i}": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]} for i in range(30_000)}
+    ).encode()
     path = tmp_path / "model.safetensors"
     path.write_bytes(struct.pack("<Q", len(header)) + header)
     with pytest.raises(ValueError, match="tensors"):

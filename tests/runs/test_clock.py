@@ -1,4 +1,5 @@
-"""The time of day may be anything: commands, launches, liveness and the trainer's identity do not depend on it."""
+"""The time of day may be anything: commands, launches, liveness and the trainer's identity do not
+depend on it."""
 
 from __future__ import annotations
 
@@ -136,7 +137,9 @@ def test_records_of_the_first_release_are_read_and_written(root):
     with closing(open_for_writing(run.folder)) as connection:
         for name in ("boot", "clock"):
             connection.execute(f"ALTER TABLE status DROP COLUMN {name}")
-        connection.execute("INSERT INTO status VALUES (1, ?, 7, 'training', 1.0, 2.0, 3)", (time.time(),))
+        connection.execute(
+            "INSERT INTO status VALUES (1, ?, 7, 'training', 1.0, 2.0, 3)", (time.time(),)
+        )
     (run.folder / "lock").write_text('{"pid": 1, "started": 1790000000.0, "taken": 1790000001.0}')
     before = run.state()
     assert (before.state, before.step) == ("new", 7) and before.heartbeat_age < 60

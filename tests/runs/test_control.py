@@ -53,12 +53,20 @@ def trainer(root):
 def test_a_second_trainer_is_refused_until_the_first_is_gone(root, trainer):
     run = make_run(root)
     first = trainer(run)
-    assert is_training(run.folder) and trainer_pid(run.folder) == first.pid and run.state().state == "running"
+    assert (
+        is_training(run.folder)
+        and trainer_pid(run.folder) == first.pid
+        and run.state().state == "running"
+    )
     with pytest.raises(ValueError, match="already being trained"):
         RunLock(run.folder).acquire()
     first.kill()
     first.wait()
-    assert not is_training(run.folder) and trainer_pid(run.folder) is None and run.state().state == "crashed"
+    assert (
+        not is_training(run.folder)
+        and trainer_pid(run.folder) is None
+        and run.state().state == "crashed"
+    )
     with RunLock(run.folder):
         assert trainer_pid(run.folder) == os.getpid()
 
@@ -69,7 +77,8 @@ def test_asking_whether_a_trainer_lives_does_not_keep_one_from_starting(root, mo
         pass
     with open(run.folder / "lock", "rb") as probe:
         assert control.try_lock(probe, shared=True)
-        monkeypatch.setattr(control.time, "sleep", lambda seconds: control.unlock(probe))  # the page lets go while the trainer waits
+        # the page lets go while the trainer waits
+        monkeypatch.setattr(control.time, "sleep", lambda seconds: control.unlock(probe))
         with RunLock(run.folder):
             assert is_training(run.folder)
 
@@ -190,7 +199,8 @@ def test_records_that_another_program_locks_are_in_use_not_damaged(root, monkeyp
     for module in ("READ_SECONDS", "WAIT_SECONDS"):
         monkeypatch.setattr(database, module, 0.01)
     with closing(sqlite3.connect(run.folder / "records.sqlite", isolation_level=None)) as other:
-        other.execute("PRAGMA journal_mode = DELETE")  # in which, as on a network disk, a writer locks readers out
+        # in which, as on a network disk, a writer locks readers out
+        other.execute("PRAGMA journal_mode = DELETE")
         other.execute("BEGIN EXCLUSIVE")
         assert run.state().state == "busy" and "in use" in run.state().last_words
         with pytest.raises(database.Busy, match="in use"):

@@ -81,11 +81,18 @@ def test_a_moved_folder_is_noticed_and_holds_the_reason(tmp_path):
     run = tiny_run()
     away = run.folder.with_name("moved-away")
     words: list[str] = []
-    assert run_training(run, at(12, lambda: run.folder.rename(away)), words.append) == ExitCode.FAILED
+    assert (
+        run_training(run, at(12, lambda: run.folder.rename(away)), words.append) == ExitCode.FAILED
+    )
     assert not run.folder.exists() and "moved" in words[-1]
     away.rename(run.folder)
     state = run.state()
-    assert state.state == "failed" and "moved" in state.last_words and state.step <= 14 and run.checkpoint_steps() == [10]
+    assert (
+        state.state == "failed"
+        and "moved" in state.last_words
+        and state.step <= 14
+        and run.checkpoint_steps() == [10]
+    )
 
 
 @pytest.mark.parametrize("replaced", [False, True])
@@ -125,7 +132,11 @@ def test_a_disk_that_stays_full_ends_training_with_words(monkeypatch):
     monkeypatch.setattr(RecordWriter, "__enter__", lambda self: writers.append(self) or keep(self))
     assert run_training(run, at(12, fill)) == ExitCode.FAILED
     state = run.state()
-    assert state.state == "failed" and "disk is full" in state.last_words and run.id in state.last_words
+    assert (
+        state.state == "failed"
+        and "disk is full" in state.last_words
+        and run.id in state.last_words
+    )
     assert run.checkpoint_steps() == [10]
     monkeypatch.undo()
 
@@ -155,15 +166,25 @@ def test_the_third_interrupt_ends_at_once_and_the_run_says_so(capfd):
 
     with pytest.raises(KeyboardInterrupt):
         run_training(run, at(12, interrupt))
-    assert run.state().state == "stopped" and "checkpoint" in run.state().last_words and run.checkpoint_steps() == [10]
+    assert (
+        run.state().state == "stopped"
+        and "checkpoint" in run.state().last_words
+        and run.checkpoint_steps() == [10]
+    )
 
 
 def test_two_interrupts_save():
     run: Run = tiny_run(steps=100_000, checkpoint_every=50_000)
     with hearing_interrupts():
-        process = subprocess.Popen([sys.executable, "-m", "cpart_core", "resume", run.id], cwd=ROOT, stdout=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "cpart_core", "resume", run.id],
+            cwd=ROOT,
+            stdout=subprocess.DEVNULL,
+        )
     wait_until(lambda: run.state().step > 10)
     process.send_signal(signal.SIGINT)
     process.send_signal(signal.SIGINT)
     assert process.wait(30) == 0
-    assert run.state().state == "stopped" and open_run(run.id).checkpoint_steps() == [run.state().step]
+    assert run.state().state == "stopped" and open_run(run.id).checkpoint_steps() == [
+        run.state().step
+    ]

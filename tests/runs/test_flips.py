@@ -1,4 +1,5 @@
-"""A flipped bit anywhere in a run that has ended is noticed, or nothing that is read is another for it.
+"""A flipped bit anywhere in a run that has ended is noticed, or nothing that is read is another for
+it.
 
 By hand, with as many flips as wanted of each file:  python -m tests.runs.test_flips 500
 """
@@ -54,7 +55,10 @@ def state_of(run: Run) -> tuple[str, int, str]:
 
 def tensors_of(checkpoint: Any) -> Any:
     """A checkpoint in types that can be compared."""
-    tensors = {name: tensor.numpy() for name, tensor in sorted({**checkpoint.weights, **checkpoint.tensors}.items())}
+    tensors = {
+        name: tensor.numpy()
+        for name, tensor in sorted({**checkpoint.weights, **checkpoint.tensors}.items())
+    }
     return (repr(checkpoint.config), tensors, repr(checkpoint.numbers), checkpoint.tokenizer_json)
 
 
@@ -72,7 +76,9 @@ def unnoticed(run: Run, flips: int) -> Iterator[tuple[str, int, str]]:
     generator = np.random.default_rng(0)
     for path in files_of(run):
         whole = path.read_bytes()
-        for bit in sorted(generator.choice(8 * len(whole), min(flips, 8 * len(whole)), replace=False).tolist()):
+        for bit in sorted(
+            generator.choice(8 * len(whole), min(flips, 8 * len(whole)), replace=False).tolist()
+        ):
             flipped = bytearray(whole)
             flipped[bit // 8] ^= 1 << bit % 8
             path.write_bytes(flipped)
@@ -121,5 +127,8 @@ if __name__ == "__main__":
         trained = tiny_run(steps=12, checkpoint_every=6)
         run_training(trained)
         found = list(unnoticed(open_run(trained.id), int(sys.argv[1])))
-        print(f"{len(files_of(trained)) * int(sys.argv[1])} flips, not noticed and not harmless: {len(found)}")
+        print(
+            f"{len(files_of(trained)) * int(sys.argv[1])} flips, not noticed and not harmless:"
+            f" {len(found)}"
+        )
         print(*found, sep="\n")

@@ -1,4 +1,5 @@
-"""Runs are found, opened, renamed and deleted by id alone, and nothing on the disk makes the list fail."""
+"""Runs are found, opened, renamed and deleted by id alone, and nothing on the disk makes the list
+fail."""
 
 from __future__ import annotations
 
@@ -68,13 +69,18 @@ def test_what_cannot_be_listed_is_said_with_what_to_do(root, monkeypatch):
     shutil.copytree(run.folder, root / "Good_Copy")
     shutil.copytree(run.folder, root / "good-copy")
     os.symlink(run.folder, root / "linked")
-    assert {entry.id for entry in list_runs()} == {run.id, "good-copy"}, "a copy is a run of its own"
+    assert {entry.id for entry in list_runs()} == {
+        run.id,
+        "good-copy",
+    }, "a copy is a run of its own"
     assert open_run("good-copy").info == replace(run.info, id="good-copy")
     said = {entry.name: entry.reason for entry in unlisted()}
     assert set(said) == {"Good_Copy", "linked"}
     assert "Rename this one to good-copy-2." in said["Good_Copy"] and "link" in said["linked"]
     monkeypatch.setenv("CPART_RUNS", str(run.folder / "run.json"))
-    assert [entry.reason[:47] for entry in unlisted()] == ["The place of the runs is a file and not a folde"] and list_runs() == []
+    assert [entry.reason[:47] for entry in unlisted()] == [
+        "The place of the runs is a file and not a folde"
+    ] and list_runs() == []
 
 
 def test_samples_come_first_then_the_newest(root):
@@ -124,12 +130,20 @@ def test_a_damaged_run_is_listed_with_the_reason(root, file, content):
     if content is not None:
         (run.folder / file).write_bytes(content)
     broken, good = list_runs()
-    assert broken.id == run.id and broken.state.state == "damaged" and file in broken.state.last_words
+    assert (
+        broken.id == run.id and broken.state.state == "damaged" and file in broken.state.last_words
+    )
     assert good.state.state == "new"
 
 
 def test_info_comes_back_and_every_wrong_field_is_refused(root):
-    info = replace(make_run(root).info, versions={"torch": "2.13"}, twin_of="20260102-030405-abcd", twin_kind="dense", discovered=True)
+    info = replace(
+        make_run(root).info,
+        versions={"torch": "2.13"},
+        twin_of="20260102-030405-abcd",
+        twin_kind="dense",
+        discovered=True,
+    )
     info = replace(info, carved=Carving("20260101-000000-abcd", 10, "sums", ((0, 2), (1, 3))))
     assert RunInfo.from_json(info.to_json()) == info
     data = json.loads(info.to_json())
@@ -141,7 +155,14 @@ def test_info_comes_back_and_every_wrong_field_is_refused(root):
             RunInfo.from_json(json.dumps({**data, "carved": {**data["carved"], part: -1}}))
     del data["carved"]
     for name in data:
-        for wrong in (None, 1.5, [1], {"a": 1}, -1, "../x" if name in ("id", "twin_kind") else b"".hex() or [None]):
+        for wrong in (
+            None,
+            1.5,
+            [1],
+            {"a": 1},
+            -1,
+            "../x" if name in ("id", "twin_kind") else b"".hex() or [None],
+        ):
             with pytest.raises(ValueError):
                 RunInfo.from_json(json.dumps({**data, name: wrong}))
         without = json.dumps({other: value for other, value in data.items() if other != name})
@@ -149,7 +170,9 @@ def test_info_comes_back_and_every_wrong_field_is_refused(root):
             with pytest.raises(ValueError, match=name):
                 RunInfo.from_json(without)
         else:
-            assert RunInfo.from_json(without) == replace(info, carved=None, **{name: getattr(RunInfo("a", "", "", info.settings), name)})
+            assert RunInfo.from_json(without) == replace(
+                info, carved=None, **{name: getattr(RunInfo("a", "", "", info.settings), name)}
+            )
     with pytest.raises(ValueError):
         RunInfo.from_json(json.dumps({**data, "surprise": 1}))
 

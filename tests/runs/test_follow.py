@@ -1,4 +1,5 @@
-"""Laws of a run that two processes train: pages command both, either may be killed, and one or two go on from where it was."""
+"""Laws of a run that two processes train: pages command both, either may be killed, and one or two
+go on from where it was."""
 
 from __future__ import annotations
 
@@ -42,7 +43,9 @@ def resume_and_pause(run: Run, steps: int, pairs: list[Pair], *flags: str) -> Pa
     pairs.append(pair)
     deadline = time.monotonic() + 120
     while (run.state().state, run.state().step) != ("paused", before + steps):
-        assert all(process.poll() is None for process in pair), [process.communicate()[0] for process in pair if process.poll() is not None]
+        assert all(process.poll() is None for process in pair), [
+            process.communicate()[0] for process in pair if process.poll() is not None
+        ]
         assert time.monotonic() < deadline, run.state()
         time.sleep(0.1)
     return pair
@@ -59,7 +62,11 @@ def test_two_processes_killed_and_stopped_and_one_to_the_end(pairs):
     pair = resume_and_pause(run, 13, pairs)
     pair[1].kill()
     assert_ends(pair, ExitCode.FAILED, -signal.SIGKILL)
-    assert run.state().state == "failed" and "resume" in run.state().last_words and run.checkpoint_steps() == [10]
+    assert (
+        run.state().state == "failed"
+        and "resume" in run.state().last_words
+        and run.checkpoint_steps() == [10]
+    )
 
     pair = resume_and_pause(run, 7, pairs, "--parallel", "fsdp")
     for process in pair:  # as a scheduler or torchrun does it

@@ -1,4 +1,5 @@
-"""Nothing outside a run folder is written, shortened or deleted through it, whatever lies in it under the names that are ours."""
+"""Nothing outside a run folder is written, shortened or deleted through it, whatever lies in it
+under the names that are ours."""
 
 from __future__ import annotations
 
@@ -23,7 +24,14 @@ from cpart_core.runs.training_session import run_training
 from tests.runs.strange import RESULT, sound_run
 from tests.runs.tiny import TINY, gathered, tiny_run
 
-OUR_FILES = ("lock", "log.txt", DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", f"{DATABASE}-journal")
+OUR_FILES = (
+    "lock",
+    "log.txt",
+    DATABASE,
+    f"{DATABASE}-wal",
+    f"{DATABASE}-shm",
+    f"{DATABASE}-journal",
+)
 OUR_FOLDERS = ("snapshots", "checkpoints", "corpus", "analysis")
 
 
@@ -32,7 +40,16 @@ def outside(tmp_path):
     """Somebody's folder, which must be the same in the end, times and all."""
     folder = tmp_path / "outside"
     folder.mkdir()
-    for name in ("file", ".tmp-1", "step-00000007.npz", "corpus.npz", "corpus.json", "run.json", "MANIFEST.json", "step-00000099"):
+    for name in (
+        "file",
+        ".tmp-1",
+        "step-00000007.npz",
+        "corpus.npz",
+        "corpus.json",
+        "run.json",
+        "MANIFEST.json",
+        "step-00000099",
+    ):
         (folder / name).write_bytes(b"somebody's " * 1000)
     before = picture(folder)
     yield folder
@@ -40,7 +57,14 @@ def outside(tmp_path):
 
 
 def picture(folder: Path) -> dict[str, tuple[bytes, int, int]]:
-    return {str(path.relative_to(folder)): (path.read_bytes(), path.stat().st_mtime_ns, path.stat().st_mode) for path in folder.iterdir()}
+    return {
+        str(path.relative_to(folder)): (
+            path.read_bytes(),
+            path.stat().st_mtime_ns,
+            path.stat().st_mode,
+        )
+        for path in folder.iterdir()
+    }
 
 
 def do_everything(run) -> list[str]:
@@ -58,8 +82,14 @@ def do_everything(run) -> list[str]:
 
     for task in (
         *(start, lock, lambda: send_command(run.folder, "stop"), lambda: launch(run, [])),
-        *(lambda: truncate_snapshots(run.folder, 1), lambda: save_corpus(corpus, run.folder / "corpus")),
-        *(lambda: run.store_result(RESULT[0], RESULT[1], None), lambda: rename_run(run.id, "another")),
+        *(
+            lambda: truncate_snapshots(run.folder, 1),
+            lambda: save_corpus(corpus, run.folder / "corpus"),
+        ),
+        *(
+            lambda: run.store_result(RESULT[0], RESULT[1], None),
+            lambda: rename_run(run.id, "another"),
+        ),
     ):
         try:
             task()
@@ -74,7 +104,10 @@ def do_everything(run) -> list[str]:
 @pytest.mark.parametrize("name", [*OUR_FILES, *OUR_FOLDERS])
 @pytest.mark.parametrize("link", [os.symlink, os.link], ids=["symbolic", "hard"])
 def test_a_link_is_not_followed(root, outside, name, link, monkeypatch):
-    monkeypatch.setattr("app.engine.jobs.subprocess", SimpleNamespace(DEVNULL=-3, Popen=lambda *_, **__: SimpleNamespace(wait=lambda: 0)))
+    monkeypatch.setattr(
+        "app.engine.jobs.subprocess",
+        SimpleNamespace(DEVNULL=-3, Popen=lambda *_, **__: SimpleNamespace(wait=lambda: 0)),
+    )
     if name in OUR_FOLDERS and link is os.link:
         pytest.skip("folders have no second name")
     run = tiny_run(steps=2)
@@ -126,7 +159,12 @@ def test_the_journal_of_another_database_is_not_rolled_back(root, outside):
     RecordWriter(run.folder).close()
     name = str(outside / "file").encode()
     length = len(name).to_bytes(4, "big")
-    tail = name + length + (sum(name) & 0xFFFFFFFF).to_bytes(4, "big") + b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7"
+    tail = (
+        name
+        + length
+        + (sum(name) & 0xFFFFFFFF).to_bytes(4, "big")
+        + b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7"
+    )
     (run.folder / f"{DATABASE}-journal").write_bytes(bytes(512) + tail)
     with pytest.raises(ValueError, match="journal names a file elsewhere"):
         RecordWriter(run.folder)

@@ -1,4 +1,5 @@
-"""The list reads again what has changed, and nothing else; runs are found, ordered and told apart."""
+"""The list reads again what has changed, and nothing else; runs are found, ordered and told
+apart."""
 
 from __future__ import annotations
 
@@ -22,11 +23,17 @@ def reads(monkeypatch):
     """Ids of the runs that are read, in order."""
     read = []
     before = folder.summary
-    monkeypatch.setattr(folder, "summary", lambda place, read_only: read.append(place.name) or before(place, read_only))
+    monkeypatch.setattr(
+        folder,
+        "summary",
+        lambda place, read_only: read.append(place.name) or before(place, read_only),
+    )
     return read
 
 
-def ended(root, number: int, name: str = "a run", end: str = "finish", steps: int = 3, message: str = "") -> str:
+def ended(
+    root, number: int, name: str = "a run", end: str = "finish", steps: int = 3, message: str = ""
+) -> str:
     run = make_run(root, f"20260102-030405-r{number:03d}", name=name)
     with RecordWriter(run.folder) as writer:
         writer.event("start")
@@ -45,13 +52,16 @@ def age(place) -> None:
 
 
 def test_what_does_not_change_is_read_once(root, reads, monkeypatch):
-    monkeypatch.setattr("cpart_core.runs.listing.young", lambda dates: False)  # a change of dates is itself a change of today
+    # a change of dates is itself a change of today
+    monkeypatch.setattr("cpart_core.runs.listing.young", lambda dates: False)
     ids = [ended(root, number) for number in range(3)]
     first = list_runs()
     assert sorted(reads) == ids
     assert list_runs() == first and len(reads) == 3
     rename_run(ids[1], "Another")
-    assert {entry.id: entry.name for entry in list_runs()}[ids[1]] == "Another" and reads[3:] == [ids[1]]
+    assert {entry.id: entry.name for entry in list_runs()}[ids[1]] == "Another" and reads[3:] == [
+        ids[1]
+    ]
 
 
 def test_a_run_that_is_taken_up_again_is_seen_at_once_and_while_it_lives(root, reads, monkeypatch):
@@ -77,7 +87,10 @@ def test_a_change_of_a_moment_ago_is_not_trusted(root, reads):
 
 
 def test_search_and_order(root):
-    one, two, three = (ended(root, number, name, steps=number + 1) for number, name in enumerate(("Straße b", "alpha", "STRASSE a")))
+    one, two, three = (
+        ended(root, number, name, steps=number + 1)
+        for number, name in enumerate(("Straße b", "alpha", "STRASSE a"))
+    )
     listed = list_runs()
     assert {entry.id for entry in search.search(listed, "strasse")} == {one, three}
     assert [entry.id for entry in search.search(listed, "strasse prose r002")] == [three]
@@ -89,8 +102,14 @@ def test_search_and_order(root):
 
 
 def test_two_of_one_name_are_told_apart(root):
-    one, two, three = (ended(root, number, name) for number, name in enumerate(("Same", "same", "Other")))
-    assert search.told_apart(list_runs()) == {one: f"Same ({one})", two: f"same ({two})", three: "Other"}
+    one, two, three = (
+        ended(root, number, name) for number, name in enumerate(("Same", "same", "Other"))
+    )
+    assert search.told_apart(list_runs()) == {
+        one: f"Same ({one})",
+        two: f"same ({two})",
+        three: "Other",
+    }
 
 
 def test_failed_starts_say_why_and_go_at_once_with_nothing_else(root):
@@ -98,6 +117,12 @@ def test_failed_starts_say_why_and_go_at_once_with_nothing_else(root):
     later = ended(root, 1, end="fail", steps=2, message="The loss is not a number.")
     good = ended(root, 2)
     reasons = {entry.id: search.reason(entry) for entry in list_runs()}
-    assert reasons == {failed: "There is too little text.", later: "The loss is not a number.", good: ""}
+    assert reasons == {
+        failed: "There is too little text.",
+        later: "The loss is not a number.",
+        good: "",
+    }
     assert search.clear_failed_starts() == [failed]
-    assert {entry.id for entry in list_runs()} == {later, good} and read_info(root / good).id == good
+    assert {entry.id for entry in list_runs()} == {later, good} and read_info(
+        root / good
+    ).id == good

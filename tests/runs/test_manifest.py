@@ -30,9 +30,15 @@ def folder(tmp_path):
 def test_every_flipped_byte_is_caught_and_its_file_named(folder, name):
     path, generator = folder / name, np.random.default_rng(1)
     data = path.read_bytes()
-    places = range(len(data)) if len(data) < 300 else generator.choice(len(data), 300, replace=False)
+    places = (
+        range(len(data)) if len(data) < 300 else generator.choice(len(data), 300, replace=False)
+    )
     for place in map(int, places):
-        path.write_bytes(data[:place] + bytes([data[place] ^ int(generator.integers(1, 256))]) + data[place + 1 :])
+        path.write_bytes(
+            data[:place]
+            + bytes([data[place] ^ int(generator.integers(1, 256))])
+            + data[place + 1 :]
+        )
         with pytest.raises(ValueError) as caught:
             verify(folder)
         assert name == MANIFEST or name in str(caught.value)
@@ -73,7 +79,9 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path):
     with pytest.raises(RuntimeError), writing_folder(target) as draft:
         (draft / "file").write_text("half")
         raise RuntimeError
-    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"] and (target / "file").read_text() == "new"
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"] and (
+        target / "file"
+    ).read_text() == "new"
     remove_folder(target)
     assert list(tmp_path.iterdir()) == []
 
@@ -115,4 +123,6 @@ def test_a_refused_write_leaves_the_old_file(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space"):
         write_file(tmp_path / "file", b"new")
-    assert [path.name for path in tmp_path.iterdir()] == ["file"] and (tmp_path / "file").read_bytes() == b"old"
+    assert [path.name for path in tmp_path.iterdir()] == ["file"] and (
+        tmp_path / "file"
+    ).read_bytes() == b"old"

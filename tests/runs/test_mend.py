@@ -1,4 +1,5 @@
-"""Whatever becomes of the records: weights and state that are whole are gone on from, and what is missing is said."""
+"""Whatever becomes of the records: weights and state that are whole are gone on from, and what is
+missing is said."""
 
 from __future__ import annotations
 
@@ -54,18 +55,23 @@ def remove(run: Run) -> None:
     (run.folder / DATABASE).unlink()
 
 
-@pytest.mark.parametrize("spoil", [lose_wal, cut, overwrite, remove, lambda run: delete_steps(run, "step > 5")])
+@pytest.mark.parametrize(
+    "spoil", [lose_wal, cut, overwrite, remove, lambda run: delete_steps(run, "step > 5")]
+)
 def test_training_goes_on_from_the_checkpoint_without_its_records(spoil, untouched):
     run = stopped_at_25()
     spoil(run)
     assert run.state().state in ("stopped", "damaged")
     seen: list[int] = []
     assert run_training(run, lambda record: seen.append(record.step)) == ExitCode.DONE
-    assert seen == list(range(26, 41)) and run.state().state == "finished" and run.state().step == 40
+    assert (
+        seen == list(range(26, 41)) and run.state().state == "finished" and run.state().step == 40
+    )
     said = [event.message for event in run.events() if event.kind == "note"]
     assert any("are lost" in message and "25" in message for message in said), said
     changed = differences(untouched, fingerprints(open_run(run.id)))
-    assert set(changed) <= {"records", "evaluations", "changes"}  # weights, state, optimizer and snapshots are as if nothing had been
+    # weights, state, optimizer and snapshots are as if nothing had been
+    assert set(changed) <= {"records", "evaluations", "changes"}
 
 
 def test_damaged_records_are_set_aside_and_what_can_be_read_is_kept():
@@ -95,7 +101,11 @@ def test_what_is_missing_is_said_once():
     for _ in range(2):
         run_training(run, send_at(run, (30, "stop")))
     said = [event.message for event in run.events() if "lost" in event.message]
-    assert len(said) >= 1 and "3 to 4, 9" in said[0] and len({message for message in said}) == len(said)
+    assert (
+        len(said) >= 1
+        and "3 to 4, 9" in said[0]
+        and len({message for message in said}) == len(said)
+    )
 
 
 def test_a_run_that_lost_the_records_of_its_last_step_has_finished():

@@ -27,6 +27,10 @@ def test_events_are_the_records():
 
 
 def test_a_missing_package_is_said_before_anything_starts(monkeypatch):
-    monkeypatch.setattr(mirror, "find_spec", lambda name: None if name == "tensorboard" else importlib.util.find_spec(name))
+    monkeypatch.setattr(
+        mirror,
+        "find_spec",
+        lambda name: None if name == "tensorboard" else importlib.util.find_spec(name),
+    )
     with pytest.raises(ValueError, match=r"\.\[tensorboard\]"):
         tiny_run(mirror="tensorboard")

@@ -1,4 +1,5 @@
-"""Whether a run uses compiled passes is decided once: none arrives in its midst, and the first training of a machine is as all others."""
+"""Whether a run uses compiled passes is decided once: none arrives in its midst, and the first
+training of a machine is as all others."""
 
 from __future__ import annotations
 
@@ -24,11 +25,15 @@ print("none" if numbers is None else numbers.seconds_compiling())
 
 def seconds_compiling(run) -> str:
     """Of a process that only trains it; "none" when it never loaded numba."""
-    return subprocess.run([sys.executable, "-c", TRAIN, run.id], cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
+    return subprocess.run(
+        [sys.executable, "-c", TRAIN, run.id], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout.strip()
 
 
 def stored(run) -> bool:
-    return json.loads((run.checkpoint_folder(run.checkpoint_steps()[-1]) / "state.json").read_text())["passes"]
+    return json.loads(
+        (run.checkpoint_folder(run.checkpoint_steps()[-1]) / "state.json").read_text()
+    )["passes"]
 
 
 def test_a_trainer_compiles_nothing_itself():
@@ -42,7 +47,8 @@ def test_a_run_of_small_steps_never_uses_passes_though_some_of_its_tensors_are_l
 
 
 def test_a_run_that_began_without_passes_goes_on_without(monkeypatch):
-    """The machine could not compile then; it can now. The records are those of a run that never could."""
+    """The machine could not compile then; it can now. The records are those of a run that never
+    could."""
     runs = [tiny_run(batch_size=8) for _ in range(2)]
     with monkeypatch.context() as patch:
         patch.setattr(session_module, "all_compiled", lambda: False)

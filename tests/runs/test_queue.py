@@ -1,4 +1,5 @@
-"""The queue of trainings: as many at once as the machine has room for, the others in order, and no dead process keeps a slot."""
+"""The queue of trainings: as many at once as the machine has room for, the others in order, and no
+dead process keeps a slot."""
 
 from __future__ import annotations
 
@@ -30,7 +31,9 @@ sys.stdin.read()
 
 
 def test_the_first_trains_and_the_others_come_in_order(root):
-    first, second, third = (Slot(root, name, ONE, TWO_CORES) for name in ("first", "second", "third"))
+    first, second, third = (
+        Slot(root, name, ONE, TWO_CORES) for name in ("first", "second", "third")
+    )
     assert first.request() is None and first.request() is None
     assert str(second.request()) == "place 1 in line, 1 training under way"
     assert third.request().before == 1 and second.request().before == 0
@@ -42,7 +45,10 @@ def test_the_first_trains_and_the_others_come_in_order(root):
     assert late.request().before == 1, "who came later does not slip in"
     assert third.request() is None
     assert late.request().running == 1
-    assert sorted(path.name for path in (root / ".turns").iterdir() if path.name != "door") == ["00000003-third", "00000004-late"]
+    assert sorted(path.name for path in (root / ".turns").iterdir() if path.name != "door") == [
+        "00000003-third",
+        "00000004-late",
+    ]
     for slot in (third, late):
         slot.release()
 
@@ -143,4 +149,7 @@ def test_a_queued_run_says_its_place_trains_when_it_comes_and_leaves_when_told(r
         leaves.send("stop")
     other.release()
     threads[0].join()
-    assert ended == {stays.id: ExitCode.DONE, leaves.id: ExitCode.DONE} and stays.state().state == "finished"
+    assert (
+        ended == {stays.id: ExitCode.DONE, leaves.id: ExitCode.DONE}
+        and stays.state().state == "finished"
+    )

@@ -25,13 +25,23 @@ def root(tmp_path, monkeypatch):
 
 def test_votes_are_kept_and_counted_whoever_stood_left(root):
     assert votes() == []
-    for left, right, choice in (("a", "b", "left"), ("b", "a", "right"), ("b", "a", "left"), ("a", "b", "tie"), ("a", "c", "tie")):
+    for left, right, choice in (
+        ("a", "b", "left"),
+        ("b", "a", "right"),
+        ("b", "a", "left"),
+        ("a", "b", "tie"),
+        ("a", "c", "tie"),
+    ):
         add_vote(vote(left, right, choice))
     with (root / ratings.FILE).open("ab") as file:
         file.write(b'{"half a\n[]\n{"time": 1}\n')
     first, second = tallies(votes())
     assert len(votes()) == 5 and (first.first, first.second) == ("a", "b")
-    assert (first.first_won, first.second_won, first.ties) == (2, 1, 1) and first.low < first.share < first.high
+    assert (first.first_won, first.second_won, first.ties) == (
+        2,
+        1,
+        1,
+    ) and first.low < first.share < first.high
     assert second.ties == 1 and math.isnan(second.share)
     with pytest.raises(ValueError, match="left, right, tie"):
         add_vote(vote("a", "b", "both"))
@@ -46,6 +56,10 @@ def test_the_interval_is_wilsons():
 def test_exports_hold_all_and_run_nothing():
     add_vote(vote("=cmd()", "b", "left"))
     rows = list(csv.DictReader(io.StringIO(as_csv(votes()))))
-    assert rows[0]["left"] == "'=cmd()" and rows[0]["winner"] == "'=cmd()" and rows[0]["choice"] == "left"
+    assert (
+        rows[0]["left"] == "'=cmd()"
+        and rows[0]["winner"] == "'=cmd()"
+        and rows[0]["choice"] == "left"
+    )
     data = json.loads(as_json([*votes(), vote("a", "b", "tie")]))
     assert len(data["votes"]) == 2 and data["tallies"][1]["share"] is None

@@ -17,9 +17,29 @@ from cpart_core.runs.folder import open_run
 from cpart_core.runs.private import make_private
 from cpart_core.runs.record_writer import Heartbeat, RecordWriter
 from cpart_core.runs.tables import read_records
-from tests.runs.made import C, L, make_change, make_evaluation, make_record, make_run, make_snapshot, same, start_python
+from tests.runs.made import (
+    C,
+    L,
+    make_change,
+    make_evaluation,
+    make_record,
+    make_run,
+    make_snapshot,
+    same,
+    start_python,
+)
 
-COLUMNS = ("step", "tokens", "loss", "affinity_loss", "balance_loss", "gradient_norm", "learning_rate", "seconds", "memory_bytes")
+COLUMNS = (
+    "step",
+    "tokens",
+    "loss",
+    "affinity_loss",
+    "balance_loss",
+    "gradient_norm",
+    "learning_rate",
+    "seconds",
+    "memory_bytes",
+)
 
 
 def write(run, steps, **values):
@@ -30,15 +50,26 @@ def write(run, steps, **values):
 
 def test_records_come_back_exactly(root):
     run, generator = make_run(root), np.random.default_rng(0)
-    odd = {"loss": float("nan"), "gradient_norm": float("inf"), "affinity_loss": np.float32(0.1), "tokens": np.int64(2**62)}
-    records = [make_record(1), make_record(2, **odd), make_record(3, evaluation=make_evaluation(generator), change=make_change(True))]
+    odd = {
+        "loss": float("nan"),
+        "gradient_norm": float("inf"),
+        "affinity_loss": np.float32(0.1),
+        "tokens": np.int64(2**62),
+    }
+    records = [
+        make_record(1),
+        make_record(2, **odd),
+        make_record(3, evaluation=make_evaluation(generator), change=make_change(True)),
+    ]
     records.append(make_record(4, change=make_change(False), snapshot=make_snapshot(4, generator)))
     with RecordWriter(run.folder) as writer:
         for record in records:
             writer.append(record)
     table, evaluations, changes = run.records(), run.evaluations(), run.changes()
     for name in COLUMNS:
-        assert np.array_equal(getattr(table, name), [getattr(record, name) for record in records], equal_nan=True), name
+        assert np.array_equal(
+            getattr(table, name), [getattr(record, name) for record in records], equal_nan=True
+        ), name
     assert same(table.loss_by_context, np.stack([record.loss_by_context for record in records]))
     assert (table.stride, table.step.size) == (1, 4)
     assert evaluations.step.tolist() == [3] and evaluations.loss[0] == records[2].evaluation.loss
@@ -65,7 +96,9 @@ def test_thinning_keeps_first_and_last_and_never_exceeds(root, count, most):
     assert len(table.step) <= most
     assert (table.step[0], table.step[-1]) == (5, 4 + count)
     assert np.all(np.diff(table.step) > 0) and np.array_equal(table.loss, 1 / table.step)
-    assert len(table.step) == count or len(table.step) * 4 > most or most < 10, "not thinner than needed"
+    assert len(table.step) == count or len(table.step) * 4 > most or most < 10, (
+        "not thinner than needed"
+    )
 
 
 @pytest.mark.parametrize("most", [2, 3, 10, 40, 1000])
@@ -74,14 +107,19 @@ def test_thinned_validations_keep_first_and_last_too(root, most):
     generator = np.random.default_rng(0)
     with RecordWriter(run.folder) as writer:
         for step in range(1, 400):
-            writer.append(make_record(step, evaluation=make_evaluation(generator) if step % 10 == 0 else None))
+            writer.append(
+                make_record(step, evaluation=make_evaluation(generator) if step % 10 == 0 else None)
+            )
     whole, thinned = run.evaluations(), run.evaluations(max_points=most)
-    assert len(whole.step) == 39 and len(thinned.step) <= most and set(thinned.step) <= set(whole.step)
+    assert (
+        len(whole.step) == 39 and len(thinned.step) <= most and set(thinned.step) <= set(whole.step)
+    )
     assert (thinned.step[0], thinned.step[-1]) == (10, 390)
 
 
 def test_a_thinned_table_costs_as_much_of_a_long_run_as_of_a_short_one(root):
-    """Counted in operations of SQLite's machine: a run of a million steps opens as quickly as one of a thousand."""
+    """Counted in operations of SQLite's machine: a run of a million steps opens as quickly as one
+    of a thousand."""
     run, costs = make_run(root), []
     for steps in (range(1, 1001), range(1001, 16_001)):
         write(run, steps)
@@ -117,7 +155,12 @@ def test_truncating_leaves_nothing_later_and_nothing_twice(root):
             writer.append(make_record(step, **(extras if step % 10 == 0 else {})))
         writer.truncate_after(19)
         assert run.records().step.tolist() == list(range(1, 20))
-        assert run.evaluations().step.tolist() == run.changes().step.tolist() == run.snapshot_steps() == [10]
+        assert (
+            run.evaluations().step.tolist()
+            == run.changes().step.tolist()
+            == run.snapshot_steps()
+            == [10]
+        )
         writer.append(make_record(20))
         writer.append(make_record(20, loss=5.0))
     assert run.records().step.tolist() == list(range(1, 21)) and run.records().loss[-1] == 5.0
@@ -144,12 +187,16 @@ def test_a_kill_loses_nothing_acknowledged(root, lines):
     for _ in range(lines):
         acknowledged = int(process.stdout.readline())
     os.kill(process.pid, signal.SIGKILL)
-    acknowledged = max([acknowledged, *(int(line) for line in process.stdout.read().splitlines()[:-1])])
+    acknowledged = max(
+        [acknowledged, *(int(line) for line in process.stdout.read().splitlines()[:-1])]
+    )
     process.wait()
     process.stdout.close()
     process.stdin.close()
     table = run.records(max_points=10**6)
-    assert len(table.step) >= acknowledged and table.step.tolist() == list(range(1, len(table.step) + 1))
+    assert len(table.step) >= acknowledged and table.step.tolist() == list(
+        range(1, len(table.step) + 1)
+    )
     with RecordWriter(run.folder) as writer:
         assert writer.flush()
 
@@ -182,7 +229,11 @@ def test_what_waits_for_a_full_disk_is_bounded_and_the_gap_is_said(root):
         writer.flush()
         fill_disk(writer, full=True)
         for step in range(1, 5001):
-            writer.append(make_record(step, evaluation=make_evaluation(generator) if step % 1000 == 0 else None))
+            writer.append(
+                make_record(
+                    step, evaluation=make_evaluation(generator) if step % 1000 == 0 else None
+                )
+            )
             assert len(writer._rows) <= 102
         fill_disk(writer, full=False)
         writer.flush()
@@ -225,7 +276,8 @@ with reading(folder) as connection:
 
 
 def test_a_command_of_another_process_does_not_take_the_log_away_from_the_writer(root):
-    """A process that closes any handle of the database lets go of its locks on it: nothing in a trainer may do so."""
+    """A process that closes any handle of the database lets go of its locks on it: nothing in a
+    trainer may do so."""
     run = make_run(root)
     with RecordWriter(run.folder) as writer, closing(Commands(run.folder)) as commands:
         make_private(run.folder)
@@ -245,8 +297,16 @@ def test_a_sealed_run_is_one_file_and_reading_it_makes_no_other(root):
     run = open_run("small-sample")
     assert run.read_only
     before = sorted(path.name for path in run.folder.iterdir())
-    assert run.records().step.size == 99 and run.state().step == 99 and run.evaluations().step.size == 0
-    assert sorted(path.name for path in run.folder.iterdir()) == before == ["records.sha256", DATABASE, "run.json"]
+    assert (
+        run.records().step.size == 99
+        and run.state().step == 99
+        and run.evaluations().step.size == 0
+    )
+    assert (
+        sorted(path.name for path in run.folder.iterdir())
+        == before
+        == ["records.sha256", DATABASE, "run.json"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -276,7 +336,9 @@ def test_no_number_in_the_status_makes_the_state_raise(root):
     with RecordWriter(run.folder) as writer:
         writer.heartbeat(Heartbeat(1, "training"))
     connection = sqlite3.connect(run.folder / DATABASE)
-    connection.execute("UPDATE status SET memory_bytes = 9e999, time = 'noon', eta_seconds = x'00', phase = NULL")
+    connection.execute(
+        "UPDATE status SET memory_bytes = 9e999, time = 'noon', eta_seconds = x'00', phase = NULL"
+    )
     connection.commit()
     connection.close()
     assert run.state().memory_bytes == 0

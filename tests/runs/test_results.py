@@ -1,4 +1,5 @@
-"""Results and snapshots come back to the bit; a file that is not one is refused and nothing else."""
+"""Results and snapshots come back to the bit; a file that is not one is refused and nothing
+else."""
 
 from __future__ import annotations
 
@@ -9,7 +10,18 @@ import zipfile
 import numpy as np
 import pytest
 
-from cpart_core.records import change, coherence, comparison, effects, keep, losses, maps, profiles, specialization, trace
+from cpart_core.records import (
+    change,
+    coherence,
+    comparison,
+    effects,
+    keep,
+    losses,
+    maps,
+    profiles,
+    specialization,
+    trace,
+)
 from cpart_core.records.losses import LossReport
 from cpart_core.runs.folder import MOST_RESULTS
 from cpart_core.runs.result_files import RESULT_TYPES, load_result, request_key, save_result
@@ -26,9 +38,30 @@ def test_every_result_comes_back_exactly(tmp_path, name):
 
 
 def test_every_result_of_the_analysis_can_be_stored():
-    places = (change, coherence, comparison, effects, keep, losses, maps, profiles, specialization, trace)
-    known = {kind for place in places for kind in vars(place).values() if isinstance(kind, type) and kind.__module__ == place.__name__}
-    parts = {profiles.Passage, specialization.Information, specialization.SegmentUse, keep.Footprint}
+    places = (
+        change,
+        coherence,
+        comparison,
+        effects,
+        keep,
+        losses,
+        maps,
+        profiles,
+        specialization,
+        trace,
+    )
+    known = {
+        kind
+        for place in places
+        for kind in vars(place).values()
+        if isinstance(kind, type) and kind.__module__ == place.__name__
+    }
+    parts = {
+        profiles.Passage,
+        specialization.Information,
+        specialization.SegmentUse,
+        keep.Footprint,
+    }
     parts |= {coherence.Writer, coherence.Judge, coherence.TextMeasures, coherence.Anchored}
     assert known - parts == set(RESULT_TYPES.values())
 
@@ -41,9 +74,14 @@ def test_a_changed_file_is_refused_or_the_same(tmp_path, name):
     data = path.read_bytes()
     for _ in range(200):
         place = int(generator.integers(len(data)))
-        path.write_bytes(data[:place] + bytes([data[place] ^ int(generator.integers(1, 256))]) + data[place + 1 :])
+        path.write_bytes(
+            data[:place]
+            + bytes([data[place] ^ int(generator.integers(1, 256))])
+            + data[place + 1 :]
+        )
         try:
-            assert same(load_result(path, name), result)  # dates and such: bytes of the zip that mean nothing here
+            # dates and such: bytes of the zip that mean nothing here
+            assert same(load_result(path, name), result)
         except ValueError:
             pass
     for cut in range(0, len(data), 61):
@@ -57,7 +95,13 @@ def stored(path, text, **arrays):
 
 
 GOOD = {"run": "r", "step": 1, "contexts": ["a"], "loss": 1.0, "bits_per_byte": 1.0} | {
-    name: ["f8", 0, [1]] for name in ("loss_by_context", "tokens_by_context", "documents_by_context", "accuracy_by_context")
+    name: ["f8", 0, [1]]
+    for name in (
+        "loss_by_context",
+        "tokens_by_context",
+        "documents_by_context",
+        "accuracy_by_context",
+    )
 }
 
 
@@ -97,7 +141,9 @@ def test_a_hostile_result_is_refused(tmp_path, change):
 
 def member(shape, data=b"", kind="<f8"):
     memory = io.BytesIO()
-    np.lib.format.write_array_header_1_0(memory, {"descr": kind, "fortran_order": False, "shape": shape})
+    np.lib.format.write_array_header_1_0(
+        memory, {"descr": kind, "fortran_order": False, "shape": shape}
+    )
     return memory.getvalue() + data
 
 
@@ -122,8 +168,18 @@ def test_a_hostile_array_takes_no_memory_and_is_never_unpickled(tmp_path, data):
 
 def test_equal_requests_have_equal_keys():
     request = {"run": "r", "step": 1, "temperature": 1.0, "text": "é"}
-    assert request_key(request) == request_key({"text": "é", "temperature": 1, "step": 1, "run": "r"})
-    assert len({request_key(request | change) for change in ({}, {"step": 2}, {"text": "e"}, {"temperature": 1.5}, {"step": None})}) == 5
+    assert request_key(request) == request_key(
+        {"text": "é", "temperature": 1, "step": 1, "run": "r"}
+    )
+    assert (
+        len(
+            {
+                request_key(request | change)
+                for change in ({}, {"step": 2}, {"text": "e"}, {"temperature": 1.5}, {"step": None})
+            }
+        )
+        == 5
+    )
     with pytest.raises(ValueError):
         request_key({"temperature": float("nan")})
 
@@ -134,7 +190,10 @@ def test_a_run_stores_its_results_and_a_sample_stores_them_elsewhere(root):
     for run in (own, sample):
         assert run.result("losses", {"step": 1}) is None
         path = run.store_result("losses", {"step": 1}, losses)
-        assert same(run.result("losses", {"step": 1}), losses) and run.result("losses", {"step": 2}) is None
+        assert (
+            same(run.result("losses", {"step": 1}), losses)
+            and run.result("losses", {"step": 2}) is None
+        )
         assert path.is_relative_to(root)
         path.write_bytes(b"damaged")
         assert run.result("losses", {"step": 1}) is None, "computed anew, not shown"
@@ -161,7 +220,11 @@ def test_snapshots_come_back_exactly_or_not_at_all(root):
     path = snapshot_path(folder, 100)
     with np.load(path, allow_pickle=False) as file:
         arrays = dict(file)
-    for name, wrong in {"segment_of": arrays["segment_of"] + 8, "signature": arrays["signature"][:2], "step": np.array(7)}.items():
+    for name, wrong in {
+        "segment_of": arrays["segment_of"] + 8,
+        "signature": arrays["signature"][:2],
+        "step": np.array(7),
+    }.items():
         np.savez(path, **{**arrays, name: wrong.astype(arrays[name].dtype)})
         with pytest.raises(ValueError, match="damaged"):
             load_snapshot(folder, 100)

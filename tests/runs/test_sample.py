@@ -1,4 +1,5 @@
-"""The samples in the repository: they open, are what their manifests say, and their stored losses are what `evaluate` gives."""
+"""The samples in the repository: they open, are what their manifests say, and their stored losses
+are what `evaluate` gives."""
 
 from __future__ import annotations
 
@@ -20,7 +21,9 @@ SAMPLES = sorted(path.name for path in sample_root().iterdir() if (path / "run.j
 def test_there_is_a_sample_with_its_dense_twin_and_all_are_small() -> None:
     infos = [open_run(name).info for name in SAMPLES]
     assert any(info.twin_kind == "dense" and info.twin_of in SAMPLES for info in infos)
-    assert sum(path.stat().st_size for path in sample_root().rglob("*") if path.is_file()) < 20_000_000
+    assert (
+        sum(path.stat().st_size for path in sample_root().rglob("*") if path.is_file()) < 20_000_000
+    )
 
 
 @pytest.mark.parametrize("name", SAMPLES)
@@ -40,13 +43,23 @@ def test_a_samples_stored_losses_are_what_its_checkpoint_gives(name: str) -> Non
     stored = run.result("losses", {"run": name, "step": step})
     fresh = answer("losses", {"run": name, "step": step})
     np.testing.assert_allclose(stored.loss_by_context, fresh.loss_by_context, rtol=1e-3)
-    loaded, corpus, settings = load_model(run, step), load_corpus(run.folder / "corpus"), run.settings
+    loaded, corpus, settings = (
+        load_model(run, step),
+        load_corpus(run.folder / "corpus"),
+        run.settings,
+    )
     rows = validation_rows(
-        corpus.validation, len(corpus.contexts), settings.model.context_length, settings.training.evaluation_rows, settings.training.seed
+        corpus.validation,
+        len(corpus.contexts),
+        settings.model.context_length,
+        settings.training.evaluation_rows,
+        settings.training.seed,
     )
     seen = look(loaded.model, rows, len(corpus.contexts), loaded.model.embedding.device)
     # Another processor sums in another order, or trains in bf16 where this one reads in fp32.
-    np.testing.assert_allclose(run.evaluations().loss_by_context[-1], seen.evaluation.loss_by_context, rtol=5e-3)
+    np.testing.assert_allclose(
+        run.evaluations().loss_by_context[-1], seen.evaluation.loss_by_context, rtol=5e-3
+    )
 
 
 def test_the_first_picture_of_every_page_is_there() -> None:
@@ -56,8 +69,14 @@ def test_the_first_picture_of_every_page_is_there() -> None:
             continue
         step = run.checkpoint_steps()[-1]
         for method in ("pca", "umap"):
-            assert run.result("neuron_map", {"run": name, "method": method, "layer": -1, "seed": 0}) is not None
-            assert run.result("document_map", {"run": name, "step": step, "method": method, "seed": 0}) is not None
+            assert (
+                run.result("neuron_map", {"run": name, "method": method, "layer": -1, "seed": 0})
+                is not None
+            )
+            assert (
+                run.result("document_map", {"run": name, "step": step, "method": method, "seed": 0})
+                is not None
+            )
         assert run.result("profiles", {"run": name, "step": step}) is not None
         assert run.result("trace", {"run": name, "step": step, "text": FIRST_TEXT}) is not None
         assert run.snapshot_steps()[-1] == step

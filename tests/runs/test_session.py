@@ -1,4 +1,5 @@
-"""Laws of a session: resumed is as if never stopped, commands and signals are obeyed, failures are said."""
+"""Laws of a session: resumed is as if never stopped, commands and signals are obeyed, failures are
+said."""
 
 from __future__ import annotations
 
@@ -49,7 +50,9 @@ def test_a_finished_run_says_what_it_is(untouched):
     run = open_run(run.id)
     assert run.state().state == "finished" and run.state().step == 40
     assert run.info.contexts == ("days", "sums") or run.info.contexts == ("sums", "days")
-    assert run.info.fingerprint and run.info.vocabulary_size > 256 and run.info.num_parameters > 10_000
+    assert (
+        run.info.fingerprint and run.info.vocabulary_size > 256 and run.info.num_parameters > 10_000
+    )
     assert run.records().step.size == 40 and list(run.evaluations().step) == [1, 10, 20, 30, 40]
     assert run.checkpoint_steps() == [20, 30, 40]  # the newest three
     assert looked == [40] and "building the corpus" in words
@@ -60,7 +63,10 @@ def test_stopped_and_resumed_is_never_stopped(untouched):
     run = tiny_run()
     for stop in (7, 8, 25):  # before the first partition, right after a resume, after freezing
         assert run_training(run, send_at(run, (stop, "stop"))) == ExitCode.DONE
-        assert run.state().state == "stopped" and run.checkpoint_steps()[-1] == run.state().step == stop
+        assert (
+            run.state().state == "stopped"
+            and run.checkpoint_steps()[-1] == run.state().step == stop
+        )
     assert run_training(run) == ExitCode.DONE
     assert not differences(untouched, fingerprints(open_run(run.id)))
 
@@ -76,7 +82,8 @@ def test_found_contexts_survive_a_resume():
 
 
 def test_killed_is_never_killed(untouched):
-    """During start-up, while a checkpoint is written, and between two steps. `bench kills` does it a hundred times."""
+    """During start-up, while a checkpoint is written, and between two steps. `bench kills` does it
+    a hundred times."""
     run = tiny_run()
     writing = run.folder / "checkpoints"
     moments = (
@@ -87,7 +94,10 @@ def test_killed_is_never_killed(untouched):
     with Nursery() as nursery:
         for moment in moments:
             trainer = nursery.start(run)
-            wait_until(lambda moment=moment, trainer=trainer: moment() or trainer.ended() is not None, pause=0.001)
+            wait_until(
+                lambda moment=moment, trainer=trainer: moment() or trainer.ended() is not None,
+                pause=0.001,
+            )
             trainer.kill()
             assert run.state().state == "crashed"
         finish(nursery, run)
@@ -126,7 +136,11 @@ def test_pause_step_resume(untouched):
 
 def test_sigterm_finishes_the_step_and_saves():
     run = tiny_run(steps=100_000, checkpoint_every=50_000)
-    process = subprocess.Popen([sys.executable, "-m", "cpart_core", "resume", run.id], env=os.environ.copy(), stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cpart_core", "resume", run.id],
+        env=os.environ.copy(),
+        stdout=subprocess.DEVNULL,
+    )
     wait_until(lambda: run.state().step > 20)
     process.send_signal(signal.SIGTERM)
     process.send_signal(signal.SIGTERM)
@@ -144,7 +158,10 @@ def test_a_damaged_checkpoint_is_passed_over_and_said(untouched):
     first: list[int] = []
     run_training(run, lambda record: first.append(record.step))
     assert first[0] == 21  # from the checkpoint of step 20
-    assert any("step 25 was passed over" in event.message and "model.safetensors" in event.message for event in run.events())
+    assert any(
+        "step 25 was passed over" in event.message and "model.safetensors" in event.message
+        for event in run.events()
+    )
     assert not differences(untouched, fingerprints(open_run(run.id)))
 
 
@@ -155,13 +172,18 @@ def test_all_checkpoints_damaged_deletes_nothing_until_told(untouched):
         (run.checkpoint_folder(step) / "state.json").unlink()
     with pytest.raises(ValueError, match="--restart"):
         run_training(run)
-    assert run.state().state == "failed" and run.records().step.size == 12 and run.checkpoint_steps() == [10, 12]
+    assert (
+        run.state().state == "failed"
+        and run.records().step.size == 12
+        and run.checkpoint_steps() == [10, 12]
+    )
     run_training(run, restart=True)
     assert not differences(untouched, fingerprints(open_run(run.id)))
 
 
 def test_a_checkpoint_beyond_the_records_is_not_used(untouched):
-    """After a power cut the records may end before the checkpoint: going on from it would leave a hole."""
+    """After a power cut the records may end before the checkpoint: going on from it would leave a
+    hole."""
     import sqlite3
 
     run = tiny_run()
@@ -186,7 +208,12 @@ def test_a_loss_that_is_no_number_is_said(monkeypatch):
     words: list[str] = []
     assert run_training(run, poison, words.append) == ExitCode.FAILED
     state = run.state()
-    assert state.state == "failed" and "step 15" in state.last_words and "learning_rate" in state.last_words and state.last_words in words
+    assert (
+        state.state == "failed"
+        and "step 15" in state.last_words
+        and "learning_rate" in state.last_words
+        and state.last_words in words
+    )
     assert run.checkpoint_steps() == [10]  # nothing bad was saved
 
 
@@ -246,7 +273,9 @@ def test_nobody_trains_a_run_twice():
 
 def test_bad_text_is_a_sentence_in_the_run():
     run = tiny_run()
-    (run.folder / "gathered.jsonl").write_text('{"text": "only one", "context": "a", "title": "t"}\n')
+    (run.folder / "gathered.jsonl").write_text(
+        '{"text": "only one", "context": "a", "title": "t"}\n'
+    )
     with pytest.raises(ValueError) as told:
         run_training(run)
     assert run.state().state == "failed" and run.state().last_words == str(told.value)
@@ -259,7 +288,8 @@ def test_a_twin_sees_the_same_text_and_batches(untouched):
     run_training(twin)
     run, twin = open_run(run.id), open_run(twin.id)
     assert twin.info.twin_of == run.id and twin.info.fingerprint == run.info.fingerprint
-    assert twin.records().loss[0] == run.records().loss[0]  # dense before the first partition: the same first step
+    # dense before the first partition: the same first step
+    assert twin.records().loss[0] == run.records().loss[0]
     assert (twin.records().tokens == run.records().tokens).all()
     with pytest.raises(ValueError, match="dense, random, router"):
         create_twin(run, "nonsense")

@@ -1,4 +1,5 @@
-"""Snapshots are written beside the training, and are on the disk before the rows that came with them and before `flush` returns."""
+"""Snapshots are written beside the training, and are on the disk before the rows that came with
+them and before `flush` returns."""
 
 from __future__ import annotations
 
@@ -12,7 +13,9 @@ from cpart_core.runs.snapshots import save_snapshot, snapshot_steps
 from tests.runs.made import make_record, make_run, make_snapshot
 
 
-def test_training_does_not_wait_for_a_snapshot_and_no_reader_sees_its_step_without_it(root, monkeypatch):
+def test_training_does_not_wait_for_a_snapshot_and_no_reader_sees_its_step_without_it(
+    root, monkeypatch
+):
     leave, writers = threading.Event(), []
 
     def slow(folder, snapshot):

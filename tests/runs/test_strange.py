@@ -1,4 +1,5 @@
-"""Whatever lies in one run folder, the list of runs stands, and reading that run costs a page a bounded piece of memory and time."""
+"""Whatever lies in one run folder, the list of runs stands, and reading that run costs a page a
+bounded piece of memory and time."""
 
 from __future__ import annotations
 
@@ -13,7 +14,8 @@ from tests.source_files import ROOT
 
 MOST_MEGABYTES = 50
 MOST_SECONDS = 60
-"""Of CPU for all of them together, set as a limit on the process: what never ends is ended by the system."""
+"""Of CPU for all of them together, set as a limit on the process: what never ends is ended by the
+system."""
 
 CODE = """
 import resource, sys, json
@@ -24,12 +26,16 @@ print(json.dumps({{what: taken.megabytes for what, taken in costs(Path(sys.argv[
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the peak of a process's memory can be set back on Linux alone")
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="the peak of a process's memory can be set back on Linux alone"
+)
 def test_no_folder_costs_a_page_much(root):
     import json
 
     command = [sys.executable, "-c", CODE.format(most=MOST_SECONDS), str(root)]
-    done = subprocess.run(command, cwd=ROOT, env=dict(os.environ), capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        command, cwd=ROOT, env=dict(os.environ), capture_output=True, text=True, timeout=300
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     taken = json.loads(done.stdout.splitlines()[-1])
     assert set(taken) == set(STRANGE)

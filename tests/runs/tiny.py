@@ -46,11 +46,24 @@ def gathered(labelled: bool = True) -> Gathered:
     chance = random.Random(0)
     days = ("monday", "tuesday", "wednesday", "thursday", "friday")
     sums = [
-        " ".join(f"{a} + {b} = {a + b};" for a, b in ((chance.randrange(50), chance.randrange(50)) for _ in range(12))) for _ in range(30)
+        " ".join(
+            f"{a} + {b} = {a + b};"
+            for a, b in ((chance.randrange(50), chance.randrange(50)) for _ in range(12))
+        )
+        for _ in range(30)
     ]
-    weeks = [" ".join(f"{chance.choice(days)} follows {chance.choice(days)}." for _ in range(12)) for _ in range(30)]
+    weeks = [
+        " ".join(f"{chance.choice(days)} follows {chance.choice(days)}." for _ in range(12))
+        for _ in range(30)
+    ]
     texts = [("sums", text) for text in sums] + [("days", text) for text in weeks]
-    return Gathered(tuple(Document(text, name if labelled else "", f"{name} {i}") for i, (name, text) in enumerate(texts)), ())
+    return Gathered(
+        tuple(
+            Document(text, name if labelled else "", f"{name} {i}")
+            for i, (name, text) in enumerate(texts)
+        ),
+        (),
+    )
 
 
 def tiny_run(labelled: bool = True, **changes: Any) -> Run:

@@ -1,4 +1,5 @@
-"""Fixtures of the studies: a folder for their runs, and the memory of a loaded model not measured."""
+"""Fixtures of the studies: a folder for their runs, and the memory of a loaded model not
+measured."""
 
 from __future__ import annotations
 

@@ -52,12 +52,16 @@ def made_outcome(arm: str, seed: int, **changes: Any) -> Outcome:
 
 
 def made_study(differences: dict[str, tuple[float, ...]] | None = None, **changes: Any) -> Study:
-    """Three seeds of gradient, dense and random. differences: measure -> what gradient has more than the others, by seed."""
+    """Three seeds of gradient, dense and random. differences: measure -> what gradient has more
+    than the others, by seed."""
     outcomes = []
     for seed in range(3):
         outcomes += [made_outcome(arm, seed) for arm in ("dense", "random")]
         base = made_outcome("gradient", seed)
-        more = {name: getattr(base, name) + by_seed[seed] for name, by_seed in (differences or {}).items()}
+        more = {
+            name: getattr(base, name) + by_seed[seed]
+            for name, by_seed in (differences or {}).items()
+        }
         outcomes.append(made_outcome("gradient", seed, **more))
     values: dict[str, Any] = {
         "name": "made", "title": "Made of numbers", "command": "python -m cpart_core study made", "date": "2026-01-02T03:04:05+00:00",

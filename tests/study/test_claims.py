@@ -1,4 +1,5 @@
-"""Verdicts are what the numbers say: planted advantages hold, planted losses do not, noise decides nothing."""
+"""Verdicts are what the numbers say: planted advantages hold, planted losses do not, noise decides
+nothing."""
 
 from __future__ import annotations
 
@@ -36,15 +37,33 @@ def test_memory_needs_all_that_is_resident_and_active_parameters_do_not_count():
     only_active = verdict_of("Memory", made_study({"active_parameters": fewer}))
     assert only_active.verdict == FAILS
     assert [found.verdict for found in only_active.findings[:4]] == [FAILS, FAILS, FAILS, HOLDS]
-    much = {"parameters": fewer, "optimizer_bytes": (-3_000_000,) * 3, "activation_bytes": (-9_000_000,) * 3}
+    much = {
+        "parameters": fewer,
+        "optimizer_bytes": (-3_000_000,) * 3,
+        "activation_bytes": (-9_000_000,) * 3,
+    }
     assert verdict_of("Memory", made_study(much)).verdict == HOLDS
-    assert verdict_of("Memory", made_study({**much, "optimizer_bytes": (-1_500_000,) * 3})).verdict == FAILS
+    assert (
+        verdict_of("Memory", made_study({**much, "optimizer_bytes": (-1_500_000,) * 3})).verdict
+        == FAILS
+    )
 
 
 def test_a_carved_model_must_be_small_and_good():
-    assert verdict_of("Memory, carved", made_study({"keep_quarter": (-0.008, -0.0081, -0.0079)})).verdict == HOLDS
-    assert verdict_of("Memory, carved", made_study({"keep_quarter": (0.05, 0.05, 0.06)})).verdict == FAILS
-    assert verdict_of("Memory, carved", made_study({"weight_bytes": (math.nan,) * 3})).verdict == UNTESTABLE
+    assert (
+        verdict_of(
+            "Memory, carved", made_study({"keep_quarter": (-0.008, -0.0081, -0.0079)})
+        ).verdict
+        == HOLDS
+    )
+    assert (
+        verdict_of("Memory, carved", made_study({"keep_quarter": (0.05, 0.05, 0.06)})).verdict
+        == FAILS
+    )
+    assert (
+        verdict_of("Memory, carved", made_study({"weight_bytes": (math.nan,) * 3})).verdict
+        == UNTESTABLE
+    )
 
 
 def test_what_the_paper_does_not_define_is_never_decided():
@@ -54,12 +73,20 @@ def test_what_the_paper_does_not_define_is_never_decided():
 
 
 def test_one_seed_decides_nothing_and_no_control_tests_nothing():
-    one = made_study(outcomes=tuple(made_outcome(arm, 0) for arm in ("gradient", "dense", "random")))
+    one = made_study(
+        outcomes=tuple(made_outcome(arm, 0) for arm in ("gradient", "dense", "random"))
+    )
     assert verdict_of("Perplexity", one).verdict == OPEN
     alone = made_study(outcomes=tuple(made_outcome("gradient", seed) for seed in range(3)))
-    assert verdict_of("Perplexity", alone).verdict == UNTESTABLE and len(judge(alone)) == len(CLAIMS)
+    assert verdict_of("Perplexity", alone).verdict == UNTESTABLE and len(judge(alone)) == len(
+        CLAIMS
+    )
 
 
 def test_several_verdicts_are_as_good_as_the_worst():
-    assert combined([HOLDS, HOLDS]) == HOLDS and combined([HOLDS, OPEN]) == OPEN and combined([FAILS, OPEN, HOLDS]) == FAILS
+    assert (
+        combined([HOLDS, HOLDS]) == HOLDS
+        and combined([HOLDS, OPEN]) == OPEN
+        and combined([FAILS, OPEN, HOLDS]) == FAILS
+    )
     assert str(Interval(0.1, -0.1, 0.3, 3)) == "+0.1000 [-0.1000, +0.3000] (n = 3)"

@@ -1,4 +1,5 @@
-"""Coherence in studies: the judge is another seed's dense run, the second pass fills what is missing and nothing twice, verdicts are the numbers'."""
+"""Coherence in studies: the judge is another seed's dense run, the second pass fills what is
+missing and nothing twice, verdicts are the numbers'."""
 
 from __future__ import annotations
 
@@ -28,7 +29,11 @@ SEEDS = [0, 1, 2]
 
 @pytest.fixture
 def plan(tmp_path):
-    values = {"source": "folder", "path": str(text_folder(tmp_path / "text")), "validation_share": 0.5}
+    values = {
+        "source": "folder",
+        "path": str(text_folder(tmp_path / "text")),
+        "validation_share": 0.5,
+    }
     return read_plan(plan_file(tmp_path / "tiny.json", seeds=SEEDS), values)
 
 
@@ -45,7 +50,9 @@ def test_a_run_is_judged_by_the_dense_run_of_the_next_seed_and_never_by_itself(p
     ]  # fmt: skip
     finished(folder, ("dense", 0), coherence_judge="dense-2")
     assert judges_of(plan, folder, 0)[0].run == "dense-2", "all arms of a seed have the same judge"
-    assert lacks_coherence(plan, folder, "gradient", 0) and not lacks_coherence(plan, folder, "dense", 0)
+    assert lacks_coherence(plan, folder, "gradient", 0) and not lacks_coherence(
+        plan, folder, "dense", 0
+    )
 
 
 def test_one_seed_or_no_dense_arm_means_no_judge(plan, folder):
@@ -53,7 +60,9 @@ def test_one_seed_or_no_dense_arm_means_no_judge(plan, folder):
     assert not lacks_coherence(replace(plan, seeds=(0,)), folder, "gradient", 0)
     alone = replace(plan, arms={"gradient": plan.arms["gradient"]})
     assert judge_arm(alone) == "" and not lacks_coherence(alone, folder, "gradient", 0)
-    small = replace(plan, arms={**alone.arms, "small": plan.arms["dense"].with_values({"num_neurons": 16})})
+    small = replace(
+        plan, arms={**alone.arms, "small": plan.arms["dense"].with_values({"num_neurons": 16})}
+    )
     assert judge_arm(small) == "", "a smaller model is no dense twin"
     with pytest.raises(ValueError, match="Nobody can judge"):
         add_coherence(alone, folder, made_outcome("gradient", 0))
@@ -66,10 +75,14 @@ def test_older_outcomes_are_whole_without_coherence_and_get_it(plan, folder):
     assert outcome_from(json.loads(json.dumps(older))).coherence_judge == ""
     finished(folder, ("dense", 1))
     outcome_file(folder, "gradient", 0).write_text(json.dumps(older))
-    assert read_outcome(folder, "gradient", 0) is not None and lacks_coherence(plan, folder, "gradient", 0)
+    assert read_outcome(folder, "gradient", 0) is not None and lacks_coherence(
+        plan, folder, "gradient", 0
+    )
 
 
-def test_where_a_judge_has_seen_too_much_the_next_is_asked_and_the_answer_is_kept(plan, folder, monkeypatch):
+def test_where_a_judge_has_seen_too_much_the_next_is_asked_and_the_answer_is_kept(
+    plan, folder, monkeypatch
+):
     finished(folder, *plan.cells())
     monkeypatch.setattr(coherence, "PROMPTS", 5)
     for seed in SEEDS:
@@ -87,32 +100,66 @@ def test_where_a_judge_has_seen_too_much_the_next_is_asked_and_the_answer_is_kep
     monkeypatch.setattr(meter, "coherence_of", of)
     found = add_coherence(plan, folder, read_outcome(folder, "gradient", 0))
     assert asked == [("gradient-0", 100, "dense-1", 0, 5), ("gradient-0", 100, "dense-2", 0, 5)]
-    assert (found.coherence_embedding, found.coherence_similarity_human, found.coherence_judge) == (0.5, 0.6, "dense-2")
+    assert (found.coherence_embedding, found.coherence_similarity_human, found.coherence_judge) == (
+        0.5,
+        0.6,
+        "dense-2",
+    )
     stored = read_outcome(folder, "gradient", 0)
-    assert stored is not None and math.isnan(stored.coherence_order) and stored.coherence_prompts == 5 and stored.loss == 2.0
+    assert (
+        stored is not None
+        and math.isnan(stored.coherence_order)
+        and stored.coherence_prompts == 5
+        and stored.loss == 2.0
+    )
     finished(folder, ("gradient", 0))
     nobody = add_coherence(replace(plan, seeds=(0, 1)), folder, made_outcome("gradient", 0))
     assert math.isnan(nobody.coherence_embedding) and nobody.coherence_judge == "dense-1"
-    assert nobody.coherence_prompts == 0 and not lacks_coherence(plan, folder, "gradient", 0), "asked once"
+    assert nobody.coherence_prompts == 0 and not lacks_coherence(plan, folder, "gradient", 0), (
+        "asked once"
+    )
 
 
 @pytest.mark.usefixtures("memory_not_measured")
-def test_the_second_pass_measures_real_runs_in_processes_of_their_own(plan, folder, tmp_path, monkeypatch):
+def test_the_second_pass_measures_real_runs_in_processes_of_their_own(
+    plan, folder, tmp_path, monkeypatch
+):
     two = replace(plan, seeds=(0, 1))
     for arm, seed in (("dense", 1), ("gradient", 0)):
         train_cell(two, folder, arm, seed)
-    assert relation(open_run("dense-1"), [open_run("gradient-0")])[0], "nothing ties the judge to the run"
-    values = json.dumps({"source": "folder", "path": str(tmp_path / "text"), "validation_share": 0.5})
+    assert relation(open_run("dense-1"), [open_run("gradient-0")])[0], (
+        "nothing ties the judge to the run"
+    )
+    values = json.dumps(
+        {"source": "folder", "path": str(tmp_path / "text"), "validation_share": 0.5}
+    )
     monkeypatch.setattr(type(two), "cells", lambda self: [("gradient", 0), ("dense", 1)])
     stream = io.StringIO()
-    runner = StudyRunner(two, [str(tmp_path / "tiny.json"), "--set", values, "--seeds", "0,1"], folder, 1, stream, "study tiny.json")
+    runner = StudyRunner(
+        two,
+        [str(tmp_path / "tiny.json"), "--set", values, "--seeds", "0,1"],
+        folder,
+        1,
+        stream,
+        "study tiny.json",
+    )
     study = runner.go()
     assert not runner.failed, stream.getvalue()
-    assert "measuring the coherence of 1 runs" in stream.getvalue(), "dense-1 has no judge: dense-0 is not there"
+    assert "measuring the coherence of 1 runs" in stream.getvalue(), (
+        "dense-1 has no judge: dense-0 is not there"
+    )
     found = next(outcome for outcome in study.outcomes if outcome.arm == "gradient")
-    assert found.coherence_judge == "dense-1" and found.coherence_prompts >= 4 and -1 <= found.coherence_similarity <= 1
+    assert (
+        found.coherence_judge == "dense-1"
+        and found.coherence_prompts >= 4
+        and -1 <= found.coherence_similarity <= 1
+    )
     before = outcome_file(folder, "gradient", 0).read_text()
-    assert train_one(two, folder, "gradient-0") == 0 and runner.go() and outcome_file(folder, "gradient", 0).read_text() == before
+    assert (
+        train_one(two, folder, "gradient-0") == 0
+        and runner.go()
+        and outcome_file(folder, "gradient", 0).read_text() == before
+    )
 
 
 def scored(gains, **changes):
@@ -126,18 +173,42 @@ def scored(gains, **changes):
     outcomes = []
     for seed, gain in enumerate(gains):
         for arm, more in (("dense", 0.0), ("gradient", gain)):
-            outcomes.append(made_outcome(arm, seed, coherence_embedding=0.5 + more, coherence_order=0.8 + more, **{**known, **changes}))
-    return next(entry for entry in judge(made_study(outcomes=tuple(outcomes))) if entry.title == "Contextual coherence")
+            outcomes.append(
+                made_outcome(
+                    arm,
+                    seed,
+                    coherence_embedding=0.5 + more,
+                    coherence_order=0.8 + more,
+                    **{**known, **changes},
+                )
+            )
+    return next(
+        entry
+        for entry in judge(made_study(outcomes=tuple(outcomes)))
+        if entry.title == "Contextual coherence"
+    )
 
 
 @pytest.mark.parametrize(
     ("gains", "wanted"),
-    [((0.1, 0.11, 0.1), HOLDS), ((-0.1, -0.11, -0.1), FAILS), ((-0.1, 0.1, 0.0), OPEN), ((0.1,), OPEN)],
+    [
+        ((0.1, 0.11, 0.1), HOLDS),
+        ((-0.1, -0.11, -0.1), FAILS),
+        ((-0.1, 0.1, 0.0), OPEN),
+        ((0.1,), OPEN),
+    ],
 )
 def test_the_verdict_is_of_better_and_the_absolute_figure_is_never_decided(gains, wanted):
     entry = scored(gains)
-    assert entry.verdict == wanted and [found.verdict for found in entry.findings[:2]] == [wanted, wanted]
-    assert entry.findings[-1].verdict == UNTESTABLE and "cannot be tested" in entry.why and "20 or more held-out documents" in entry.why
+    assert entry.verdict == wanted and [found.verdict for found in entry.findings[:2]] == [
+        wanted,
+        wanted,
+    ]
+    assert (
+        entry.findings[-1].verdict == UNTESTABLE
+        and "cannot be tested" in entry.why
+        and "20 or more held-out documents" in entry.why
+    )
     assert entry.findings[0].ours == pytest.approx(sum(gains) / len(gains))
     assert "hidden" not in entry.why, "what a stored file says of itself is shown in cells only"
 

@@ -1,4 +1,5 @@
-"""Figures to reach: planted numbers give planted verdicts, what is missing cannot be tested, and twins are found by their settings."""
+"""Figures to reach: planted numbers give planted verdicts, what is missing cannot be tested, and
+twins are found by their settings."""
 
 from __future__ import annotations
 
@@ -24,7 +25,9 @@ GOOD = {
     "resident_context": "days", "resident_bytes": 9e6, "resident_carved_bytes": 6e6, "resident_cost": 0.004, "loss": 1.99,
 }  # fmt: skip
 CUTS = {"cut_random": 0.20, "cut_cocluster": 0.08, "cut_gradient": 0.07, "cut_shared": 0.15}
-DIVIDED = Settings().with_values({"num_segments": 16, "top_k": 4, "num_neurons": 512, "shared_neurons": 128})
+DIVIDED = Settings().with_values(
+    {"num_segments": 16, "top_k": 4, "num_neurons": 512, "shared_neurons": 128}
+)
 ARMS = {
     "ours": DIVIDED,
     "chance": DIVIDED.with_values({"method": "random"}),
@@ -33,16 +36,31 @@ ARMS = {
 }
 
 
-def study_with(ours=None, chance=None, whole=None, seeds=3, contexts=("days", "sums", "c", "d"), wiggle=1e-4):
-    """Three seeds a little apart. Rows by context are of two contexts, so that only those studies are stored whole."""
+def study_with(
+    ours=None, chance=None, whole=None, seeds=3, contexts=("days", "sums", "c", "d"), wiggle=1e-4
+):
+    """Three seeds a little apart. Rows by context are of two contexts, so that only those studies
+    are stored whole."""
     outcomes = []
     for seed in range(seeds):
         for arm, values in (
             ("ours", {**GOOD, **(ours or {})}),
-            ("chance", {**GOOD, "information_choice": 1.0, "loss": 2.0, "selectivity": 2.0, **(chance or {})}),
+            (
+                "chance",
+                {
+                    **GOOD,
+                    "information_choice": 1.0,
+                    "loss": 2.0,
+                    "selectivity": 2.0,
+                    **(chance or {}),
+                },
+            ),
             ("whole", {"loss": 1.995, **CUTS, **(whole or {})}),
         ):
-            moved = {name: value * (1 + wiggle * seed) if isinstance(value, float) else value for name, value in values.items()}
+            moved = {
+                name: value * (1 + wiggle * seed) if isinstance(value, float) else value
+                for name, value in values.items()
+            }
             outcomes.append(made_outcome(arm, seed, **moved))
     return made_study(arms=ARMS, reference="ours", outcomes=tuple(outcomes), contexts=contexts)
 
@@ -74,7 +92,9 @@ def test_where_all_is_reached_all_holds():
 def test_one_planted_fault_is_found_and_no_other(number, changes):
     found = weigh(study_with(**changes))
     assert found[number].verdict == FAILS
-    assert all(entry.verdict == HOLDS for place, entry in enumerate(found) if place not in (number, TOLD))
+    assert all(
+        entry.verdict == HOLDS for place, entry in enumerate(found) if place not in (number, TOLD)
+    )
 
 
 def test_one_seed_and_seeds_that_disagree_decide_nothing():
@@ -84,7 +104,8 @@ def test_one_seed_and_seeds_that_disagree_decide_nothing():
 
 
 def test_the_ceiling_of_a_choice_is_known():
-    """k of S evenly used segments, always the same k for a context: log2(S / k); never more than the contexts have."""
+    """k of S evenly used segments, always the same k for a context: log2(S / k); never more than
+    the contexts have."""
     study = study_with()
     assert ceiling(design_of(study, "ours")) == 2.0
     assert ceiling(design_of(study_with(contexts=("days", "sums")), "ours")) == 1.0
@@ -95,27 +116,47 @@ def test_the_ceiling_of_a_choice_is_known():
 def test_twins_are_found_by_their_settings():
     study = study_with()
     found = design_of(study, "ours")
-    assert (found.random, found.dense) == ("chance", "whole") and designs(study) == ("ours", "chance")
+    assert (found.random, found.dense) == ("chance", "whole") and designs(study) == (
+        "ours",
+        "chance",
+    )
     assert design_of(study, "chance").random == ""
 
 
 def test_what_a_study_lacks_is_said_and_nothing_breaks():
     bare = weigh(made_study())
-    assert [entry.verdict for entry in bare] == [UNTESTABLE, FAILS, UNTESTABLE, UNTESTABLE, UNTESTABLE, UNTESTABLE]
+    assert [entry.verdict for entry in bare] == [
+        UNTESTABLE,
+        FAILS,
+        UNTESTABLE,
+        UNTESTABLE,
+        UNTESTABLE,
+        UNTESTABLE,
+    ]
     assert all("this study has" in entry.why for entry in bare if entry.verdict == UNTESTABLE)
     alone = made_study(outcomes=tuple(made_outcome("gradient", seed, **GOOD) for seed in range(3)))
     verdicts = [entry.verdict for entry in weigh(alone)]
-    assert verdicts[UNTRAINED] == verdicts[KEPT] == verdicts[TOLD] == UNTESTABLE and verdicts[CARVED] == HOLDS
+    assert (
+        verdicts[UNTRAINED] == verdicts[KEPT] == verdicts[TOLD] == UNTESTABLE
+        and verdicts[CARVED] == HOLDS
+    )
 
 
 def test_studies_from_before_these_fields_are_read():
     data = json.loads(made_study().to_json())
-    later = [item.name for item in fields(made_outcome("x", 0)) if item.default is NAN or item.default in ((), "")]
+    later = [
+        item.name
+        for item in fields(made_outcome("x", 0))
+        if item.default is NAN or item.default in ((), "")
+    ]
     assert len(later) > 20
     for outcome in data["outcomes"]:
         for name in later:
             del outcome[name]
     study = study_from_json(json.dumps(data))
-    assert all(math.isnan(outcome.selectivity) and math.isnan(outcome.keep_quarter_worst) for outcome in study.outcomes)
+    assert all(
+        math.isnan(outcome.selectivity) and math.isnan(outcome.keep_quarter_worst)
+        for outcome in study.outcomes
+    )
     for path in RESULTS.glob("*.json"):
         assert len(weigh(read_study(path))) == len(EVIDENCE)

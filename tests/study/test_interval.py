@@ -1,4 +1,5 @@
-"""Intervals over few seeds: they hold the mean, never leave what can be, cover as often as they say, and are as wide as t makes them."""
+"""Intervals over few seeds: they hold the mean, never leave what can be, cover as often as they
+say, and are as wide as t makes them."""
 
 from __future__ import annotations
 
@@ -10,20 +11,38 @@ import pytest
 
 from cpart_core.study.claims import judge
 from cpart_core.study.design import designs
-from cpart_core.study.interval import CHANGE, COSINE, POSITIVE, REAL, SHARE, Scale, how_little, interval
+from cpart_core.study.interval import (
+    CHANGE,
+    COSINE,
+    POSITIVE,
+    REAL,
+    SHARE,
+    Scale,
+    how_little,
+    interval,
+)
 from cpart_core.study.outcome import MEASURES, SCALES, Outcome, scale_of
 from cpart_core.study.result import RESULTS, read_study, study_from_json
 from cpart_core.study.targets import weigh
 from tests.study.made import made_outcome, made_study
 
-SCALE_NAMES = {"real": REAL, "positive": POSITIVE, "share": SHARE, "change": CHANGE, "cosine": COSINE, "below 2": Scale(-math.inf, 2.0)}
+SCALE_NAMES = {
+    "real": REAL,
+    "positive": POSITIVE,
+    "share": SHARE,
+    "change": CHANGE,
+    "cosine": COSINE,
+    "below 2": Scale(-math.inf, 2.0),
+}
 
 
 def drawn(scale: Scale, n: int, random: np.random.Generator) -> list[float]:
     """Values anywhere on the scale, its ends among them; some of one another's size, some not."""
     spread = 10.0 ** random.uniform(-6, 3)
     if math.isfinite(scale.low) and math.isfinite(scale.high):
-        values = scale.low + (scale.high - scale.low) * random.beta(*(10.0 ** random.uniform(-2, 2, size=2)), size=n)
+        values = scale.low + (scale.high - scale.low) * random.beta(
+            *(10.0 ** random.uniform(-2, 2, size=2)), size=n
+        )
     elif math.isfinite(scale.low):
         values = scale.low + random.lognormal(0, min(spread, 8.0), size=n)
     elif math.isfinite(scale.high):
@@ -31,7 +50,10 @@ def drawn(scale: Scale, n: int, random: np.random.Generator) -> list[float]:
     else:
         values = random.normal(random.normal(), spread, size=n)
     ends = [end for end in (scale.low, scale.high) if math.isfinite(end)]
-    return [float(random.choice(ends)) if ends and random.random() < 0.1 else float(value) for value in values]
+    return [
+        float(random.choice(ends)) if ends and random.random() < 0.1 else float(value)
+        for value in values
+    ]
 
 
 @pytest.mark.parametrize("scale", SCALE_NAMES.values(), ids=SCALE_NAMES)
@@ -59,11 +81,14 @@ def test_it_holds_the_mean_and_never_leaves_the_range(scale):
     ids=["normal", "lognormal", "exponential", "share near 1", "share in the middle", "change"],
 )
 def test_three_values_cover_the_truth_as_often_as_is_said(draw, truth, scale):
-    """95 %, and nearer to it than Student's plain interval, which for a share near 1 covers 89 % and leaves the range half of the time."""
+    """95 %, and nearer to it than Student's plain interval, which for a share near 1 covers 89 %
+    and leaves the range half of the time."""
     random = np.random.default_rng(5)
     samples = [draw(random).tolist() for _ in range(3000)]
     ours, plain = ([interval(values, kind) for values in samples] for kind in (scale, REAL))
-    covered, by_plain = (np.mean([found.low <= truth <= found.high for found in every]) for every in (ours, plain))
+    covered, by_plain = (
+        np.mean([found.low <= truth <= found.high for found in every]) for every in (ours, plain)
+    )
     assert 0.935 <= covered <= 0.965
     assert abs(covered - 0.95) <= abs(by_plain - 0.95) + 0.005
 
@@ -71,25 +96,36 @@ def test_three_values_cover_the_truth_as_often_as_is_said(draw, truth, scale):
 def test_far_from_the_ends_it_is_students():
     values = [10_000.0, 10_001.0, 10_002.5]
     for end in ("low", "high"):
-        assert getattr(interval(values, POSITIVE), end) == pytest.approx(getattr(interval(values, REAL), end), abs=1e-3)
+        assert getattr(interval(values, POSITIVE), end) == pytest.approx(
+            getattr(interval(values, REAL), end), abs=1e-3
+        )
 
 
 def test_every_number_of_an_outcome_has_a_scale_and_stored_studies_keep_to_it():
     """What could be below 0 is said to be; all the rest are counts, bits, bytes and losses."""
     named = {item.name for item in fields(Outcome)} | {item.name for item in MEASURES}
     assert set(SCALES) <= named
-    assert scale_of("accuracy") == scale_of("selective_share") == SHARE and scale_of("keep_quarter") == CHANGE
+    assert (
+        scale_of("accuracy") == scale_of("selective_share") == SHARE
+        and scale_of("keep_quarter") == CHANGE
+    )
     assert scale_of("selectivity") == scale_of("information_choice") == POSITIVE
     for path in sorted(RESULTS.glob("*.json")):
         study = read_study(path)
         for arm in designs(study):
-            for finding in (found for entry in (*weigh(study, arm), *judge(study)) for found in entry.findings):
+            for finding in (
+                found for entry in (*weigh(study, arm), *judge(study)) for found in entry.findings
+            ):
                 for found, scale in (
                     (finding.value, range_of(finding.unit)),
                     (finding.difference, CHANGE),
                     (finding.against_chance, CHANGE),
                 ):
-                    assert found is None or scale.low <= found.low <= found.high <= scale.high, (path.name, arm, finding.label)
+                    assert found is None or scale.low <= found.low <= found.high <= scale.high, (
+                        path.name,
+                        arm,
+                        finding.label,
+                    )
 
 
 def range_of(unit: str) -> Scale:
@@ -100,7 +136,10 @@ def range_of(unit: str) -> Scale:
 def test_shares_of_stored_studies_are_shares():
     for path in sorted(RESULTS.glob("*.json")):
         study = read_study(path)
-        found = [interval(list(study.values(arm, "selective_share").values()), SHARE) for arm in designs(study)]
+        found = [
+            interval(list(study.values(arm, "selective_share").values()), SHARE)
+            for arm in designs(study)
+        ]
         assert found and all(0.0 <= one.low <= one.high <= 1.0 for one in found)
 
 
@@ -112,6 +151,6 @@ def test_a_number_that_cannot_be_is_refused():
 
 def test_how_little_few_seeds_say():
     assert "no interval" in how_little(1) and how_little(10) == ""
-    assert "Three seeds say little: an interval is 2.2 times as wide" in how_little(3) and "more than 2.5 times that spread" in how_little(
+    assert "Three seeds say little: an interval is 2.2 times as wide" in how_little(
         3
-    )
+    ) and "more than 2.5 times that spread" in how_little(3)

@@ -1,4 +1,5 @@
-"""Plans: what ships is sound, arms mean what the list of twins says, and mistakes are one sentence."""
+"""Plans: what ships is sound, arms mean what the list of twins says, and mistakes are one
+sentence."""
 
 from __future__ import annotations
 
@@ -15,9 +16,17 @@ from cpart_core.study.plan import PLANS, find_plan, make_plan, read_plan
 @pytest.mark.parametrize("name", sorted(path.stem for path in PLANS.glob("*.json")))
 def test_shipped_plans_are_sound(name):
     plan = read_plan(find_plan(name))
-    assert plan.name == name and len(plan.seeds) >= 3 and "dense" in plan.arms and "random" in plan.arms
+    assert (
+        plan.name == name
+        and len(plan.seeds) >= 3
+        and "dense" in plan.arms
+        and "random" in plan.arms
+    )
     assert plan.base.corpus.source == "builtin", "a path is given on the command line"
-    shared = [(plan.settings(arm, 1).corpus, plan.settings(arm, 1).training.batch_size) for arm in plan.arms]
+    shared = [
+        (plan.settings(arm, 1).corpus, plan.settings(arm, 1).training.batch_size)
+        for arm in plan.arms
+    ]
     assert all(entry == shared[0] for entry in shared)
 
 
@@ -35,9 +44,19 @@ def test_the_active_size_is_what_top_k_computes():
 
 
 def test_arms_are_twins_or_settings():
-    plan = make_plan({"name": "x", "preset": "quick", "arms": {"a": {"num_segments": 4}, "b": "random"}, "seeds": [3]})
+    plan = make_plan(
+        {
+            "name": "x",
+            "preset": "quick",
+            "arms": {"a": {"num_segments": 4}, "b": "random"},
+            "seeds": [3],
+        }
+    )
     assert plan.reference == "a" and plan.kinds == {"b": "random"}
-    assert plan.settings("a", 3).model.num_segments == 4 and plan.settings("b", 3).partition.method == "random"
+    assert (
+        plan.settings("a", 3).model.num_segments == 4
+        and plan.settings("b", 3).partition.method == "random"
+    )
     assert plan.settings("b", 3).training.seed == 3 and plan.cells() == [("a", 3), ("b", 3)]
 
 
@@ -69,7 +88,11 @@ def test_a_mistake_is_said(changes, sentence):
 def test_files_that_are_none(tmp_path):
     with pytest.raises(ValueError, match="default, domains"):
         find_plan("nonsense")
-    for text, sentence in (("{", "not valid JSON"), ("[1]", "JSON object"), (json.dumps({"settings": 3, "arms": {"a": {}}}), "settings")):
+    for text, sentence in (
+        ("{", "not valid JSON"),
+        ("[1]", "JSON object"),
+        (json.dumps({"settings": 3, "arms": {"a": {}}}), "settings"),
+    ):
         (tmp_path / "p.json").write_text(text)
         with pytest.raises(ValueError, match=sentence):
             read_plan(tmp_path / "p.json")

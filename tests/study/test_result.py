@@ -1,4 +1,5 @@
-"""Differences are paired, intervals are Student's, the JSON comes back as it was, and damaged files are refused."""
+"""Differences are paired, intervals are Student's, the JSON comes back as it was, and damaged files
+are refused."""
 
 from __future__ import annotations
 
@@ -15,7 +16,9 @@ from tests.study.made import made_outcome, made_study
 
 
 def test_the_quantiles_are_students():
-    assert [round(float(t.ppf(0.975, n + 1)), 6) for n in range(30)] == pytest.approx(T_QUANTILES, abs=1e-6)
+    assert [round(float(t.ppf(0.975, n + 1)), 6) for n in range(30)] == pytest.approx(
+        T_QUANTILES, abs=1e-6
+    )
 
 
 def test_a_known_interval():
@@ -27,9 +30,15 @@ def test_a_known_interval():
 
 def test_differences_are_paired_by_seed():
     """Seeds differ by far more than arms; unpaired, nothing could be told."""
-    outcomes = [made_outcome(arm, seed, loss=10.0 * seed + more) for seed in range(3) for arm, more in (("gradient", 1.0), ("dense", 1.1))]
+    outcomes = [
+        made_outcome(arm, seed, loss=10.0 * seed + more)
+        for seed in range(3)
+        for arm, more in (("gradient", 1.0), ("dense", 1.1))
+    ]
     found = made_study(outcomes=tuple(outcomes)).difference("gradient", "dense", "loss")
-    assert found is not None and found.mean == pytest.approx(-0.1) and found.high < 0 and found.n == 3
+    assert (
+        found is not None and found.mean == pytest.approx(-0.1) and found.high < 0 and found.n == 3
+    )
     assert says(found, True) == "better" and says(found, False) == "worse"
 
 
@@ -43,7 +52,8 @@ def test_a_missing_seed_pairs_with_nothing():
 
 def test_the_file_comes_back_as_it_was(tmp_path):
     study = made_study(
-        {"loss": (0.1, 0.2, 0.3)}, outcomes=made_study().outcomes[:-1] + (made_outcome("gradient", 2, keep_quarter=math.nan),)
+        {"loss": (0.1, 0.2, 0.3)},
+        outcomes=made_study().outcomes[:-1] + (made_outcome("gradient", 2, keep_quarter=math.nan),),
     )
     save_study(study, tmp_path / "a" / "s.json")
     again = read_study(tmp_path / "a" / "s.json")

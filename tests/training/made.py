@@ -1,4 +1,5 @@
-"""A small made corpus with known structure: each context has its own tokens, so segments have something to find."""
+"""A small made corpus with known structure: each context has its own tokens, so segments have
+something to find."""
 
 from __future__ import annotations
 
@@ -11,13 +12,21 @@ from cpart_core.settings.partition import PartitionSettings
 from cpart_core.settings.run import Settings
 from cpart_core.settings.training import TrainingSettings
 
-WORDS = {"river": "water fish boat stone bridge mill", "sums": "1 2 3 4 5 6 7 8 9 plus minus", "code": "def return for while x y if else"}
+WORDS = {
+    "river": "water fish boat stone bridge mill",
+    "sums": "1 2 3 4 5 6 7 8 9 plus minus",
+    "code": "def return for while x y if else",
+}
 
 
 def made_documents(documents: int = 12, words: int = 80, labelled: bool = True) -> Gathered:
     rng = np.random.default_rng(0)
     made = [
-        Document(" ".join(rng.choice(vocabulary.split(), words)), context if labelled else "", f"{context} {number}")
+        Document(
+            " ".join(rng.choice(vocabulary.split(), words)),
+            context if labelled else "",
+            f"{context} {number}",
+        )
         for context, vocabulary in WORDS.items()
         for number in range(documents)
     ]
@@ -28,7 +37,9 @@ def made_corpus(labelled: bool = True) -> Corpus:
     from cpart_core.corpus.build import build_corpus
 
     return build_corpus(
-        made_documents(labelled=labelled), CorpusSettings(vocabulary_size=300, discovered_contexts=3, validation_share=0.25), seed=0
+        made_documents(labelled=labelled),
+        CorpusSettings(vocabulary_size=300, discovered_contexts=3, validation_share=0.25),
+        seed=0,
     )
 
 
@@ -48,7 +59,9 @@ def made_settings(**changes: object) -> Settings:
             context_length=32,
             fusion_width=8,
         ),
-        partition=PartitionSettings(first_step=4, every=4, freeze_step=8, fusion_step=8, signature_every=1),
+        partition=PartitionSettings(
+            first_step=4, every=4, freeze_step=8, fusion_step=8, signature_every=1
+        ),
         training=TrainingSettings(
             steps=16,
             batch_size=6,

@@ -1,4 +1,5 @@
-"""Two processes that train made runs together, and what they leave behind: `python -m tests.training.pair FOLDER`, once with each RANK."""
+"""Two processes that train made runs together, and what they leave behind: `python -m
+tests.training.pair FOLDER`, once with each RANK."""
 
 from __future__ import annotations
 
@@ -25,7 +26,13 @@ STOP = 6
 """Between the first partition and fusion: fusion weights are pulled, but not applied yet."""
 CASES: dict[str, dict[str, Any]] = {
     "topk": {},
-    "uneven": {"batch_size": 5, "shared_neurons": 8, "execution": "soft", "balance": "batch", "method": "coactivation"},
+    "uneven": {
+        "batch_size": 5,
+        "shared_neurons": 8,
+        "execution": "soft",
+        "balance": "batch",
+        "method": "coactivation",
+    },
     "discovered": {"method": "cocluster", "balance": "global"},
 }
 
@@ -34,10 +41,20 @@ def settings_of(case: str, **changes: object) -> Settings:
     return made_settings(steps=STEPS, **(CASES[case] | changes))
 
 
-def train(case: str, folder: Path, team: Team = ALONE, parallel: str = "ddp", begin: Path | None = None, until: int = STEPS) -> None:
-    """Train to step `until` (from the state in `begin`), and keep records, weights and state in `folder`."""
+def train(
+    case: str,
+    folder: Path,
+    team: Team = ALONE,
+    parallel: str = "ddp",
+    begin: Path | None = None,
+    until: int = STEPS,
+) -> None:
+    """Train to step `until` (from the state in `begin`), and keep records, weights and state in
+    `folder`."""
     with passes_from(0):  # small as it is, it shall train as large models do
-        trainer = Trainer(settings_of(case, parallel=parallel), made_corpus(labelled=case != "discovered"), team)
+        trainer = Trainer(
+            settings_of(case, parallel=parallel), made_corpus(labelled=case != "discovered"), team
+        )
         if begin is not None:
             trainer.restore(*read(begin))
         keep(trainer, [trainer.train_step() for _ in range(trainer.step, until)], folder)
@@ -48,7 +65,10 @@ def keep(trainer: Trainer, records: Iterable[Any], folder: Path) -> None:
     if not trainer.team.first:
         return
     folder.mkdir(parents=True)
-    save_file({name: tensor.contiguous() for name, tensor in weights.items()}, folder / "weights.safetensors")
+    save_file(
+        {name: tensor.contiguous() for name, tensor in weights.items()},
+        folder / "weights.safetensors",
+    )
     save_file(tensors, folder / "state.safetensors")
     (folder / "numbers.json").write_text(json.dumps(trainer.state_numbers()))
     (folder / "records.json").write_text(json.dumps([facts(record) for record in records]))
@@ -57,22 +77,40 @@ def keep(trainer: Trainer, records: Iterable[Any], folder: Path) -> None:
 def facts(record: Any) -> dict[str, Any]:
     """What is compared of a record."""
     numbers = {
-        name: getattr(record, name) for name in ("loss", "affinity_loss", "balance_loss", "gradient_norm", "tokens", "learning_rate")
+        name: getattr(record, name)
+        for name in (
+            "loss",
+            "affinity_loss",
+            "balance_loss",
+            "gradient_norm",
+            "tokens",
+            "learning_rate",
+        )
     }
     arrays = {"by_context": record.loss_by_context}
     if record.evaluation is not None:
-        arrays |= {"evaluation": record.evaluation.loss_by_context, "counts": record.evaluation.tokens_by_context}
+        arrays |= {
+            "evaluation": record.evaluation.loss_by_context,
+            "counts": record.evaluation.tokens_by_context,
+        }
     if record.change is not None:
         arrays["churn"] = record.change.churn
     if record.snapshot is not None:
         names = ("segment_of", "signature_scale", "signature_tokens", "fusion_mass", "chosen_share")
         arrays |= {name: getattr(record.snapshot, name) for name in names}
-    return numbers | {name: [None if x != x else float(x) for x in array.flatten()] for name, array in arrays.items()}
+    return numbers | {
+        name: [None if x != x else float(x) for x in array.flatten()]
+        for name, array in arrays.items()
+    }
 
 
 def read(folder: Path) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Any]]:
     numbers = json.loads((folder / "numbers.json").read_text())
-    return load_file(folder / "weights.safetensors"), load_file(folder / "state.safetensors"), numbers
+    return (
+        load_file(folder / "weights.safetensors"),
+        load_file(folder / "state.safetensors"),
+        numbers,
+    )
 
 
 def start_pair(command: Sequence[str], **options: Any) -> list[subprocess.Popen[str]]:
@@ -80,7 +118,13 @@ def start_pair(command: Sequence[str], **options: Any) -> list[subprocess.Popen[
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    where = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"}
+    where = {
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "WORLD_SIZE": "2",
+        "LOCAL_WORLD_SIZE": "2",
+        "OMP_NUM_THREADS": "1",
+    }
     return [
         subprocess.Popen(
             [sys.executable, *command],

@@ -1,4 +1,5 @@
-"""What can be known before a training is said before it, by the same function for terminal, page, study and trainer."""
+"""What can be known before a training is said before it, by the same function for terminal, page,
+study and trainer."""
 
 from __future__ import annotations
 
@@ -19,8 +20,12 @@ from cpart_core.training.estimate import estimate
 from cpart_core.training.precheck import TextCount, check_before, count_chosen, count_corpus
 from tests.runs.tiny import tiny_run
 
-PLENTY = TextCount(contexts=6, train_documents=500, validation_documents=50, bytes=2_000_000, train_tokens=700_000)
-FOUND = TextCount(contexts=0, train_documents=20, validation_documents=2, bytes=24_000, train_tokens=8_000_000)
+PLENTY = TextCount(
+    contexts=6, train_documents=500, validation_documents=50, bytes=2_000_000, train_tokens=700_000
+)
+FOUND = TextCount(
+    contexts=0, train_documents=20, validation_documents=2, bytes=24_000, train_tokens=8_000_000
+)
 
 
 def with_values(**values: object) -> Settings:
@@ -40,21 +45,32 @@ def test_documents_that_cannot_be_divided_are_refused(wanted, refused):
     settings = with_values(discovered_contexts=wanted)
     if refused:
         with pytest.raises(
-            ValueError, match=rf"22 documents cannot be divided into {wanted} contexts .* set discovered_contexts to 22 or fewer"
+            ValueError,
+            match=(
+                rf"22 documents cannot be divided into {wanted} contexts .* set discovered_contexts"
+                r" to 22 or fewer"
+            ),
         ):
             check_before(settings, FOUND)
-        assert check_before(settings.with_values({"steps": 50}), FOUND)  # no partition, so none is divided: said otherwise
+        # no partition, so none is divided: said otherwise
+        assert check_before(settings.with_values({"steps": 50}), FOUND)
     else:
         assert check_before(settings, FOUND) == ()
     assert check_before(settings, PLENTY) == ()
-    with pytest.raises(ValueError, match="discovered_contexts was given, but .* this one has 6 contexts"):
+    with pytest.raises(
+        ValueError, match="discovered_contexts was given, but .* this one has 6 contexts"
+    ):
         check_before(settings, PLENTY, given={"discovered_contexts"})
 
 
 @pytest.mark.parametrize(
     ("values", "text", "said"),
     [
-        ({"steps": 99}, PLENTY, "No segments will form: the first partition is made at first_step 100"),
+        (
+            {"steps": 99},
+            PLENTY,
+            "No segments will form: the first partition is made at first_step 100",
+        ),
         ({"steps": 150}, PLENTY, "Fusion weights will not be applied"),
         ({"steps": 150, "execution": "dense"}, PLENTY, ""),
         ({"warmup_steps": 600}, PLENTY, "The learning rate will not reach its peak"),
@@ -78,17 +94,26 @@ def test_room_on_the_disk_is_asked_for_before(tmp_path, monkeypatch):
     monkeypatch.setattr(before, "free_bytes", lambda _: need.whole - 1)
     assert "The disk may fill up" in check_before(Settings(), PLENTY, tmp_path)[0]
     monkeypatch.setattr(before, "free_bytes", lambda _: need.checkpoint - 1)
-    with pytest.raises(ValueError, match="One checkpoint needs about 14 MB of the disk, and 14 MB are free: make space"):
+    with pytest.raises(
+        ValueError,
+        match="One checkpoint needs about 14 MB of the disk, and 14 MB are free: make space",
+    ):
         check_before(Settings(), PLENTY, tmp_path)
     assert need.checkpoint == 12 * estimate(Settings()).num_parameters + 100_000
     assert before.free_bytes(tmp_path / "not" / "yet") == before.free_bytes(tmp_path)
 
 
 def test_a_text_counts_the_same_before_and_after_it_is_cut_into_tokens():
-    documents = tuple(Document(f"text {number} of some words " * 20, "ab"[number % 2], f"d{number}") for number in range(40))
+    documents = tuple(
+        Document(f"text {number} of some words " * 20, "ab"[number % 2], f"d{number}")
+        for number in range(40)
+    )
     settings = Settings().with_values({"vocabulary_size": 300})
     found = Gathered(documents, ())
-    chosen, built = count_chosen(choose(found, settings.corpus, 0)), count_corpus(build_corpus(found, settings.corpus, 0))
+    chosen, built = (
+        count_chosen(choose(found, settings.corpus, 0)),
+        count_corpus(build_corpus(found, settings.corpus, 0)),
+    )
     assert (chosen.contexts, chosen.train_documents, chosen.validation_documents, chosen.bytes) == (
         built.contexts,
         built.train_documents,
@@ -100,10 +125,17 @@ def test_a_text_counts_the_same_before_and_after_it_is_cut_into_tokens():
 def test_the_command_refuses_before_there_is_a_run(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("CPART_RUNS", str(tmp_path / "runs"))
     monkeypatch.setenv("CPART_SAMPLES", str(tmp_path / "samples"))
-    (tmp_path / "short.txt").write_text("".join(f"line {number} of a short text\n" for number in range(30)))
-    assert main(["train", "--path", str(tmp_path / "short.txt"), "--discovered-contexts", "60"]) == 2
+    (tmp_path / "short.txt").write_text(
+        "".join(f"line {number} of a short text\n" for number in range(30))
+    )
+    assert (
+        main(["train", "--path", str(tmp_path / "short.txt"), "--discovered-contexts", "60"]) == 2
+    )
     told = capsys.readouterr()
-    assert re.search(r"documents cannot be divided into 60 contexts", told.err) and "source file: taken from the path" in told.out
+    assert (
+        re.search(r"documents cannot be divided into 60 contexts", told.err)
+        and "source file: taken from the path" in told.out
+    )
     assert not list_runs()
 
 

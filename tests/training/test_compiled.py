@@ -1,4 +1,5 @@
-"""Laws of compiled layers: they compute what is written, only the steps that use them are compiled, and where they cannot be had it is said."""
+"""Laws of compiled layers: they compute what is written, only the steps that use them are compiled,
+and where they cannot be had it is said."""
 
 from __future__ import annotations
 
@@ -16,7 +17,8 @@ from cpart_core.training.process_group import Team
 from tests.training.made import made_corpus, made_settings
 
 EARLY = {"first_step": 1, "fusion_step": 1, "freeze_step": 1, "signature_every": 1}
-"""The first step is not fused yet and the fourth is the next that measures signatures: neither compiles."""
+"""The first step is not fused yet and the fourth is the next that measures signatures: neither
+compiles."""
 there = any(map(shutil.which, compiled.COMPILERS))
 
 
@@ -25,26 +27,46 @@ there = any(map(shutil.which, compiled.COMPILERS))
 @pytest.mark.parametrize("execution", ["soft", "topk"])
 def test_compiled_layers_compute_what_is_written(execution):
     settings = made_settings(execution=execution, precision="fp32", num_layers=2, **EARLY)
-    plain, fast = (Trainer(settings.with_values({"compile": how}), made_corpus()) for how in ("off", "layers"))
+    plain, fast = (
+        Trainer(settings.with_values({"compile": how}), made_corpus()) for how in ("off", "layers")
+    )
     for number, compiles in ((1, False), (2, True), (3, False), (4, False)):
         expected, record = plain.train_step(), fast.train_step()
-        assert bool(record.seconds_to_compile) == compiles and not expected.seconds_to_compile, number
+        assert bool(record.seconds_to_compile) == compiles and not expected.seconds_to_compile, (
+            number
+        )
         assert record.loss == pytest.approx(expected.loss, rel=1e-5)
-        for (name, mine), wanted in zip(fast.model.named_parameters(), plain.model.parameters(), strict=True):
+        for (name, mine), wanted in zip(
+            fast.model.named_parameters(), plain.model.parameters(), strict=True
+        ):
             if wanted.grad is not None:
                 scale = float(wanted.grad.abs().max())
                 torch.testing.assert_close(
-                    mine.grad, wanted.grad, rtol=1e-3, atol=1e-4 * scale, msg=lambda said, name=name: f"{name}: {said}"
+                    mine.grad,
+                    wanted.grad,
+                    rtol=1e-3,
+                    atol=1e-4 * scale,
+                    msg=lambda said, name=name: f"{name}: {said}",
                 )
-        fast.model.load_state_dict(plain.model.state_dict())  # so that Adam's rounding cannot part them
-    assert set(fast.weights()) == set(plain.weights()), "compiling renames nothing: a checkpoint is as always"
-    torch.testing.assert_close(torch.from_numpy(fast.signatures.mean()), torch.from_numpy(plain.signatures.mean()), rtol=1e-4, atol=1e-7)
+        # so that Adam's rounding cannot part them
+        fast.model.load_state_dict(plain.model.state_dict())
+    assert set(fast.weights()) == set(plain.weights()), (
+        "compiling renames nothing: a checkpoint is as always"
+    )
+    torch.testing.assert_close(
+        torch.from_numpy(fast.signatures.mean()),
+        torch.from_numpy(plain.signatures.mean()),
+        rtol=1e-4,
+        atol=1e-7,
+    )
 
 
 def test_where_it_cannot_be_had_it_is_said(monkeypatch):
     settings = made_settings(compile="layers")
     with pytest.raises(ValueError, match="compile is 'layers' with 2 processes"):
-        compiled.compile_layers(torch.nn.Module(), settings.training, torch.device("cpu"), Team(size=2))
+        compiled.compile_layers(
+            torch.nn.Module(), settings.training, torch.device("cpu"), Team(size=2)
+        )
     monkeypatch.setattr(shutil, "which", lambda name: None)
     with pytest.raises(ValueError, match=r"needs a C\+\+ compiler"):
         Trainer(settings, made_corpus())
@@ -52,5 +74,10 @@ def test_where_it_cannot_be_had_it_is_said(monkeypatch):
 
 
 def test_whoever_does_not_compile_does_not_load_compilers():
-    code = "import sys, cpart_core.training.loop; sys.exit('torch._dynamo' in sys.modules or 'numba' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], cwd=PROJECT, check=False).returncode == 0, "they take a second"
+    code = (
+        "import sys, cpart_core.training.loop; sys.exit('torch._dynamo' in sys.modules or 'numba'"
+        " in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=PROJECT, check=False).returncode == 0, (
+        "they take a second"
+    )

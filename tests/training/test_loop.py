@@ -1,4 +1,5 @@
-"""Laws of training: same seed, same records; resume equals never having stopped; repartitioning disturbs nothing."""
+"""Laws of training: same seed, same records; resume equals never having stopped; repartitioning
+disturbs nothing."""
 
 from __future__ import annotations
 
@@ -19,11 +20,16 @@ from tests.training.made import made_corpus, made_settings
 
 
 def comparable(record: Record) -> list[object]:
-    """A record as nested lists of exact values, without what depends on the clock or the process."""
+    """A record as nested lists of exact values, without what depends on the clock or the
+    process."""
 
     def plain(value: object) -> object:
         if dataclasses.is_dataclass(value):
-            return [plain(getattr(value, f.name)) for f in dataclasses.fields(value) if f.name not in ("seconds", "memory_bytes")]
+            return [
+                plain(getattr(value, f.name))
+                for f in dataclasses.fields(value)
+                if f.name not in ("seconds", "memory_bytes")
+            ]
         return value.tobytes() if isinstance(value, np.ndarray) else value
 
     return plain(record)  # type: ignore[return-value]
@@ -31,12 +37,18 @@ def comparable(record: Record) -> list[object]:
 
 def test_same_seed_same_records_and_another_seed_others() -> None:
     corpus = made_corpus()
-    runs = [[comparable(r) for r in Trainer(made_settings(seed=seed, steps=6), corpus)] for seed in (1, 1, 2)]
+    runs = [
+        [comparable(r) for r in Trainer(made_settings(seed=seed, steps=6), corpus)]
+        for seed in (1, 1, 2)
+    ]
     assert runs[0] == runs[1] != runs[2]
 
 
 @pytest.mark.parametrize("stop", [3, 5, 9])
-@pytest.mark.parametrize("changes", [{}, {"method": "cocluster", "balance": "global", "execution": "soft"}, {"shared_neurons": 8}])
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"method": "cocluster", "balance": "global", "execution": "soft"}, {"shared_neurons": 8}],
+)
 def test_resume_equals_never_having_stopped(stop: int, changes: dict[str, object]) -> None:
     labelled = "method" not in changes
     corpus, settings = made_corpus(labelled), made_settings(steps=12, **changes)
@@ -58,21 +70,35 @@ def test_resume_equals_never_having_stopped(stop: int, changes: dict[str, object
 
 
 def test_repartitioning_before_fusion_changes_neither_the_function_nor_the_next_steps() -> None:
-    corpus, settings = made_corpus(), made_settings(method="contiguous", fusion="uniform", execution="soft", steps=12)
+    corpus, settings = (
+        made_corpus(),
+        made_settings(method="contiguous", fusion="uniform", execution="soft", steps=12),
+    )
     plain, moved = Trainer(settings, corpus), Trainer(settings, corpus)
     for trainer in (plain, moved):
         for _ in range(6):
             trainer.train_step()
     old = partition_of(moved.model)
     rng = np.random.default_rng(0)
-    apply_partition(moved.model, Partition(np.stack([rng.permutation(row) for row in old.segment_of]), 4), moved.optimizer)
-    assert not torch.equal(moved.model.layers[0].feedforward.neuron_id, plain.model.layers[0].feedforward.neuron_id)
+    apply_partition(
+        moved.model,
+        Partition(np.stack([rng.permutation(row) for row in old.segment_of]), 4),
+        moved.optimizer,
+    )
+    assert not torch.equal(
+        moved.model.layers[0].feedforward.neuron_id, plain.model.layers[0].feedforward.neuron_id
+    )
     for _ in range(6):
         assert plain.train_step().loss == pytest.approx(moved.train_step().loss, rel=1e-5)
     back = [layer.neuron_id.argsort() for layer in moved.model.feedforwards()]
     for number, layer in enumerate(plain.model.feedforwards()):
         own = layer.neuron_id.argsort()
-        torch.testing.assert_close(moved.model.feedforwards()[number].w_up[back[number]], layer.w_up[own], rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(
+            moved.model.feedforwards()[number].w_up[back[number]],
+            layer.w_up[own],
+            rtol=1e-4,
+            atol=1e-6,
+        )
 
 
 def test_signatures_equal_a_removal_to_first_order() -> None:
@@ -101,7 +127,8 @@ def test_signatures_equal_a_removal_to_first_order() -> None:
         removed = summed_loss() - before
         with torch.no_grad():
             layer.w_down[:, row] /= 1 - small
-        # |sum over tokens of a dL/da| <= sum over tokens of |a dL/da|, and it is what a removal changes.
+        # |sum over tokens of a dL/da| <= sum over tokens of |a dL/da|, and it is what a removal
+        # changes.
         assert abs(removed) / small <= bound[layer.neuron_id[row]] * 1.02 + 1e-3
 
 
@@ -130,7 +157,15 @@ def test_a_single_tokens_signature_is_its_removal() -> None:
 
 def test_learning_happens_and_segments_follow_planted_contexts() -> None:
     trainer = Trainer(
-        made_settings(steps=60, learning_rate=0.01, first_step=20, every=10, freeze_step=40, fusion_step=40, evaluate_every=60),
+        made_settings(
+            steps=60,
+            learning_rate=0.01,
+            first_step=20,
+            every=10,
+            freeze_step=40,
+            fusion_step=40,
+            evaluate_every=60,
+        ),
         made_corpus(),
     )
     records = list(trainer)
@@ -155,13 +190,21 @@ def test_an_oracle_sends_each_context_to_the_segments_of_its_neurons() -> None:
 
 def test_contexts_without_labels_are_discovered() -> None:
     corpus = made_corpus(labelled=False)
-    trainer = Trainer(made_settings(steps=30, first_step=24, every=0, freeze_step=24, fusion_step=26), corpus)
+    trainer = Trainer(
+        made_settings(steps=30, first_step=24, every=0, freeze_step=24, fusion_step=26), corpus
+    )
     found = [r.discovery for r in trainer if r.discovery]
     assert len(found) == 1
     truth = [title.split()[0] for title in corpus.train.titles]
     for context in range(3):
-        names = [name for name, label in zip(truth, found[0].train_context, strict=True) if label == context]
-        assert max(names.count(name) for name in set(names)) >= 0.9 * len(names), "made contexts share no word; they must be told apart"
+        names = [
+            name
+            for name, label in zip(truth, found[0].train_context, strict=True)
+            if label == context
+        ]
+        assert max(names.count(name) for name in set(names)) >= 0.9 * len(names), (
+            "made contexts share no word; they must be told apart"
+        )
 
 
 def test_a_loss_that_is_no_number_is_said_and_leaves_the_last_weights() -> None:
@@ -175,11 +218,19 @@ def test_a_loss_that_is_no_number_is_said_and_leaves_the_last_weights() -> None:
 
 
 def test_schedule_and_freeze_agree() -> None:
-    for changes in ({}, {"every": 3, "freeze_step": 11}, {"every": 0}, {"method": "random"}, {"freeze_step": 0}):
+    for changes in (
+        {},
+        {"every": 3, "freeze_step": 11},
+        {"every": 0},
+        {"method": "random"},
+        {"freeze_step": 0},
+    ):
         settings = made_settings(**changes).partition
         due = [step for step in range(100) if partition_due(step, settings)]
         assert due[0] == 4
-        assert [step for step in range(100) if is_frozen(step, settings)] == list(range(due[-1], 100)), changes
+        assert [step for step in range(100) if is_frozen(step, settings)] == list(
+            range(due[-1], 100)
+        ), changes
 
 
 def test_affinity_targets_point_to_the_segment_of_the_contexts_neurons() -> None:

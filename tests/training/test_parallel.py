@@ -1,4 +1,5 @@
-"""Laws of several processes: they train what one would, a copy or a part of the weights in each, and any of them goes on where another stopped."""
+"""Laws of several processes: they train what one would, a copy or a part of the weights in each,
+and any of them goes on where another stopped."""
 
 from __future__ import annotations
 
@@ -21,7 +22,8 @@ from tests.training.pair import CASES, STOP, read, start_pair, train
 
 @pytest.fixture(scope="module")
 def left(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What one process left, and what two did; two also went on where one stopped, with copies to step 9, with parts to the end."""
+    """What one process left, and what two did; two also went on where one stopped, with copies to
+    step 9, with parts to the end."""
     root = tmp_path_factory.mktemp("pair")
     train("topk", root / "alone-half", until=STOP)
     pair = start_pair(["-W", "error", "-m", "tests.training.pair", str(root)], cwd=ROOT)
@@ -33,7 +35,8 @@ def left(tmp_path_factory: pytest.TempPathFactory) -> Path:
             assert process.returncode == 0, said
     finally:
         for process in pair:
-            process.kill()  # nothing where it has ended; a trainer whose partner failed would wait on for it
+            # nothing where it has ended; a trainer whose partner failed would wait on for it
+            process.kill()
             process.wait()
     return root
 
@@ -46,12 +49,15 @@ def assert_alike(ours: Path, theirs: Path) -> None:
         for name, value in mine.items():
             exact = name in ("segment_of", "churn", "counts", "tokens", "learning_rate")
             a, b = np.array(value, dtype=float), np.array(other[name], dtype=float)
-            np.testing.assert_allclose(a, b, rtol=0 if exact else 3e-5, atol=0 if exact else 1e-6, err_msg=name)
+            np.testing.assert_allclose(
+                a, b, rtol=0 if exact else 3e-5, atol=0 if exact else 1e-6, err_msg=name
+            )
     assert any(record.get("segment_of") for record in pairs[0])
     for a, b in zip(read(ours)[:2], read(theirs)[:2], strict=True):
         assert a.keys() == b.keys()
         for name, tensor in a.items():
-            # Adam divides small gradients by their own size: rounding weighs more in weights than in what they compute.
+            # Adam divides small gradients by their own size: rounding weighs more in weights than
+            # in what they compute.
             torch.testing.assert_close(tensor, b[name], rtol=1e-4, atol=1e-4, msg=name)
     assert read(ours)[2] == read(theirs)[2]
 
@@ -99,7 +105,14 @@ def test_processes_of_one_machine_share_its_cores(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(9)), raising=False)
     chosen: list[int] = []
     monkeypatch.setattr(torch, "set_num_threads", chosen.append)
-    assert [set_threads(made_settings(threads=0).training, Team(0, size, 0, size)) for size in (1, 2, 16)] == [8, 4, 1] == chosen
+    assert (
+        [
+            set_threads(made_settings(threads=0).training, Team(0, size, 0, size))
+            for size in (1, 2, 16)
+        ]
+        == [8, 4, 1]
+        == chosen
+    )
 
 
 @pytest.mark.parametrize(("size", "said"), [("1", "said\ntaken apart\n"), ("2", "said\n")])
@@ -108,8 +121,11 @@ def test_a_command_of_one_of_several_ends_with_its_code_and_is_not_taken_apart(
 ) -> None:
     monkeypatch.setenv("WORLD_SIZE", size)
     program = (
-        "import atexit, runpy; atexit.register(print, 'taken apart'); print('said'); runpy.run_module('cpart_core', run_name='__main__')"
+        "import atexit, runpy; atexit.register(print, 'taken apart'); print('said');"
+        " runpy.run_module('cpart_core', run_name='__main__')"
     )
     command = [sys.executable, "-c", program, "evaluate", "not-there"]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
-    assert (ended.returncode, ended.stdout) == (2, said) and ended.stderr.startswith("error: There is no run not-there")
+    assert (ended.returncode, ended.stdout) == (2, said) and ended.stderr.startswith(
+        "error: There is no run not-there"
+    )

@@ -1,4 +1,5 @@
-"""Laws of the training step: what is fused or made ahead is what it replaces, gradients included; validation stays within its share."""
+"""Laws of the training step: what is fused or made ahead is what it replaces, gradients included;
+validation stays within its share."""
 
 from __future__ import annotations
 
@@ -22,17 +23,27 @@ from cpart_core.training.prefetch import Ahead
 from tests.training.made import made_corpus, made_settings
 
 
-def both(ours: Tensor, theirs: Tensor, leaves: list[Tensor], tolerance: float, of_gradients: float | None = None) -> None:
+def both(
+    ours: Tensor,
+    theirs: Tensor,
+    leaves: list[Tensor],
+    tolerance: float,
+    of_gradients: float | None = None,
+) -> None:
     """The same values, and the same gradients of a random sum."""
     torch.testing.assert_close(ours, theirs, rtol=tolerance, atol=tolerance)
     weights = torch.randn(theirs.shape, generator=torch.Generator().manual_seed(1))
-    pairs = [torch.autograd.grad(result, leaves, weights.to(result.dtype)) for result in (ours, theirs)]
+    pairs = [
+        torch.autograd.grad(result, leaves, weights.to(result.dtype)) for result in (ours, theirs)
+    ]
     tolerance = of_gradients or tolerance
     for mine, wanted in zip(*pairs, strict=True):
-        torch.testing.assert_close(mine, wanted, rtol=tolerance, atol=tolerance * float(wanted.abs().max()))
+        torch.testing.assert_close(
+            mine, wanted, rtol=tolerance, atol=tolerance * float(wanted.abs().max())
+        )
 
 
-def test_the_query_of_a_rounded_state_is_the_fp32_product_its_gradients_are_not_and_no_fp32_copy_is_kept() -> None:
+def test_the_query_of_a_rounded_state_is_the_fp32_product_and_no_fp32_copy_is_kept() -> None:
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(2, 40, 16, generator=generator).bfloat16().requires_grad_()
     w_query = torch.randn(8, 16, generator=generator, requires_grad=True)
@@ -40,13 +51,24 @@ def test_the_query_of_a_rounded_state_is_the_fp32_product_its_gradients_are_not_
     both(query, F.linear(x.float(), w_query), [x, w_query], 1e-6, of_gradients=2**-7)
     d_query = torch.randn(query.shape, generator=generator)
     products = (query_of(x, w_query), F.linear(x, w_query.bfloat16()).float())
-    for mine, rounded in zip(*(torch.autograd.grad(product, [x, w_query], d_query) for product in products), strict=True):
-        assert torch.equal(mine, rounded), "its gradients are those of the product in the format of x"
+    for mine, rounded in zip(
+        *(torch.autograd.grad(product, [x, w_query], d_query) for product in products), strict=True
+    ):
+        assert torch.equal(mine, rounded), (
+            "its gradients are those of the product in the format of x"
+        )
     assert sum(kept_until_backward(lambda: query_of(x, w_query), (w_query,))) == x.nbytes
 
 
 def test_a_step_of_soft_fusion_keeps_a_twentieth_more_than_dense_at_most() -> None:
-    shape = {"precision": "bf16", "width": 128, "num_neurons": 512, "shared_neurons": 0, "first_step": 1, "fusion_step": 1}
+    shape = {
+        "precision": "bf16",
+        "width": 128,
+        "num_neurons": 512,
+        "shared_neurons": 0,
+        "first_step": 1,
+        "fusion_step": 1,
+    }
     kept = {}
     for execution in ("dense", "soft"):
         trainer = Trainer(made_settings(**shape, execution=execution), made_corpus())
@@ -56,7 +78,9 @@ def test_a_step_of_soft_fusion_keeps_a_twentieth_more_than_dense_at_most() -> No
 
 
 @pytest.mark.parametrize("dtype, tolerance", [(torch.float32, 1e-4), (torch.bfloat16, 3e-2)])
-def test_the_loss_by_a_few_rows_of_logits_is_cross_entropy(dtype: torch.dtype, tolerance: float) -> None:
+def test_the_loss_by_a_few_rows_of_logits_is_cross_entropy(
+    dtype: torch.dtype, tolerance: float
+) -> None:
     generator = torch.Generator().manual_seed(0)
     hidden = torch.randn(2, 600, 16, generator=generator).to(dtype).requires_grad_()
     matrix = (torch.randn(1000, 16, generator=generator) * 0.3).requires_grad_()
@@ -69,7 +93,12 @@ def test_the_loss_by_a_few_rows_of_logits_is_cross_entropy(dtype: torch.dtype, t
 def test_the_norm_in_one_pass_is_the_norm() -> None:
     x = torch.randn(3, 401, 24, generator=torch.Generator().manual_seed(0)).requires_grad_()
     weight = torch.linspace(0.5, 1.5, 24).requires_grad_()
-    both(rms_norm(x, weight, 1e-5, torch.float32), F.rms_norm(x, (24,), weight, 1e-5), [x, weight], 1e-4)
+    both(
+        rms_norm(x, weight, 1e-5, torch.float32),
+        F.rms_norm(x, (24,), weight, 1e-5),
+        [x, weight],
+        1e-4,
+    )
 
 
 @pytest.mark.parametrize("length", [5, 128, 300])
@@ -77,16 +106,25 @@ def test_the_norm_in_one_pass_is_the_norm() -> None:
 def test_attention_by_row_is_attention(length: int, dtype: torch.dtype, tolerance: float) -> None:
     heads, width = 2, 8
     cos, sin = rotary_angles(length, width, 1e4)
-    exact = torch.randn(2, length, 3 * heads * width, generator=torch.Generator().manual_seed(0)).to(dtype).float().requires_grad_()
+    exact = (
+        torch.randn(2, length, 3 * heads * width, generator=torch.Generator().manual_seed(0))
+        .to(dtype)
+        .float()
+        .requires_grad_()
+    )
     q, k, v = exact.view(2, length, 3 * heads, width).transpose(1, 2).split(heads, dim=1)
-    plain = F.scaled_dot_product_attention(rotate(q, cos, sin), rotate(k, cos, sin), v, is_causal=True)
+    plain = F.scaled_dot_product_attention(
+        rotate(q, cos, sin), rotate(k, cos, sin), v, is_causal=True
+    )
     ours = rotary_attention(exact.to(dtype), cos, sin, heads).float()
     both(ours, plain.transpose(1, 2).reshape(2, length, -1), [exact], tolerance)
 
 
 def test_a_batch_made_ahead_is_the_batch_also_when_another_step_is_asked_for() -> None:
     corpus = made_corpus()
-    batches, ahead = (TrainingBatches(corpus.train, len(corpus.contexts), 3, 16, seed=1) for _ in range(2))
+    batches, ahead = (
+        TrainingBatches(corpus.train, len(corpus.contexts), 3, 16, seed=1) for _ in range(2)
+    )
     made = Ahead(ahead)
     for step, more in ((0, True), (1, True), (7, True), (8, False), (3, True)):
         wanted, got = batches.batch(step), made.batch(step, more)
@@ -94,7 +132,10 @@ def test_a_batch_made_ahead_is_the_batch_also_when_another_step_is_asked_for() -
 
 
 def test_training_in_bf16_finds_what_fp32_finds() -> None:
-    losses = [[r.loss for r in Trainer(made_settings(precision=name, steps=8), made_corpus())] for name in ("fp32", "bf16", "bf16")]
+    losses = [
+        [r.loss for r in Trainer(made_settings(precision=name, steps=8), made_corpus())]
+        for name in ("fp32", "bf16", "bf16")
+    ]
     assert losses[1] == losses[2]
     np.testing.assert_allclose(losses[1], losses[0], rtol=0.02)
 
@@ -104,5 +145,7 @@ def test_validation_takes_a_small_share_whatever_the_number_of_contexts() -> Non
         training = Settings().training
         rows = rows_to_evaluate(training, contexts)
         assert 1 <= rows <= MOST_ROWS
-        assert rows == 1 or rows * contexts / 3 <= 0.02 * training.evaluate_every * training.batch_size
+        assert (
+            rows == 1 or rows * contexts / 3 <= 0.02 * training.evaluate_every * training.batch_size
+        )
     assert rows_to_evaluate(Settings().with_values({"evaluation_rows": 3}).training, 20) == 3

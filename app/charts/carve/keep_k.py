@@ -1,4 +1,5 @@
-"""Loss against kept segments, with the band of chance, and losses before and after carving. Knows no page."""
+"""Loss against kept segments, with the band of chance, and losses before and after carving. Knows
+no page."""
 
 from __future__ import annotations
 
@@ -27,7 +28,9 @@ def keep_figure(curve: KeepCurve, keep: int | None = None, *, dark: bool) -> go.
     colour, low_middle_high = CHOSEN[dark], chance(curve)
     kept = curve.kept.tolist()
     figure = go.Figure()
-    add_band(figure, kept, low_middle_high[0], low_middle_high[2], SHARED_COLOUR, "by chance, 5 to 95 %")
+    add_band(
+        figure, kept, low_middle_high[0], low_middle_high[2], SHARED_COLOUR, "by chance, 5 to 95 %"
+    )
     figure.add_scatter(
         x=kept,
         y=low_middle_high[1],
@@ -48,7 +51,8 @@ def keep_figure(curve: KeepCurve, keep: int | None = None, *, dark: bool) -> go.
         marker={"symbol": "circle", "size": 8},
         customdata=np.stack([curve.loss, curve.low, curve.high], axis=1),
         hovertemplate=(
-            "%{x} kept<br>rise <b>%{y:.4f}</b> nats (%{customdata[1]:.4f} to %{customdata[2]:.4f})<br>sampled loss %{customdata[0]:.4f}<extra></extra>"
+            "%{x} kept<br>rise <b>%{y:.4f}</b> nats (%{customdata[1]:.4f} to"
+            " %{customdata[2]:.4f})<br>sampled loss %{customdata[0]:.4f}<extra></extra>"
         ),
     )
     figure.add_hline(y=0, line={"color": ink(dark).faint, "width": 1})
@@ -67,11 +71,18 @@ def others_figure(curve: KeepCurve, keep: int | None = None, *, dark: bool) -> g
             y=curve.rise_by_context[number],
             mode="lines+markers",
             name=escaped(name, 22),
-            line={"color": context_colour(number, dark), "dash": context_dash(number), "width": 3.5 if mine else 1.6},
+            line={
+                "color": context_colour(number, dark),
+                "dash": context_dash(number),
+                "width": 3.5 if mine else 1.6,
+            },
             marker={"symbol": context_symbol(number), "size": 9 if mine else 6},
-            customdata=np.stack([curve.low_by_context[number], curve.high_by_context[number]], axis=1),
+            customdata=np.stack(
+                [curve.low_by_context[number], curve.high_by_context[number]], axis=1
+            ),
             hovertemplate=escaped(name, 22)
-            + "<br>%{x} kept: rise <b>%{y:.4f}</b> nats (%{customdata[0]:.4f} to %{customdata[1]:.4f})<extra></extra>",
+            + "<br>%{x} kept: rise <b>%{y:.4f}</b> nats (%{customdata[0]:.4f} to"
+            " %{customdata[1]:.4f})<extra></extra>",
         )
     figure.add_hline(y=0, line={"color": ink(dark).faint, "width": 1})
     if keep is not None:
@@ -79,7 +90,9 @@ def others_figure(curve: KeepCurve, keep: int | None = None, *, dark: bool) -> g
     return finished(figure, curve.kept.tolist(), dark, 420)
 
 
-def add_band(figure: go.Figure, x: list[int], low: np.ndarray, high: np.ndarray, colour: str, name: str) -> None:
+def add_band(
+    figure: go.Figure, x: list[int], low: np.ndarray, high: np.ndarray, colour: str, name: str
+) -> None:
     """A filled band between two lines."""
     figure.add_scatter(
         x=[*x, *x[::-1]],
@@ -97,7 +110,10 @@ def finished(figure: go.Figure, kept: list[int], dark: bool, height: int) -> go.
     """The whole model at the left, one segment at the right."""
     few = len(kept) <= 16
     figure.update_xaxes(
-        title="segments kept in each layer", autorange="reversed", tickvals=kept if few else None, type="linear" if kept[0] <= 24 else "log"
+        title="segments kept in each layer",
+        autorange="reversed",
+        tickvals=kept if few else None,
+        type="linear" if kept[0] <= 24 else "log",
     )
     figure.update_yaxes(title=RISE)
     figure.update_layout(height=height, legend={"y": -0.2})
@@ -105,7 +121,8 @@ def finished(figure: go.Figure, kept: list[int], dark: bool, height: int) -> go.
 
 
 def losses_figure(report: CarveReport, *, dark: bool) -> go.Figure:
-    """Rise of each context's loss by carving, with its interval; the context it was carved for is filled."""
+    """Rise of each context's loss by carving, with its interval; the context it was carved for is
+    filled."""
     names = [escaped(name, 24) for name in report.contexts]
     rise = report.loss_after - report.loss_before
     figure = go.Figure()
@@ -128,9 +145,17 @@ def losses_figure(report: CarveReport, *, dark: bool) -> go.Figure:
                 "arrayminus": [rise[number] - report.low[number]],
                 "color": context_colour(number, dark),
             },
-            customdata=[[report.loss_before[number], report.loss_after[number], int(report.tokens_by_context[number])]],
-            hovertemplate="%{y}<br>%{customdata[0]:.4f} before, %{customdata[1]:.4f} after<br>rise <b>%{x:.4f}</b><br>"
-            "n = %{customdata[2]:,} tokens<extra></extra>",
+            customdata=[
+                [
+                    report.loss_before[number],
+                    report.loss_after[number],
+                    int(report.tokens_by_context[number]),
+                ]
+            ],
+            hovertemplate=(
+                "%{y}<br>%{customdata[0]:.4f} before, %{customdata[1]:.4f} after<br>rise"
+                " <b>%{x:.4f}</b><br>n = %{customdata[2]:,} tokens<extra></extra>"
+            ),
             showlegend=False,
         )
     figure.add_vline(x=0, line={"color": ink(dark).faint, "width": 1})

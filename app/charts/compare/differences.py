@@ -1,4 +1,5 @@
-"""Two runs side by side: how large each difference is, losses by context, matched segments, contexts that went elsewhere. Knows no page."""
+"""Two runs side by side: how large each difference is, losses by context, matched segments,
+contexts that went elsewhere. Knows no page."""
 
 from __future__ import annotations
 
@@ -19,13 +20,15 @@ MOST_BARS = 14
 MOST_PRINTED = 12
 """Up to this many segments the value is printed in its cell."""
 WORSE, BETTER = 1, 0
-"""Colours (of the palette of segments) for B predicting worse and better than A: orange and blue."""
+"""Colours (of the palette of segments) for B predicting worse and better than A: orange and
+blue."""
 CHANGED = {False: "#ffc199", True: "#8a4318"}
 """Behind a context whose strongest segment changed: the orange of WORSE, weak enough to read on."""
 
 
 def difference_bars(found: Sequence[Difference], *, dark: bool) -> go.Figure:
-    """The largest differences, each as a share of what it could be; open bars: chance alone can do it."""
+    """The largest differences, each as a share of what it could be; open bars: chance alone can do
+    it."""
     shown = list(found[:MOST_BARS])
     colour = segment_colour(0, dark)
     doubted = [one.beyond == "no" for one in shown]
@@ -36,16 +39,26 @@ def difference_bars(found: Sequence[Difference], *, dark: bool) -> go.Figure:
             orientation="h",
             marker={
                 "color": ["rgba(0,0,0,0)" if doubt else colour for doubt in doubted],
-                "line": {"color": [SHARED_COLOUR if doubt else colour for doubt in doubted], "width": 1.5},
+                "line": {
+                    "color": [SHARED_COLOUR if doubt else colour for doubt in doubted],
+                    "width": 1.5,
+                },
             },
-            customdata=[[escaped(one.words, 300), TOLD[one.beyond], percent(one.size)] for one in shown],
+            customdata=[
+                [escaped(one.words, 300), TOLD[one.beyond], percent(one.size)] for one in shown
+            ],
             hovertemplate="%{customdata[0]}<br>%{customdata[2]} · %{customdata[1]}<extra></extra>",
         )
     )
     figure.update_yaxes(
-        tickvals=list(range(len(shown))), ticktext=[escaped(one.what, 44) for one in shown], autorange="reversed", showgrid=False
+        tickvals=list(range(len(shown))),
+        ticktext=[escaped(one.what, 44) for one in shown],
+        autorange="reversed",
+        showgrid=False,
     )
-    figure.update_xaxes(title="size of the difference", rangemode="tozero", nticks=3, tickangle=0, **PERCENT_AXIS)
+    figure.update_xaxes(
+        title="size of the difference", rangemode="tozero", nticks=3, tickangle=0, **PERCENT_AXIS
+    )
     figure.update_layout(height=90 + 26 * len(shown), bargap=0.35, showlegend=False)
     return style(figure, dark)
 
@@ -69,7 +82,13 @@ def loss_dots(losses: LossComparison, *, dark: bool) -> go.Figure:
     for row, place in enumerate(order):
         if np.isfinite(losses.low[place]):
             limits = [losses.low[place], losses.high[place]]
-            figure.add_scatter(x=limits, y=[row, row], mode="lines", line={"color": colours[row], "width": 3}, hoverinfo="skip")
+            figure.add_scatter(
+                x=limits,
+                y=[row, row],
+                mode="lines",
+                line={"color": colours[row], "width": 3},
+                hoverinfo="skip",
+            )
     documents = [*losses.documents_by_context.tolist(), int(losses.documents_by_context.sum())]
     figure.add_scatter(
         x=value[order],
@@ -82,17 +101,28 @@ def loss_dots(losses: LossComparison, *, dark: bool) -> go.Figure:
             "line": {"width": 2, "color": colours},
         },
         customdata=[
-            [escaped(names[p], 40), losses.loss_by_context[p], losses.other_by_context[p], losses.low[p], losses.high[p], documents[p]]
+            [
+                escaped(names[p], 40),
+                losses.loss_by_context[p],
+                losses.other_by_context[p],
+                losses.low[p],
+                losses.high[p],
+                documents[p],
+            ]
             for p in order
         ],
         hovertemplate=(
-            "%{customdata[0]}<br>A %{customdata[1]:.4f}, B %{customdata[2]:.4f}<br>B less A <b>%{x:+.4f}</b> "
-            "(%{customdata[3]:+.4f} to %{customdata[4]:+.4f})<br>n = %{customdata[5]} documents<extra></extra>"
+            "%{customdata[0]}<br>A %{customdata[1]:.4f}, B %{customdata[2]:.4f}<br>B less A"
+            " <b>%{x:+.4f}</b> (%{customdata[3]:+.4f} to %{customdata[4]:+.4f})<br>n ="
+            " %{customdata[5]} documents<extra></extra>"
         ),
     )
     figure.add_vline(x=0, line={"color": ink(dark).faint, "width": 1})
     figure.update_yaxes(
-        tickvals=list(range(len(order))), ticktext=[escaped(names[p], 26) for p in order], range=[len(order) - 0.5, -0.5], showgrid=False
+        tickvals=list(range(len(order))),
+        ticktext=[escaped(names[p], 26) for p in order],
+        range=[len(order) - 0.5, -0.5],
+        showgrid=False,
     )
     figure.update_xaxes(title=f"B less A, {losses.unit}")
     figure.update_layout(height=100 + 28 * len(order), showlegend=False)
@@ -109,7 +139,10 @@ def loss_table(losses: LossComparison) -> pd.DataFrame:
             "b_less_a": losses.difference,
             "low": losses.low,
             "high": losses.high,
-            "documents": [*losses.documents_by_context.tolist(), int(losses.documents_by_context.sum())],
+            "documents": [
+                *losses.documents_by_context.tolist(),
+                int(losses.documents_by_context.sum()),
+            ],
             "unit": losses.unit,
         }
     )
@@ -118,7 +151,9 @@ def loss_table(losses: LossComparison) -> pd.DataFrame:
 def order_of_other(result: SegmentComparison, layer: int) -> list[int]:
     """B's segments so that matched ones lie on the diagonal, those left over last."""
     matched = [int(segment) for segment in result.match[layer] if segment >= 0]
-    return matched + [segment for segment in range(result.similarity.shape[2]) if segment not in matched]
+    return matched + [
+        segment for segment in range(result.similarity.shape[2]) if segment not in matched
+    ]
 
 
 def swatch(segment: int, name: int, dark: bool) -> str:
@@ -127,7 +162,8 @@ def swatch(segment: int, name: int, dark: bool) -> str:
 
 
 def match_heat(result: SegmentComparison, layer: int, *, dark: bool) -> go.Figure:
-    """Segments of A x segments of B, matched ones on the diagonal and framed; the colours are those of the running text."""
+    """Segments of A x segments of B, matched ones on the diagonal and framed; the colours are those
+    of the running text."""
     columns = order_of_other(result, layer)
     shown = result.similarity[layer][:, columns]
     counted = result.method == "neurons"
@@ -142,7 +178,9 @@ def match_heat(result: SegmentComparison, layer: int, *, dark: bool) -> go.Figur
             ygap=2,
             texttemplate=("%{z:.0f}" if counted else "%{z:.2f}") if small else None,
             customdata=[[(row, column) for column in columns] for row in range(len(shown))],
-            hovertemplate="A's segment %{customdata[0]} · B's segment %{customdata[1]}<br><b>%{z:.3~g}</b> "
+            hovertemplate=(
+                "A's segment %{customdata[0]} · B's segment %{customdata[1]}<br><b>%{z:.3~g}</b> "
+            )
             + ("neurons in both" if counted else "correlation over contexts")
             + "<extra></extra>",
             colorbar=colorbar(dark, "neurons in both" if counted else "correlation"),
@@ -151,7 +189,14 @@ def match_heat(result: SegmentComparison, layer: int, *, dark: bool) -> go.Figur
     for row, segment in enumerate(result.match[layer].tolist()):
         if segment >= 0:
             x = columns.index(segment)
-            figure.add_shape(type="rect", x0=x - 0.5, x1=x + 0.5, y0=row - 0.5, y1=row + 0.5, line={"color": ink(dark).text, "width": 2})
+            figure.add_shape(
+                type="rect",
+                x0=x - 0.5,
+                x1=x + 0.5,
+                y0=row - 0.5,
+                y1=row + 0.5,
+                line={"color": ink(dark).text, "width": 2},
+            )
     inverse = result.of_other[layer]
     rows = list(range(len(shown)))
     figure.update_xaxes(
@@ -179,7 +224,9 @@ def match_table(result: SegmentComparison) -> pd.DataFrame:
             "layer": layer,
             "segment_a": first,
             "segment_b": second,
-            "neurons_in_both" if result.method == "neurons" else "correlation": result.similarity.ravel(),
+            (
+                "neurons_in_both" if result.method == "neurons" else "correlation"
+            ): result.similarity.ravel(),
             "matched": result.match[layer, first] == second,
         }
     )
@@ -190,8 +237,14 @@ def agreement_dots(result: SegmentComparison, *, dark: bool) -> go.Figure:
     layers = len(result.agreement) - 1
     names = [*(f"layer {layer}" for layer in range(layers)), "mean"]
     neurons = result.method == "neurons"
-    value, mean, high = (in_percent(part) if neurons else part for part in (result.agreement, result.null_mean, result.null_high))
-    shown = [hover_percent(field) if neurons else f"%{{{field}:.3f}}" for field in ("y", "customdata[0]", "customdata[1]")]
+    value, mean, high = (
+        in_percent(part) if neurons else part
+        for part in (result.agreement, result.null_mean, result.null_high)
+    )
+    shown = [
+        hover_percent(field) if neurons else f"%{{{field}:.3f}}"
+        for field in ("y", "customdata[0]", "customdata[1]")
+    ]
     figure = go.Figure()
     for place in range(layers + 1):
         figure.add_scatter(
@@ -237,12 +290,20 @@ def agreement_table(result: SegmentComparison) -> pd.DataFrame:
 
 
 def context_grid(result: SegmentComparison, *, dark: bool) -> go.Figure:
-    """Layers x contexts: the strongest segment in A, and in B by A's numbers; filled where it is another one."""
+    """Layers x contexts: the strongest segment in A, and in B by A's numbers; filled where it is
+    another one."""
     told = np.where(result.compared, result.changed.astype(float), np.nan)
     inverse = result.of_other
     layers, contexts = told.shape
     words = [
-        [pair(int(result.strongest[layer, c]), int(result.other_strongest[layer, c]), inverse[layer]) for c in range(contexts)]
+        [
+            pair(
+                int(result.strongest[layer, c]),
+                int(result.other_strongest[layer, c]),
+                inverse[layer],
+            )
+            for c in range(contexts)
+        ]
         for layer in range(layers)
     ]
     names = [escaped(name, 22) for name in result.contexts]
@@ -258,11 +319,15 @@ def context_grid(result: SegmentComparison, *, dark: bool) -> go.Figure:
             xgap=2,
             ygap=2,
             showscale=False,
-            hovertemplate="layer %{x}<br>%{y}<br>A → B (by A's numbers): <b>%{text}</b><extra></extra>",
+            hovertemplate=(
+                "layer %{x}<br>%{y}<br>A → B (by A's numbers): <b>%{text}</b><extra></extra>"
+            ),
         )
     )
     figure.update_xaxes(title="layer", tickvals=list(range(layers)), showgrid=False)
-    figure.update_yaxes(tickvals=list(range(contexts)), ticktext=names, range=[contexts - 0.5, -0.5], showgrid=False)
+    figure.update_yaxes(
+        tickvals=list(range(contexts)), ticktext=names, range=[contexts - 0.5, -0.5], showgrid=False
+    )
     figure.update_layout(height=100 + 28 * contexts)
     return style(figure, dark)
 

@@ -1,4 +1,5 @@
-"""One text through two models: tints of matched colours, tints by the difference of the losses, bars and the list of it. Knows no page."""
+"""One text through two models: tints of matched colours, tints by the difference of the losses,
+bars and the list of it. Knows no page."""
 
 from __future__ import annotations
 
@@ -21,20 +22,30 @@ RANKS = "①②③④⑤⑥⑦⑧⑨"
 """Marks of the largest differences, in the text and in the list."""
 
 
-def matched_tint(trace: Trace, layer: int, full: float, inverse_Q: np.ndarray | None, dense: bool) -> Tint:
-    """Tint by strongest segment; B's segments wear the colours of A's that they are matched with (`inverse_Q`), grey without a match.
+def matched_tint(
+    trace: Trace, layer: int, full: float, inverse_Q: np.ndarray | None, dense: bool
+) -> Tint:
+    """Tint by strongest segment; B's segments wear the colours of A's that they are matched with
+    (`inverse_Q`), grey without a match.
 
     A dense model has no fusion weights: nothing is tinted.
     """
     if dense:
         count = len(trace.tokens)
-        return Tint(trace.tokens, [-1] * count, [0.0] * count, [loss_card(trace, token) for token in range(count)])
+        return Tint(
+            trace.tokens,
+            [-1] * count,
+            [0.0] * count,
+            [loss_card(trace, token) for token in range(count)],
+        )
     tint = fusion_tint.by_segment(trace, layer, full)
     if inverse_Q is None:
         return tint
     strongest = [int(inverse_Q[segment]) for segment in tint.strongest]
     cards = [
-        f"B's segment {own}, " + (f"matched with A's {there}" if there >= 0 else "without a match") + f"\n{card}"
+        f"B's segment {own}, "
+        + (f"matched with A's {there}" if there >= 0 else "without a match")
+        + f"\n{card}"
         for own, there, card in zip(tint.strongest, strongest, tint.hover, strict=True)
     ]
     return replace(tint, strongest=strongest, hover=cards)
@@ -53,17 +64,26 @@ def largest(result: TextComparison, count: int) -> list[int]:
 
 
 def difference_tint(result: TextComparison) -> Tint:
-    """Orange where B predicts the piece worse than A, blue where better; the largest are numbered."""
+    """Orange where B predicts the piece worse than A, blue where better; the largest are
+    numbered."""
     difference = np.nan_to_num(result.difference)
     full = max(float(np.abs(difference).max(initial=0.0)), 1e-9)
     rank = {place: RANKS[number] for number, place in enumerate(largest(result, len(RANKS)))}
-    pieces = tuple(piece + rank.get(place, "") for place, piece in enumerate(readable(result.pieces)))
+    pieces = tuple(
+        piece + rank.get(place, "") for place, piece in enumerate(readable(result.pieces))
+    )
     cards = []
     for place, piece in enumerate(readable(result.pieces)):
         a, b = result.first_loss[place], result.second_loss[place]
-        told = "not predicted by both" if np.isnan(a - b) else f"A {a:.3f} nats\nB {b:.3f} nats\nB less A {b - a:+.3f}"
+        told = (
+            "not predicted by both"
+            if np.isnan(a - b)
+            else f"A {a:.3f} nats\nB {b:.3f} nats\nB less A {b - a:+.3f}"
+        )
         cards.append(f"“{token_label(piece)}”\n{told}")
-    strongest = [WORSE if value > 0 else BETTER if value < 0 else -1 for value in difference.tolist()]
+    strongest = [
+        WORSE if value > 0 else BETTER if value < 0 else -1 for value in difference.tolist()
+    ]
     return Tint(pieces, strongest, (np.abs(difference) / full).tolist(), cards)
 
 
@@ -76,15 +96,26 @@ def token_bars(result: TextComparison, *, dark: bool) -> go.Figure:
             x=list(range(len(pieces))),
             y=difference,
             marker={
-                "color": [segment_colour(WORSE if value > 0 else BETTER, dark) for value in np.nan_to_num(difference)],
+                "color": [
+                    segment_colour(WORSE if value > 0 else BETTER, dark)
+                    for value in np.nan_to_num(difference)
+                ],
                 "line": {"width": 0},
             },
-            customdata=[[piece, a, b] for piece, a, b in zip(pieces, result.first_loss, result.second_loss, strict=True)],
-            hovertemplate="“%{customdata[0]}”<br>A %{customdata[1]:.3f}, B %{customdata[2]:.3f}<br>B less A <b>%{y:+.3f}</b><extra></extra>",
+            customdata=[
+                [piece, a, b]
+                for piece, a, b in zip(pieces, result.first_loss, result.second_loss, strict=True)
+            ],
+            hovertemplate=(
+                "“%{customdata[0]}”<br>A %{customdata[1]:.3f}, B %{customdata[2]:.3f}<br>B less A"
+                " <b>%{y:+.3f}</b><extra></extra>"
+            ),
         )
     )
     figure.add_hline(y=0, line={"color": ink(dark).faint, "width": 1})
-    figure.update_xaxes(title="token of the text" if result.same_tokens else "piece of the text", showgrid=False)
+    figure.update_xaxes(
+        title="token of the text" if result.same_tokens else "piece of the text", showgrid=False
+    )
     figure.update_yaxes(title="nats, B less A")
     figure.update_layout(height=280, bargap=0.1, showlegend=False)
     return style(figure, dark)
@@ -96,7 +127,10 @@ def token_table(result: TextComparison, layer: int, by_size: bool = False) -> pd
     table = pd.DataFrame(
         {
             "place": range(len(result.pieces)),
-            "text": [visible(piece).replace("\n", "").replace(" ", "␣") for piece in readable(result.pieces)],
+            "text": [
+                visible(piece).replace("\n", "").replace(" ", "␣")
+                for piece in readable(result.pieces)
+            ],
             "loss_a": result.first_loss,
             "loss_b": result.second_loss,
             "b_less_a": result.difference,
@@ -110,7 +144,8 @@ def token_table(result: TextComparison, layer: int, by_size: bool = False) -> pd
 
 
 def strongest_at(trace: Trace, layer: int, end_P: np.ndarray) -> pd.arrays.IntegerArray:
-    """[P] the strongest segment at the last token of each piece, by the run's own numbers; nothing where all weigh alike (a dense model)."""
+    """[P] the strongest segment at the last token of each piece, by the run's own numbers; nothing
+    where all weigh alike (a dense model)."""
     last = np.asarray(end_P, dtype=np.int64) - 1
     if layer >= len(trace.alpha):
         return pd.array([None] * len(last), dtype="Int64")

@@ -1,4 +1,5 @@
-"""Before and after an intervention: the next token's probabilities, and what it costs each context. Knows no page."""
+"""Before and after an intervention: the next token's probabilities, and what it costs each context.
+Knows no page."""
 
 from __future__ import annotations
 
@@ -40,17 +41,27 @@ def next_token_bars(report: InterventionReport, *, dark: bool) -> go.Figure:
             )
         )
     figure.update_yaxes(
-        tickvals=names, ticktext=labels, type="category", autorange="reversed", showgrid=False, tickfont={"family": "monospace"}
+        tickvals=names,
+        ticktext=labels,
+        type="category",
+        autorange="reversed",
+        showgrid=False,
+        tickfont={"family": "monospace"},
     )
     figure.update_xaxes(title="probability as the next token", rangemode="tozero")
     figure.update_layout(
-        height=150 + 30 * len(names), bargap=0.25, bargroupgap=0.05, legend={"orientation": "h", "y": 1.0, "yanchor": "bottom"}
+        height=150 + 30 * len(names),
+        bargap=0.25,
+        bargroupgap=0.05,
+        legend={"orientation": "h", "y": 1.0, "yanchor": "bottom"},
     )
     return style(figure, dark)
 
 
 def next_token_table(report: InterventionReport) -> pd.DataFrame:
-    return pd.DataFrame({"token": report.next_tokens, "before": report.next_before, "after": report.next_after})
+    return pd.DataFrame(
+        {"token": report.next_tokens, "before": report.next_before, "after": report.next_after}
+    )
 
 
 def context_changes(report: InterventionReport, *, dark: bool) -> go.Figure:
@@ -67,7 +78,9 @@ def context_changes(report: InterventionReport, *, dark: bool) -> go.Figure:
                 "color": [context_colour(number, dark) for number in range(len(names))],
                 "symbol": [context_symbol(number) for number in range(len(names))],
             },
-            error_x=error_bars(change, report.change_low, report.change_high, colour=ink(dark).faint, thickness=1.5),
+            error_x=error_bars(
+                change, report.change_low, report.change_high, colour=ink(dark).faint, thickness=1.5
+            ),
             customdata=np.stack(
                 [
                     report.context_before,
@@ -80,16 +93,18 @@ def context_changes(report: InterventionReport, *, dark: bool) -> go.Figure:
                 axis=1,
             ),
             hovertemplate=(
-                "%{y}<br>loss %{customdata[0]:.3f} → %{customdata[1]:.3f}<br>change <b>%{x:+.3f}</b>, "
-                "95 % %{customdata[2]:+.3f} to %{customdata[3]:+.3f}<br>"
-                "n = %{customdata[4]:,} tokens of %{customdata[5]} documents<extra></extra>"
+                "%{y}<br>loss %{customdata[0]:.3f} → %{customdata[1]:.3f}<br>change"
+                " <b>%{x:+.3f}</b>, 95 % %{customdata[2]:+.3f} to %{customdata[3]:+.3f}<br>n ="
+                " %{customdata[4]:,} tokens of %{customdata[5]} documents<extra></extra>"
             ),
             showlegend=False,
         )
     )
     figure.add_vline(x=0, line={"color": ink(dark).faint, "width": 1, "dash": "dot"})
     figure.update_yaxes(type="category", autorange="reversed")
-    figure.update_xaxes(title="change of the sampled validation loss, nats per token", tickformat="+.3~f")
+    figure.update_xaxes(
+        title="change of the sampled validation loss, nats per token", tickformat="+.3~f"
+    )
     figure.update_layout(height=110 + 30 * len(names))
     return style(figure, dark)
 
@@ -122,15 +137,25 @@ def token_table(report: InterventionReport) -> pd.DataFrame:
 
 
 def finding(report: InterventionReport, quoted: Callable[[str], str] = plain) -> str:
-    """What the change does, in words: the text's own loss, the first choice, the context that is hit most, its name as `quoted` gives it."""
+    """What the change does, in words: the text's own loss, the first choice, the context that is
+    hit most, its name as `quoted` gives it."""
     said = []
     if len(report.tokens) > 1:
         rise = float(np.mean(report.loss_after[1:] - report.loss_before[1:]))
         said.append(
-            "the text's own loss stays as it was" if abs(rise) < NOTHING else f"the text's own loss changes by {rise:+.3f} nats a token"
+            "the text's own loss stays as it was"
+            if abs(rise) < NOTHING
+            else f"the text's own loss changes by {rise:+.3f} nats a token"
         )
-    first, then = (report.next_tokens[int(np.argmax(values))] for values in (report.next_before, report.next_after))
-    said.append("the likeliest next token stays the same" if first == then else "another next token is the likeliest")
+    first, then = (
+        report.next_tokens[int(np.argmax(values))]
+        for values in (report.next_before, report.next_after)
+    )
+    said.append(
+        "the likeliest next token stays the same"
+        if first == then
+        else "another next token is the likeliest"
+    )
     change = report.context_after - report.context_before
     if np.isfinite(change).any():
         worst = int(np.nanargmax(np.abs(change)))
@@ -139,5 +164,8 @@ def finding(report: InterventionReport, quoted: Callable[[str], str] = plain) ->
             said.append("no context's sampled validation loss changes")
         else:
             doubt = "" if low > 0 or high < 0 else ", which chance could explain"
-            said.append(f"{quoted(report.contexts[worst])} changes most: {change[worst]:+.3f} nats (95 % {low:+.3f} to {high:+.3f}){doubt}")
+            said.append(
+                f"{quoted(report.contexts[worst])} changes most: {change[worst]:+.3f} nats (95 %"
+                f" {low:+.3f} to {high:+.3f}){doubt}"
+            )
     return f"{said[0][:1].upper()}{said[0][1:]}; {'; '.join(said[1:])}."

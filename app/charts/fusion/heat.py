@@ -1,4 +1,5 @@
-"""One text through the model: layer x token x segment heat map, and the entropy of every token's fusion. Knows no page."""
+"""One text through the model: layer x token x segment heat map, and the entropy of every token's
+fusion. Knows no page."""
 
 from __future__ import annotations
 
@@ -31,24 +32,36 @@ def token_axis(figure: go.Figure, trace: Trace, dark: bool) -> None:
     count = len(trace.tokens)
     if count <= MOST_TOKEN_LABELS:
         figure.update_xaxes(
-            tickvals=list(range(count)), ticktext=[token_label(token) for token in trace.tokens], tickangle=-60, tickfont={"size": 11}
+            tickvals=list(range(count)),
+            ticktext=[token_label(token) for token in trace.tokens],
+            tickangle=-60,
+            tickfont={"size": 11},
         )
     else:
         figure.update_xaxes(title="token")
     figure.update_xaxes(showgrid=False, zeroline=False)
     if 0 < trace.prompt_tokens < count:
-        figure.add_vline(x=trace.prompt_tokens - 0.5, line={"width": 2, "color": ink(dark).text, "dash": "dot"})
+        figure.add_vline(
+            x=trace.prompt_tokens - 0.5, line={"width": 2, "color": ink(dark).text, "dash": "dot"}
+        )
 
 
-def fusion_heat(trace: Trace, layers: Sequence[int], *, full: float | None = None, dark: bool) -> go.Figure:
-    """alpha: segments of each layer as rows, layer under layer; tokens as columns. The hover also gives the factor and the norm.
+def fusion_heat(
+    trace: Trace, layers: Sequence[int], *, full: float | None = None, dark: bool
+) -> go.Figure:
+    """alpha: segments of each layer as rows, layer under layer; tokens as columns. The hover also
+    gives the factor and the norm.
 
-    full: the weight at the top of the colour scale, so that two texts can share one; None = the greatest here.
+    full: the weight at the top of the colour scale, so that two texts can share one; None = the
+    greatest here.
     """
     _, num_tokens, num_segments = trace.alpha.shape
     rows = [(layer, segment) for layer in layers for segment in range(num_segments)]
     place = [row_place(index, num_segments) for index in range(len(rows))]
-    words = np.array([f"“{token_label(token)}” · token {number}" for number, token in enumerate(trace.tokens)], dtype=object)
+    words = np.array(
+        [f"“{token_label(token)}” · token {number}" for number, token in enumerate(trace.tokens)],
+        dtype=object,
+    )
     figure = go.Figure(
         go.Heatmap(
             z=stacked(trace.alpha, layers),
@@ -67,19 +80,23 @@ def fusion_heat(trace: Trace, layers: Sequence[int], *, full: float | None = Non
             zmax=greatest(trace, layers) if full is None else full,
             colorbar=colorbar(dark, "fusion weight"),
             hovertemplate=(
-                "%{text}<br>layer %{customdata[2]:.0f} · segment %{customdata[3]:.0f}<br>fusion weight <b>%{z:.3f}</b><br>"
-                "factor of its output %{customdata[0]:.2f}<br>norm of its output %{customdata[1]:.3f}<extra></extra>"
+                "%{text}<br>layer %{customdata[2]:.0f} · segment %{customdata[3]:.0f}<br>fusion"
+                " weight <b>%{z:.3f}</b><br>factor of its output %{customdata[0]:.2f}<br>norm of"
+                " its output %{customdata[1]:.3f}<extra></extra>"
             ),
         )
     )
     name_rows(figure, rows, place, num_segments)
     token_axis(figure, trace, dark)
-    figure.update_layout(height=int(140 + max(7, 16 - 0.1 * len(rows)) * (len(rows) + 1.6 * len(layers))))
+    figure.update_layout(
+        height=int(140 + max(7, 16 - 0.1 * len(rows)) * (len(rows) + 1.6 * len(layers)))
+    )
     return style(figure, dark)
 
 
 def layers_to_draw(shape: tuple[int, ...], chosen: int) -> list[int]:
-    """Layers of a trace [L, T, S] for one figure: all, or as many as fit, evenly, the chosen one among them."""
+    """Layers of a trace [L, T, S] for one figure: all, or as many as fit, evenly, the chosen one
+    among them."""
     most = max(1, MOST_ROWS // shape[2])
     if shape[0] <= most:
         return list(range(shape[0]))
@@ -105,13 +122,22 @@ def row_place(index: int, num_segments: int) -> float:
     return index + GAP * (index // num_segments)
 
 
-def name_rows(figure: go.Figure, rows: Sequence[tuple[int, int]], place: Sequence[float], num_segments: int) -> None:
+def name_rows(
+    figure: go.Figure, rows: Sequence[tuple[int, int]], place: Sequence[float], num_segments: int
+) -> None:
     """Segment numbers where there is room; always the layer's."""
     sparse = max(1, num_segments // 8) if len(rows) <= 80 else num_segments
-    ticks = [(at, layer, segment) for at, (layer, segment) in zip(place, rows, strict=True) if segment % sparse == 0]
+    ticks = [
+        (at, layer, segment)
+        for at, (layer, segment) in zip(place, rows, strict=True)
+        if segment % sparse == 0
+    ]
     figure.update_yaxes(
         tickvals=[at for at, _, _ in ticks],
-        ticktext=[f"layer {layer} · {segment}" if segment == 0 else str(segment) for _, layer, segment in ticks],
+        ticktext=[
+            f"layer {layer} · {segment}" if segment == 0 else str(segment)
+            for _, layer, segment in ticks
+        ],
         tickfont={"size": 11},
         range=[place[-1] + 0.6, -0.6],
         showgrid=False,
@@ -120,7 +146,8 @@ def name_rows(figure: go.Figure, rows: Sequence[tuple[int, int]], place: Sequenc
 
 
 def entropy_heat(trace: Trace, *, dark: bool) -> go.Figure:
-    """Bits of every token's fusion weights in every layer: 0 when one segment takes all, log2 S when all are alike."""
+    """Bits of every token's fusion weights in every layer: 0 when one segment takes all, log2 S
+    when all are alike."""
     num_layers, num_tokens = trace.entropy.shape
     words = np.array([token_label(token) for token in trace.tokens], dtype=object)
     figure = go.Figure(
@@ -132,17 +159,22 @@ def entropy_heat(trace: Trace, *, dark: bool) -> go.Figure:
             zmax=most_bits(trace) or 1.0,
             ygap=2,
             colorbar=colorbar(dark, "bits"),
-            hovertemplate="“%{text}” · token %{x}<br>layer %{y}: <b>%{z:.2f}</b> bits<extra></extra>",
+            hovertemplate=(
+                "“%{text}” · token %{x}<br>layer %{y}: <b>%{z:.2f}</b> bits<extra></extra>"
+            ),
         )
     )
-    figure.update_yaxes(title="layer", tickvals=list(range(num_layers)), autorange="reversed", showgrid=False)
+    figure.update_yaxes(
+        title="layer", tickvals=list(range(num_layers)), autorange="reversed", showgrid=False
+    )
     token_axis(figure, trace, dark)
     figure.update_layout(height=150 + 26 * num_layers)
     return style(figure, dark)
 
 
 def trace_table(trace: Trace) -> pd.DataFrame:
-    """One row a token, layer and segment: token, text, generated, layer, segment, fusion_weight, factor, norm, entropy_bits, loss_nats."""
+    """One row a token, layer and segment: token, text, generated, layer, segment, fusion_weight,
+    factor, norm, entropy_bits, loss_nats."""
     layer, token, segment = np.indices(trace.alpha.shape)
     return pd.DataFrame(
         {

@@ -1,4 +1,5 @@
-"""What a segment's weight says, beside what the segment really adds: weight and norm, for one token or a whole text. Knows no page."""
+"""What a segment's weight says, beside what the segment really adds: weight and norm, for one token
+or a whole text. Knows no page."""
 
 from __future__ import annotations
 
@@ -13,13 +14,15 @@ from cpart_core.records.trace import Trace
 from cpart_core.records.training import SHARED
 
 WHY = (
-    "A weight alone misleads: it says how far a segment is turned up, not how much comes out. "
-    "A segment with a great weight whose neurons stay silent on a token adds little: its norm is small."
+    "A weight alone misleads: it says how far a segment is turned up, not how much comes out. A"
+    " segment with a great weight whose neurons stay silent on a token adds little: its norm is"
+    " small."
 )
 
 
 def weight_and_norm(trace: Trace, layer: int, token: int | None, *, dark: bool) -> go.Figure:
-    """Two bars a segment, each on its own scale: fusion weight, and norm of the weighted output. token None = mean over the text."""
+    """Two bars a segment, each on its own scale: fusion weight, and norm of the weighted output.
+    token None = mean over the text."""
     table = weight_table(trace, layer, token)
     segments = table["segment"].tolist()
     names = ["shared" if segment == SHARED else str(segment) for segment in segments]
@@ -35,7 +38,10 @@ def weight_and_norm(trace: Trace, layer: int, token: int | None, *, dark: bool) 
                 x=values,
                 y=names,
                 orientation="h",
-                marker={"color": colours, "pattern": {"shape": ["/" if s == SHARED else "" for s in segments]}},
+                marker={
+                    "color": colours,
+                    "pattern": {"shape": ["/" if s == SHARED else "" for s in segments]},
+                },
                 text=["" if np.isnan(value) else f"{value:{digits}}" for value in values],
                 textposition="auto",
                 hovertemplate=f"segment %{{y}}<br>{title} %{{x:.3f}}<br>{what}<extra></extra>",
@@ -45,14 +51,17 @@ def weight_and_norm(trace: Trace, layer: int, token: int | None, *, dark: bool) 
             col=column,
         )
         figure.update_xaxes(title=title, rangemode="tozero", row=1, col=column)
-    figure.update_yaxes(title="segment", autorange="reversed", showgrid=False, type="category", col=1)
+    figure.update_yaxes(
+        title="segment", autorange="reversed", showgrid=False, type="category", col=1
+    )
     figure.update_yaxes(autorange="reversed", showgrid=False, type="category", col=2)
     figure.update_layout(height=110 + 26 * len(names), bargap=0.25)
     return style(figure, dark)
 
 
 def weight_table(trace: Trace, layer: int, token: int | None) -> pd.DataFrame:
-    """One row a segment: segment (-1 is the shared one), fusion_weight, factor, norm; the mean over tokens where token is None."""
+    """One row a segment: segment (-1 is the shared one), fusion_weight, factor, norm; the mean over
+    tokens where token is None."""
     tokens = slice(None) if token is None else slice(token, token + 1)
     table = pd.DataFrame(
         {
@@ -63,6 +72,11 @@ def weight_table(trace: Trace, layer: int, token: int | None) -> pd.DataFrame:
         }
     )
     if trace.shared_norm[layer].any():
-        shared = {"segment": SHARED, "fusion_weight": np.nan, "factor": 1.0, "norm": float(trace.shared_norm[layer, tokens].mean())}
+        shared = {
+            "segment": SHARED,
+            "fusion_weight": np.nan,
+            "factor": 1.0,
+            "norm": float(trace.shared_norm[layer, tokens].mean()),
+        }
         table = pd.concat([table, pd.DataFrame([shared])], ignore_index=True)
     return table

@@ -1,4 +1,5 @@
-"""The neurons most alike in signature, by number rather than by place on a map. Pure numpy on one snapshot."""
+"""The neurons most alike in signature, by number rather than by place on a map. Pure numpy on one
+snapshot."""
 
 from __future__ import annotations
 
@@ -15,7 +16,8 @@ from cpart_core.records.training import Snapshot
 
 
 def nearest(snapshot: Snapshot, layer: int, neuron: int, count: int) -> list[tuple[int, float]]:
-    """(neuron, cosine of the two signatures as the maps see them) of the `count` most alike neurons of the layer, itself left out."""
+    """(neuron, cosine of the two signatures as the maps see them) of the `count` most alike neurons
+    of the layer, itself left out."""
     rows = log_features(relative_signature(snapshot)[layer])
     if not 0 <= neuron < len(rows):
         raise ValueError(f"Layer {layer} has the neurons 0 to {len(rows) - 1}; got {neuron}.")
@@ -32,24 +34,42 @@ def listed(
     neurons: Collection[tuple[int, int]],
     typical: Sequence[Sequence[Sequence[str]]] | None = None,
 ) -> pd.DataFrame:
-    """One row a neuron: layer, neuron, segment, strongest context and its share of the signature, typical tokens where known."""
+    """One row a neuron: layer, neuron, segment, strongest context and its share of the signature,
+    typical tokens where known."""
     num_layers, num_neurons = snapshot.segment_of.shape
-    known = sorted((layer, neuron) for layer, neuron in neurons if 0 <= layer < num_layers and 0 <= neuron < num_neurons)
+    known = sorted(
+        (layer, neuron)
+        for layer, neuron in neurons
+        if 0 <= layer < num_layers and 0 <= neuron < num_neurons
+    )
     layer, neuron = np.array(known, dtype=np.int64).reshape(-1, 2).T
     signature = relative_signature(snapshot)[layer, neuron]
     context = strongest_context(snapshot)[layer, neuron]
     total = signature.sum(axis=1)
-    strongest = np.take_along_axis(signature, np.maximum(context, 0)[:, None].astype(np.int64), axis=1)[:, 0] if len(known) else total
+    strongest = (
+        np.take_along_axis(signature, np.maximum(context, 0)[:, None].astype(np.int64), axis=1)[
+            :, 0
+        ]
+        if len(known)
+        else total
+    )
     names = np.array([*contexts, "not measured"], dtype=object)
     table = pd.DataFrame(
         {
             "layer": layer,
             "neuron": neuron,
-            "segment": ["shared" if number < 0 else str(number) for number in snapshot.segment_of[layer, neuron].tolist()],
+            "segment": [
+                "shared" if number < 0 else str(number)
+                for number in snapshot.segment_of[layer, neuron].tolist()
+            ],
             "strongest_context": names[context],
-            "share_of_signature": np.divide(strongest, total, out=np.zeros_like(total), where=total > 0),
+            "share_of_signature": np.divide(
+                strongest, total, out=np.zeros_like(total), where=total > 0
+            ),
         }
     )
     if typical is not None:
-        table["typical_tokens"] = ["  ".join(map(token_label, typical[row][column])) for row, column in known]
+        table["typical_tokens"] = [
+            "  ".join(map(token_label, typical[row][column])) for row, column in known
+        ]
     return table

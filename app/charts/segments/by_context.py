@@ -1,4 +1,5 @@
-"""Context x segment x layer: how much of the fusion each segment gets on each context. Knows no page."""
+"""Context x segment x layer: how much of the fusion each segment gets on each context. Knows no
+page."""
 
 from __future__ import annotations
 
@@ -15,7 +16,8 @@ from app.text.escape import escaped
 from app.text.palette import WEIGHT_SCALE
 
 MOST_PRINTED = 12
-"""Up to this many segments the value is printed in its cell, so that nothing is said by colour alone."""
+"""Up to this many segments the value is printed in its cell, so that nothing is said by colour
+alone."""
 
 
 @dataclass(frozen=True)
@@ -36,10 +38,16 @@ MASS = Measure(
     "mean fusion weight (alpha) on the context's validation tokens; a context's weights sum to 1",
 )
 CHOSEN = Measure(
-    "chosen", "share of tokens", "share of tokens that use it", "share of the context's validation tokens for which the segment is computed"
+    "chosen",
+    "share of tokens",
+    "share of tokens that use it",
+    "share of the context's validation tokens for which the segment is computed",
 )
 CONTRIBUTION = Measure(
-    "contribution", "output norm", "norm of its output", "mean norm of the segment's weighted output on the context's validation tokens"
+    "contribution",
+    "output norm",
+    "norm of its output",
+    "mean norm of the segment's weighted output on the context's validation tokens",
 )
 MEASURES = (MASS, CHOSEN, CONTRIBUTION)
 
@@ -54,7 +62,8 @@ def context_heat(
     dark: bool,
     marked: int | None = None,
 ) -> go.Figure:
-    """values [L, C, S], tokens [C] (the n of each number): rows are contexts, layer under layer; columns are segments."""
+    """values [L, C, S], tokens [C] (the n of each number): rows are contexts, layer under layer;
+    columns are segments."""
     num_contexts, num_segments = values.shape[1:]
     rows = [(layer, context) for layer in layers for context in range(num_contexts)]
     names = [escaped(name, 22) for name in contexts]
@@ -71,7 +80,10 @@ def context_heat(
         "xgap": 2,
         "ygap": 2,
         "texttemplate": "%{z:.2f}" if num_segments <= MOST_PRINTED else None,
-        "customdata": [[(layer, names[context], int(tokens[context])) for _ in range(num_segments)] for layer, context in rows],
+        "customdata": [
+            [(layer, names[context], int(tokens[context])) for _ in range(num_segments)]
+            for layer, context in rows
+        ],
         "hovertemplate": (
             "layer %{customdata[0]} · segment %{x}<br>%{customdata[1]}<br>"
             + measure.title
@@ -87,14 +99,28 @@ def context_heat(
             "showgrid": False,
             "zeroline": False,
         },
-        "xaxis": {"title": {"text": "segment"}, "dtick": max(1, num_segments // 16), "showgrid": False, "zeroline": False},
+        "xaxis": {
+            "title": {"text": "segment"},
+            "dtick": max(1, num_segments // 16),
+            "showgrid": False,
+            "zeroline": False,
+        },
         "height": 110 + 24 * len(rows) + 34 * len(layers),
         "annotations": layer_names(layers, num_contexts),
     }
     if marked is not None and 0 <= marked < num_segments:
         frame = {"line": {"color": ink(dark).text, "width": 2}, "fillcolor": "rgba(0,0,0,0)"}
         layout["shapes"] = [
-            {"type": "rect", "x0": marked - 0.5, "x1": marked + 0.5, "y0": 0, "y1": 1, "xref": "x", "yref": "y domain", **frame}
+            {
+                "type": "rect",
+                "x0": marked - 0.5,
+                "x1": marked + 0.5,
+                "y0": 0,
+                "y1": 1,
+                "xref": "x",
+                "yref": "y domain",
+                **frame,
+            }
         ]
     return drawn([heat], layout, dark)
 
@@ -102,8 +128,13 @@ def context_heat(
 def layer_names(layers: Sequence[int], num_contexts: int) -> list[dict[str, Any]]:
     """A name above each layer's rows, as annotations."""
     look = {"x": 0, "xref": "paper", "showarrow": False, "xanchor": "left", "yanchor": "bottom"}
-    places = [row_place(number * num_contexts, num_contexts) - 0.62 for number in range(len(layers))]
-    return [{"y": place, "text": f"<b>layer {layer}</b>", **look} for place, layer in zip(places, layers, strict=True)]
+    places = [
+        row_place(number * num_contexts, num_contexts) - 0.62 for number in range(len(layers))
+    ]
+    return [
+        {"y": place, "text": f"<b>layer {layer}</b>", **look}
+        for place, layer in zip(places, layers, strict=True)
+    ]
 
 
 def row_place(index: int, num_contexts: int) -> float:
@@ -112,7 +143,8 @@ def row_place(index: int, num_contexts: int) -> float:
 
 
 def remarkable(mass: np.ndarray, top_k: int) -> tuple[np.ndarray, np.ndarray]:
-    """(dead, ever present), both [L, S] bool, of mass [L, C, S] by the rules of SegmentProfiles. A context without text has no say."""
+    """(dead, ever present), both [L, S] bool, of mass [L, C, S] by the rules of SegmentProfiles. A
+    context without text has no say."""
     num_segments = mass.shape[2]
     count = min(top_k, num_segments)
     measured = np.isfinite(mass).all(axis=(0, 2))
@@ -123,7 +155,9 @@ def remarkable(mass: np.ndarray, top_k: int) -> tuple[np.ndarray, np.ndarray]:
     return dead & measured.any(), present & measured.any()
 
 
-def context_table(values: np.ndarray, tokens: np.ndarray, contexts: Sequence[str], measure: Measure) -> pd.DataFrame:
+def context_table(
+    values: np.ndarray, tokens: np.ndarray, contexts: Sequence[str], measure: Measure
+) -> pd.DataFrame:
     """values [L, C, S] as rows: layer, context, segment, the measure, n (tokens)."""
     layer, context, segment = np.indices(values.shape)
     return pd.DataFrame(

@@ -12,23 +12,32 @@ import plotly.graph_objects as go
 from app.charts.segments.by_context import MOST_PRINTED, row_place
 from app.charts.theme import colorbar, error_bars, ink, style
 from app.text.escape import escaped
-from app.text.palette import context_colour, context_symbol, segment_colour, segment_name, segment_symbol
+from app.text.palette import (
+    context_colour,
+    context_symbol,
+    segment_colour,
+    segment_name,
+    segment_symbol,
+)
 from cpart_core.records.effects import AblationMatrix
 
 LIGHT_SCALE = [[0.0, "#2b6c99"], [0.5, "#f3f5f8"], [1.0, "#b5490f"]]
 DARK_SCALE = [[0.0, "#6fb3e0"], [0.5, "#191f29"], [1.0, "#ff9a55"]]
 """Better, no change, worse; apart for every reader, and the number is printed too."""
 GREATEST, FAR_RIGHT = 100.0, 15.0
-"""Selectivities are drawn up to this; a greater one stands at the edge and is said to be greater."""
+"""Selectivities are drawn up to this; a greater one stands at the edge and is said to be
+greater."""
 WHY = (
-    "Fusion weights say what is heard; taking a segment away says what it is worth. Selectivity compares the loss on the context that a segment "
-    "matters to most with the mean of the others: 1 is what chance gives. That context is chosen on half of the documents and the effect "
-    "measured on the other half."
+    "Fusion weights say what is heard; taking a segment away says what it is worth. Selectivity"
+    " compares the loss on the context that a segment matters to most with the mean of the others:"
+    " 1 is what chance gives. That context is chosen on half of the documents and the effect"
+    " measured on the other half."
 )
 
 
 def effect_heat(matrix: AblationMatrix, layers: Sequence[int], *, dark: bool) -> go.Figure:
-    """Rows are contexts, layer under layer; columns are segments; the number is the change of the loss when the segment is ablated."""
+    """Rows are contexts, layer under layer; columns are segments; the number is the change of the
+    loss when the segment is ablated."""
     num_contexts = len(matrix.contexts)
     rows = [(layer, context) for layer in layers for context in range(num_contexts)]
     names = [escaped(name, 22) for name in matrix.contexts]
@@ -55,7 +64,15 @@ def effect_heat(matrix: AblationMatrix, layers: Sequence[int], *, dark: bool) ->
     )
     for number, layer in enumerate(layers):
         place = row_place(number * num_contexts, num_contexts) - 0.62
-        figure.add_annotation(x=0, xref="paper", y=place, text=f"<b>layer {layer}</b>", showarrow=False, xanchor="left", yanchor="bottom")
+        figure.add_annotation(
+            x=0,
+            xref="paper",
+            y=place,
+            text=f"<b>layer {layer}</b>",
+            showarrow=False,
+            xanchor="left",
+            yanchor="bottom",
+        )
     figure.update_yaxes(
         tickvals=[row_place(index, num_contexts) for index in range(len(rows))],
         ticktext=[names[context] for _, context in rows],
@@ -63,7 +80,12 @@ def effect_heat(matrix: AblationMatrix, layers: Sequence[int], *, dark: bool) ->
         showgrid=False,
     )
     every = max(1, len(columns) // 16)
-    figure.update_xaxes(title="segment taken away", tickvals=list(range(0, len(columns), every)), ticktext=columns[::every], showgrid=False)
+    figure.update_xaxes(
+        title="segment taken away",
+        tickvals=list(range(0, len(columns), every)),
+        ticktext=columns[::every],
+        showgrid=False,
+    )
     figure.update_layout(height=110 + 24 * len(rows) + 34 * len(layers))
     return style(figure, dark)
 
@@ -71,7 +93,8 @@ def effect_heat(matrix: AblationMatrix, layers: Sequence[int], *, dark: bool) ->
 def with_gaps(
     matrix: AblationMatrix, rows: Sequence[tuple[int, int]], names: Sequence[str]
 ) -> tuple[np.ndarray, list[float], list[list[str]]]:
-    """Values, heights and hover texts of the rows, with an empty row between two layers: cells reach half-way to their neighbours."""
+    """Values, heights and hover texts of the rows, with an empty row between two layers: cells
+    reach half-way to their neighbours."""
     num_columns = len(matrix.segments)
     shown: list[np.ndarray] = []
     places: list[float] = []
@@ -84,7 +107,9 @@ def with_gaps(
             hover.append([""] * num_columns)
         shown.append(matrix.change[layer, :, context])
         places.append(place)
-        hover.append([hover_of(matrix, layer, column, context, names) for column in range(num_columns)])
+        hover.append(
+            [hover_of(matrix, layer, column, context, names) for column in range(num_columns)]
+        )
     return np.stack(shown), places, hover
 
 
@@ -92,12 +117,16 @@ def segment_label(number: Any) -> str:
     return "shared" if number < 0 else str(int(number))
 
 
-def hover_of(matrix: AblationMatrix, layer: int, column: int, context: int, names: Sequence[str]) -> str:
+def hover_of(
+    matrix: AblationMatrix, layer: int, column: int, context: int, names: Sequence[str]
+) -> str:
     low, high = matrix.low[layer, column, context], matrix.high[layer, column, context]
     return (
-        f"layer {layer} · {segment_name(int(matrix.segments[column]))} taken away<br>{names[context]}<br>"
-        f"change of the sampled loss <b>{matrix.change[layer, column, context]:+.4f}</b> nats, 95 % {low:+.4f} to {high:+.4f}<br>"
-        f"n = {int(matrix.tokens_by_context[context]):,} tokens of {int(matrix.documents_by_context[context])} documents"
+        f"layer {layer} · {segment_name(int(matrix.segments[column]))} taken"
+        f" away<br>{names[context]}<br>change of the sampled loss"
+        f" <b>{matrix.change[layer, column, context]:+.4f}</b> nats, 95 % {low:+.4f} to"
+        f" {high:+.4f}<br>n = {int(matrix.tokens_by_context[context]):,} tokens of"
+        f" {int(matrix.documents_by_context[context])} documents"
     )
 
 
@@ -110,18 +139,25 @@ def ratio_words(value: float) -> str:
 def ratio_bars(value: np.ndarray, low: np.ndarray, high: np.ndarray, dark: bool) -> dict[str, Any]:
     """Bars of an interval around values that are cut off at the scale's ends, as they are."""
     ends = (1 / GREATEST, GREATEST)
-    return error_bars(value, np.clip(low, *ends), np.clip(high, *ends), colour=ink(dark).faint, thickness=1.5)
+    return error_bars(
+        value, np.clip(low, *ends), np.clip(high, *ends), colour=ink(dark).faint, thickness=1.5
+    )
 
 
 def ratio_axis(figure: go.Figure, title: str, dark: bool) -> None:
     figure.add_vline(x=1, line={"color": ink(dark).faint, "width": 1, "dash": "dot"})
     figure.update_xaxes(
-        title=title, type="log", tickvals=[0.01, 0.1, 1, 3, 10, 100], ticktext=["0.01", "0.1", "1", "3", "10", "100 +"], range=[-2.1, 2.1]
+        title=title,
+        type="log",
+        tickvals=[0.01, 0.1, 1, 3, 10, 100],
+        ticktext=["0.01", "0.1", "1", "3", "10", "100 +"],
+        range=[-2.1, 2.1],
     )
 
 
 def selectivity_dots(matrix: AblationMatrix, layer: int, *, dark: bool) -> go.Figure:
-    """A segment of one layer a row: selectivity with its interval, on a log scale; the context it matters to is written beside it."""
+    """A segment of one layer a row: selectivity with its interval, on a log scale; the context it
+    matters to is written beside it."""
     value = np.clip(matrix.selectivity[layer], 1 / GREATEST, GREATEST)
     owners = [escaped(matrix.contexts[own], 20) if own >= 0 else "" for own in matrix.own[layer]]
     figure = go.Figure(
@@ -135,17 +171,27 @@ def selectivity_dots(matrix: AblationMatrix, layer: int, *, dark: bool) -> go.Fi
             marker={
                 "size": 11,
                 "color": [segment_colour(int(number), dark) for number in matrix.segments],
-                "symbol": ["circle" if number < 0 else segment_symbol(int(number)) for number in matrix.segments],
+                "symbol": [
+                    "circle" if number < 0 else segment_symbol(int(number))
+                    for number in matrix.segments
+                ],
             },
-            error_x=ratio_bars(value, matrix.selectivity_low[layer], matrix.selectivity_high[layer], dark),
+            error_x=ratio_bars(
+                value, matrix.selectivity_low[layer], matrix.selectivity_high[layer], dark
+            ),
             customdata=[
                 [ratio_words(float(v)), ratio_words(float(low)), ratio_words(float(high))]
                 for v, low, high in zip(
-                    matrix.selectivity[layer], matrix.selectivity_low[layer], matrix.selectivity_high[layer], strict=True
+                    matrix.selectivity[layer],
+                    matrix.selectivity_low[layer],
+                    matrix.selectivity_high[layer],
+                    strict=True,
                 )
             ],
-            hovertemplate="segment %{y}, matters most to %{text}<br>selectivity <b>%{customdata[0]}</b>, "
-            "95 % %{customdata[1]} to %{customdata[2]}<extra></extra>",
+            hovertemplate=(
+                "segment %{y}, matters most to %{text}<br>selectivity <b>%{customdata[0]}</b>, "
+                "95 % %{customdata[1]} to %{customdata[2]}<extra></extra>"
+            ),
             showlegend=False,
         )
     )
@@ -163,7 +209,10 @@ def strongest_dots(matrix: AblationMatrix, *, dark: bool) -> go.Figure:
             x=value,
             y=[escaped(name, 26) for name in matrix.contexts],
             mode="markers+text",
-            text=[f"layer {layer}, {segment_name(int(matrix.segments[column]))}" for layer, column in matrix.strongest],
+            text=[
+                f"layer {layer}, {segment_name(int(matrix.segments[column]))}"
+                for layer, column in matrix.strongest
+            ],
             textposition=["top left" if one > FAR_RIGHT else "top center" for one in value],
             textfont={"size": 11, "color": ink(dark).faint},
             marker={
@@ -174,9 +223,17 @@ def strongest_dots(matrix: AblationMatrix, *, dark: bool) -> go.Figure:
             error_x=ratio_bars(value, matrix.strongest_low, matrix.strongest_high, dark),
             customdata=[
                 [ratio_words(float(v)), ratio_words(float(low)), ratio_words(float(high))]
-                for v, low, high in zip(matrix.strongest_selectivity, matrix.strongest_low, matrix.strongest_high, strict=True)
+                for v, low, high in zip(
+                    matrix.strongest_selectivity,
+                    matrix.strongest_low,
+                    matrix.strongest_high,
+                    strict=True,
+                )
             ],
-            hovertemplate="%{y}: %{text}<br>selectivity <b>%{customdata[0]}</b>, 95 % %{customdata[1]} to %{customdata[2]}<extra></extra>",
+            hovertemplate=(
+                "%{y}: %{text}<br>selectivity <b>%{customdata[0]}</b>, 95 % %{customdata[1]} to"
+                " %{customdata[2]}<extra></extra>"
+            ),
             showlegend=False,
         )
     )
@@ -237,11 +294,15 @@ def matrix_finding(matrix: AblationMatrix) -> str:
     """The greatest change in words."""
     if not np.isfinite(matrix.change).any():
         return "Nothing could be measured."
-    layer, column, context = (int(part) for part in np.unravel_index(int(np.nanargmax(matrix.change)), matrix.change.shape))
+    layer, column, context = (
+        int(part)
+        for part in np.unravel_index(int(np.nanargmax(matrix.change)), matrix.change.shape)
+    )
     name = segment_name(int(matrix.segments[column]))
     return (
-        f"Change of the loss when a segment is taken away. The greatest: {matrix.change[layer, column, context]:+.2f} nats on "
-        f"{matrix.contexts[context]} without {name} of layer {layer}."
+        "Change of the loss when a segment is taken away. The greatest:"
+        f" {matrix.change[layer, column, context]:+.2f} nats on {matrix.contexts[context]} without"
+        f" {name} of layer {layer}."
     )
 
 
@@ -250,9 +311,12 @@ def verdict(matrix: AblationMatrix) -> str:
     known = np.isfinite(matrix.strongest_selectivity)
     clear = int((matrix.strongest_low[known] > 1).sum())
     if not known.any():
-        return "No context has enough documents to say whether a segment is its own: at least two are needed."
+        return (
+            "No context has enough documents to say whether a segment is its own: at least two are"
+            " needed."
+        )
     three = int((matrix.strongest_low[known] >= 3).sum())
     return (
-        f"{clear} of {int(known.sum())} contexts have a segment that matters more to them than to the others (interval above 1), "
-        f"{three} of them at least 3 times as much."
+        f"{clear} of {int(known.sum())} contexts have a segment that matters more to them than to"
+        f" the others (interval above 1), {three} of them at least 3 times as much."
     )

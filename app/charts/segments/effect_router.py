@@ -1,4 +1,5 @@
-"""The router audit as a picture: what chance would cost, what hindsight would save, and whether weight follows benefit. Knows no page."""
+"""The router audit as a picture: what chance would cost, what hindsight would save, and whether
+weight follows benefit. Knows no page."""
 
 from __future__ import annotations
 
@@ -12,8 +13,9 @@ from cpart_core.records.effects import RouterAudit
 from cpart_core.wording.percent import percent
 
 WHY = (
-    "For one token in one layer at a time, the segments that fusion chose are replaced: by a random choice, and by every single swap of one chosen "
-    "and one other segment at the same weights. A router that knows what it does is better than chance and has little to regret."
+    "For one token in one layer at a time, the segments that fusion chose are replaced: by a random"
+    " choice, and by every single swap of one chosen and one other segment at the same weights. A"
+    " router that knows what it does is better than chance and has little to regret."
 )
 
 
@@ -43,7 +45,13 @@ def audit_figure(audit: RouterAudit, *, dark: bool) -> go.Figure:
     for place, (title, value, low, high, symbol, colour) in enumerate(series):
         bars = None
         if low is not None and high is not None:
-            bars = {"type": "data", "symmetric": False, "array": high - value, "arrayminus": value - low, "thickness": 1.5}
+            bars = {
+                "type": "data",
+                "symmetric": False,
+                "array": high - value,
+                "arrayminus": value - low,
+                "thickness": 1.5,
+            }
         figure.add_trace(
             go.Scatter(
                 x=value,
@@ -57,9 +65,16 @@ def audit_figure(audit: RouterAudit, *, dark: bool) -> go.Figure:
             )
         )
     figure.add_vline(x=0, line={"color": ink(dark).faint, "width": 1, "dash": "dot"})
-    figure.update_yaxes(tickvals=list(range(len(layers))), ticktext=layers, range=[len(layers) - 0.5, -0.5], showgrid=False)
+    figure.update_yaxes(
+        tickvals=list(range(len(layers))),
+        ticktext=layers,
+        range=[len(layers) - 0.5, -0.5],
+        showgrid=False,
+    )
     figure.update_xaxes(title="nats of the token's own loss")
-    figure.update_layout(height=210 + 52 * len(layers), legend={"orientation": "h", "y": 1.02, "yanchor": "bottom"})
+    figure.update_layout(
+        height=210 + 52 * len(layers), legend={"orientation": "h", "y": 1.02, "yanchor": "bottom"}
+    )
     return style(figure, dark)
 
 
@@ -86,8 +101,16 @@ def audit_table(audit: RouterAudit) -> pd.DataFrame:
 def finding(audit: RouterAudit) -> str:
     """The layers in which the choice is better than chance, and what is left to regret."""
     better = [str(layer) for layer in np.flatnonzero(audit.random_low > 0)]
-    share = float(audit.regret.sum() / audit.random_regret.sum()) if audit.random_regret.sum() > 0 else float("nan")
-    said = f"Better than a random choice in layer {', '.join(better)}" if better else "Better than a random choice in no layer"
+    share = (
+        float(audit.regret.sum() / audit.random_regret.sum())
+        if audit.random_regret.sum() > 0
+        else float("nan")
+    )
+    said = (
+        f"Better than a random choice in layer {', '.join(better)}"
+        if better
+        else "Better than a random choice in no layer"
+    )
     left = f"; its regret is {percent(share, 0)} of a random choice's" if np.isfinite(share) else ""
     return f"{said} of {len(audit.regret)}{left}."
 
@@ -99,5 +122,12 @@ def how(audit: RouterAudit) -> str:
         if audit.alternatives == audit.possible
         else f"{audit.alternatives} of {audit.possible} swaps, drawn once"
     )
-    chosen = f"the {audit.chosen} chosen" if audit.execution == "topk" else f"the {audit.chosen} strongest (all are computed)"
-    return f"a sample: {audit.tokens:,} tokens of {audit.documents} documents; {tried} of {chosen} segments; {audit.draws} random choices a token"
+    chosen = (
+        f"the {audit.chosen} chosen"
+        if audit.execution == "topk"
+        else f"the {audit.chosen} strongest (all are computed)"
+    )
+    return (
+        f"a sample: {audit.tokens:,} tokens of {audit.documents} documents; {tried} of {chosen}"
+        f" segments; {audit.draws} random choices a token"
+    )

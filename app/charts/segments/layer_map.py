@@ -1,4 +1,5 @@
-"""The map layer x neuron of one snapshot, coloured by segment or by strongest context. Knows no page and reads no files."""
+"""The map layer x neuron of one snapshot, coloured by segment or by strongest context. Knows no
+page and reads no files."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ from cpart_core.records.training import SHARED, Snapshot
 
 MOST_LABELLED_LAYERS = 16
 MOST_NAMED_CELLS = 60_000
-"""Above this many neurons the hover leaves out the strongest context, so that the page stays light."""
+"""Above this many neurons the hover leaves out the strongest context, so that the page stays
+light."""
 
 
 def short_name(segment: int) -> str:
@@ -26,17 +28,24 @@ def short_name(segment: int) -> str:
 
 
 def bands(colours: Sequence[str]) -> list[list[float | str]]:
-    """A plotly colour scale of equal flat steps. It ends at 1 exactly: of any other scale plotly silently makes its own."""
-    return [[edge / len(colours), colour] for index, colour in enumerate(colours) for edge in (index, index + 1)]
+    """A plotly colour scale of equal flat steps. It ends at 1 exactly: of any other scale plotly
+    silently makes its own."""
+    return [
+        [edge / len(colours), colour]
+        for index, colour in enumerate(colours)
+        for edge in (index, index + 1)
+    ]
 
 
 def strongest_context(snapshot: Snapshot) -> np.ndarray:
-    """[L, N] int16: the context in which each neuron's signature is greatest relative to the layer's mean; -1 where none was measured."""
+    """[L, N] int16: the context in which each neuron's signature is greatest relative to the
+    layer's mean; -1 where none was measured."""
     return np.stack([strongest(layer) for layer in relative_signature(snapshot)])
 
 
 def neuron_order(segment_of: np.ndarray, context_of: np.ndarray, by: str) -> np.ndarray:
-    """[L, N] neuron numbers in drawing order: `neuron` by number, `segment` by segment (shared first), contexts together inside each."""
+    """[L, N] neuron numbers in drawing order: `neuron` by number, `segment` by segment (shared
+    first), contexts together inside each."""
     if by == "neuron":
         return np.broadcast_to(np.arange(segment_of.shape[1]), segment_of.shape)
     if by != "segment":
@@ -45,9 +54,16 @@ def neuron_order(segment_of: np.ndarray, context_of: np.ndarray, by: str) -> np.
 
 
 def segment_map(
-    snapshot: Snapshot, contexts: Sequence[str], *, order: str, colour: str, selected: Collection[tuple[int, int]], dark: bool
+    snapshot: Snapshot,
+    contexts: Sequence[str],
+    *,
+    order: str,
+    colour: str,
+    selected: Collection[tuple[int, int]],
+    dark: bool,
 ) -> go.Figure:
-    """The heat map. `colour` is segment or context; neurons that are not in `selected` turn grey when anything is selected."""
+    """The heat map. `colour` is segment or context; neurons that are not in `selected` turn grey
+    when anything is selected."""
     context_of = strongest_context(snapshot)
     neurons = neuron_order(snapshot.segment_of, context_of, order)
     segment = np.take_along_axis(snapshot.segment_of, neurons, axis=1)
@@ -73,8 +89,15 @@ def segment_map(
             "zmin": first - 0.5,
             "zmax": last + 0.5,
             "ygap": 3,
-            "hovertemplate": "layer %{y} · neuron %{customdata[0]}<br>segment %{customdata[1]}%{text}<extra></extra>",
-            "colorbar": {**colorbar(dark), "tickvals": list(range(last, first - 1, -1)), "ticktext": names},
+            "hovertemplate": (
+                "layer %{y} · neuron %{customdata[0]}<br>segment"
+                " %{customdata[1]}%{text}<extra></extra>"
+            ),
+            "colorbar": {
+                **colorbar(dark),
+                "tickvals": list(range(last, first - 1, -1)),
+                "ticktext": names,
+            },
         }
     ]
     if selected:
@@ -104,10 +127,14 @@ def segment_map(
 
 
 def context_text(context: np.ndarray, contexts: Sequence[str]) -> np.ndarray | None:
-    """[L, N] the line of the hover that names the strongest context, or None for very large models."""
+    """[L, N] the line of the hover that names the strongest context, or None for very large
+    models."""
     if context.size > MOST_NAMED_CELLS:
         return None
-    lines = np.array([f"<br>strongest in {escaped(name, 40)}" for name in contexts] + ["<br>no signature measured yet"])
+    lines = np.array(
+        [f"<br>strongest in {escaped(name, 40)}" for name in contexts]
+        + ["<br>no signature measured yet"]
+    )
     return lines[context]  # not of objects: plotly copies every one of those by itself
 
 
@@ -119,14 +146,21 @@ def veil(neurons: np.ndarray, selected: Collection[tuple[int, int]], dark: bool)
         if 0 <= layer < neurons.shape[0] and 0 <= neuron < neurons.shape[1]:
             covered[layer, place[layer, neuron]] = np.nan
     sheet = ink(dark).panel
-    look = {"colorscale": [[0, sheet], [1, sheet]], "opacity": 0.86, "showscale": False, "hoverinfo": "skip", "ygap": 3}
+    look = {
+        "colorscale": [[0, sheet], [1, sheet]],
+        "opacity": 0.86,
+        "showscale": False,
+        "hoverinfo": "skip",
+        "ygap": 3,
+    }
     return {"type": "heatmap", "z": covered, **look}
 
 
 def blocks(segment: np.ndarray, dark: bool) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The segment's number in the middle of each block of at least 1/40 of the layer, the second cue beside colour, as one trace: annotations
-    take the browser four times as long. And a line above each block, for the map whose cells are coloured by context: in no colour, since a segment's
-    beside those of contexts would be taken for one of them.
+    """The segment's number in the middle of each block of at least 1/40 of the layer, the second
+    cue beside colour, as one trace: annotations take the browser four times as long. And a line
+    above each block, for the map whose cells are coloured by context: in no colour, since a
+    segment's beside those of contexts would be taken for one of them.
     """
     strips, middles = [], []
     for layer, row in enumerate(segment[:MOST_LABELLED_LAYERS]):
@@ -136,7 +170,9 @@ def blocks(segment: np.ndarray, dark: bool) -> tuple[dict[str, Any], list[dict[s
                 continue
             number = int(row[start])
             edge = {"x0": start - 0.4, "x1": end - 0.6, "y0": layer - 0.46, "y1": layer - 0.41}
-            strips.append({"type": "rect", **edge, "fillcolor": ink(dark).faint, "line": {"width": 0}})
+            strips.append(
+                {"type": "rect", **edge, "fillcolor": ink(dark).faint, "line": {"width": 0}}
+            )
             middles.append(((start + end - 1) / 2, layer, short_name(number)))
     x, y, names = zip(*middles, strict=True) if middles else ((), (), ())
     labels = {

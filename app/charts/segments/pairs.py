@@ -15,7 +15,8 @@ FARTHEST = 3.0
 
 
 def pairs_figure(result: Specialization, layer: int, *, dark: bool) -> go.Figure:
-    """Segment x segment: share of tokens that choose both / the same by chance, coloured by its log2; 1 is chance."""
+    """Segment x segment: share of tokens that choose both / the same by chance, coloured by its
+    log2; 1 is chance."""
     ratio = pair_ratio(result)[layer]
     with np.errstate(divide="ignore"):
         shade = np.clip(np.log2(ratio), -FARTHEST, FARTHEST)
@@ -28,7 +29,9 @@ def pairs_figure(result: Specialization, layer: int, *, dark: bool) -> go.Figure
             y=list(range(num_segments)),
             text=[["" if np.isnan(value) else f"{value:.1f}" for value in row] for row in ratio],
             texttemplate="%{text}" if num_segments <= MOST_PRINTED else None,
-            customdata=np.dstack([in_percent(result.pairs[layer]), in_percent(result.pairs_by_chance[layer]), ratio]),
+            customdata=np.dstack(
+                [in_percent(result.pairs[layer]), in_percent(result.pairs_by_chance[layer]), ratio]
+            ),
             colorscale="RdBu",
             reversescale=True,
             zmin=-FARTHEST,
@@ -36,8 +39,12 @@ def pairs_figure(result: Specialization, layer: int, *, dark: bool) -> go.Figure
             xgap=2,
             ygap=2,
             hoverongaps=False,
-            hovertemplate=f"layer {layer}: segments %{{x}} and %{{y}}<br>together on <b>{hover_percent('customdata[0]')}</b> of the tokens; "
-            f"by chance {hover_percent('customdata[1]')}<br>%{{customdata[2]:.2f}} times chance<extra></extra>",
+            hovertemplate=(
+                f"layer {layer}: segments %{{x}} and %{{y}}<br>together on"
+                f" <b>{hover_percent('customdata[0]')}</b> of the tokens; by chance"
+                f" {hover_percent('customdata[1]')}<br>%{{customdata[2]:.2f}} times"
+                " chance<extra></extra>"
+            ),
             colorbar={
                 **colorbar(dark, "times chance"),
                 "tickvals": ticks.tolist(),
@@ -46,15 +53,20 @@ def pairs_figure(result: Specialization, layer: int, *, dark: bool) -> go.Figure
         )
     )
     figure.update_xaxes(title="segment", dtick=max(1, num_segments // 16), showgrid=False)
-    figure.update_yaxes(title="segment", dtick=max(1, num_segments // 16), autorange="reversed", showgrid=False)
+    figure.update_yaxes(
+        title="segment", dtick=max(1, num_segments // 16), autorange="reversed", showgrid=False
+    )
     figure.update_layout(height=min(720, 150 + 36 * min(num_segments, MOST_PRINTED + 4)))
     return style(figure, dark)
 
 
 def pair_ratio(result: Specialization) -> np.ndarray:
-    """[L, S, S] share / chance; NaN where there is no pair, and for segments that are never chosen."""
+    """[L, S, S] share / chance; NaN where there is no pair, and for segments that are never
+    chosen."""
     chance = result.pairs_by_chance
-    return np.divide(result.pairs, chance, out=np.full_like(chance, np.nan), where=np.nan_to_num(chance) > 0)
+    return np.divide(
+        result.pairs, chance, out=np.full_like(chance, np.nan), where=np.nan_to_num(chance) > 0
+    )
 
 
 def pairs_table(result: Specialization) -> pd.DataFrame:

@@ -1,6 +1,8 @@
-"""What the live view of a training draws: boards of small panels as plain data, made small enough to send every second.
+"""What the live view of a training draws: boards of small panels as plain data, made small enough
+to send every second.
 
-No streamlit here. A board is what `live.js` lays out: panels side by side, as many in a row as the width allows, with linked axes.
+No streamlit here. A board is what `live.js` lays out: panels side by side, as many in a row as the
+width allows, with linked axes.
 """
 
 from __future__ import annotations
@@ -19,7 +21,8 @@ from cpart_core.records.training import Snapshot
 from cpart_core.runs.tables import EvaluationTable, RecordTable
 
 MOST_NEURONS = 768
-"""Columns of the live segment map; of wider layers every k-th neuron is drawn, which the caption says."""
+"""Columns of the live segment map; of wider layers every k-th neuron is drawn, which the caption
+says."""
 
 MOST_LAYERS = 8
 """Layers of the live fusion board, taken evenly."""
@@ -52,7 +55,9 @@ def numbers(values: np.ndarray, digits: int = 4) -> list[float | None]:
     return [round(float(value), digits) if math.isfinite(value) else None for value in values]
 
 
-def axes(dark: bool, x_title: str = "", y_title: str = "") -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+def axes(
+    dark: bool, x_title: str = "", y_title: str = ""
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     """(layout without axes, x axis, y axis)."""
     shared = layout(dark)
     x, y = shared.pop("xaxis"), shared.pop("yaxis")
@@ -69,7 +74,8 @@ def loss_board(
     steps: int,
     dark: bool,
 ) -> Board:
-    """Loss of every context: training as a faint line, validation solid, twins (label, evaluations) dashed; the mean over contexts first."""
+    """Loss of every context: training as a faint line, validation solid, twins (label, evaluations)
+    dashed; the mean over contexts first."""
     shared, x, y = axes(dark)
     x = {**x, "range": [0, steps], "nticks": 4}
     panels = [
@@ -86,15 +92,37 @@ def loss_board(
     if len(contexts) == records.loss_by_context.shape[1] == evaluations.loss_by_context.shape[1]:
         for place, context in enumerate(contexts):
             others = [
-                (name, table.step, table.loss_by_context[:, place]) for name, table in twins if table.loss_by_context.shape[1] > place
+                (name, table.step, table.loss_by_context[:, place])
+                for name, table in twins
+                if table.loss_by_context.shape[1] > place
             ]
-            train, held_out = records.loss_by_context[:, place], evaluations.loss_by_context[:, place]
+            train, held_out = (
+                records.loss_by_context[:, place],
+                evaluations.loss_by_context[:, place],
+            )
             if not (np.isfinite(train).any() or np.isfinite(held_out).any()):
                 continue  # a context that is still to be found
-            panels.append(panel(escaped(context, 40), records.step, train, evaluations.step, held_out, others, dark))
+            panels.append(
+                panel(
+                    escaped(context, 40),
+                    records.step,
+                    train,
+                    evaluations.step,
+                    held_out,
+                    others,
+                    dark,
+                )
+            )
     for trace in panels[0]["traces"]:
         trace["showlegend"] = True
-    seen = np.concatenate([records.loss_by_context.reshape(-1), evaluations.loss_by_context.reshape(-1), evaluations.loss, records.loss])
+    seen = np.concatenate(
+        [
+            records.loss_by_context.reshape(-1),
+            evaluations.loss_by_context.reshape(-1),
+            evaluations.loss,
+            records.loss,
+        ]
+    )
     seen = seen[np.isfinite(seen)]
     low, high = (float(seen.min()), float(seen.max())) if len(seen) else (0.0, 1.0)
     pad = 0.04 * (high - low) + 1e-3
@@ -117,7 +145,14 @@ def panel(
     seen = np.isfinite(train)
     hover = "step %{x}: %{y:.3f} nats per token"
     traces: list[dict[str, Any]] = [
-        line("training batches", train_step[seen], train[seen], {"color": colours.faint, "width": 1}, hover, opacity=0.45),
+        line(
+            "training batches",
+            train_step[seen],
+            train[seen],
+            {"color": colours.faint, "width": 1},
+            hover,
+            opacity=0.45,
+        ),
     ]
     for number, (name, twin_step, twin_loss) in enumerate(twins):
         dash = ("dash", "dot", "dashdot", "longdash")[number % 4]
@@ -132,14 +167,25 @@ def panel(
         )
     traces.append(
         line(
-            "sampled validation", step, held_out, {"color": main, "width": 2.4}, hover, mode="lines+markers" if len(step) < 40 else "lines"
+            "sampled validation",
+            step,
+            held_out,
+            {"color": main, "width": 2.4},
+            hover,
+            mode="lines+markers" if len(step) < 40 else "lines",
         )
     )
     return {"title": title, "traces": traces}
 
 
 def line(
-    name: str, x: np.ndarray, y: np.ndarray, style: dict[str, Any], hover: str, mode: str = "lines", opacity: float = 1.0
+    name: str,
+    x: np.ndarray,
+    y: np.ndarray,
+    style: dict[str, Any],
+    hover: str,
+    mode: str = "lines",
+    opacity: float = 1.0,
 ) -> dict[str, Any]:
     return {
         "type": "scatter",
@@ -175,7 +221,10 @@ def segment_board(snapshot: Snapshot, num_segments: int, dark: bool) -> Board:
         "hovertemplate": "%{y}, neuron %{x}<br>segment %{z}<extra></extra>",
         "opacity": 1.0 if snapshot.partitioned else 0.35,
     }
-    key = [legend_entry(segment, dark) for segment in range(-1 if shared_segment else 0, min(num_segments, 24))]
+    key = [
+        legend_entry(segment, dark)
+        for segment in range(-1 if shared_segment else 0, min(num_segments, 24))
+    ]
     shared, x, y = axes(dark, "neuron, by its own number")
     y = {**y, "autorange": "reversed", "type": "category", "showgrid": False, "ticks": ""}
     return Board(
@@ -197,7 +246,11 @@ def legend_entry(segment: int, dark: bool) -> dict[str, Any]:
         "x": [None],
         "y": [None],
         "name": "shared" if segment < 0 else str(segment),
-        "marker": {"color": segment_colour(segment, dark), "symbol": segment_symbol(segment), "size": 10},
+        "marker": {
+            "color": segment_colour(segment, dark),
+            "symbol": segment_symbol(segment),
+            "size": 10,
+        },
         "showlegend": True,
         "hoverinfo": "skip",
     }
@@ -207,11 +260,14 @@ def shown_layers(num_layers: int) -> list[int]:
     """At most MOST_LAYERS of them, evenly, the first and the last included."""
     if num_layers <= MOST_LAYERS:
         return list(range(num_layers))
-    return sorted({round(place * (num_layers - 1) / (MOST_LAYERS - 1)) for place in range(MOST_LAYERS)})
+    return sorted(
+        {round(place * (num_layers - 1) / (MOST_LAYERS - 1)) for place in range(MOST_LAYERS)}
+    )
 
 
 def fusion_board(snapshot: Snapshot, contexts: Sequence[str], dark: bool) -> Board:
-    """Mean fusion weight of each segment on the validation text of each context, a panel a layer, one scale for all."""
+    """Mean fusion weight of each segment on the validation text of each context, a panel a layer,
+    one scale for all."""
     mass = snapshot.fusion_mass
     highest = float(np.nanmax(mass)) if np.isfinite(mass).any() else 1.0
     names = [escaped(context, 18) for context in contexts]
@@ -227,15 +283,31 @@ def fusion_board(snapshot: Snapshot, contexts: Sequence[str], dark: bool) -> Boa
             "zmax": highest,
             "colorscale": WEIGHT_SCALE,
             "showscale": layer == layers[-1],
-            "colorbar": {"thickness": 8, "outlinewidth": 0, "len": 1, "x": 1.005, "tickfont": {"size": 10, "color": ink(dark).faint}},
+            "colorbar": {
+                "thickness": 8,
+                "outlinewidth": 0,
+                "len": 1,
+                "x": 1.005,
+                "tickfont": {"size": 10, "color": ink(dark).faint},
+            },
             "xgap": 1,
             "ygap": 1,
-            "hovertemplate": f"layer {layer}, segment %{{x}}<br>%{{y}}: mean weight %{{z:.3f}}<extra></extra>",
+            "hovertemplate": (
+                f"layer {layer}, segment %{{x}}<br>%{{y}}: mean weight %{{z:.3f}}<extra></extra>"
+            ),
         }
         panels.append({"title": f"layer {layer}", "traces": [heat]})
     shared, x, y = axes(dark)
     plain = {"showgrid": False, "ticks": "", "type": "category"}
     left = 22 + 6 * max((min(18, len(context)) for context in contexts), default=0)
     return Board(
-        panels, shared, {**x, **plain}, {**y, **plain, "autorange": "reversed"}, 22 * max(3, len(names)), 132, left, right=44, legend=False
+        panels,
+        shared,
+        {**x, **plain},
+        {**y, **plain, "autorange": "reversed"},
+        22 * max(3, len(names)),
+        132,
+        left,
+        right=44,
+        legend=False,
     )

@@ -1,4 +1,5 @@
-"""Carve: how much of the model one context or one text needs, and the smaller model as a run of its own."""
+"""Carve: how much of the model one context or one text needs, and the smaller model as a run of its
+own."""
 
 from __future__ import annotations
 
@@ -28,8 +29,9 @@ RANKINGS = {
     "effect": "its gradient signature: the first-order change of the loss if it were removed",
 }
 ABOUT = (
-    "One context rarely needs the whole model. Choose a context, or paste a text: the segments that matter most are kept in every layer, "
-    "the others are left out, and the loss is measured on text that had no part in the choice. Then carve the smaller model out."
+    "One context rarely needs the whole model. Choose a context, or paste a text: the segments that"
+    " matter most are kept in every layer, the others are left out, and the loss is measured on"
+    " text that had no part in the choice. Then carve the smaller model out."
 )
 TOLERATED = 0.01  # share of the loss that may be lost for the count that is offered first
 
@@ -46,10 +48,16 @@ def page() -> None:
         reading.no_checkpoint(run, "Leaving segments out")
         return
     if run.settings.model.num_segments < 2:
-        st.info("This model has one segment a layer, so there is nothing to leave out.", icon=":material/info:")
+        st.info(
+            "This model has one segment a layer, so there is nothing to leave out.",
+            icon=":material/info:",
+        )
         return
     if checkpoint != step:
-        st.caption(f"Carving needs weights: this is checkpoint step {checkpoint:,}, the nearest to step {step:,}.")
+        st.caption(
+            f"Carving needs weights: this is checkpoint step {checkpoint:,}, the nearest to step"
+            f" {step:,}."
+        )
     request = choose(run, checkpoint)
     if request is None:
         return
@@ -65,18 +73,34 @@ def choose(run: Run, checkpoint: int) -> dict[str, Any] | None:
     """What to choose segments for, and how; None until there is something."""
     with st.container(border=True):
         kind = st.segmented_control(
-            "Choose segments for", ["a context", "a text"], default="a context", key="carve_for", required=True, persist_state="session"
+            "Choose segments for",
+            ["a context", "a text"],
+            default="a context",
+            key="carve_for",
+            required=True,
+            persist_state="session",
         )
         context = text = ""
         if kind == "a text":
             text = text_box()
         elif run.info.contexts:
             context = str(
-                st.selectbox("Context", run.info.contexts, format_func=lambda name: plain(name, 60), key=f"carve_context_{run.id}") or ""
+                st.selectbox(
+                    "Context",
+                    run.info.contexts,
+                    format_func=lambda name: plain(name, 60),
+                    key=f"carve_context_{run.id}",
+                )
+                or ""
             )
         with st.expander("How segments are chosen", icon=":material/tune:"):
             ranking = st.segmented_control(
-                "A segment matters by", list(RANKINGS), default="contribution", key="carve_ranking", required=True, persist_state="session"
+                "A segment matters by",
+                list(RANKINGS),
+                default="contribution",
+                key="carve_ranking",
+                required=True,
+                persist_state="session",
             )
             st.caption(f"{ranking}: {RANKINGS[str(ranking)]}.")
             documents = st.segmented_control(
@@ -90,11 +114,20 @@ def choose(run: Run, checkpoint: int) -> dict[str, Any] | None:
                 help="One document is often enough. At most 4,096 tokens of them are read.",
             )
             seed = st.number_input(
-                "Seed", 0, 2**31 - 1, 0, key="carve_seed", help="Of the choosing documents, the draws by chance and the intervals"
+                "Seed",
+                0,
+                2**31 - 1,
+                0,
+                key="carve_seed",
+                help="Of the choosing documents, the draws by chance and the intervals",
             )
     if not context and not text.strip():
         st.info(
-            "Paste some text, at least about a hundred words." if kind == "a text" else "This run has no contexts yet.",
+            (
+                "Paste some text, at least about a hundred words."
+                if kind == "a text"
+                else "This run has no contexts yet."
+            ),
             icon=":material/edit:",
         )
         return None
@@ -119,7 +152,10 @@ def text_box() -> str:
         key="carve_text",
         height=160,
         placeholder="Paste a page or so of the kind of text that the smaller model is for",
-        help="The first half chooses the segments, the second half is measured. Ctrl+Enter, or click elsewhere, to take it.",
+        help=(
+            "The first half chooses the segments, the second half is measured. Ctrl+Enter, or click"
+            " elsewhere, to take it."
+        ),
     )
 
 
@@ -140,8 +176,18 @@ def measured(run: Run, request: dict[str, Any]) -> KeepCurve | None:
 
 def source(run: Run, curve: KeepCurve) -> Provenance:
     """Where the numbers are from."""
-    what = "passages of the text's second half" if curve.text else "validation documents, of each its beginning"
-    return source_of(run, curve.step, f"{curve.documents} {what}, {curve.tokens:,} tokens", curve.seed, f"{curve.execution} execution")
+    what = (
+        "passages of the text's second half"
+        if curve.text
+        else "validation documents, of each its beginning"
+    )
+    return source_of(
+        run,
+        curve.step,
+        f"{curve.documents} {what}, {curve.tokens:,} tokens",
+        curve.seed,
+        f"{curve.execution} execution",
+    )
 
 
 def subject(curve: KeepCurve) -> str:
@@ -154,14 +200,17 @@ def draw_curve(run: Run, curve: KeepCurve) -> int:
     total = int(curve.kept[0])
     key = f"carve_keep_{run.id}_{curve.context}_{len(curve.text)}_{curve.ranking}_{curve.seed}"
     counts = [int(count) for count in curve.kept[1:]]
-    keep = int(st.select_slider("Segments to keep in each layer", counts, value=cheapest(curve), key=key))
+    keep = int(
+        st.select_slider("Segments to keep in each layer", counts, value=cheapest(curve), key=key)
+    )
     st.markdown(finding(curve, keep))
     show_figure(
         keep_k.keep_figure(curve, keep, dark=session.dark()),
         "carve_curve",
-        f"Rise of the loss over the whole model of {total} segments a layer; the shared segment always stays. Chosen on "
-        f"{len(curve.chosen_on)} {'passages of its first half' if curve.text else 'training documents'} ({curve.chosen_tokens:,} tokens). "
-        f"By chance: {len(curve.random_loss)} draws.",
+        f"Rise of the loss over the whole model of {total} segments a layer; the shared segment"
+        f" always stays. Chosen on {len(curve.chosen_on)}"
+        f" {'passages of its first half' if curve.text else 'training documents'}"
+        f" ({curve.chosen_tokens:,} tokens). By chance: {len(curve.random_loss)} draws.",
         finding(curve, keep).replace("*", ""),
         lambda: keep_k.keep_table(curve),
         source(run, curve),
@@ -173,8 +222,13 @@ def draw_curve(run: Run, curve: KeepCurve) -> int:
 
 
 def cheapest(curve: KeepCurve) -> int:
-    """The smallest count whose rise stays within TOLERATED of the loss; the largest one below all where none does."""
-    fine = [int(count) for count, rise in zip(curve.kept, curve.rise, strict=True) if rise <= TOLERATED * curve.loss[0]]
+    """The smallest count whose rise stays within TOLERATED of the loss; the largest one below all
+    where none does."""
+    fine = [
+        int(count)
+        for count, rise in zip(curve.kept, curve.rise, strict=True)
+        if rise <= TOLERATED * curve.loss[0]
+    ]
     return min(min(fine), int(curve.kept[1]))
 
 
@@ -182,11 +236,16 @@ def finding(curve: KeepCurve, keep: int) -> str:
     """The chosen count in words, beside chance."""
     place = int(np.flatnonzero(curve.kept == keep)[0])
     low, middle, high = keep_k.chance(curve)[:, place]
-    interval = "" if np.isnan(curve.low[place]) else f" (95 %: {curve.low[place]:+.3f} to {curve.high[place]:+.3f})"
+    interval = (
+        ""
+        if np.isnan(curve.low[place])
+        else f" (95 %: {curve.low[place]:+.3f} to {curve.high[place]:+.3f})"
+    )
     return (
-        f"Keeping **{keep} of {int(curve.kept[0])}** changes the loss on {subject(curve)} by **{curve.rise[place]:+.3f}** nats{interval}, "
-        f"{change(curve.rise[place] / curve.loss[0])} of the {curve.loss[0]:.3f} that the whole model has on this sample of {curve.tokens:,} "
-        f"tokens. As many by chance: {middle:+.3f} (5 to 95 %: {low:+.3f} to {high:+.3f})."
+        f"Keeping **{keep} of {int(curve.kept[0])}** changes the loss on {subject(curve)} by"
+        f" **{curve.rise[place]:+.3f}** nats{interval}, {change(curve.rise[place] / curve.loss[0])}"
+        f" of the {curve.loss[0]:.3f} that the whole model has on this sample of {curve.tokens:,}"
+        f" tokens. As many by chance: {middle:+.3f} (5 to 95 %: {low:+.3f} to {high:+.3f})."
     )
 
 
@@ -198,7 +257,11 @@ def kept_table(curve: KeepCurve, keep: int) -> pd.DataFrame:
         kept = order[:keep]
         names = ", ".join(f"{segment} ({percent(share[layer, segment])})" for segment in kept)
         rows.append(
-            {"layer": layer, "kept segments (share of the layer's importance)": names, "together": percent(share[layer, kept].sum())}
+            {
+                "layer": layer,
+                "kept segments (share of the layer's importance)": names,
+                "together": percent(share[layer, kept].sum()),
+            }
         )
     return pd.DataFrame(rows)
 
@@ -212,11 +275,17 @@ def draw_others(run: Run, curve: KeepCurve, keep: int) -> None:
     show_figure(
         keep_k.others_figure(curve, keep, dark=session.dark()),
         "carve_others",
-        "The same kept segments on a sample of every context's validation text; carving measures all of it.",
-        f"With {keep} segments kept for {subject(curve)}, the loss rises most on {code_span(curve.contexts[worst], 40)}: {rise[worst]:+.3f} nats.",
+        "The same kept segments on a sample of every context's validation text; carving measures"
+        " all of it.",
+        f"With {keep} segments kept for {subject(curve)}, the loss rises most on"
+        f" {code_span(curve.contexts[worst], 40)}: {rise[worst]:+.3f} nats.",
         lambda: keep_k.others_table(curve),
         source_of(
-            run, curve.step, f"{int(curve.documents_by_context.sum())} documents, {int(curve.tokens_by_context.sum()):,} tokens", curve.seed
+            run,
+            curve.step,
+            f"{int(curve.documents_by_context.sum())} documents,"
+            f" {int(curve.tokens_by_context.sum()):,} tokens",
+            curve.seed,
         ),
     )
 
@@ -225,17 +294,28 @@ def carve(run: Run, curve: KeepCurve, request: dict[str, Any], keep: int) -> Non
     """The button, then what came of it."""
     st.subheader("Carve it out", anchor=False)
     st.write(
-        f"A run of its own with {keep} of {int(curve.kept[0])} segments in every layer. It is loaded in fresh processes before and after, "
-        "so that bytes, memory and speed are measured and not computed."
+        f"A run of its own with {keep} of {int(curve.kept[0])} segments in every layer. It is"
+        " loaded in fresh processes before and after, so that bytes, memory and speed are measured"
+        " and not computed."
     )
     wish = {**request, "keep": keep, "name": ""}
     asked = f"carve_go_{request_key(wish)}"
     stored = session.stored_result(run, "carve", wish)
     gone = stored is not None and not carve_report.is_there(stored.carved)
     if gone:
-        st.info("It was carved before, and the carved run has been deleted since.", icon=":material/delete:")
+        st.info(
+            "It was carved before, and the carved run has been deleted since.",
+            icon=":material/delete:",
+        )
     if gone or (stored is None and not session.widget(asked)):
-        st.button("Carve", key="carve_go", type="primary", icon=":material/content_cut:", on_click=start, args=(run, wish, asked))
+        st.button(
+            "Carve",
+            key="carve_go",
+            type="primary",
+            icon=":material/content_cut:",
+            on_click=start,
+            args=(run, wish, asked),
+        )
         return
     report = page_header.result(run, "carve", wish, "Carving")
     if report is not None:

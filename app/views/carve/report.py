@@ -30,7 +30,9 @@ def subject(report: CarveReport) -> str:
 def draw(run: Run, report: CarveReport) -> None:
     """Headline, table, losses by context, and a button that opens the carved run."""
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
-        st.markdown(f"**Carved:** {report.keep} segments a layer for {subject(report)}.", width="content")
+        st.markdown(
+            f"**Carved:** {report.keep} segments a layer for {subject(report)}.", width="content"
+        )
         if is_there(report.carved) and run.id != report.carved:
             st.button(
                 "Open the carved run",
@@ -46,17 +48,26 @@ def draw(run: Run, report: CarveReport) -> None:
     headline(report)
     costs = cost_table(report)
     st.dataframe(costs, hide_index=True, key=f"carve_costs_{report.carved}")
-    busy = "" if np.isnan(report.load) else f", load average {report.load:.1f} on {report.machine.get('cpus', '?')} cores"
+    busy = (
+        ""
+        if np.isnan(report.load)
+        else f", load average {report.load:.1f} on {report.machine.get('cpus', '?')} cores"
+    )
     n = f"{report.before.repeats} fresh processes each, medians"
     st.caption(caption_of(run, report.step, n, report.seed, f"one thread{busy}"))
     rise = report.loss_after - report.loss_before
     worst = int(np.nanargmax(rise)) if np.isfinite(rise).any() else 0
-    read = f"{int(report.documents_by_context.sum())} documents, {int(report.tokens_by_context.sum()):,} tokens"
+    read = (
+        f"{int(report.documents_by_context.sum())} documents,"
+        f" {int(report.tokens_by_context.sum()):,} tokens"
+    )
     show_figure(
         keep_k.losses_figure(report, dark=session.dark()),
         f"carve_losses_{report.carved}",
-        "Validation loss after carving less that before, on all validation text, 95 % intervals over documents.",
-        f"Rise of the loss by carving for {subject(report)}: most on {code_span(report.contexts[worst], 40)}, {rise[worst]:+.3f} nats.",
+        "Validation loss after carving less that before, on all validation text, 95 % intervals"
+        " over documents.",
+        f"Rise of the loss by carving for {subject(report)}: most on"
+        f" {code_span(report.contexts[worst], 40)}, {rise[worst]:+.3f} nats.",
         lambda: keep_k.losses_table(report),
         source_of(run, report.step, read, report.seed),
         file="carve_losses",
@@ -82,13 +93,26 @@ def headline(report: CarveReport) -> None:
     cost, smaller = report.before, report.after
     with st.container(horizontal=True, gap="large"):
         for label, value, more, about in (
-            ("Parameters", f"{smaller.num_parameters:,}", share(cost.num_parameters, smaller.num_parameters), None),
-            ("On the disk", size(smaller.file_bytes), share(cost.file_bytes, smaller.file_bytes), "model.safetensors"),
+            (
+                "Parameters",
+                f"{smaller.num_parameters:,}",
+                share(cost.num_parameters, smaller.num_parameters),
+                None,
+            ),
+            (
+                "On the disk",
+                size(smaller.file_bytes),
+                share(cost.file_bytes, smaller.file_bytes),
+                "model.safetensors",
+            ),
             (
                 "Resident by loading",
                 size(smaller.loaded_bytes),
                 share(cost.loaded_bytes, smaller.loaded_bytes),
-                "Growth of the process's resident memory from before the weights were read to after the first forward",
+                (
+                    "Growth of the process's resident memory from before the weights were read to"
+                    " after the first forward"
+                ),
             ),
             (
                 f"Loss on {report.context or 'the text'}"[:40],
@@ -112,7 +136,11 @@ def cost_table(report: CarveReport) -> pd.DataFrame:
             *(f"{cost.num_parameters:,}" for cost in both(report)),
             share(report.before.num_parameters, report.after.num_parameters),
         ),
-        ("neurons a layer", *(f"{cost.neurons:,}" for cost in both(report)), share(report.before.neurons, report.after.neurons)),
+        (
+            "neurons a layer",
+            *(f"{cost.neurons:,}" for cost in both(report)),
+            share(report.before.neurons, report.after.neurons),
+        ),
     ]
     for name, field in (
         ("model.safetensors on the disk", "file_bytes"),
@@ -130,7 +158,14 @@ def cost_table(report: CarveReport) -> pd.DataFrame:
         values = [getattr(cost, field) for cost in both(report)]
         rows.append((name, *(f"{value:,.0f}" for value in values), share(*values)))
     before, after = losses_of_subject(report)
-    rows.append((f"loss on {report.context or 'the text'}, nats per token", f"{before:.4f}", f"{after:.4f}", share(before, after)))
+    rows.append(
+        (
+            f"loss on {report.context or 'the text'}, nats per token",
+            f"{before:.4f}",
+            f"{after:.4f}",
+            share(before, after),
+        )
+    )
     return pd.DataFrame(rows, columns=["measured", "whole model", "carved", "change"])
 
 
@@ -144,13 +179,23 @@ def draw_origin(run: Run) -> None:
     assert carving is not None
     chosen = f"for {code_span(carving.context, 40)}" if carving.context else "for a text"
     st.info(
-        f"This run was carved {chosen} from run {code_span(carving.run, 64)} at step {carving.step:,}, not trained.",
+        f"This run was carved {chosen} from run {code_span(carving.run, 64)} at step"
+        f" {carving.step:,}, not trained.",
         icon=":material/content_cut:",
     )
-    rows = [{"layer": layer, "kept segments, by their numbers there": ", ".join(map(str, kept))} for layer, kept in enumerate(carving.kept)]
+    rows = [
+        {"layer": layer, "kept segments, by their numbers there": ", ".join(map(str, kept))}
+        for layer, kept in enumerate(carving.kept)
+    ]
     st.dataframe(pd.DataFrame(rows), hide_index=True, key="carve_origin")
     if is_there(carving.run):
-        st.button("Open the whole run", key="carve_whole", icon=":material/arrow_back:", on_click=session.choose_run, args=(carving.run,))
+        st.button(
+            "Open the whole run",
+            key="carve_whole",
+            icon=":material/arrow_back:",
+            on_click=session.choose_run,
+            args=(carving.run,),
+        )
     else:
         st.caption("The whole run has been deleted since.")
     report = session.stored_result(run, "carve", {"run": run.id})

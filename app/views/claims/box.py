@@ -1,4 +1,5 @@
-"""A claim or a figure to reach as a box: its words and verdict on the left, its numbers on the right."""
+"""A claim or a figure to reach as a box: its words and verdict on the left, its numbers on the
+right."""
 
 from __future__ import annotations
 
@@ -24,10 +25,15 @@ NOTHING = percent.NOTHING
 
 
 def draw(entry: Judgement, by: str = "The paper") -> None:
-    """The claim in words, below it its numbers. The table's cells wrap: no column is cut off, however narrow the window."""
+    """The claim in words, below it its numbers. The table's cells wrap: no column is cut off,
+    however narrow the window."""
     with st.container(border=True):
         st.markdown(f"#### {entry.title}\n{BADGES[entry.verdict]}")
-        st.markdown(f"*{by}:* {entry.claim}" if not entry.claim.startswith("Not in the paper") else f"*{entry.claim}*")
+        st.markdown(
+            f"*{by}:* {entry.claim}"
+            if not entry.claim.startswith("Not in the paper")
+            else f"*{entry.claim}*"
+        )
         st.caption(entry.why)
         if entry.findings:
             table = pd.DataFrame([row(found) for found in entry.findings])

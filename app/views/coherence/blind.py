@@ -1,4 +1,5 @@
-"""Blind votes on the Coherence page: two texts, sides drawn by chance, named only after the vote; the tally, kept and exported."""
+"""Blind votes on the Coherence page: two texts, sides drawn by chance, named only after the vote;
+the tally, kept and exported."""
 
 from __future__ import annotations
 
@@ -33,9 +34,13 @@ def draw(run: Run, report: CoherenceReport | None) -> None:
 
 
 def vote_on(run: Run, report: CoherenceReport) -> None:
-    """Two texts of one prompt, and three buttons. Who wrote which is not on the page before the vote."""
+    """Two texts of one prompt, and three buttons. Who wrote which is not on the page before the
+    vote."""
     names = row_names(report.writers, len(report.texts) - 1)
-    st.write("Which continuation belongs to the beginning? You see two, drawn by chance, and are told whose they are after your vote.")
+    st.write(
+        "Which continuation belongs to the beginning? You see two, drawn by chance, and are told"
+        " whose they are after your vote."
+    )
     chosen = st.multiselect(
         "Between",
         range(len(names)),
@@ -52,23 +57,37 @@ def vote_on(run: Run, report: CoherenceReport) -> None:
     last = session.get("coherence_last")
     if last is not None:
         st.success(
-            f"Your last vote: left was {code_span(last[0], 100)}, right was {code_span(last[1], 100)}.", icon=":material/visibility:"
+            f"Your last vote: left was {code_span(last[0], 100)}, right was"
+            f" {code_span(last[1], 100)}.",
+            icon=":material/visibility:",
         )
     st.caption(f"Document {pair['turn'] + 1} of {len(report.prompts)} begins")
     st.code(report.prompts[pair["prompt"]], language=None, wrap_lines=True)
-    for column, side, label in zip(st.columns(2, gap="medium"), pair["sides"], ("Left", "Right"), strict=True):
+    for column, side, label in zip(
+        st.columns(2, gap="medium"), pair["sides"], ("Left", "Right"), strict=True
+    ):
         with column.container(border=True):
             st.caption(label)
             st.code(report.texts[side][pair["prompt"]], language=None, wrap_lines=True)
     with st.container(horizontal=True, gap="small"):
-        for choice, label in (("left", "Left is better"), ("right", "Right is better"), ("tie", "No difference")):
-            st.button(label, key=f"coherence_vote_{choice}", on_click=take, args=(run, report, names, choice))
+        for choice, label in (
+            ("left", "Left is better"),
+            ("right", "Right is better"),
+            ("tie", "No difference"),
+        ):
+            st.button(
+                label,
+                key=f"coherence_vote_{choice}",
+                on_click=take,
+                args=(run, report, names, choice),
+            )
     if refused := session.get("coherence_vote_refused"):
         st.error(sentence(str(refused), 300), icon=":material/error:")
 
 
 def present(run: Run, report: CoherenceReport, between: tuple[int, ...]) -> dict[str, Any]:
-    """The pair that is shown: documents in an order of chance, sides by chance, the same until it is voted on."""
+    """The pair that is shown: documents in an order of chance, sides by chance, the same until it
+    is voted on."""
     of = (run.id, report.step, report.seed, report.writers, len(report.prompts), between)
     pair = session.get(PAIR)
     if pair is None or pair["of"] != of:
@@ -90,13 +109,26 @@ def take(run: Run, report: CoherenceReport, names: list[str], choice: str) -> No
     left, right = (names[side] for side in pair["sides"])
     now = datetime.now().astimezone().isoformat(timespec="seconds")
     try:
-        ratings.add_vote(Vote(now, left, right, choice, report.titles[pair["prompt"]], report.seed, run.info.fingerprint))
+        ratings.add_vote(
+            Vote(
+                now,
+                left,
+                right,
+                choice,
+                report.titles[pair["prompt"]],
+                report.seed,
+                run.info.fingerprint,
+            )
+        )
     except OSError as error:
         session.put("coherence_vote_refused", f"The vote could not be kept: {error.strerror}.")
         return
     session.put("coherence_vote_refused", None)
     session.put("coherence_last", (left, right))
-    session.put(PAIR, {"of": pair["of"], "order": pair["order"], "turn": (pair["turn"] + 1) % len(pair["order"])})
+    session.put(
+        PAIR,
+        {"of": pair["of"], "order": pair["order"], "turn": (pair["turn"] + 1) % len(pair["order"])},
+    )
 
 
 def show_tally() -> None:
@@ -122,10 +154,30 @@ def show_tally() -> None:
     left = sum(vote.choice == "left" for vote in cast)
     decided = sum(vote.choice != "tie" for vote in cast)
     share, low, high = ratings.wilson(left, decided)
-    habit = f" Left was chosen in {percent(share)} of them (95 %: {between(low, high)}); far from 50 % it is a habit." if decided else ""
-    st.caption(f"n = {len(cast)} votes, {decided} decided; Wilson's interval, ties left out. Kept beside the runs.{habit}")
+    habit = (
+        f" Left was chosen in {percent(share)} of them (95 %: {between(low, high)}); far from 50 %"
+        " it is a habit."
+        if decided
+        else ""
+    )
+    st.caption(
+        f"n = {len(cast)} votes, {decided} decided; Wilson's interval, ties left out. Kept beside"
+        f" the runs.{habit}"
+    )
     with st.container(horizontal=True, gap="small"):
-        st.download_button("Votes as CSV", ratings.as_csv(cast), "ratings.csv", "text/csv", key="ratings_csv", icon=":material/download:")
         st.download_button(
-            "Votes as JSON", ratings.as_json(cast), "ratings.json", "application/json", key="ratings_json", icon=":material/download:"
+            "Votes as CSV",
+            ratings.as_csv(cast),
+            "ratings.csv",
+            "text/csv",
+            key="ratings_csv",
+            icon=":material/download:",
+        )
+        st.download_button(
+            "Votes as JSON",
+            ratings.as_json(cast),
+            "ratings.json",
+            "application/json",
+            key="ratings_json",
+            icon=":material/download:",
         )

@@ -1,4 +1,5 @@
-"""Who is compared on the Coherence page, who judges, and where they begin. Choices only; nothing is measured here."""
+"""Who is compared on the Coherence page, who judges, and where they begin. Choices only; nothing is
+measured here."""
 
 from __future__ import annotations
 
@@ -43,7 +44,8 @@ def checkpoints(listed: list[RunSummary]) -> dict[str, Saved]:
 
 
 def choose(run: Run, checkpoint: int) -> dict[str, Any] | None:
-    """Writers and judge, as the part of a request that names them; None where there is nobody to judge."""
+    """Writers and judge, as the part of a request that names them; None where there is nobody to
+    judge."""
     listed = folder.list_runs()
     there, labels = checkpoints(listed), page_header.run_labels(listed)
     options = [f"{run.id}@{step}" for step in run.checkpoint_steps() if step != checkpoint]
@@ -55,16 +57,23 @@ def choose(run: Run, checkpoint: int) -> dict[str, Any] | None:
             "Compare with",
             options,
             default=first_others(run, options, there),
-            format_func=lambda option: f"{labels.get(option.partition('@')[0], '')} · step {int(option.partition('@')[2]):,}",
+            format_func=lambda option: (
+                f"{labels.get(option.partition('@')[0], '')} · step"
+                f" {int(option.partition('@')[2]):,}"
+            ),
             key=key,
             max_selections=MOST_OTHERS,
             help="Other runs, or other checkpoints of this one; at most 4 writers in all",
         )
-        others: list[list[Any]] = [[option.partition("@")[0], int(option.partition("@")[2]), []] for option in chosen]
+        others: list[list[Any]] = [
+            [option.partition("@")[0], int(option.partition("@")[2]), []] for option in chosen
+        ]
         with left:
             change = changed_writer(run)
             if change is not None and len(others) == MOST_OTHERS:
-                st.caption("Four writers already: the changed one is left out. Take another one away.")
+                st.caption(
+                    "Four writers already: the changed one is left out. Take another one away."
+                )
         if change is not None and len(others) < MOST_OTHERS:
             others.append([run.id, checkpoint, [change]])
         writers = [run, *(run if other[0] == run.id else there[other[0]].run for other in others)]
@@ -83,7 +92,8 @@ def choose(run: Run, checkpoint: int) -> dict[str, Any] | None:
 
 
 def first_others(run: Run, options: list[str], there: dict[str, Saved]) -> list[str]:
-    """The dense twin, or whatever run is the twin's original; nobody where there is none: then a segment can be changed instead."""
+    """The dense twin, or whatever run is the twin's original; nobody where there is none: then a
+    segment can be changed instead."""
     for option in options:
         other = option.partition("@")[0]
         info = there[other].run.info if other != run.id else run.info
@@ -94,13 +104,24 @@ def first_others(run: Run, options: list[str], there: dict[str, Saved]) -> list[
 
 def changed_writer(run: Run) -> list[Any] | None:
     """One intervention on the chosen run, as a writer of its own; None when it is off."""
-    if not st.toggle("And this run with a segment changed", key="coherence_change", persist_state="session"):
+    if not st.toggle(
+        "And this run with a segment changed", key="coherence_change", persist_state="session"
+    ):
         return None
     model = run.settings.model
     kinds = [kind for kind in KINDS if model.execution != "dense" or kind in ("ablate", "scale")]
     with st.container(horizontal=True, gap="small", vertical_alignment="bottom"):
         kind = str(st.selectbox("Change", kinds, key=f"coherence_kind_{len(kinds)}", width=120))
-        layer = int(st.number_input("Layer", 0, model.num_layers - 1, model.num_layers // 2, key=f"coherence_layer_{run.id}", width=110))
+        layer = int(
+            st.number_input(
+                "Layer",
+                0,
+                model.num_layers - 1,
+                model.num_layers // 2,
+                key=f"coherence_layer_{run.id}",
+                width=110,
+            )
+        )
         lowest = SHARED if model.shared_neurons and kind in ("ablate", "scale") else 0
         segment = int(
             st.number_input(
@@ -113,22 +134,41 @@ def changed_writer(run: Run) -> list[Any] | None:
                 help="-1 is the shared one",
             )
         )
-        factor = float(st.slider("Factor", 0.0, 4.0, 2.0, 0.1, key="coherence_factor", width=160)) if kind == "scale" else 1.0
+        factor = (
+            float(st.slider("Factor", 0.0, 4.0, 2.0, 0.1, key="coherence_factor", width=160))
+            if kind == "scale"
+            else 1.0
+        )
     return [layer, segment, kind, factor]
 
 
-def choose_judge(run: Run, writers: list[Run], there: dict[str, Saved], labels: dict[str, str]) -> str | None:
-    """The id of the run that measures. Independent ones stand first; without one it is said, with a way to get one."""
+def choose_judge(
+    run: Run, writers: list[Run], there: dict[str, Saved], labels: dict[str, str]
+) -> str | None:
+    """The id of the run that measures. Independent ones stand first; without one it is said, with a
+    way to get one."""
     ties = {other: relation(saved.run, writers) for other, saved in there.items()}
-    options = sorted(there, key=lambda other: (not ties[other][0], other in {writer.id for writer in writers}, other == run.id))
+    options = sorted(
+        there,
+        key=lambda other: (
+            not ties[other][0],
+            other in {writer.id for writer in writers},
+            other == run.id,
+        ),
+    )
     if not options:
         return None
     judge = st.selectbox(
         "Judge",
         options,
-        format_func=lambda other: labels.get(other, "") + (" · independent" if ties[other][0] else ""),
+        format_func=lambda other: (
+            labels.get(other, "") + (" · independent" if ties[other][0] else "")
+        ),
         key=f"coherence_judge_{run.id}_{len(options)}_{options[0]}",
-        help="The model that says how likely each text is. It should have nothing to do with the writers.",
+        help=(
+            "The model that says how likely each text is. It should have nothing to do with the"
+            " writers."
+        ),
     )
     independent, said = ties[judge]
     if independent:
@@ -158,12 +198,17 @@ def judge_button(run: Run, there_is_one: bool) -> None:
         key="coherence_train_judge",
         icon=":material/play_arrow:",
         on_click=train,
-        help="A dense model of another seed on the same training text, with the same documents held out. It takes as long as this run did.",
+        help=(
+            "A dense model of another seed on the same training text, with the same documents held"
+            " out. It takes as long as this run did."
+        ),
     )
     if refused := session.get("coherence_refused"):
         st.error(sentence(str(refused), 400), icon=":material/error:")
     if session.get("coherence_trains"):
-        st.caption("It is being trained: see the Train page. It judges from its first checkpoint on.")
+        st.caption(
+            "It is being trained: see the Train page. It judges from its first checkpoint on."
+        )
 
 
 def held_out(run: Run) -> list[Prompt]:
@@ -178,7 +223,14 @@ def held_out(run: Run) -> list[Prompt]:
     found: list[Prompt] = []
     try:
         corpus = load_held_out(run.folder / "corpus")
-        found, _ = choose_prompts(corpus, Tokenizer.from_json(corpus.tokenizer_json), room // 3, room - room // 3, DOCUMENTS, 0)
+        found, _ = choose_prompts(
+            corpus,
+            Tokenizer.from_json(corpus.tokenizer_json),
+            room // 3,
+            room - room // 3,
+            DOCUMENTS,
+            0,
+        )
     except (ValueError, OSError):
         found = []
     session.put("coherence_prompts", (run.id, found))
@@ -190,22 +242,36 @@ def choose_start(run: Run) -> dict[str, Any] | None:
     prompts = held_out(run)
     ways = ["a held-out document", "a text of mine"] if prompts else ["a text of mine"]
     way = st.segmented_control(
-        "Begin with", ways, default=ways[0], key=f"coherence_way_{len(ways)}", required=True, persist_state="session"
+        "Begin with",
+        ways,
+        default=ways[0],
+        key=f"coherence_way_{len(ways)}",
+        required=True,
+        persist_state="session",
     )
     if way == ways[0] and prompts:
         number = int(
             st.selectbox(
                 "Document",
                 range(len(prompts)),
-                format_func=lambda place: f"{plain(prompts[place].context, 40)} · {plain(prompts[place].title, 60)}",
+                format_func=lambda place: (
+                    f"{plain(prompts[place].context, 40)} · {plain(prompts[place].title, 60)}"
+                ),
                 key=f"coherence_document_{run.id}",
                 help="Its beginning is the prompt; how it really goes on is the human text",
             )
             or 0
         )
         prompt = prompts[number]
-        random = prompts[int(other_of_each(len(prompts), 0)[number])].rest if len(prompts) > 1 else ""
-        return {"text": prompt.text, "title": prompt.title, "rest": prompt.rest if random else "", "random": random}
+        random = (
+            prompts[int(other_of_each(len(prompts), 0)[number])].rest if len(prompts) > 1 else ""
+        )
+        return {
+            "text": prompt.text,
+            "title": prompt.title,
+            "rest": prompt.rest if random else "",
+            "random": random,
+        }
     text = forms.area(
         "Text",
         str(session.get("coherence_text") or ""),

@@ -20,8 +20,9 @@ FIRST_TWINS = ("dense", "random")
 
 @dataclass(frozen=True)
 class Sides:
-    """What is compared. Steps are of snapshots; the weights are those of the nearest checkpoints, None without any. Checkpoints are looked up
-    once: a run that goes on must not answer differently within one drawing of the page."""
+    """What is compared. Steps are of snapshots; the weights are those of the nearest checkpoints,
+    None without any. Checkpoints are looked up once: a run that goes on must not answer differently
+    within one drawing of the page."""
 
     first: Run
     step: int
@@ -47,12 +48,20 @@ class Sides:
     @property
     def exact(self) -> bool:
         """The weights are of the very steps that were chosen."""
-        return self.weights and (self.checkpoint, self.other_checkpoint) == (self.step, self.other_step)
+        return self.weights and (self.checkpoint, self.other_checkpoint) == (
+            self.step,
+            self.other_step,
+        )
 
     @property
     def both_weights(self) -> dict[str, Any]:
         """The part of a request that names both checkpoints."""
-        return {"run": self.first.id, "step": self.checkpoint, "other": self.second.id, "other_step": self.other_checkpoint}
+        return {
+            "run": self.first.id,
+            "step": self.checkpoint,
+            "other": self.second.id,
+            "other_step": self.other_checkpoint,
+        }
 
 
 def choose(run: Run, step: int) -> Sides:
@@ -67,12 +76,16 @@ def choose(run: Run, step: int) -> Sides:
             "B, to be compared with the run above (A)",
             list(labels),
             list(labels).index(second.id),
-            format_func=lambda run_id: labels[run_id] + (" · the same run" if run_id == run.id else ""),
+            format_func=lambda run_id: (
+                labels[run_id] + (" · the same run" if run_id == run.id else "")
+            ),
             **session.showing("compare_run", second.id, take_run),
         )
     if session.get("other_missing"):
         st.warning(
-            "The run to compare with does not exist here; it may have been deleted. Showing another one.", icon=":material/search_off:"
+            "The run to compare with does not exist here; it may have been deleted. Showing another"
+            " one.",
+            icon=":material/search_off:",
         )
     steps = second.snapshot_steps()
     if not steps:
@@ -96,13 +109,18 @@ def choose(run: Run, step: int) -> Sides:
 def follow_defaults(run: Run, step: int) -> None:
     """A B that nobody chose goes with A: forget it when A is another one now."""
     kept = session.get("other_by_default")
-    if kept is not None and kept[2:] == (session.get("other"), session.get("other_step")) and kept[:2] != (run.id, step):
+    if (
+        kept is not None
+        and kept[2:] == (session.get("other"), session.get("other_step"))
+        and kept[:2] != (run.id, step)
+    ):
         session.put("other", None)
         session.put("other_step", None)
 
 
 def keep(run: Run, step: int, second: Run, other_step: int) -> None:
-    """Write B into the address, so that the comparison can be sent, and remember whether anybody chose it."""
+    """Write B into the address, so that the comparison can be sent, and remember whether anybody
+    chose it."""
     if session.get("other") is None:
         session.put("other_by_default", (run.id, step, second.id, other_step))
     for name, value in (("other", second.id), ("other_step", other_step)):
@@ -125,7 +143,9 @@ def step_slider(second: Run, steps: list[int], other_step: int) -> None:
         steps,
         other_step,
         format_func=lambda at: f"{at:,}",
-        **session.showing(f"compare_step_{second.id}", other_step, lambda at: session.put("other_step", at)),
+        **session.showing(
+            f"compare_step_{second.id}", other_step, lambda at: session.put("other_step", at)
+        ),
     )
 
 
@@ -138,7 +158,8 @@ def swap(run: Run, step: int, second: Run, other_step: int) -> None:
 
 
 def chosen_other(run: Run, listed: list[RunSummary]) -> Run:
-    """The run of the address, else the twin (dense, then random, then others; for a twin its own run), else the run itself."""
+    """The run of the address, else the twin (dense, then random, then others; for a twin its own
+    run), else the run itself."""
     wanted = session.get("other")
     if wanted:
         try:
@@ -149,7 +170,10 @@ def chosen_other(run: Run, listed: list[RunSummary]) -> Run:
             session.put("other_step", None)
     kinds = {kind: place for place, kind in enumerate(FIRST_TWINS)}
     twins = sorted(twins_of(run, listed), key=lambda info: kinds.get(info.twin_kind, len(kinds)))
-    for candidate in [*(info.id for info in twins), *(summary.id for summary in listed if summary.id == run.info.twin_of)]:
+    for candidate in [
+        *(info.id for info in twins),
+        *(summary.id for summary in listed if summary.id == run.info.twin_of),
+    ]:
         other = folder.open_run(candidate)
         if other.snapshot_steps():
             return other
@@ -157,7 +181,8 @@ def chosen_other(run: Run, listed: list[RunSummary]) -> Run:
 
 
 def chosen_other_step(run: Run, step: int, second: Run) -> int:
-    """The snapshot nearest to the chosen step; without a choice that nearest to A's, or the first partition where B is the same run."""
+    """The snapshot nearest to the chosen step; without a choice that nearest to A's, or the first
+    partition where B is the same run."""
     steps = second.snapshot_steps()
     wanted = session.get("other_step")
     if wanted is None and second.id == run.id:

@@ -1,4 +1,5 @@
-"""Fusion: a text through the model, every token tinted by the segment it is heard through, and what the weights hide."""
+"""Fusion: a text through the model, every token tinted by the segment it is heard through, and what
+the weights hide."""
 
 from __future__ import annotations
 
@@ -20,7 +21,9 @@ from cpart_core.runs.folder import Run
 
 def page() -> None:
     run, step = page_header.run_bar(
-        "Fusion", "For every token and layer, fusion weights say how much each segment's output counts. Look at them on a text of your own."
+        "Fusion",
+        "For every token and layer, fusion weights say how much each segment's output counts. Look"
+        " at them on a text of your own.",
     )
     words("fusion", "fusion weights", "segment", "entropy")
     reading.say_stage(run, reading.snapshot_or_stop(run, step))
@@ -29,7 +32,10 @@ def page() -> None:
         reading.no_checkpoint(run, "Reading a text")
         return
     if checkpoint != step:
-        st.caption(f"Reading a text needs weights: this is checkpoint step {checkpoint:,}, the nearest to step {step:,}.")
+        st.caption(
+            f"Reading a text needs weights: this is checkpoint step {checkpoint:,}, the nearest to"
+            f" step {step:,}."
+        )
     texts = fusion_text.chosen_texts(run)
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
         layer = page_header.layer_chooser(run)
@@ -40,7 +46,10 @@ def page() -> None:
             key="fusion_tint",
             required=True,
             persist_state="session",
-            help="segment: the one with the greatest fusion weight, opacity its weight. loss: how surprised the model was by each token.",
+            help=(
+                "segment: the one with the greatest fusion weight, opacity its weight. loss: how"
+                " surprised the model was by each token."
+            ),
         )
         numbers = st.toggle(
             "Segment numbers",
@@ -64,10 +73,14 @@ def read_texts(run: Run, checkpoint: int, texts: list[str], layer: int) -> list[
     traces: list[Trace | None] = []
     for number, text in enumerate(texts):
         if not text.strip():
-            st.info("Type some text, or take one from the validation split.", icon=":material/edit:")
+            st.info(
+                "Type some text, or take one from the validation split.", icon=":material/edit:"
+            )
             traces.append(None)
             continue
-        trace = page_header.result(run, "trace", {"run": run.id, "step": checkpoint, "text": text}, "Reading the text")
+        trace = page_header.result(
+            run, "trace", {"run": run.id, "step": checkpoint, "text": text}, "Reading the text"
+        )
         if number == 0 and trace is not None:
             trace = fusion_continue.draw(run, checkpoint, text, trace, layer) or trace
         traces.append(trace)
@@ -75,7 +88,8 @@ def read_texts(run: Run, checkpoint: int, texts: list[str], layer: int) -> list[
 
 
 def draw_pictures(run: Run, traces: list[Trace], layer: int) -> None:
-    """Heat map, entropy and weight beside norm; two texts stand side by side, or below each other where it is narrow."""
+    """Heat map, entropy and weight beside norm; two texts stand side by side, or below each other
+    where it is narrow."""
     st.subheader("All weights", anchor=False)
     every = st.segmented_control(
         "Layers",
@@ -86,20 +100,33 @@ def draw_pictures(run: Run, traces: list[Trace], layer: int) -> None:
         persist_state="session",
         label_visibility="collapsed",
     )
-    layers = [layer] if every == "this layer" else fusion_heat.layers_to_draw(traces[0].alpha.shape, layer)
+    layers = (
+        [layer]
+        if every == "this layer"
+        else fusion_heat.layers_to_draw(traces[0].alpha.shape, layer)
+    )
     if len(layers) < traces[0].alpha.shape[0] and every != "this layer":
-        st.caption(f"{len(layers)} of {traces[0].alpha.shape[0]} layers are drawn, the chosen one among them; the table has all.")
+        st.caption(
+            f"{len(layers)} of {traces[0].alpha.shape[0]} layers are drawn, the chosen one among"
+            " them; the table has all."
+        )
     full = max(fusion_heat.greatest(trace, layers) for trace in traces)
-    for column, (number, trace) in zip(st.columns(len(traces), gap="large"), enumerate(traces), strict=True):
+    for column, (number, trace) in zip(
+        st.columns(len(traces), gap="large"), enumerate(traces), strict=True
+    ):
         with column:
             draw_heat(run, trace, layers, number, full)
     st.subheader("How sure fusion is", anchor=False)
-    for column, (number, trace) in zip(st.columns(len(traces), gap="large"), enumerate(traces), strict=True):
+    for column, (number, trace) in zip(
+        st.columns(len(traces), gap="large"), enumerate(traces), strict=True
+    ):
         with column:
             draw_entropy(run, trace, number)
     st.subheader("What a weight hides", anchor=False)
     st.write(fusion_weights.WHY)
-    for column, (number, trace) in zip(st.columns(len(traces), gap="large"), enumerate(traces), strict=True):
+    for column, (number, trace) in zip(
+        st.columns(len(traces), gap="large"), enumerate(traces), strict=True
+    ):
         with column:
             draw_weights(run, trace, layer, number)
 
@@ -118,7 +145,8 @@ def draw_heat(run: Run, trace: Trace, layers: list[int], number: int, full: floa
         fusion_heat.fusion_heat(trace, layers, full=full, dark=session.dark()),
         f"fusion_heat_{number}",
         "A row is a segment, a column a token.",
-        f"Fusion weights of {len(trace.tokens)} tokens. Greatest: {alpha.max():.2f}, segment {segment}, layer {layers[layer]}, token {token}.",
+        f"Fusion weights of {len(trace.tokens)} tokens. Greatest: {alpha.max():.2f}, segment"
+        f" {segment}, layer {layers[layer]}, token {token}.",
         lambda: fusion_heat.trace_table(trace),
         source(run, trace),
     )
@@ -139,7 +167,8 @@ def draw_entropy(run: Run, trace: Trace, number: int) -> None:
     show_figure(
         fusion_heat.entropy_heat(trace, dark=session.dark()),
         f"fusion_entropy_{number}",
-        f"Entropy of every token's weights: 0 bits when one segment takes all, {most:.2f} when all are alike.",
+        f"Entropy of every token's weights: 0 bits when one segment takes all, {most:.2f} when all"
+        " are alike.",
         "Mean entropy by layer: "
         + ", ".join(f"layer {layer} {bits:.2f} bits" for layer, bits in enumerate(mean))
         + f", of at most {most:.2f}.",
@@ -154,19 +183,29 @@ def draw_weights(run: Run, trace: Trace, layer: int, number: int) -> None:
     token = st.selectbox(
         "Token",
         options,
-        format_func=lambda place: "mean over the text" if place < 0 else f"{place}: {trace.tokens[place]!r}",
+        format_func=lambda place: (
+            "mean over the text" if place < 0 else f"{place}: {trace.tokens[place]!r}"
+        ),
         key=f"fusion_token_{number}_{len(options)}",
     )
     at = None if token is None or token < 0 else int(token)
     table = fusion_weights.weight_table(trace, layer, at)
-    by_weight, by_norm = int(table["fusion_weight"].fillna(-1).idxmax()), int(table["norm"].idxmax())
+    by_weight, by_norm = (
+        int(table["fusion_weight"].fillna(-1).idxmax()),
+        int(table["norm"].idxmax()),
+    )
     names = ["shared" if segment < 0 else f"segment {segment}" for segment in table["segment"]]
-    agree = "and it also adds most" if by_weight == by_norm else f"but {names[by_norm]} adds most (norm {table['norm'][by_norm]:.2f})"
+    agree = (
+        "and it also adds most"
+        if by_weight == by_norm
+        else f"but {names[by_norm]} adds most (norm {table['norm'][by_norm]:.2f})"
+    )
     show_figure(
         fusion_weights.weight_and_norm(trace, layer, at, dark=session.dark()),
         f"fusion_weights_{number}",
         f"Layer {layer}, {'mean over the text' if at is None else f'token {at}'}.",
-        f"In layer {layer}, {names[by_weight]} has the greatest fusion weight ({table['fusion_weight'][by_weight]:.2f}), {agree}.",
+        f"In layer {layer}, {names[by_weight]} has the greatest fusion weight"
+        f" ({table['fusion_weight'][by_weight]:.2f}), {agree}.",
         lambda: table,
         source(run, trace),
     )

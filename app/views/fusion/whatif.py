@@ -1,4 +1,5 @@
-"""What if: ablate, force, forbid or scale segments, or ablate selected neurons, and see before and after at once. A section of the Fusion page."""
+"""What if: ablate, force, forbid or scale segments, or ablate selected neurons, and see before and
+after at once. A section of the Fusion page."""
 
 from __future__ import annotations
 
@@ -23,8 +24,14 @@ from cpart_core.runs.folder import Run
 
 KINDS = {
     "ablate": "Its weighted output counts 0; everything else stays as it was.",
-    "forbid": "It cannot be chosen: its fusion weight goes to the others, and another segment takes its place.",
-    "force": "It is among the chosen of every token, at the strongest weight; the weakest chosen one makes room.",
+    "forbid": (
+        "It cannot be chosen: its fusion weight goes to the others, and another segment takes its"
+        " place."
+    ),
+    "force": (
+        "It is among the chosen of every token, at the strongest weight; the weakest chosen one"
+        " makes room."
+    ),
     "scale": "Its output times a number; everything else stays as it was.",
 }
 NEVER_CHOSEN = ("ablate", "scale")
@@ -39,8 +46,9 @@ def draw(run: Run, checkpoint: int, text: str, trace: Trace, layer: int) -> None
     """Controls, and once asked for, the answer to what they say."""
     st.subheader("What if", anchor=False)
     st.write(
-        "A weight shows what is heard, not what it does. Change a segment, in every token, and compare: the next token, the continuation, and the "
-        "loss on validation text of each context."
+        "A weight shows what is heard, not what it does. Change a segment, in every token, and"
+        " compare: the next token, the continuation, and the loss on validation text of each"
+        " context."
     )
     request = controls(run, checkpoint, text, trace, layer)
     asked = f"whatif_asked_{run.id}"
@@ -54,7 +62,10 @@ def draw(run: Run, checkpoint: int, text: str, trace: Trace, layer: int) -> None
             icon=":material/science:",
             on_click=session.set_widget,
             args=(asked, True),
-            help="Reads the text and about 8,000 tokens of validation text twice: a second or two for a small model. Then every change is followed.",
+            help=(
+                "Reads the text and about 8,000 tokens of validation text twice: a second or two"
+                " for a small model. Then every change is followed."
+            ),
         )
         return
     report = page_header.result(run, "intervention", request, "Comparing before and after")
@@ -62,19 +73,29 @@ def draw(run: Run, checkpoint: int, text: str, trace: Trace, layer: int) -> None
         show(run, report)
 
 
-def controls(run: Run, checkpoint: int, text: str, trace: Trace, layer: int) -> dict[str, Any] | None:
+def controls(
+    run: Run, checkpoint: int, text: str, trace: Trace, layer: int
+) -> dict[str, Any] | None:
     """What is to be changed, as a request of the worker; None when nothing is."""
     neurons = sorted(session.selection(run).neurons)
     what = WHATS[0]
     if neurons:
-        what = st.segmented_control("Change", WHATS, default=WHATS[0], key="whatif_what", required=True) or WHATS[0]
+        what = (
+            st.segmented_control(
+                "Change", WHATS, default=WHATS[0], key="whatif_what", required=True
+            )
+            or WHATS[0]
+        )
     interventions = kept(run)
     if what != WHATS[1]:
         interventions = [*interventions, one_change(run, trace, layer)]
     chosen = [list(pair) for pair in neurons] if what != WHATS[0] else []
     if chosen:
         layers = sorted({pair[0] for pair in chosen})
-        st.caption(f"{len(chosen):,} neurons selected on the Gradients or Segments page, in layer {', '.join(map(str, layers))}, count 0.")
+        st.caption(
+            f"{len(chosen):,} neurons selected on the Gradients or Segments page, in layer"
+            f" {', '.join(map(str, layers))}, count 0."
+        )
     drawn = st.segmented_control(
         "Continue with",
         ["the likeliest token", "a sampled token"],
@@ -111,11 +132,15 @@ def one_change(run: Run, trace: Trace, layer: int) -> list[Any]:
             default="ablate",
             key=f"whatif_kind_{len(kinds)}",
             required=True,
-            help="  \n".join(f"**{name}**: {KINDS[name]}" for name in kinds) + "  \nThe layer is chosen further up.",
+            help="  \n".join(f"**{name}**: {KINDS[name]}" for name in kinds)
+            + "  \nThe layer is chosen further up.",
         )
         kind = str(kind or "ablate")
         mean, factors = trace.alpha[layer].mean(axis=0), trace.weight[layer].mean(axis=0)
-        options = [*range(len(mean)), *([SHARED] if model.shared_neurons and kind in NEVER_CHOSEN else [])]
+        options = [
+            *range(len(mean)),
+            *([SHARED] if model.shared_neurons and kind in NEVER_CHOSEN else []),
+        ]
         segment = st.selectbox(
             "Segment",
             options,
@@ -123,17 +148,32 @@ def one_change(run: Run, trace: Trace, layer: int) -> list[Any]:
             format_func=lambda number: (
                 "shared (always counts)"
                 if number < 0
-                else (f"{number} (mean fusion weight here {mean[number]:.2f}, factor {factors[number]:.2f})")
+                else (
+                    f"{number} (mean fusion weight here {mean[number]:.2f}, factor"
+                    f" {factors[number]:.2f})"
+                )
             ),
             key=f"whatif_segment_{layer}_{len(options)}",
             width=380,
-            help="Fusion weights sum to 1 over the segments; the factor is what a segment's output is multiplied by: as many times its fusion weight as there "
-            "are segments, and 0 where it is not computed.",
+            help=(
+                "Fusion weights sum to 1 over the segments; the factor is what a segment's output"
+                " is multiplied by: as many times its fusion weight as there are segments, and 0"
+                " where it is not computed."
+            ),
         )
         factor = 1.0
         if kind == "scale":
             factor = float(
-                st.slider("Multiply it by", 0.0, 4.0, 2.0, 0.1, key="whatif_factor", help="1 leaves it as it is, 0 is ablate", width=200)
+                st.slider(
+                    "Multiply it by",
+                    0.0,
+                    4.0,
+                    2.0,
+                    0.1,
+                    key="whatif_factor",
+                    help="1 leaves it as it is, 0 is ablate",
+                    width=200,
+                )
             )
     return [layer, int(segment if segment is not None else options[0]), kind, factor]
 
@@ -141,7 +181,9 @@ def one_change(run: Run, trace: Trace, layer: int) -> list[Any]:
 def kept(run: Run) -> list[list[Any]]:
     """Changes that stay while another one is chosen."""
     stored = session.get("whatif_kept")
-    return [list(change) for change in stored[1]] if stored is not None and stored[0] == run.id else []
+    return (
+        [list(change) for change in stored[1]] if stored is not None and stored[0] == run.id else []
+    )
 
 
 def keep_buttons(run: Run, interventions: list[list[Any]]) -> None:
@@ -186,12 +228,16 @@ def show(run: Run, report: InterventionReport) -> None:
             effect_whatif.next_token_bars(report, dark=session.dark()),
             "whatif_next",
             "The 10 likeliest next tokens before and after.",
-            f"Probability of {len(report.next_tokens)} next tokens before and after the change. {found}",
+            f"Probability of {len(report.next_tokens)} next tokens before and after the change."
+            f" {found}",
             lambda: effect_whatif.next_token_table(report),
             where,
         )
     with right:
-        documents, tokens = int(report.documents_by_context.sum()), int(report.tokens_by_context.sum())
+        documents, tokens = (
+            int(report.documents_by_context.sum()),
+            int(report.tokens_by_context.sum()),
+        )
         n = f"{tokens:,} validation tokens of {documents} documents"
         show_figure(
             effect_whatif.context_changes(report, dark=session.dark()),
@@ -211,9 +257,20 @@ def show(run: Run, report: InterventionReport) -> None:
         with column:
             st.markdown(f"**Continuation {name}**")
             show_tinted(tint_of(report, made, strength), len(report.tokens), False)
-    same = "The continuation is the same. " if report.continuation_before == report.continuation_after else ""
-    how = "always the likeliest token" if report.temperature == 0 else f"temperature {report.temperature:g}"
-    told = f"{same}After: the darker a token of the text, the more its loss rose (full at {full:.2f} nats). Continued with {how}."
+    same = (
+        "The continuation is the same. "
+        if report.continuation_before == report.continuation_after
+        else ""
+    )
+    how = (
+        "always the likeliest token"
+        if report.temperature == 0
+        else f"temperature {report.temperature:g}"
+    )
+    told = (
+        f"{same}After: the darker a token of the text, the more its loss rose (full at {full:.2f}"
+        f" nats). Continued with {how}."
+    )
     under_figure(
         "whatif_text",
         Words(found, told, where, "whatif_text"),
@@ -224,7 +281,8 @@ def show(run: Run, report: InterventionReport) -> None:
 def tint_of(report: InterventionReport, made: tuple[str, ...], strength: np.ndarray) -> Tint:
     """The text with its continuation; the card of a token says its losses."""
     cards = [
-        "not predicted" if np.isnan(a) else f"loss {a:.2f} -> {b:.2f}" for a, b in zip(report.loss_before, report.loss_after, strict=True)
+        "not predicted" if np.isnan(a) else f"loss {a:.2f} -> {b:.2f}"
+        for a, b in zip(report.loss_before, report.loss_after, strict=True)
     ]
     tokens = (*report.tokens, *made)
     new = len(made)

@@ -1,4 +1,5 @@
-"""Maps of the Gradients page: the wanted layout, or PCA until it is there, with the worker's progress out of the way."""
+"""Maps of the Gradients page: the wanted layout, or PCA until it is there, with the worker's
+progress out of the way."""
 
 from __future__ import annotations
 
@@ -14,9 +15,11 @@ from cpart_core.runs.folder import Run
 
 
 def laid_out(run: Run, name: str, request: dict[str, Any], beside: DeltaGenerator) -> Any | None:
-    """The map of the request; while UMAP is being made, the PCA of the same points. None while there is nothing at all.
+    """The map of the request; while UMAP is being made, the PCA of the same points. None while
+    there is nothing at all.
 
-    beside: where it is said how far the UMAP is, and that the map may be made anew, so that the map stays where it is.
+    beside: where it is said how far the UMAP is, and that the map may be made anew, so that the map
+    stays where it is.
     """
     quick = {**request, "method": "pca"}
     if request["method"] == "pca":
@@ -32,9 +35,12 @@ def laid_out(run: Run, name: str, request: dict[str, Any], beside: DeltaGenerato
 
 
 def first_map(run: Run, name: str, request: dict[str, Any]) -> Any | None:
-    """The PCA. That of neurons is made here at once, from snapshots and without torch; that of documents needs the worker."""
+    """The PCA. That of neurons is made here at once, from snapshots and without torch; that of
+    documents needs the worker."""
     if name != "neuron_map":
-        return page_header.result(run, name, request, "Taking the gradients of validation documents")
+        return page_header.result(
+            run, name, request, "Taking the gradients of validation documents"
+        )
     stored = session.stored_result(run, name, request)
     if stored is not None:
         return stored
@@ -45,24 +51,47 @@ def first_map(run: Run, name: str, request: dict[str, Any]) -> Any | None:
             result = answer(name, request)
             run.store_result(name, request, result)
     except (ValueError, OSError) as error:
-        st.error(f"The neurons cannot be laid out. {sentence(str(error), 400)}", icon=":material/error:")
+        st.error(
+            f"The neurons cannot be laid out. {sentence(str(error), 400)}", icon=":material/error:"
+        )
         return None
     return result
 
 
-def with_renewal(run: Run, name: str, request: dict[str, Any], result: Any | None, beside: DeltaGenerator) -> Any | None:
+def with_renewal(
+    run: Run, name: str, request: dict[str, Any], result: Any | None, beside: DeltaGenerator
+) -> Any | None:
     """The same map; where the run has gone on since it was made, a button that makes it anew."""
     steps = run.snapshot_steps()
-    if result is not None and name == "neuron_map" and steps and result.steps[-1] != steps[-1] and not run.read_only:
+    if (
+        result is not None
+        and name == "neuron_map"
+        and steps
+        and result.steps[-1] != steps[-1]
+        and not run.read_only
+    ):
         with beside.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(f"Laid out for the steps up to {result.steps[-1]:,}; the run is at {steps[-1]:,} now.", width="content")
-            st.button("Lay out anew", key="renew_map", icon=":material/refresh:", on_click=session.drop_result, args=(run, name, request))
+            st.markdown(
+                f"Laid out for the steps up to {result.steps[-1]:,}; the run is at {steps[-1]:,}"
+                " now.",
+                width="content",
+            )
+            st.button(
+                "Lay out anew",
+                key="renew_map",
+                icon=":material/refresh:",
+                on_click=session.drop_result,
+                args=(run, name, request),
+            )
     return result
 
 
 def wait_beside(run: Run, name: str, request: dict[str, Any]) -> None:
-    """A line that says how far the worker is; the page is drawn again when it is done. It can be stopped, and PCA stays."""
-    stopped = f"no_umap_{name}_{run.id}_{request['layer'] if 'layer' in request else request['step']}"
+    """A line that says how far the worker is; the page is drawn again when it is done. It can be
+    stopped, and PCA stays."""
+    stopped = (
+        f"no_umap_{name}_{run.id}_{request['layer'] if 'layer' in request else request['step']}"
+    )
     if session.get(stopped):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown("Shown as PCA; making the UMAP was stopped.", width="content")
@@ -74,5 +103,11 @@ def wait_beside(run: Run, name: str, request: dict[str, Any]) -> None:
         session.put(stopped, True)
 
     page_header.wait(
-        run, name, request, stopped, stop, beside="PCA is shown until the UMAP is there. ", failed="Shown as PCA, since the UMAP failed. "
+        run,
+        name,
+        request,
+        stopped,
+        stop,
+        beside="PCA is shown until the UMAP is there. ",
+        failed="Shown as PCA, since the UMAP failed. ",
     )

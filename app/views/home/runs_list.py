@@ -54,12 +54,19 @@ def sought(summaries: list[RunSummary]) -> list[RunSummary]:
             width=320,
         )
         by = st.selectbox(
-            "Order", list(search.SORTS), format_func=lambda name: search.SORTS[name][0], key="home_sort", persist_state="session", width=180
+            "Order",
+            list(search.SORTS),
+            format_func=lambda name: search.SORTS[name][0],
+            key="home_sort",
+            persist_state="session",
+            width=180,
         )
         found = search.in_order(search.search(summaries, wanted), by or "newest")
         st.caption(f"{len(found):,} of {len(summaries):,} runs", width="content")
     if not found:
-        st.info(f"No run has all of these words: {code_span(wanted, 100)}", icon=":material/search_off:")
+        st.info(
+            f"No run has all of these words: {code_span(wanted, 100)}", icon=":material/search_off:"
+        )
     return found
 
 
@@ -70,8 +77,17 @@ def failed_starts(summaries: list[RunSummary]) -> None:
         return
     said = "1 start failed" if len(failed) == 1 else f"{len(failed):,} starts failed"
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.caption(f":material/error: {said} before the first step; each says why in the list.", width="content")
-        st.button("Clear away", key="clear_failed", icon=":material/delete_sweep:", type="tertiary", on_click=clear)
+        st.caption(
+            f":material/error: {said} before the first step; each says why in the list.",
+            width="content",
+        )
+        st.button(
+            "Clear away",
+            key="clear_failed",
+            icon=":material/delete_sweep:",
+            type="tertiary",
+            on_click=clear,
+        )
 
 
 def clear() -> None:
@@ -83,7 +99,10 @@ def run_row(summary: RunSummary, names: dict[str, str]) -> None:
         left, middle, right = st.columns([5, 5, 2], gap="medium", vertical_alignment="center")
         with left:
             sample = " :gray-badge[sample]" if summary.read_only else ""
-            st.markdown(f"**{code_span(names[summary.id], LONGEST_NAME + 70)}** {page_header.state_markdown(summary.state.state)}{sample}")
+            st.markdown(
+                f"**{code_span(names[summary.id], LONGEST_NAME + 70)}**"
+                f" {page_header.state_markdown(summary.state.state)}{sample}"
+            )
             st.caption(about(summary, names))
         with middle:
             how_far(summary)
@@ -96,10 +115,25 @@ def about(summary: RunSummary, names: dict[str, str]) -> str:
     if summary.info is None:
         return "Its description cannot be read. Other runs are not touched by it."
     info = summary.info
-    pieces = [f"{len(info.contexts)} contexts" + (" (found)" if info.discovered else "")] if info.contexts else []
+    pieces = (
+        [f"{len(info.contexts)} contexts" + (" (found)" if info.discovered else "")]
+        if info.contexts
+        else []
+    )
     pieces += [f"{readable.amount(info.num_parameters)} parameters"] if info.num_parameters else []
-    pieces += [f"{info.twin_kind} twin of {code_span(names.get(info.twin_of, info.twin_of), LONGEST_NAME)}"] if info.twin_of else []
-    pieces += [f"carved from {code_span(names.get(info.carved.run, info.carved.run), LONGEST_NAME)}"] if info.carved is not None else []
+    pieces += (
+        [
+            f"{info.twin_kind} twin of"
+            f" {code_span(names.get(info.twin_of, info.twin_of), LONGEST_NAME)}"
+        ]
+        if info.twin_of
+        else []
+    )
+    pieces += (
+        [f"carved from {code_span(names.get(info.carved.run, info.carved.run), LONGEST_NAME)}"]
+        if info.carved is not None
+        else []
+    )
     pieces += [readable.age(info.created)]
     return " \u00b7 ".join(piece for piece in pieces if piece)
 
@@ -113,8 +147,15 @@ def how_far(summary: RunSummary) -> None:
     if said.state == "queued":
         st.caption(sentence(said.phase, 200))
     elif said.state in page_header.ALIVE:
-        left = f" \u00b7 {readable.duration(said.eta_seconds)} left" if said.eta_seconds == said.eta_seconds else ""
-        st.progress(min(1.0, said.step / max(1, said.steps)), text=f"step {said.step:,} of {said.steps:,}{left}")
+        left = (
+            f" \u00b7 {readable.duration(said.eta_seconds)} left"
+            if said.eta_seconds == said.eta_seconds
+            else ""
+        )
+        st.progress(
+            min(1.0, said.step / max(1, said.steps)),
+            text=f"step {said.step:,} of {said.steps:,}{left}",
+        )
     elif said.step < said.steps:
         st.caption(f"step {said.step:,} of {said.steps:,}")
     if why := search.reason(summary):
@@ -138,7 +179,11 @@ def actions(summary: RunSummary) -> None:
     with st.container(horizontal=True, gap="small", horizontal_alignment="right"):
         if summary.info is not None:
             live = summary.state.state in page_header.ALIVE
-            if st.button("Watch" if live else "Open", key=f"open_{summary.id}", help=None if live else "Look at its segments"):
+            if st.button(
+                "Watch" if live else "Open",
+                key=f"open_{summary.id}",
+                help=None if live else "Look at its segments",
+            ):
                 session.choose_run(summary.id)
                 session.put("next_train_view", "watch")
                 session.go_to("train" if live else "segments")
@@ -148,12 +193,22 @@ def actions(summary: RunSummary) -> None:
 
 def manage(summary: RunSummary) -> None:
     """Rename and delete; deleting asks once more."""
-    with st.popover("", icon=":material/more_horiz:", type="tertiary", help="Rename or delete", key=f"more_{summary.id}"):
+    with st.popover(
+        "",
+        icon=":material/more_horiz:",
+        type="tertiary",
+        help="Rename or delete",
+        key=f"more_{summary.id}",
+    ):
         if summary.info is not None:
             name = forms.line("Name", summary.name, limit=LONGEST_NAME, key=f"name_{summary.id}")
             unchanged = name.strip() in ("", summary.name)
             st.button(
-                "Rename", key=f"rename_{summary.id}", disabled=unchanged, on_click=attempt, args=(folder.rename_run, summary.id, name)
+                "Rename",
+                key=f"rename_{summary.id}",
+                disabled=unchanged,
+                on_click=attempt,
+                args=(folder.rename_run, summary.id, name),
             )
         asked = f"asked_{summary.id}"
         if not session.widget(asked):
@@ -161,16 +216,33 @@ def manage(summary: RunSummary) -> None:
             about = "Stop it first" if alive else None
             label, icon = "Delete this run", ":material/delete:"
             st.button(
-                label, key=f"delete_{summary.id}", icon=icon, disabled=alive, help=about, on_click=session.set_widget, args=(asked, True)
+                label,
+                key=f"delete_{summary.id}",
+                icon=icon,
+                disabled=alive,
+                help=about,
+                on_click=session.set_widget,
+                args=(asked, True),
             )
             return
         st.markdown(
-            f"{code_span(summary.name, LONGEST_NAME)} (id {code_span(summary.id, 64)}) with its records, snapshots and checkpoints is deleted "
-            "from the disk. This cannot be undone."
+            f"{code_span(summary.name, LONGEST_NAME)} (id {code_span(summary.id, 64)}) with its"
+            " records, snapshots and checkpoints is deleted from the disk. This cannot be undone."
         )
         with st.container(horizontal=True):
-            st.button("Delete for good", type="primary", key=f"really_{summary.id}", on_click=attempt, args=(folder.delete_run, summary.id))
-            st.button("Keep it", key=f"keep_{summary.id}", on_click=session.set_widget, args=(asked, False))
+            st.button(
+                "Delete for good",
+                type="primary",
+                key=f"really_{summary.id}",
+                on_click=attempt,
+                args=(folder.delete_run, summary.id),
+            )
+            st.button(
+                "Keep it",
+                key=f"keep_{summary.id}",
+                on_click=session.set_widget,
+                args=(asked, False),
+            )
 
 
 def attempt(action: Callable[..., None], run_id: str, *more: str) -> None:

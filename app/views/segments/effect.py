@@ -1,4 +1,5 @@
-"""What segments cause, as a section of the Segments page: the matrix of loss changes with selectivity, and the router audit."""
+"""What segments cause, as a section of the Segments page: the matrix of loss changes with
+selectivity, and the router audit."""
 
 from __future__ import annotations
 
@@ -42,14 +43,21 @@ def draw(run: Run, step: int) -> None:
         f"Take every segment away once (step {checkpoint:,})",
         key="ask_ablation_matrix",
         icon=":material/science:",
-        about="Reads up to 24,000 tokens of validation text once for every segment: some seconds for a small model.",
+        about=(
+            "Reads up to 24,000 tokens of validation text once for every segment: some seconds for"
+            " a small model."
+        ),
     )
     if matrix is not None:
         draw_matrix(run, matrix)
     st.subheader("Does fusion choose well?", anchor=False)
     st.write(effect_router.WHY)
     if run.settings.model.execution == "dense":
-        st.info("In a dense model every neuron counts fully and nothing is chosen: there is no choice to audit.", icon=":material/info:")
+        st.info(
+            "In a dense model every neuron counts fully and nothing is chosen: there is no choice"
+            " to audit.",
+            icon=":material/info:",
+        )
         return
     audit = page_header.on_demand(
         run,
@@ -59,25 +67,39 @@ def draw(run: Run, step: int) -> None:
         f"Audit the choices (step {checkpoint:,})",
         key="ask_router_audit",
         icon=":material/science:",
-        about="Tries every other choice on about 4,000 tokens of validation text: some seconds for a small model.",
+        about=(
+            "Tries every other choice on about 4,000 tokens of validation text: some seconds for a"
+            " small model."
+        ),
     )
     if audit is not None:
         draw_audit(run, audit)
 
 
 def say_control(run: Run, name: str, step: int, verdict: Callable[[Any], str]) -> None:
-    """The same sentence of the random twin, or what is missing to know it. A twin's own page needs none."""
+    """The same sentence of the random twin, or what is missing to know it. A twin's own page needs
+    none."""
     if run.info.twin_of:
         return
     twins = [info.id for info in twins_of(run, folder.list_runs()) if info.twin_kind == "random"]
     if not twins:
-        st.caption("Control: this run has no random twin, so how much of this a random partition would do as well is not known.")
+        st.caption(
+            "Control: this run has no random twin, so how much of this a random partition would do"
+            " as well is not known."
+        )
         return
     twin = folder.open_run(twins[0])
     saved = session.checkpoint_step(twin, step)
-    known = None if saved is None else session.stored_result(twin, name, {"run": twin.id, "step": saved})
+    known = (
+        None
+        if saved is None
+        else session.stored_result(twin, name, {"run": twin.id, "step": saved})
+    )
     if known is None:
-        st.caption("Control: the random twin has not been measured yet. Choose it above and measure it there.")
+        st.caption(
+            "Control: the random twin has not been measured yet. Choose it above and measure it"
+            " there."
+        )
     else:
         st.caption(f"Control, the random twin at step {saved:,}: {verdict(known)}")
 
@@ -87,15 +109,24 @@ def draw_matrix(run: Run, matrix: AblationMatrix) -> None:
     st.markdown(f"**{effect_matrix.verdict(matrix)}**")
     say_control(run, "ablation_matrix", matrix.step, effect_matrix.verdict)
     tokens, documents = int(matrix.tokens_by_context.sum()), int(matrix.documents_by_context.sum())
-    source = source_of(run, matrix.step, f"{tokens:,} validation tokens of {documents} documents", matrix.seed)
-    few = [name for name, count in zip(matrix.contexts, matrix.documents_by_context, strict=True) if count < FEW_DOCUMENTS]
+    source = source_of(
+        run, matrix.step, f"{tokens:,} validation tokens of {documents} documents", matrix.seed
+    )
+    few = [
+        name
+        for name, count in zip(matrix.contexts, matrix.documents_by_context, strict=True)
+        if count < FEW_DOCUMENTS
+    ]
     if few:
         st.caption(
-            f":material/info: {len(few)} of the contexts have fewer than {FEW_DOCUMENTS} validation documents here: their intervals say little."
+            f":material/info: {len(few)} of the contexts have fewer than {FEW_DOCUMENTS} validation"
+            " documents here: their intervals say little."
         )
     layers = list(range(len(matrix.change)))
     if len(layers) > MOST_LAYERS:
-        layers = sorted({session.chosen_layer(run), *layers[:: -(-len(layers) // (MOST_LAYERS - 1))]})
+        layers = sorted(
+            {session.chosen_layer(run), *layers[:: -(-len(layers) // (MOST_LAYERS - 1))]}
+        )
         st.caption(f"{len(layers)} of {len(matrix.change)} layers are drawn; the table has all.")
     show_figure(
         effect_matrix.effect_heat(matrix, layers, dark=session.dark()),
@@ -106,7 +137,10 @@ def draw_matrix(run: Run, matrix: AblationMatrix) -> None:
         source,
     )
     layer = session.chosen_layer(run)
-    how = f"Bars: 95 % over documents. 1 is chance; a change below {matrix.least:g} nats counts as {matrix.least:g}."
+    how = (
+        f"Bars: 95 % over documents. 1 is chance; a change below {matrix.least:g} nats counts as"
+        f" {matrix.least:g}."
+    )
     left, right = st.columns(2, gap="large")
     with left:
         st.markdown("**The segment that matters most to each context**")
@@ -148,21 +182,30 @@ def draw_audit(run: Run, audit: RouterAudit) -> None:
         source_of(run, audit.step, effect_router.how(audit), audit.seed),
     )
     st.dataframe(
-        effect_router.audit_table(audit)[["layer", "no_swap_is_better", "rank_correlation_all", "rank_correlation_within_token"]].assign(
-            no_swap_is_better=in_percent(audit.best_share)
-        ),
+        effect_router.audit_table(audit)[
+            ["layer", "no_swap_is_better", "rank_correlation_all", "rank_correlation_within_token"]
+        ].assign(no_swap_is_better=in_percent(audit.best_share)),
         hide_index=True,
         key="effect_router_ranks",
-        alt="Share of tokens with the best choice, and rank correlations of weight and benefit, by layer",
+        alt=(
+            "Share of tokens with the best choice, and rank correlations of weight and benefit, by"
+            " layer"
+        ),
         column_config={
             "no_swap_is_better": st.column_config.NumberColumn(
-                "tokens with the best choice", format="%.1f %%", help=f"Chance alone: {percent(1 / (audit.alternatives + 1))}"
+                "tokens with the best choice",
+                format="%.1f %%",
+                help=f"Chance alone: {percent(1 / (audit.alternatives + 1))}",
             ),
             "rank_correlation_all": st.column_config.NumberColumn(
-                "weight and benefit, all tokens", format="%.2f", help="Spearman; benefit = what the token loses when the segment is ablated"
+                "weight and benefit, all tokens",
+                format="%.2f",
+                help="Spearman; benefit = what the token loses when the segment is ablated",
             ),
             "rank_correlation_within_token": st.column_config.NumberColumn(
-                "weight and benefit, within a token", format="%.2f", help="Mean over tokens of Spearman among the token's computed segments"
+                "weight and benefit, within a token",
+                format="%.2f",
+                help="Mean over tokens of Spearman among the token's computed segments",
             ),
         },
     )

@@ -1,4 +1,5 @@
-"""How the partition came about: churn and the flow of neurons from snapshot to snapshot, as a part of the Segments page."""
+"""How the partition came about: churn and the flow of neurons from snapshot to snapshot, as a part
+of the Segments page."""
 
 from __future__ import annotations
 
@@ -23,17 +24,22 @@ def draw(run: Run, step: int) -> None:
     flows = reading.flows_between(snapshots)
     if not flows:
         st.info(
-            "There is nothing to compare yet: this needs two snapshots with a partition, up to the chosen step.",
+            "There is nothing to compare yet: this needs two snapshots with a partition, up to the"
+            " chosen step.",
             icon=":material/hourglass_top:",
         )
         return
-    seed, count = run.settings.training.seed, f"{snapshots[0].segment_of.shape[1]:,} neurons a layer, {len(snapshots)} snapshots"
+    seed, count = (
+        run.settings.training.seed,
+        f"{snapshots[0].segment_of.shape[1]:,} neurons a layer, {len(snapshots)} snapshots",
+    )
     last = np.array([flow.churn for flow in flows])
     show_figure(
         segments_change.churn_figure(flows, dark=session.dark()),
         "segments_churn",
         "Share of each layer's neurons that lie in another segment than at the snapshot before.",
-        f"Churn by layer over {len(flows)} intervals. Greatest: {percent(last.max())} of a layer; in the last one {percent(last[-1].mean())} on average.",
+        f"Churn by layer over {len(flows)} intervals. Greatest: {percent(last.max())} of a layer;"
+        f" in the last one {percent(last[-1].mean())} on average.",
         lambda: segments_change.churn_table(flows),
         source_of(run, step, count, seed),
     )
@@ -45,7 +51,10 @@ def draw_flow(run: Run, flows: list[Flow], step: int, count: str) -> None:
     layer = session.chosen_layer(run)
     moving = [flow for flow in flows if flow.churn[layer] > 0]
     if not moving:
-        others = [str(other) for other in np.flatnonzero(np.array([flow.churn for flow in flows]).max(axis=0) > 0)]
+        others = [
+            str(other)
+            for other in np.flatnonzero(np.array([flow.churn for flow in flows]).max(axis=0) > 0)
+        ]
         elsewhere = f" In layer {', '.join(others)} some did." if others else ""
         st.info(
             f"No neuron of layer {layer} moved between these snapshots.{elsewhere}",
@@ -57,13 +66,25 @@ def draw_flow(run: Run, flows: list[Flow], step: int, count: str) -> None:
         figure = segments_change.flow_matrix(moving[-1], layer, dark=session.dark())
         what = "Neurons by segment before and after the last change"
     else:
-        figure = segments_change.flow_river(segments_change.joined(moving), layer, dark=session.dark())
-        what = "A column is a snapshot, a band the neurons that go together; strong bands have changed their segment"
+        figure = segments_change.flow_river(
+            segments_change.joined(moving), layer, dark=session.dark()
+        )
+        what = (
+            "A column is a snapshot, a band the neurons that go together; strong bands have changed"
+            " their segment"
+        )
     show_figure(
         figure,
         "segments_flow",
         f"{what}. Layer {layer}.",
-        f"Flow of neurons between the segments of layer {layer}: {moved:,} moves in {len(moving)} intervals.",
+        f"Flow of neurons between the segments of layer {layer}: {moved:,} moves in {len(moving)}"
+        " intervals.",
         lambda: segments_change.flow_table(flows),
-        source_of(run, step, count, run.settings.training.seed, "intervals in which nothing moved are left out"),
+        source_of(
+            run,
+            step,
+            count,
+            run.settings.training.seed,
+            "intervals in which nothing moved are left out",
+        ),
     )

@@ -1,4 +1,5 @@
-"""Do segments mean anything? The specialization meter's part of the Segments page: verdict, informations, saturation, pairs, other seeds."""
+"""Do segments mean anything? The specialization meter's part of the Segments page: verdict,
+informations, saturation, pairs, other seeds."""
 
 from __future__ import annotations
 
@@ -16,7 +17,15 @@ from app.shell.provenance import Provenance, source_of
 from app.text.escape import code_span
 from app.views.segments import meaning_twins as segments_meaning_twins
 from cpart_core.analysis.segments.saturation import saturation
-from cpart_core.analysis.segments.verdict import caveats, headline, layer_rows, measured_on, most_possible, stability_verdict, verdict
+from cpart_core.analysis.segments.verdict import (
+    caveats,
+    headline,
+    layer_rows,
+    measured_on,
+    most_possible,
+    stability_verdict,
+    verdict,
+)
 from cpart_core.records.specialization import SegmentUse, Specialization
 from cpart_core.runs import folder
 from cpart_core.runs.folder import Run
@@ -40,11 +49,12 @@ COLUMNS = {
 
 
 def draw(run: Run, step: int) -> None:
-    """The whole section. The meter needs weights and some seconds, so it is asked for; saturation is read from snapshots at once."""
+    """The whole section. The meter needs weights and some seconds, so it is asked for; saturation
+    is read from snapshots at once."""
     st.subheader("Do segments mean anything?", anchor=False)
     st.write(
-        "Colours always look like structure. Here is how much a token's segment really says about its context, on validation text alone, "
-        "beside what chance would give."
+        "Colours always look like structure. Here is how much a token's segment really says about"
+        " its context, on validation text alone, beside what chance would give."
     )
     words("information", "chance", "committee share", "co-activation")
     page_header.layer_chooser(run)
@@ -67,7 +77,10 @@ def draw_meter(run: Run, step: int) -> None:
         "Measuring specialization",
         f"Measure step {checkpoint:,}",
         key="ask_specialization",
-        about="Reads up to 60,000 tokens of validation text, then shuffles contexts 200 times: some ten seconds for a small model.",
+        about=(
+            "Reads up to 60,000 tokens of validation text, then shuffles contexts 200 times: some"
+            " ten seconds for a small model."
+        ),
     )
     if result is None:
         return
@@ -75,7 +88,9 @@ def draw_meter(run: Run, step: int) -> None:
     st.markdown(f"**{verdict(result, use)}**")
     for sentence in caveats(result, run.info.discovered, run.settings.model.fusion):
         st.caption(f":material/info: {sentence}")
-    where = source_of(run, result.step, more=f"{measured_on(result)} · training seed {run.settings.training.seed}")
+    where = source_of(
+        run, result.step, more=f"{measured_on(result)} · training seed {run.settings.training.seed}"
+    )
     draw_informations(result, use, where)
     segments_meaning_twins.draw(run, result, use, SEED)
     draw_layers(result)
@@ -92,7 +107,10 @@ def use_chooser(result: Specialization) -> SegmentUse:
         key="meaning_use",
         required=True,
         persist_state="session",
-        help="The choice counts 1/k for each of the k strongest segments; fusion weights count each segment by its weight (alpha).",
+        help=(
+            "The choice counts 1/k for each of the k strongest segments; fusion weights count each"
+            " segment by its weight (alpha)."
+        ),
     )
     return result.choice if chosen == choice else result.mass
 
@@ -101,15 +119,17 @@ def draw_informations(result: Specialization, use: SegmentUse, where: Provenance
     names = ("I(S;C)", "I(S;T)", "I(S;C given T)")
     found = (use.context, use.token, use.context_given_token)
     finding = "; ".join(
-        f"{name} {one.value[-1]:.2f} bits (95 % interval {one.low[-1]:.2f} to {one.high[-1]:.2f}, chance below {one.null_high[-1]:.2f})"
+        f"{name} {one.value[-1]:.2f} bits (95 % interval {one.low[-1]:.2f} to {one.high[-1]:.2f},"
+        f" chance below {one.null_high[-1]:.2f})"
         for name, one in zip(names, found, strict=True)
     )
     show_figure(
         meaning.informations_figure(result, use, dark=session.dark()),
         "meaning_informations",
-        f"What a token's segment says, in bits as counted; lines are 95 % intervals over documents, grey bars are chance. "
-        f"I(S;C) could be {most_possible(result, use):.2f} at most: H(C) is {result.context_entropy:.2f}. Hollow: published for the last layer "
-        f"of large models (arXiv 2409.02060), H(C) = 2.32.",
+        "What a token's segment says, in bits as counted; lines are 95 % intervals over documents,"
+        f" grey bars are chance. I(S;C) could be {most_possible(result, use):.2f} at most: H(C) is"
+        f" {result.context_entropy:.2f}. Hollow: published for the last layer of large models"
+        " (arXiv 2409.02060), H(C) = 2.32.",
         f"Means over the layers: {finding}.",
         lambda: meaning.informations_table(result),
         where,
@@ -119,9 +139,17 @@ def draw_informations(result: Specialization, use: SegmentUse, where: Provenance
 def draw_layers(result: Specialization) -> None:
     """How even the use of segments is, layer by layer."""
     table = pd.DataFrame(layer_rows(result)).rename(columns=COLUMNS)
-    numbers = {name: st.column_config.NumberColumn(format="%.2f") for name in table.columns if table[name].dtype.kind == "f"}
+    numbers = {
+        name: st.column_config.NumberColumn(format="%.2f")
+        for name in table.columns
+        if table[name].dtype.kind == "f"
+    }
     st.dataframe(
-        table, hide_index=True, key="meaning_layers", column_config=numbers, alt="Entropies, committee share and imbalance by layer"
+        table,
+        hide_index=True,
+        key="meaning_layers",
+        column_config=numbers,
+        alt="Entropies, committee share and imbalance by layer",
     )
 
 
@@ -132,7 +160,8 @@ def draw_pairs(run: Run, result: Specialization, where: Provenance) -> None:
         return
     if not 1 < result.top_k < result.pairs.shape[1]:
         st.caption(
-            f"Every token has {result.top_k} of {result.pairs.shape[1]} segments as its choice, so no pairs of segments can be told apart."
+            f"Every token has {result.top_k} of {result.pairs.shape[1]} segments as its choice, so"
+            " no pairs of segments can be told apart."
         )
         return
     st.markdown(f"#### Which segments of layer {layer} work together")
@@ -141,10 +170,11 @@ def draw_pairs(run: Run, result: Specialization, where: Provenance) -> None:
     show_figure(
         meaning_pairs.pairs_figure(result, layer, dark=session.dark()),
         "meaning_pairs",
-        f"Segments of layer {layer} that are chosen for the same token: times what chance would give if each were chosen as often as it is, "
-        "independently of the others. 1 is chance.",
-        f"Pairs of segments chosen together in layer {layer}. The most frequent pair: {often[0]} and {often[1]}, on {percent(pairs[often])} of the "
-        f"tokens, {ratio[often]:.1f} times chance.",
+        f"Segments of layer {layer} that are chosen for the same token: times what chance would"
+        " give if each were chosen as often as it is, independently of the others. 1 is chance.",
+        f"Pairs of segments chosen together in layer {layer}. The most frequent pair: {often[0]}"
+        f" and {often[1]}, on {percent(pairs[often])} of the tokens, {ratio[often]:.1f} times"
+        " chance.",
         lambda: meaning_pairs.pairs_table(result),
         where,
     )
@@ -154,13 +184,17 @@ def draw_saturation(run: Run, step: int) -> None:
     """From the snapshots up to the step; no worker."""
     snapshots = reading.snapshots_until(run, step)
     if len(snapshots) < 2:
-        st.caption("How segments settle over training is drawn from the second snapshot with a partition on.")
+        st.caption(
+            "How segments settle over training is drawn from the second snapshot with a"
+            " partition on."
+        )
         return
     st.markdown("#### When did it come about?")
     found = saturation(snapshots)
     settled = meaning_time.settled_step(found)
     said = (
-        f"From step {settled:,} on, the choice agrees to 90 % or more with that of step {found.steps[-1]:,}."
+        f"From step {settled:,} on, the choice agrees to 90 % or more with that of step"
+        f" {found.steps[-1]:,}."
         if settled is not None
         else "The choice has not come to agree to 90 % with the last one at any step before it."
     )
@@ -169,12 +203,18 @@ def draw_saturation(run: Run, step: int) -> None:
     show_figure(
         meaning_time.saturation_figure(found, dark=session.dark()),
         "meaning_saturation",
-        f"Saturation: {said} Read from snapshots, which hold means over each context and no single tokens: I(S;C) is that of the mean "
-        "fusion weights, without chance or interval; agreement compares the contexts' mean choices.",
-        f"I(S;C), agreement with the last choice, and churn over {len(snapshots)} snapshots. {said} At the end I(S;C) is "
-        f"{last.min():.2f} to {last.max():.2f} bits.",
+        f"Saturation: {said} Read from snapshots, which hold means over each context and no single"
+        " tokens: I(S;C) is that of the mean fusion weights, without chance or interval; agreement"
+        " compares the contexts' mean choices.",
+        f"I(S;C), agreement with the last choice, and churn over {len(snapshots)} snapshots. {said}"
+        f" At the end I(S;C) is {last.min():.2f} to {last.max():.2f} bits.",
         lambda: meaning_time.saturation_table(found),
-        source_of(run, step, f"{len(snapshots)} snapshots, {tokens:,} validation tokens each", run.settings.training.seed),
+        source_of(
+            run,
+            step,
+            f"{len(snapshots)} snapshots, {tokens:,} validation tokens each",
+            run.settings.training.seed,
+        ),
     )
 
 
@@ -184,41 +224,71 @@ def draw_seeds(run: Run) -> None:
     others = other_seeds(run)
     if len(others) < 2:
         st.caption(
-            "Train at least two more runs with these settings and other seeds: once they have ended, their segments are matched with these here."
+            "Train at least two more runs with these settings and other seeds: once they have"
+            " ended, their segments are matched with these here."
         )
         return
     ids = [run.id, *(other.id for other in others)][:MOST_SEEDS]
     runs = [run, *others][:MOST_SEEDS]
-    request = {"run": run.id, "runs": ids, "steps": [one.snapshot_steps()[-1] for one in runs], "seed": SEED}
+    request = {
+        "run": run.id,
+        "runs": ids,
+        "steps": [one.snapshot_steps()[-1] for one in runs],
+        "seed": SEED,
+    }
     result = page_header.result(run, "stability", request, "Matching segments over seeds")
     if result is None:
         return
     st.markdown(f"**{stability_verdict(result)}**")
     compared = zip(runs, result.seeds, result.steps, strict=True)
-    names = ", ".join(f"{code_span(one.info.name, 40)} (seed {seed}, step {at:,})" for one, seed, at in compared)
-    text = "the same documents" if result.same_text else "documents drawn anew by each seed from the same sources"
+    names = ", ".join(
+        f"{code_span(one.info.name, 40)} (seed {seed}, step {at:,})" for one, seed, at in compared
+    )
+    text = (
+        "the same documents"
+        if result.same_text
+        else "documents drawn anew by each seed from the same sources"
+    )
     show_figure(
         meaning.stability_figure(result, dark=session.dark()),
         "meaning_stability",
-        "Segments of each pair of runs, matched so that their context profiles (mean fusion weights) correlate most. Chance: the contexts of "
-        f"each run shuffled, matched again. {names}.",
+        "Segments of each pair of runs, matched so that their context profiles (mean fusion"
+        " weights) correlate most. Chance: the contexts of each run shuffled, matched again."
+        f" {names}.",
         stability_verdict(result),
         lambda: meaning.stability_table(result),
-        source_of(run, None, f"{len(runs)} runs, {len(result.contexts)} contexts, {text}", SEED, f"{result.shuffles} shuffles"),
+        source_of(
+            run,
+            None,
+            f"{len(runs)} runs, {len(result.contexts)} contexts, {text}",
+            SEED,
+            f"{result.shuffles} shuffles",
+        ),
     )
 
 
 def other_seeds(run: Run) -> list[Run]:
-    """Ended runs with the same settings but for the seed, over the same labelled contexts; the newest of each seed, lowest seeds first."""
+    """Ended runs with the same settings but for the seed, over the same labelled contexts; the
+    newest of each seed, lowest seeds first."""
     found: dict[int, Run] = {}
     if run.info.discovered or run.state().alive:
         return []
     for entry in folder.list_runs():
         info = entry.info
-        if info is None or entry.state.alive or info.discovered or info.contexts != run.info.contexts or not info.fingerprint:
+        if (
+            info is None
+            or entry.state.alive
+            or info.discovered
+            or info.contexts != run.info.contexts
+            or not info.fingerprint
+        ):
             continue
         seed = info.settings.training.seed
-        if seed == run.settings.training.seed or seed in found or but_for_seed(info.settings) != but_for_seed(run.settings):
+        if (
+            seed == run.settings.training.seed
+            or seed in found
+            or but_for_seed(info.settings) != but_for_seed(run.settings)
+        ):
             continue
         other = folder.open_run(entry.id)
         if is_partitioned(other):

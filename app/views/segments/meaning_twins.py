@@ -1,4 +1,5 @@
-"""The meter beside its controls: what the twins of a run tell of contexts. A learned router finds contexts in random segments, too."""
+"""The meter beside its controls: what the twins of a run tell of contexts. A learned router finds
+contexts in random segments, too."""
 
 from __future__ import annotations
 
@@ -18,8 +19,9 @@ def draw(run: Run, result: Specialization, use: SegmentUse, seed: int) -> None:
     others = controls(run)
     if not others:
         st.caption(
-            "Beyond chance is not yet thanks to the partition: trained fusion finds contexts in random segments, too. "
-            "Train a run with its random twin (Train page) to see what this partition adds."
+            "Beyond chance is not yet thanks to the partition: trained fusion finds contexts in"
+            " random segments, too. Train a run with its random twin (Train page) to see what this"
+            " partition adds."
         )
         return
     found: list[tuple[str, Specialization]] = []
@@ -28,18 +30,27 @@ def draw(run: Run, result: Specialization, use: SegmentUse, seed: int) -> None:
         request = {"run": other.id, "step": step, "seed": seed}
         measured = session.stored_result(other, "specialization", request)
         if measured is None and session.widget(asking(run)):
-            measured = page_header.result(other, "specialization", request, f"Measuring the {name_of(other)}")
+            measured = page_header.result(
+                other, "specialization", request, f"Measuring the {name_of(other)}"
+            )
             if measured is None:
                 break  # one after another: the worker has one model at a time
         if measured is not None:
             found.append((name_of(other), measured))
     if len(found) < len(others) and not session.widget(asking(run)):
         st.button(
-            f"Measure its {len(others)} controls" if len(others) > 1 else f"Measure the {name_of(others[0])}",
+            (
+                f"Measure its {len(others)} controls"
+                if len(others) > 1
+                else f"Measure the {name_of(others[0])}"
+            ),
             key="measure_twins",
             icon=":material/compare_arrows:",
             on_click=lambda: session.set_widget(asking(run), True),
-            help="Trained fusion finds contexts in random segments, too: only the difference is thanks to the partition.",
+            help=(
+                "Trained fusion finds contexts in random segments, too: only the difference is"
+                " thanks to the partition."
+            ),
         )
     if found:
         chosen = use is result.choice
@@ -47,9 +58,20 @@ def draw(run: Run, result: Specialization, use: SegmentUse, seed: int) -> None:
         st.markdown("Beside its controls, I(S;C) as the mean over layers:")
         for name, _, theirs in compared:
             st.markdown(f"- {against(use, theirs, name)}.")
-        st.caption("On the same documents, with one seed of training: the intervals know nothing of other seeds; a study does.")
-        table = [row("this run", result, use), *(row(name, one, theirs) for name, one, theirs in compared)]
-        st.dataframe(pd.DataFrame(table), hide_index=True, key="meaning_twins", alt="I(S;C) and I(S;C given T) of the run and its controls")
+        st.caption(
+            "On the same documents, with one seed of training: the intervals know nothing of other"
+            " seeds; a study does."
+        )
+        table = [
+            row("this run", result, use),
+            *(row(name, one, theirs) for name, one, theirs in compared),
+        ]
+        st.dataframe(
+            pd.DataFrame(table),
+            hide_index=True,
+            key="meaning_twins",
+            alt="I(S;C) and I(S;C given T) of the run and its controls",
+        )
 
 
 def asking(run: Run) -> str:
@@ -57,11 +79,17 @@ def asking(run: Run) -> str:
 
 
 def controls(run: Run) -> list[Run]:
-    """The run's twins, or of a twin the run that it belongs to; those whose output depends on segments and that have a checkpoint."""
+    """The run's twins, or of a twin the run that it belongs to; those whose output depends on
+    segments and that have a checkpoint."""
     found = []
     for entry in folder.list_runs():
         info = entry.info
-        if info is None or entry.id == run.id or run.id != info.twin_of and entry.id != run.info.twin_of:
+        if (
+            info is None
+            or entry.id == run.id
+            or run.id != info.twin_of
+            and entry.id != run.info.twin_of
+        ):
             continue
         if info.settings.model.execution != "dense" and info.contexts == run.info.contexts:
             other = folder.open_run(entry.id)

@@ -1,5 +1,6 @@
-"""Segments: which neuron lies where and which context uses which segment; whether that means anything, what it is worth, and how it came
-about are tabs beside it. One segment's page is in segment.py."""
+"""Segments: which neuron lies where and which context uses which segment; whether that means
+anything, what it is worth, and how it came about are tabs beside it. One segment's page is in
+segment.py."""
 
 from __future__ import annotations
 
@@ -32,21 +33,28 @@ PARTS = ("Map", "Meaning", "Worth", "History")
 
 def page() -> None:
     run, step = page_header.run_bar(
-        "Segments", "Every layer's neurons are divided into segments. What is each of them for, and how did they form?"
+        "Segments",
+        "Every layer's neurons are divided into segments. What is each of them for, and how did"
+        " they form?",
     )
     if session.get("segment") is not None:
         segment.draw(run, step)
         return
     words("neuron", "segment", "partition", "fusion mass", "churn")
     reading.say_stage(run, reading.snapshot_or_stop(run, step))
-    for part, draw in zip(part_chooser(), (draw_use, segments_meaning.draw, segments_effect.draw, segments_history.draw), strict=True):
+    for part, draw in zip(
+        part_chooser(),
+        (draw_use, segments_meaning.draw, segments_effect.draw, segments_history.draw),
+        strict=True,
+    ):
         if part.open:
             with part:
                 draw(run, step)
 
 
 def part_chooser() -> Sequence[Any]:
-    """The tabs of the page. Only the open one is drawn: every figure takes the browser its time at each step of the slider."""
+    """The tabs of the page. Only the open one is drawn: every figure takes the browser its time at
+    each step of the slider."""
     key = "segments_part"
     session.set_widget(key, session.get(key) or PARTS[0])
     return st.tabs(PARTS, key=key, on_change=lambda: session.put(key, session.widget(key)))
@@ -66,7 +74,12 @@ def draw_map(run: Run, snapshot: Snapshot) -> None:
     st.subheader("Where every neuron lies", anchor=False)
     with st.container(horizontal=True, gap="medium"):
         order = st.segmented_control(
-            "Order neurons by", ["segment", "neuron"], default="segment", key="segments_order", required=True, persist_state="session"
+            "Order neurons by",
+            ["segment", "neuron"],
+            default="segment",
+            key="segments_order",
+            required=True,
+            persist_state="session",
         )
         colour = st.segmented_control(
             "Colour by",
@@ -75,28 +88,51 @@ def draw_map(run: Run, snapshot: Snapshot) -> None:
             key="segments_colour",
             required=True,
             persist_state="session",
-            help="context: the one in which the neuron's gradient signature is greatest, relative to its layer. "
-            "Ordered by segment, this shows what a segment is for.",
+            help=(
+                "context: the one in which the neuron's gradient signature is greatest, relative to"
+                " its layer. Ordered by segment, this shows what a segment is for."
+            ),
         )
     reading.selection_line(run, snapshot)
     selected = session.selection(run).neurons
     layers, neurons = snapshot.segment_of.shape
     contexts = run.info.contexts
-    figure = segments_map.segment_map(snapshot, contexts, order=str(order), colour=str(colour), selected=selected, dark=session.dark())
+    figure = segments_map.segment_map(
+        snapshot,
+        contexts,
+        order=str(order),
+        colour=str(colour),
+        selected=selected,
+        dark=session.dark(),
+    )
     tokens = int(np.nansum(snapshot.signature_tokens))
-    what = "Neurons by the context in which their signature is greatest; each line is above the neurons of one segment."
+    what = (
+        "Neurons by the context in which their signature is greatest; each line is above the"
+        " neurons of one segment."
+    )
     if colour == "segment":
         what = "Neurons by their segment."
     elif order == "neuron":
         what = "Neurons by the context in which their signature is greatest."
-    how = "a column is a neuron" if order == "neuron" else "a column is a place in the layer, not a neuron number: hover for the number"
+    how = (
+        "a column is a neuron"
+        if order == "neuron"
+        else "a column is a place in the layer, not a neuron number: hover for the number"
+    )
     show_figure(
         figure,
         "segments_map",
         what,
-        f"Map of {layers} layers by {neurons} neurons at step {snapshot.step}, coloured by {colour}. {map_finding(snapshot, contexts)}",
+        f"Map of {layers} layers by {neurons} neurons at step {snapshot.step}, coloured by"
+        f" {colour}. {map_finding(snapshot, contexts)}",
         lambda: segments_map.segment_map_table(snapshot, contexts),
-        source_of(run, snapshot.step, f"{layers * neurons:,} neurons, signatures from {tokens:,} tokens", run.settings.training.seed, how),
+        source_of(
+            run,
+            snapshot.step,
+            f"{layers * neurons:,} neurons, signatures from {tokens:,} tokens",
+            run.settings.training.seed,
+            how,
+        ),
     )
 
 
@@ -104,12 +140,17 @@ def map_finding(snapshot: Snapshot, contexts: tuple[str, ...]) -> str:
     """How far segments agree with strongest contexts, in a sentence, for the alt text."""
     context = segments_map.strongest_context(snapshot)
     same = [
-        np.bincount(context[layer][row == number][context[layer][row == number] >= 0], minlength=1).max()
+        np.bincount(
+            context[layer][row == number][context[layer][row == number] >= 0], minlength=1
+        ).max()
         for layer, row in enumerate(snapshot.segment_of)
         for number in np.unique(row)
     ]
     share = float(np.sum(same)) / max(1, int((context >= 0).sum()))
-    return f"{percent(share)} of the neurons have the strongest context that is most common in their segment, of {len(contexts)} contexts."
+    return (
+        f"{percent(share)} of the neurons have the strongest context that is most common in their"
+        f" segment, of {len(contexts)} contexts."
+    )
 
 
 def draw_contexts(run: Run, snapshot: Snapshot) -> None:
@@ -118,7 +159,12 @@ def draw_contexts(run: Run, snapshot: Snapshot) -> None:
     with st.container(horizontal=True, gap="medium"):
         labels = {measure.label: measure for measure in MEASURES}
         chosen = st.segmented_control(
-            "Measure", list(labels), default=MASS.label, key="segments_measure", required=True, persist_state="session"
+            "Measure",
+            list(labels),
+            default=MASS.label,
+            key="segments_measure",
+            required=True,
+            persist_state="session",
         )
         measure = labels[str(chosen)]
         layer = page_header.layer_chooser(run, all_layers=True)
@@ -128,11 +174,22 @@ def draw_contexts(run: Run, snapshot: Snapshot) -> None:
     values, tokens, at = found
     layers = [layer] if layer >= 0 else list(range(len(values)))
     if len(layers) > MOST_LAYERS_AT_ONCE:
-        layers = np.unique(np.linspace(0, len(values) - 1, MOST_LAYERS_AT_ONCE).round().astype(int)).tolist()
-        st.caption(f"{len(layers)} of {len(values)} layers are drawn; choose one above to see any other. The table has all.")
+        layers = np.unique(
+            np.linspace(0, len(values) - 1, MOST_LAYERS_AT_ONCE).round().astype(int)
+        ).tolist()
+        st.caption(
+            f"{len(layers)} of {len(values)} layers are drawn; choose one above to see any other."
+            " The table has all."
+        )
     contexts = run.info.contexts
-    figure = segments_fusion.context_heat(values, tokens, contexts, layers, measure, dark=session.dark())
-    even = f"an even fusion would give 1/{values.shape[2]} = {1 / values.shape[2]:.3g} everywhere" if measure is MASS else ""
+    figure = segments_fusion.context_heat(
+        values, tokens, contexts, layers, measure, dark=session.dark()
+    )
+    even = (
+        f"an even fusion would give 1/{values.shape[2]} = {1 / values.shape[2]:.3g} everywhere"
+        if measure is MASS
+        else ""
+    )
     show_figure(
         figure,
         "segments_contexts",
@@ -140,13 +197,20 @@ def draw_contexts(run: Run, snapshot: Snapshot) -> None:
         heat_finding(values, contexts, layers, measure),
         lambda: segments_fusion.context_table(values, tokens, contexts, measure),
         source_of(
-            run, at, f"{int(np.nansum(tokens)):,} validation tokens, each cell's own n in its hover", run.settings.training.seed, even
+            run,
+            at,
+            f"{int(np.nansum(tokens)):,} validation tokens, each cell's own n in its hover",
+            run.settings.training.seed,
+            even,
         ),
     )
 
 
-def measured(run: Run, snapshot: Snapshot, measure: segments_fusion.Measure) -> tuple[np.ndarray, np.ndarray, int] | None:
-    """(values [L, C, S], tokens [C], step); None while the worker is at it. Only the contribution needs the worker."""
+def measured(
+    run: Run, snapshot: Snapshot, measure: segments_fusion.Measure
+) -> tuple[np.ndarray, np.ndarray, int] | None:
+    """(values [L, C, S], tokens [C], step); None while the worker is at it. Only the contribution
+    needs the worker."""
     if measure is not CONTRIBUTION:
         values = snapshot.fusion_mass if measure is MASS else snapshot.chosen_share
         return values, snapshot.fusion_tokens, snapshot.step
@@ -154,17 +218,31 @@ def measured(run: Run, snapshot: Snapshot, measure: segments_fusion.Measure) -> 
     if checkpoint is None:
         reading.no_checkpoint(run, "The norm of a segment's output")
         return None
-    profiles = page_header.result(run, "profiles", {"run": run.id, "step": checkpoint}, "Reading validation text")
-    return None if profiles is None else (profiles.contribution, profiles.tokens_by_context, checkpoint)
+    profiles = page_header.result(
+        run, "profiles", {"run": run.id, "step": checkpoint}, "Reading validation text"
+    )
+    return (
+        None
+        if profiles is None
+        else (profiles.contribution, profiles.tokens_by_context, checkpoint)
+    )
 
 
-def heat_finding(values: np.ndarray, contexts: tuple[str, ...], layers: list[int], measure: segments_fusion.Measure) -> str:
+def heat_finding(
+    values: np.ndarray,
+    contexts: tuple[str, ...],
+    layers: list[int],
+    measure: segments_fusion.Measure,
+) -> str:
     """The greatest cell, in words."""
     shown = np.nan_to_num(values[layers])
     layer, context, number = np.unravel_index(int(shown.argmax()), shown.shape)
     greatest = float(shown[layer, context, number])
     where = f"segment {number} on {contexts[context]} in layer {layers[layer]}"
-    return f"{measure.title.capitalize()} by context and segment. The greatest: {greatest:.2f}, {where}."
+    return (
+        f"{measure.title.capitalize()} by context and segment. The greatest: {greatest:.2f},"
+        f" {where}."
+    )
 
 
 def draw_list(run: Run, snapshot: Snapshot) -> None:
@@ -172,7 +250,10 @@ def draw_list(run: Run, snapshot: Snapshot) -> None:
     layer = session.chosen_layer(run)
     st.subheader(f"The segments of layer {layer}", anchor=False)
     top_k = run.settings.model.top_k
-    dead, present = (found & snapshot.partitioned for found in segments_fusion.remarkable(snapshot.fusion_mass, top_k))
+    dead, present = (
+        found & snapshot.partitioned
+        for found in segments_fusion.remarkable(snapshot.fusion_mass, top_k)
+    )
     say_remarkable(dead, present, snapshot.partitioned)
     profiles = reading.stored_profiles(run, snapshot.step)
     table = segment.listing(snapshot, run.info.contexts, layer, dead, present, profiles)
@@ -207,7 +288,8 @@ def open_chosen(layer: int) -> None:
     """The page of the segment that was clicked."""
     number = session.widget(OPENED)
     if number is not None:
-        session.set_widget(OPENED, None)  # not lit when one comes back: a second click would put it out instead of opening
+        # not lit when one comes back: a second click would put it out instead of opening
+        session.set_widget(OPENED, None)
         segment.open_page(layer, number)
 
 
@@ -217,7 +299,11 @@ def say_remarkable(dead: np.ndarray, present: np.ndarray, partitioned: bool) -> 
         return
     for found, verdict, why in (
         (dead, "hardly ever used", "less than a tenth of an even share on every context"),
-        (present, "used by every context", "among the strongest on each of them, so it cannot tell contexts apart"),
+        (
+            present,
+            "used by every context",
+            "among the strongest on each of them, so it cannot tell contexts apart",
+        ),
     ):
         pairs = [f"layer {layer} segment {number}" for layer, number in np.argwhere(found)]
         shown = "; ".join(pairs[:10]) + (f"; and {len(pairs) - 10} more" if len(pairs) > 10 else "")

@@ -1,4 +1,5 @@
-"""Speed: what `bench all` measured beside other people's models, with the figures that were to be reached and the curves of cost."""
+"""Speed: what `bench all` measured beside other people's models, with the figures that were to be
+reached and the curves of cost."""
 
 from __future__ import annotations
 
@@ -12,7 +13,15 @@ from app.shell import file_choice, glossary
 from app.shell.figure import csv_button, show_figure
 from app.shell.provenance import Provenance
 from app.text.escape import code_span, plain, sentence
-from cpart_core.bench.speed import AT_THE_EDGE, NOT_REACHED, REACHED, RESULTS, Speed, read_speed, speed_files
+from cpart_core.bench.speed import (
+    AT_THE_EDGE,
+    NOT_REACHED,
+    REACHED,
+    RESULTS,
+    Speed,
+    read_speed,
+    speed_files,
+)
 
 NUMBERS = ("median", "low quartile", "high quartile", "by CPU time")
 
@@ -20,8 +29,9 @@ NUMBERS = ("median", "low quartile", "high quartile", "by CPU time")
 def draw() -> None:
     st.title("Speed", anchor=False)
     st.markdown(
-        "What computing fewer segments saves, and how fast training is beside other people's models of the same size. Everything that is "
-        "compared ran in one process in turns; ratios are medians over repetitions, with quartiles. Below 1 is faster where time is compared."
+        "What computing fewer segments saves, and how fast training is beside other people's models"
+        " of the same size. Everything that is compared ran in one process in turns; ratios are"
+        " medians over repetitions, with quartiles. Below 1 is faster where time is compared."
     )
     speeds, troubles = file_choice.read_all(speed_files(), read_speed, "measurement")
     for trouble in troubles:
@@ -41,8 +51,9 @@ def nothing_stored() -> None:
     with st.container(border=True):
         st.subheader("No measurement is stored yet", anchor=False)
         st.write(
-            "This command measures everything on this machine, in about half an hour, and stores it for this page. Nothing else should "
-            "run meanwhile. The extra `bench` brings the models it compares with; without it they are left out, and the page says so."
+            "This command measures everything on this machine, in about half an hour, and stores it"
+            " for this page. Nothing else should run meanwhile. The extra `bench` brings the models"
+            " it compares with; without it they are left out, and the page says so."
         )
         st.code("python -m cpart_core bench all", language=None)
 
@@ -71,7 +82,10 @@ def about(speed: Speed) -> None:
     st.markdown(" \u00b7 ".join(pieces))
     st.caption(f"Repeat it: {code_span(speed.command, 200)}")
     if speed.quick:
-        st.warning("This was a quick run: small shapes and few repetitions. Its numbers decide nothing.", icon=":material/hourglass_top:")
+        st.warning(
+            "This was a quick run: small shapes and few repetitions. Its numbers decide nothing.",
+            icon=":material/hourglass_top:",
+        )
 
 
 def numbers(speed: Speed) -> None:
@@ -80,7 +94,10 @@ def numbers(speed: Speed) -> None:
     if not speed.measured:
         st.write("This measurement holds no ratios.")
         return
-    counted = {verdict: sum(item.verdict == verdict for item in speed.measured) for verdict in (REACHED, AT_THE_EDGE, NOT_REACHED)}
+    counted = {
+        verdict: sum(item.verdict == verdict for item in speed.measured)
+        for verdict in (REACHED, AT_THE_EDGE, NOT_REACHED)
+    }
     for column, (verdict, count) in zip(st.columns(3), counted.items(), strict=True):
         column.metric(verdict.capitalize(), f"{count} of {sum(counted.values())}")
     everything = st.toggle("All numbers", key="speed_everything")
@@ -88,11 +105,19 @@ def numbers(speed: Speed) -> None:
     shown = {name: st.column_config.NumberColumn(format="%.4g") for name in NUMBERS}
     st.dataframe(table, hide_index=True, column_config=shown, key="speed_table", placeholder="")
     st.caption(
-        "Reached: median and both quartiles keep to the figure; at the edge: not all three. Time is by the wall clock; on a busy machine "
-        "the column by CPU time is the one to believe. All models compared have equally many feed-forward weights. Share of the roof: the "
-        "least time that a layer's products and bytes could take at the best rates measured here, over the time it took."
+        "Reached: median and both quartiles keep to the figure; at the edge: not all three. Time is"
+        " by the wall clock; on a busy machine the column by CPU time is the one to believe. All"
+        " models compared have equally many feed-forward weights. Share of the roof: the least time"
+        " that a layer's products and bytes could take at the best rates measured here, over the"
+        " time it took."
     )
-    csv_button("All numbers as CSV", measured_table(speed.measured), "speed", source(speed), key="speed_csv")
+    csv_button(
+        "All numbers as CSV",
+        measured_table(speed.measured),
+        "speed",
+        source(speed),
+        key="speed_csv",
+    )
 
 
 def curves(speed: Speed) -> None:
@@ -113,14 +138,21 @@ def curves(speed: Speed) -> None:
 
 def source(speed: Speed) -> Provenance:
     """Day and machine."""
-    return Provenance(speed.date[:10], speed.date[:16], more=code_span(processor(speed), 80), kind="measurement")
+    return Provenance(
+        speed.date[:10], speed.date[:16], more=code_span(processor(speed), 80), kind="measurement"
+    )
 
 
 def left_out(speed: Speed) -> None:
     if not speed.left_out:
         return
     with st.expander(f"What could not be measured here ({len(speed.left_out)})"):
-        st.markdown("\n".join(f"- {code_span(item.name, 80)}: {code_span(item.why, 220)}" for item in speed.left_out))
+        st.markdown(
+            "\n".join(
+                f"- {code_span(item.name, 80)}: {code_span(item.why, 220)}"
+                for item in speed.left_out
+            )
+        )
 
 
 draw()

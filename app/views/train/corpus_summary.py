@@ -1,4 +1,5 @@
-"""What was found in a text, shown before training: documents, tokens, contexts, vocabulary, and what was skipped and why.
+"""What was found in a text, shown before training: documents, tokens, contexts, vocabulary, and
+what was skipped and why.
 
 The text is split and cut into tokens here just as the trainer does it, by the settings of the form.
 """
@@ -69,16 +70,34 @@ def cut(_found: Gathered, identity: str, settings: Settings) -> CorpusReport | s
 
 
 def show_report(told: CorpusReport) -> None:
-    """Tokens and documents of both splits by context, the vocabulary, notes and what was skipped."""
+    """Tokens and documents of both splits by context, the vocabulary, notes and what was
+    skipped."""
     rows = told.contexts
-    training, held_out = sum(row.train_tokens for row in rows), sum(row.validation_tokens for row in rows)
-    contexts = "no labels: contexts will be found from gradients" if told.discovered else f"{len(rows)} contexts"
+    training, held_out = (
+        sum(row.train_tokens for row in rows),
+        sum(row.validation_tokens for row in rows),
+    )
+    contexts = (
+        "no labels: contexts will be found from gradients"
+        if told.discovered
+        else f"{len(rows)} contexts"
+    )
     st.markdown(
-        f"**{readable.amount(training)}** tokens to train on, **{readable.amount(held_out)}** held out for validation \u00b7 "
-        f"vocabulary of **{told.vocabulary_size:,}** \u00b7 {readable.size(told.train_bytes + told.validation_bytes)} \u00b7 {contexts}"
+        f"**{readable.amount(training)}** tokens to train on, **{readable.amount(held_out)}** held"
+        f" out for validation \u00b7 vocabulary of **{told.vocabulary_size:,}** \u00b7"
+        f" {readable.size(told.train_bytes + told.validation_bytes)} \u00b7 {contexts}"
     )
     table = pd.DataFrame(
-        [(plain(row.name), row.train_documents, row.train_tokens, row.validation_documents, row.validation_tokens) for row in rows],
+        [
+            (
+                plain(row.name),
+                row.train_documents,
+                row.train_tokens,
+                row.validation_documents,
+                row.validation_tokens,
+            )
+            for row in rows
+        ],
         columns=["context", "documents", "tokens", "documents held out", "tokens held out"],
     )
     draw(table)
@@ -94,7 +113,10 @@ def show_preview(said: Preview, size: int) -> None:
     st.markdown(f"**{counted}** \u00b7 **{readable.size(size)}**")
     draw(
         pd.DataFrame(
-            [(plain(entry.name) or "(no label)", entry.documents, entry.bytes / 1000) for entry in said.contexts],
+            [
+                (plain(entry.name) or "(no label)", entry.documents, entry.bytes / 1000)
+                for entry in said.contexts
+            ],
             columns=["context", "documents", "kB"],
         )
     )
@@ -110,12 +132,16 @@ def draw(table: pd.DataFrame) -> None:
         table,
         hide_index=True,
         height=min(320, 36 * (len(table) + 1)),
-        column_config={name: st.column_config.NumberColumn(format="%.1f" if name == "kB" else "localized") for name in table.columns[1:]},
+        column_config={
+            name: st.column_config.NumberColumn(format="%.1f" if name == "kB" else "localized")
+            for name in table.columns[1:]
+        },
     )
 
 
 def counted(found: Gathered, settings: Settings) -> Shown:
-    """Documents split into training and validation text but not cut into tokens, or why they cannot be split."""
+    """Documents split into training and validation text but not cut into tokens, or why they cannot
+    be split."""
     from cpart_core.corpus.split import choose
 
     try:
@@ -127,5 +153,8 @@ def counted(found: Gathered, settings: Settings) -> Shown:
 def show_skipped(skipped: Sequence[Skipped]) -> None:
     if skipped:
         with st.expander(f"{len(skipped):,} skipped, and why"):
-            table = pd.DataFrame([(plain(entry.title), plain(entry.reason, 300)) for entry in skipped[:500]], columns=["what", "why"])
+            table = pd.DataFrame(
+                [(plain(entry.title), plain(entry.reason, 300)) for entry in skipped[:500]],
+                columns=["what", "why"],
+            )
             st.dataframe(table, hide_index=True)

@@ -56,11 +56,19 @@ def forecast(settings: Settings) -> Forecast:
         if found is None or entry.info is None:
             continue
         theirs = estimate(entry.info.settings)
-        seconds = found.seconds * needed.flops_per_step / theirs.flops_per_step * settings.training.steps
-        whose = f"{code_span(entry.name, 40)} {'on the machine that made the sample' if entry.read_only else 'on this machine'}"
+        seconds = (
+            found.seconds * needed.flops_per_step / theirs.flops_per_step * settings.training.steps
+        )
+        whose = (
+            f"{code_span(entry.name, 40)}"
+            f" {'on the machine that made the sample' if entry.read_only else 'on this machine'}"
+        )
         if entry.read_only or settings.training.device == "cuda":
             return Forecast(needed.memory_bytes, basis, seconds, f"from the steps of {whose}")
-        memory = max(needed.memory_bytes - theirs.memory_bytes + found.memory_bytes, found.memory_bytes / LIKE)
+        memory = max(
+            needed.memory_bytes - theirs.memory_bytes + found.memory_bytes,
+            found.memory_bytes / LIKE,
+        )
         return Forecast(memory, f"from {whose}", seconds, f"from the steps of {whose}")
     why = "no run here is like this one, so it is known after the first steps"
     return Forecast(needed.memory_bytes, basis, None, why)
@@ -80,7 +88,10 @@ def alike(settings: Settings, needed: Estimate, listed: list[RunSummary]) -> lis
             or entry.state.state in ("failed", "crashed", "damaged")
         ):
             continue
-        same = info.settings.model.execution == settings.model.execution and info.settings.training.device == settings.training.device
+        same = (
+            info.settings.model.execution == settings.model.execution
+            and info.settings.training.device == settings.training.device
+        )
         distance = abs(math.log(needed.flops_per_step / estimate(info.settings).flops_per_step))
         if same and distance <= math.log(LIKE) and (entry.read_only or info.machine == here):
             found.append((entry.read_only, round(distance, 1), entry))
@@ -93,7 +104,9 @@ def measured(run_id: str) -> Measured | None:
         records = session.records(folder.open_run(run_id))
     except ValueError:
         return None
-    seconds = sorted(value for value in records.seconds.tolist() if math.isfinite(value) and value > 0)
+    seconds = sorted(
+        value for value in records.seconds.tolist() if math.isfinite(value) and value > 0
+    )
     if len(seconds) < min(FEWEST_STEPS, len(records.step)) or not seconds:
         return None
     return Measured(seconds[len(seconds) // 2], float(records.memory_bytes.max()))

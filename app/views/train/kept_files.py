@@ -18,15 +18,27 @@ KEY = "upload_files"
 def chooser(label: str, types: list[str], about: str) -> list[UploadedFile]:
     """The box, and below it the files kept from before, each with a button that removes it. All
     files that there are."""
-    in_box = st.file_uploader(label, type=types, accept_multiple_files=True, key=KEY, help=about, on_change=take)
+    in_box = st.file_uploader(
+        label, type=types, accept_multiple_files=True, key=KEY, help=about, on_change=take
+    )
     kept = files()
     shown = {file.file_id for file in in_box}
     session.put("uploads_in_box", shown)
     for file in [file for file in kept.values() if file.file_id not in shown]:
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            st.markdown(f":material/draft: {code_span(file.name, 80)} :gray[{readable.size(file.size)}, kept]", width="content")
+            st.markdown(
+                f":material/draft: {code_span(file.name, 80)} :gray[{readable.size(file.size)},"
+                " kept]",
+                width="content",
+            )
             st.button(
-                "", key=f"remove_{file.file_id}", icon=":material/close:", type="tertiary", help="Remove it", on_click=remove, args=(file,)
+                "",
+                key=f"remove_{file.file_id}",
+                icon=":material/close:",
+                type="tertiary",
+                help="Remove it",
+                on_click=remove,
+                args=(file,),
             )
     return list(kept.values())
 
@@ -40,7 +52,10 @@ def take() -> None:
     """The box has changed: files are new in it, or a person took some out of it."""
     kept, in_box = files(), {file.file_id: file for file in session.widget(KEY, [])}
     taken_out = (session.get("uploads_in_box") or set()) - set(in_box)
-    session.put("uploads", {name: file for name, file in {**kept, **in_box}.items() if name not in taken_out})
+    session.put(
+        "uploads",
+        {name: file for name, file in {**kept, **in_box}.items() if name not in taken_out},
+    )
 
 
 def remove(file: UploadedFile) -> None:

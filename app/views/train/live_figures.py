@@ -10,7 +10,13 @@ import pandas as pd
 import streamlit as st
 
 from app import session
-from app.charts.train.boards import MOST_LAYERS, MOST_NEURONS, fusion_board, loss_board, segment_board
+from app.charts.train.boards import (
+    MOST_LAYERS,
+    MOST_NEURONS,
+    fusion_board,
+    loss_board,
+    segment_board,
+)
 from app.shell import page_header, step_slider
 from app.shell.figure import under_figure
 from app.shell.live import Words, show_board
@@ -36,11 +42,18 @@ def figures(run: Run, said: RunState) -> None:
     if not run.info.contexts:
         if said.state == "queued":
             st.info(
-                sentence(f"{said.phase[0].upper()}{said.phase[1:]}. It begins by itself as soon as there is room."),
+                sentence(
+                    f"{said.phase[0].upper()}{said.phase[1:]}. It begins by itself as soon as there"
+                    " is room."
+                ),
                 icon=":material/hourglass_top:",
             )
         elif said.state in page_header.ALIVE and said.phase:
-            st.info("The trainer is reading the text and cutting it into tokens. The first curves follow.", icon=":material/hourglass_top:")
+            st.info(
+                "The trainer is reading the text and cutting it into tokens. The first curves"
+                " follow.",
+                icon=":material/hourglass_top:",
+            )
         return
     left, right = st.columns(2, gap="large")
     with left:
@@ -53,7 +66,10 @@ def figures(run: Run, said: RunState) -> None:
 
 
 def losses(run: Run, said: RunState, dark: bool) -> None:
-    records, evaluations = run.records(max_points=LIVE_POINTS), run.evaluations(max_points=LIVE_EVALUATIONS)
+    records, evaluations = (
+        run.records(max_points=LIVE_POINTS),
+        run.evaluations(max_points=LIVE_EVALUATIONS),
+    )
     if not len(records.step):
         return
     trained = twins_of(run, folder.list_runs())
@@ -70,9 +86,19 @@ def losses(run: Run, said: RunState, dark: bool) -> None:
     more = f"nats per token; training batches {thinned}" + twin_note(run, trained, bool(twins))
     if run.info.discovered and not tokens:
         more += f"; contexts are found at step {run.settings.partition.first_step:,}"
-    source = source_of(run, said.step, f"{tokens:,} sampled validation tokens" if tokens else "", run.settings.training.seed, more)
+    source = source_of(
+        run,
+        said.step,
+        f"{tokens:,} sampled validation tokens" if tokens else "",
+        run.settings.training.seed,
+        more,
+    )
     words = Words(alt, "", source, "loss")
-    show_board(loss_board(run.info.contexts, records, evaluations, twins, said.steps, dark), f"loss_{run.id}", words)
+    show_board(
+        loss_board(run.info.contexts, records, evaluations, twins, said.steps, dark),
+        f"loss_{run.id}",
+        words,
+    )
     under_figure(f"loss_{run.id}", words, lambda: loss_table(run))
     draw_differences(run, evaluations, twins, dark)
 
@@ -81,7 +107,11 @@ def twin_note(run: Run, twins: list[RunInfo], drawn: bool) -> str:
     """Why there is no twin's curve; nothing where there is one."""
     if drawn or run.info.twin_of:
         return ""
-    return f"; the {' and the '.join(twin.twin_kind for twin in twins)} twin follows" if twins else "; no twin was trained"
+    return (
+        f"; the {' and the '.join(twin.twin_kind for twin in twins)} twin follows"
+        if twins
+        else "; no twin was trained"
+    )
 
 
 def validated(twins: list[RunInfo]) -> list[tuple[str, EvaluationTable]]:
@@ -123,7 +153,16 @@ def structure(run: Run, dark: bool) -> None:
     alt = f"Segment of each of {neurons} neurons in {model.num_layers} layers at step {step}."
     more = f"one neuron in {stride} is drawn" if stride > 1 else ""
     words = Words(
-        alt, "", source_of(run, step, f"{model.num_layers} \u00d7 {neurons} neurons", run.settings.training.seed, more), "segments"
+        alt,
+        "",
+        source_of(
+            run,
+            step,
+            f"{model.num_layers} \u00d7 {neurons} neurons",
+            run.settings.training.seed,
+            more,
+        ),
+        "segments",
     )
     show_board(segment_board(shown, model.num_segments, dark), f"map_{run.id}", words)
     under_figure(f"map_{run.id}", words, lambda: segment_table(shown))
@@ -133,8 +172,18 @@ def structure(run: Run, dark: bool) -> None:
     st.caption(fusion_sentence(run, step))
     top = float(shown.fusion_mass.max()) if shown.fusion_mass.size else 0.0
     alt = f"Mean fusion weight by context and segment at step {step}; the largest is {top:.2f}."
-    more = f"{MOST_LAYERS} of {model.num_layers} layers, evenly" if model.num_layers > MOST_LAYERS else ""
-    source = source_of(run, step, f"{int(shown.fusion_tokens.sum()):,} sampled validation tokens", run.settings.training.seed, more)
+    more = (
+        f"{MOST_LAYERS} of {model.num_layers} layers, evenly"
+        if model.num_layers > MOST_LAYERS
+        else ""
+    )
+    source = source_of(
+        run,
+        step,
+        f"{int(shown.fusion_tokens.sum()):,} sampled validation tokens",
+        run.settings.training.seed,
+        more,
+    )
     words = Words(alt, "", source, "fusion_weight_by_context")
     show_board(fusion_board(shown, run.info.contexts, dark), f"fusion_{run.id}", words)
     under_figure(f"fusion_{run.id}", words, lambda: fusion_table(shown, run.info.contexts))
@@ -144,24 +193,40 @@ def fusion_sentence(run: Run, step: int) -> str:
     """What the weights mean at this step: they are computed before they are applied."""
     first = run.settings.partition.fusion_step
     if run.settings.model.execution == "dense":
-        return "This run is dense: every neuron counts fully, so no weights are computed and all segments are drawn alike."
+        return (
+            "This run is dense: every neuron counts fully, so no weights are computed and all"
+            " segments are drawn alike."
+        )
     if step < first:
-        return f"Computed, but applied only from step {first:,} on: until then every neuron counts fully. Rows sum to 1."
-    return "How much each segment's output counts, mean on validation text of each context. Rows sum to 1."
+        return (
+            f"Computed, but applied only from step {first:,} on: until then every neuron counts"
+            " fully. Rows sum to 1."
+        )
+    return (
+        "How much each segment's output counts, mean on validation text of each context. Rows sum"
+        " to 1."
+    )
 
 
 def partition_sentence(run: Run, step: int, partitioned: bool, frozen: bool) -> str:
     """What the partition of this step is, in a sentence."""
     if not partitioned:
         first = run.settings.partition.first_step
-        return f"Not divided yet: the first partition comes at step {first:,}. Until then the model is dense and segments are only a numbering."
+        return (
+            f"Not divided yet: the first partition comes at step {first:,}. Until then the model is"
+            " dense and segments are only a numbering."
+        )
     changes = run.changes()
     done = [number for number, when in enumerate(changes.step) if when <= step]
     if not done:
         return f"Divided at step {step:,}."
     last = done[-1]
     churn = changes.churn[last]
-    moved = "" if not bool((churn == churn).all()) else f"; {percent(float(churn.mean()))} of the neurons moved"
+    moved = (
+        ""
+        if not bool((churn == churn).all())
+        else f"; {percent(float(churn.mean()))} of the neurons moved"
+    )
     method = run.settings.partition.method
     return f"Partition {len(done)} (method {method}) at step {int(changes.step[last]):,}{moved}" + (
         "; segments are now frozen." if frozen else "."
@@ -195,4 +260,6 @@ def fusion_table(shown: Any, contexts: tuple[str, ...]) -> pd.DataFrame:
         for context in range(min(num_contexts, len(contexts)))
         for segment in range(segments)
     ]
-    return pd.DataFrame(rows, columns=["step", "layer", "context", "segment", "mean fusion weight", "n tokens"])
+    return pd.DataFrame(
+        rows, columns=["step", "layer", "context", "segment", "mean fusion weight", "n tokens"]
+    )

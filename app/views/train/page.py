@@ -59,7 +59,8 @@ def first_view() -> str:
 
 
 def new_run() -> None:
-    """The form, from top to bottom: how much, what text, which settings, what it will cost, start."""
+    """The form, from top to bottom: how much, what text, which settings, what it will cost,
+    start."""
     presets = {entry.name: entry for entry in PRESETS if entry.name in OFFERED}
     chosen = st.segmented_control(
         "Preset",
@@ -77,16 +78,23 @@ def new_run() -> None:
     with st.expander("Settings", expanded=preset.name == "own", icon=":material/tune:"):
         changed = forms.settings_form(preset.settings, key)
         if changed:
-            st.button(f"Reset {len(changed)} changed", icon=":material/undo:", on_click=forms.forget_form, args=(key,))
+            st.button(
+                f"Reset {len(changed)} changed",
+                icon=":material/undo:",
+                on_click=forms.forget_form,
+                args=(key,),
+            )
     with text_box:
         st.subheader("Text", anchor=False)
-        source = choose_source(preset.settings.with_values(changed))  # drawn above, but what it finds depends on the settings
+        # drawn above, but what it finds depends on the settings
+        source = choose_source(preset.settings.with_values(changed))
     settings, problem = combined(preset.settings, changed, source)
     start_box(settings, problem or source.trouble, source, preset.title, changed)
 
 
 def combined(base: Settings, changed: dict[str, object], source: Source) -> tuple[Settings, str]:
-    """The settings as chosen, and the sentence that says why they do not fit each other (empty when they do)."""
+    """The settings as chosen, and the sentence that says why they do not fit each other (empty when
+    they do)."""
     settings = base.with_values({**source.values, **changed})
     try:
         return settings.check(), ""
@@ -94,12 +102,20 @@ def combined(base: Settings, changed: dict[str, object], source: Source) -> tupl
         return settings, str(error)
 
 
-def start_box(settings: Settings, problem: str, source: Source, title: str, changed: Collection[str]) -> None:
+def start_box(
+    settings: Settings, problem: str, source: Source, title: str, changed: Collection[str]
+) -> None:
     """Name, twins, what it will cost, and the button."""
     with st.container(border=True):
         left, right = st.columns(2, gap="medium")
         with left:
-            name = forms.line("Name of the run", limit=LONGEST_NAME, key="run_name", placeholder=title, persist=True)
+            name = forms.line(
+                "Name of the run",
+                limit=LONGEST_NAME,
+                key="run_name",
+                placeholder=title,
+                persist=True,
+            )
         with right:
             twins = st.pills(
                 "Also train, afterwards and on the very same batches",
@@ -108,7 +124,9 @@ def start_box(settings: Settings, problem: str, source: Source, title: str, chan
                 key="twins",
                 persist_state="session",
                 format_func=lambda kind: f"{kind} twin",
-                help="  \n".join(f"**{kind}**: The same model {TWINS[kind].help}." for kind in OFFERED_TWINS),
+                help="  \n".join(
+                    f"**{kind}**: The same model {TWINS[kind].help}." for kind in OFFERED_TWINS
+                ),
             )
         problem, said = (problem, ()) if problem else before(settings, source.text, changed, twins)
         if problem:
@@ -117,11 +135,19 @@ def start_box(settings: Settings, problem: str, source: Source, title: str, chan
             costs(settings, estimate(settings), 1 + len(twins))
         for entry in said:
             st.info(sentence(entry, 400), icon=":material/info:")
-        if st.button("Start training", type="primary", icon=":material/play_arrow:", disabled=bool(problem), key="start"):
+        if st.button(
+            "Start training",
+            type="primary",
+            icon=":material/play_arrow:",
+            disabled=bool(problem),
+            key="start",
+        ):
             start(settings, name.strip() or title, source, tuple(twins), changed)
 
 
-def before(settings: Settings, text: TextCount | None, changed: Collection[str], twins: Collection[str]) -> tuple[str, tuple[str, ...]]:
+def before(
+    settings: Settings, text: TextCount | None, changed: Collection[str], twins: Collection[str]
+) -> tuple[str, tuple[str, ...]]:
     """(why this cannot be trained, what is to be said of it), as the command line says it."""
     try:
         check_twins(settings, twins)
@@ -139,15 +165,22 @@ def costs(settings: Settings, needed: Estimate, runs: int) -> None:
         else "all of them for each token"
     )
     several = f", for each of {runs} runs" if runs > 1 else ""
-    time = "**time not known yet**" if expected.seconds is None else f"**about {readable.duration(expected.seconds)}**{several}"
+    time = (
+        "**time not known yet**"
+        if expected.seconds is None
+        else f"**about {readable.duration(expected.seconds)}**{several}"
+    )
     st.markdown(
-        f"**{readable.amount(needed.num_parameters)}** parameters, {active} \u00b7 "
-        f"about **{readable.size(expected.memory_bytes)}** of memory ({expected.memory_basis}) \u00b7 "
-        f"{readable.amount(needed.total_tokens)} tokens in {settings.training.steps:,} steps \u00b7 {time} ({expected.time_basis})"
+        f"**{readable.amount(needed.num_parameters)}** parameters, {active} \u00b7 about"
+        f" **{readable.size(expected.memory_bytes)}** of memory ({expected.memory_basis}) \u00b7"
+        f" {readable.amount(needed.total_tokens)} tokens in {settings.training.steps:,} steps"
+        f" \u00b7 {time} ({expected.time_basis})"
     )
 
 
-def start(settings: Settings, name: str, source: Source, twins: tuple[str, ...], changed: Collection[str]) -> None:
+def start(
+    settings: Settings, name: str, source: Source, twins: tuple[str, ...], changed: Collection[str]
+) -> None:
     try:
         check_before(settings, text_before_start(settings, source), folder.runs_root(), changed)
         run_id = jobs.start_training(settings, name, source.gathered, twins)

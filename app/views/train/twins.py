@@ -17,10 +17,14 @@ from cpart_core.runs.tables import EvaluationTable
 
 def twins_of(run: Run, listed: Sequence[RunSummary]) -> list[RunInfo]:
     """The twins of a run among those listed; none of a run that is a twin itself."""
-    return [entry.info for entry in listed if entry.info is not None and entry.info.twin_of == run.id]
+    return [
+        entry.info for entry in listed if entry.info is not None and entry.info.twin_of == run.id
+    ]
 
 
-def draw_differences(run: Run, ours: EvaluationTable, twins: Sequence[tuple[str, EvaluationTable]], dark: bool) -> None:
+def draw_differences(
+    run: Run, ours: EvaluationTable, twins: Sequence[tuple[str, EvaluationTable]], dark: bool
+) -> None:
     """Nothing while no twin has been validated at a step of this run's."""
     steps = run.settings.training.steps
     board = difference_board(run.info.contexts, ours, twins, steps, dark)
@@ -32,10 +36,24 @@ def draw_differences(run: Run, ours: EvaluationTable, twins: Sequence[tuple[str,
         when, less = differences(ours, table)
         if len(when):
             said.append(f"{less[-1, 0]:+.3f} against the {name} twin at step {int(when[-1]):,}")
-    st.caption(f"Sampled validation loss of this run less its twin's, on the same rows; below 0 this run is better: {', '.join(said)}.")
+    st.caption(
+        "Sampled validation loss of this run less its twin's, on the same rows; below 0 this run"
+        f" is better: {', '.join(said)}."
+    )
     tokens = int(ours.tokens_by_context[-1].sum())
     more = "nats per token; one seed: run a study for an interval"
-    source = source_of(run, int(ours.step[-1]), f"{tokens:,} sampled validation tokens", run.settings.training.seed, more)
-    words = Words(f"Sampled validation loss less the twins': {', '.join(said)}.", "", source, "loss_less_twins")
+    source = source_of(
+        run,
+        int(ours.step[-1]),
+        f"{tokens:,} sampled validation tokens",
+        run.settings.training.seed,
+        more,
+    )
+    words = Words(
+        f"Sampled validation loss less the twins': {', '.join(said)}.",
+        "",
+        source,
+        "loss_less_twins",
+    )
     show_board(board, f"twins_{run.id}", words)
     under_figure(f"twins_{run.id}", words, lambda: difference_table(run.info.contexts, ours, twins))

@@ -1,4 +1,5 @@
-"""The live view of one run: numbers, buttons, and figures that update in place. Used by the Train page; polls only while a trainer lives."""
+"""The live view of one run: numbers, buttons, and figures that update in place. Used by the Train
+page; polls only while a trainer lives."""
 
 from __future__ import annotations
 
@@ -23,7 +24,9 @@ TICK_SECONDS = 2.0
 def watch(run_id: str) -> None:
     """Everything about the run. While a trainer lives, only this fragment is drawn again."""
     state_now = folder.open_run(run_id).state().state
-    st.fragment(live_view, run_every=TICK_SECONDS if state_now in page_header.ALIVE else None)(run_id, state_now)
+    st.fragment(live_view, run_every=TICK_SECONDS if state_now in page_header.ALIVE else None)(
+        run_id, state_now
+    )
 
 
 def live_view(run_id: str, known_state: str) -> None:
@@ -39,7 +42,13 @@ def live_view(run_id: str, known_state: str) -> None:
         page_header.state_badge("busy" if said.phase == IN_USE else said.state)
         trouble(run, said)
         if said.state == "damaged" and run.checkpoint_steps() and not run.read_only:
-            act("Resume training", ":material/play_arrow:", lambda: jobs.resume_training(run), f"resume_{run.id}", primary=True)
+            act(
+                "Resume training",
+                ":material/play_arrow:",
+                lambda: jobs.resume_training(run),
+                f"resume_{run.id}",
+                primary=True,
+            )
             command_trouble()
         return
     header(run, said)
@@ -62,19 +71,32 @@ def header(run: Run, said: RunState) -> None:
         if run.info.twin_of:
             st.caption(f"{run.info.twin_kind} twin of {code_span(run.info.twin_of)}")
         if not said.responding:
-            st.badge(f"not responding for {readable.duration(said.heartbeat_age)}", color="orange", icon=":material/hourglass_disabled:")
-    st.progress(min(1.0, said.step / max(1, said.steps)), text=f"step {said.step:,} of {said.steps:,}")
+            st.badge(
+                f"not responding for {readable.duration(said.heartbeat_age)}",
+                color="orange",
+                icon=":material/hourglass_disabled:",
+            )
+    st.progress(
+        min(1.0, said.step / max(1, said.steps)), text=f"step {said.step:,} of {said.steps:,}"
+    )
     evaluations = run.evaluations(max_points=2)
     found = validation_loss(run)
     change = (
-        f"{evaluations.loss[-1] - evaluations.loss[0]:+.3f} since step {int(evaluations.step[0]):,}" if len(evaluations.loss) > 1 else None
+        f"{evaluations.loss[-1] - evaluations.loss[0]:+.3f} since step {int(evaluations.step[0]):,}"
+        if len(evaluations.loss) > 1
+        else None
     )
     if found is not None and not found.sampled:
-        change = found.interval or None  # the step is the last one, and the first look was at a sample
+        # the step is the last one, and the first look was at a sample
+        change = found.interval or None
     label = "Validation loss" if found is None else found.name.capitalize()
     numbers: list[tuple[str, str, str | None]] = [
         (label, readable.loss(math.nan if found is None else found.value), change),
-        ("Time left", readable.duration(said.eta_seconds) if said.state == "running" else "\u2013", None),
+        (
+            "Time left",
+            readable.duration(said.eta_seconds) if said.state == "running" else "\u2013",
+            None,
+        ),
         ("Tokens per second", readable.amount(said.tokens_per_second), None),
         ("Memory of the trainer", readable.size(said.memory_bytes), None),
     ]
@@ -88,5 +110,9 @@ def header(run: Run, said: RunState) -> None:
                 delta_color="inverse" if found is None or found.sampled else "off",
                 delta_arrow="auto" if found is None or found.sampled else "off",
                 width="content",
-                help=f"Nats per token, mean over contexts; {found.n}" if delta and found is not None else None,
+                help=(
+                    f"Nats per token, mean over contexts; {found.n}"
+                    if delta and found is not None
+                    else None
+                ),
             )

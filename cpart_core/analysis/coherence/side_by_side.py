@@ -1,4 +1,5 @@
-"""One prompt, continued by several writers with the same seed: the trace of each, and what its text is like."""
+"""One prompt, continued by several writers with the same seed: the trace of each, and what its text
+is like."""
 
 from __future__ import annotations
 
@@ -21,25 +22,36 @@ from cpart_core.runs.folder import Run
 
 
 class Start(NamedTuple):
-    """What is continued. rest and random: the true continuation and another document's, empty for a person's own text."""
+    """What is continued. rest and random: the true continuation and another document's, empty for a
+    person's own text."""
 
     prompt: Prompt
     random: str
 
 
 def side_by_side(
-    candidates: Sequence[Candidate], judge: Run, judge_source: Source, start: Start, sampling: Sampling, progress: Progress = silent
+    candidates: Sequence[Candidate],
+    judge: Run,
+    judge_source: Source,
+    start: Start,
+    sampling: Sampling,
+    progress: Progress = silent,
 ) -> SideBySide:
-    """Continuations of one prompt. Each ends where its writer ends it, so lengths may differ. ValueError for an empty prompt."""
+    """Continuations of one prompt. Each ends where its writer ends it, so lengths may differ.
+    ValueError for an empty prompt."""
     if not start.prompt.text.strip():
         raise ValueError("The prompt is empty. Type some text, or take a held-out document.")
     traces, texts = [], []
     for number, candidate in enumerate(candidates):
-        part = part_of(progress, 0.9 * number / len(candidates), 0.9 * (number + 1) / len(candidates))
+        part = part_of(
+            progress, 0.9 * number / len(candidates), 0.9 * (number + 1) / len(candidates)
+        )
         with intervene(candidate.source.model, candidate.changes):
             trace = trace_continuation(candidate.source, start.prompt.text, sampling, part)
         traces.append(trace)
-        texts.append(candidate.source.tokenizer.decode(trace.token_ids[trace.prompt_tokens :].tolist()))
+        texts.append(
+            candidate.source.tokenizer.decode(trace.token_ids[trace.prompt_tokens :].tolist())
+        )
     progress(0.9, "Measuring the texts")
     if start.prompt.rest:
         length = max(map(len, texts), default=0)
@@ -60,7 +72,9 @@ def side_by_side(
     )
 
 
-def measure_texts(judge: Source, embedder: Embedder, prompt: str, texts: Sequence[str]) -> tuple[TextMeasures, ...]:
+def measure_texts(
+    judge: Source, embedder: Embedder, prompt: str, texts: Sequence[str]
+) -> tuple[TextMeasures, ...]:
     """What each continuation of the prompt is like; an empty one has no measures."""
     nats, tokens = nats_of(judge, [(prompt, text) for text in texts])
     vectors = embedder.embed([prompt, *texts])
@@ -69,5 +83,15 @@ def measure_texts(judge: Source, embedder: Embedder, prompt: str, texts: Sequenc
     for number, text in enumerate(texts):
         ids = judge.tokenizer.encode(text)
         near = float(vectors[0] @ vectors[number + 1]) if text else float("nan")
-        found.append(TextMeasures(text, repetition(ids), distinct(ids), float(nats[number]), int(tokens[number]), near, drift[number]))
+        found.append(
+            TextMeasures(
+                text,
+                repetition(ids),
+                distinct(ids),
+                float(nats[number]),
+                int(tokens[number]),
+                near,
+                drift[number],
+            )
+        )
     return tuple(found)

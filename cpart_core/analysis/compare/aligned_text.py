@@ -1,4 +1,5 @@
-"""The same text through two models, aligned by its bytes: tokens where the tokenizers agree, else the pieces between common token edges."""
+"""The same text through two models, aligned by its bytes: tokens where the tokenizers agree, else
+the pieces between common token edges."""
 
 from __future__ import annotations
 
@@ -21,8 +22,11 @@ class Pieces(NamedTuple):
     second_end: np.ndarray
 
 
-def compare_text(first: Source, second: Source, text: str, progress: Progress = silent) -> TextComparison:
-    """Both models on the text, of which each reads what fits its context; the pieces end where the shorter reading ends.
+def compare_text(
+    first: Source, second: Source, text: str, progress: Progress = silent
+) -> TextComparison:
+    """Both models on the text, of which each reads what fits its context; the pieces end where the
+    shorter reading ends.
 
     ValueError for an empty text, and for a model that cannot read free text (oracle fusion).
     """
@@ -39,7 +43,10 @@ def compare_text(first: Source, second: Source, text: str, progress: Progress = 
         first=a,
         second=b,
         same_tokens=same,
-        pieces=tuple("".join(a.tokens[start:end]) for start, end in zip(starts.tolist(), pieces.first_end.tolist(), strict=True)),
+        pieces=tuple(
+            "".join(a.tokens[start:end])
+            for start, end in zip(starts.tolist(), pieces.first_end.tolist(), strict=True)
+        ),
         first_end=pieces.first_end,
         second_end=pieces.second_end,
         first_loss=summed(a.loss, pieces.first_end),
@@ -53,13 +60,22 @@ def sizes(source: Source, trace: Trace) -> list[int]:
 
 
 def align(first: Sequence[int], second: Sequence[int]) -> Pieces:
-    """Sizes in bytes of both sides' tokens of one text -> the smallest pieces that both divide alike; the longer reading's rest is left."""
+    """Sizes in bytes of both sides' tokens of one text -> the smallest pieces that both divide
+    alike; the longer reading's rest is left."""
     ends = [np.cumsum(np.array(part, dtype=np.int64)) for part in (first, second)]
     common = np.intersect1d(ends[0], ends[1])
-    return Pieces(np.searchsorted(ends[0], common, side="right"), np.searchsorted(ends[1], common, side="right"))
+    return Pieces(
+        np.searchsorted(ends[0], common, side="right"),
+        np.searchsorted(ends[1], common, side="right"),
+    )
 
 
 def summed(loss_T: np.ndarray, end_P: np.ndarray) -> np.ndarray:
     """[P] nats of the tokens of each piece; NaN where it holds one that was not predicted."""
     starts = np.concatenate([[0], end_P[:-1]]).astype(np.int64)
-    return np.array([loss_T[start:end].astype(np.float64).sum() for start, end in zip(starts.tolist(), end_P.tolist(), strict=True)])
+    return np.array(
+        [
+            loss_T[start:end].astype(np.float64).sum()
+            for start, end in zip(starts.tolist(), end_P.tolist(), strict=True)
+        ]
+    )

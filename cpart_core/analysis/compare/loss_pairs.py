@@ -1,8 +1,9 @@
-"""Two checkpoints on the same held-out documents: the losses of each document, and the interval of their difference over documents.
+"""Two checkpoints on the same held-out documents: the losses of each document, and the interval of
+their difference over documents.
 
-Where both have the same validation rows (two steps of a run, twins), these are all of them, and each side's loss is its validation loss.
-Else it is what both hold out: text is cut at the same characters, so that models with other tokenizers read the same; then bits per byte
-are compared.
+Where both have the same validation rows (two steps of a run, twins), these are all of them, and
+each side's loss is its validation loss. Else it is what both hold out: text is cut at the same
+characters, so that models with other tokenizers read the same; then bits per byte are compared.
 """
 
 from __future__ import annotations
@@ -53,14 +54,20 @@ class Measured(NamedTuple):
 
 
 def compare_losses(
-    first: Source, second: Source, corpora: tuple[Corpus, Corpus], comparable: bool, seed: int, progress: Progress = silent
+    first: Source,
+    second: Source,
+    corpora: tuple[Corpus, Corpus],
+    comparable: bool,
+    seed: int,
+    progress: Progress = silent,
 ) -> LossComparison:
-    """comparable: contexts of one name mean the same in both. ValueError when no document is held out for both."""
+    """comparable: contexts of one name mean the same in both. ValueError when no document is held
+    out for both."""
     documents = held_out_for_both(corpora, comparable)
     if not documents.texts:
         raise ValueError(
-            "There is no document that was held out from both runs, so their losses cannot be compared fairly. "
-            "Choose runs on the same corpus, such as twins."
+            "There is no document that was held out from both runs, so their losses cannot be"
+            " compared fairly. Choose runs on the same corpus, such as twins."
         )
     same_tokens = first.tokenizer.to_json() == second.tokenizer.to_json()
     sides = []
@@ -69,7 +76,9 @@ def compare_losses(
         sides.append(measure(source, documents, not same_tokens, "AB"[number], told))
     a, b = sides
     read = (a.length > 0) & (b.length > 0)
-    by_context = bootstrap(a, b, np.where(read, documents.context, -1), len(documents.contexts), seed)
+    by_context = bootstrap(
+        a, b, np.where(read, documents.context, -1), len(documents.contexts), seed
+    )
     kept = np.flatnonzero(read)
     return LossComparison(
         run=first.run,
@@ -104,20 +113,36 @@ def same_rows(first: Run, second: Run, corpora: tuple[Corpus, Corpus]) -> bool:
     ):
         return False
     a, b = corpora
-    return a.fingerprint == b.fingerprint and a.discovered == b.discovered and a.tokenizer_json == b.tokenizer_json
+    return (
+        a.fingerprint == b.fingerprint
+        and a.discovered == b.discovered
+        and a.tokenizer_json == b.tokenizer_json
+    )
 
 
-def compare_reports(first: LossReport, second: LossReport, corpus: Corpus, comparable: bool, seed: int) -> LossComparison:
-    """Two reports on the same validation rows; nothing is read again. corpus: the first's, whose labels count."""
+def compare_reports(
+    first: LossReport, second: LossReport, corpus: Corpus, comparable: bool, seed: int
+) -> LossComparison:
+    """Two reports on the same validation rows; nothing is read again. corpus: the first's, whose
+    labels count."""
     known = comparable and bool((corpus.validation.context >= 0).any())
-    context = corpus.validation.context.astype(np.int64) if known else np.zeros(len(corpus.validation.context), dtype=np.int64)
+    context = (
+        corpus.validation.context.astype(np.int64)
+        if known
+        else np.zeros(len(corpus.validation.context), dtype=np.int64)
+    )
     names = corpus.contexts if known else (ALL_TEXT,)
     kept = np.flatnonzero(first.tokens > 0)
     read = np.where(first.tokens > 0, context, -1)
-    mine, theirs, low, high, documents = bootstrap(measured_by(first), measured_by(second), read, len(names), seed)
+    mine, theirs, low, high, documents = bootstrap(
+        measured_by(first), measured_by(second), read, len(names), seed
+    )
     token_bytes = Tokenizer.from_json(corpus.tokenizer_json).token_bytes
     spans = corpus.validation.starts
-    texts = [corpus.validation.ids[spans[number] : min(spans[number] + LONGEST_TEXT, spans[number + 1])] for number in kept]
+    texts = [
+        corpus.validation.ids[spans[number] : min(spans[number] + LONGEST_TEXT, spans[number + 1])]
+        for number in kept
+    ]
     return LossComparison(
         run=first.run,
         step=first.step,
@@ -129,7 +154,12 @@ def compare_reports(first: LossReport, second: LossReport, corpus: Corpus, compa
         left_out=0,
         contexts=names,
         titles=tuple(corpus.validation.titles[number] for number in kept),
-        texts=tuple(b"".join(token_bytes[token] for token in ids.tolist()).decode("utf-8", "ignore")[:LONGEST_TEXT] for ids in texts),
+        texts=tuple(
+            b"".join(token_bytes[token] for token in ids.tolist()).decode("utf-8", "ignore")[
+                :LONGEST_TEXT
+            ]
+            for ids in texts
+        ),
         context=context[kept],
         loss=first.nats[kept] / first.tokens[kept],
         other_loss=second.nats[kept] / second.tokens[kept],
@@ -150,7 +180,8 @@ def measured_by(report: LossReport) -> Measured:
 
 
 def held_out_for_both(corpora: tuple[Corpus, Corpus], comparable: bool) -> Documents:
-    """Validation documents of both that neither was trained on, each once, in an order that does not depend on which run is A."""
+    """Validation documents of both that neither was trained on, each once, in an order that does
+    not depend on which run is A."""
     first, second = corpora
     found: dict[bytes, tuple[str, str]] = {}
     trained: set[bytes] = set()
@@ -159,29 +190,46 @@ def held_out_for_both(corpora: tuple[Corpus, Corpus], comparable: bool) -> Docum
         token_bytes = Tokenizer.from_json(corpus.tokenizer_json).token_bytes
         for place, data in enumerate(bytes_of(corpus.validation, token_bytes)):
             context = int(corpus.validation.context[place])
-            found.setdefault(data, (corpus.contexts[context] if context >= 0 else "", corpus.validation.titles[place]))
+            found.setdefault(
+                data,
+                (corpus.contexts[context] if context >= 0 else "", corpus.validation.titles[place]),
+            )
         trained.update(() if same else bytes_of(corpus.train, token_bytes))
     kept = [data for data in found if data not in trained and len(data) >= FEWEST_BYTES]
     left_out = sum(data in trained for data in found)
     if not same:
         kept.sort()
-    shared = first.contexts if first.contexts == second.contexts else tuple(sorted(set(first.contexts) & set(second.contexts)))
-    names = shared if comparable and shared and any(found[data][0] for data in kept) else (ALL_TEXT,)
+    shared = (
+        first.contexts
+        if first.contexts == second.contexts
+        else tuple(sorted(set(first.contexts) & set(second.contexts)))
+    )
+    names = (
+        shared if comparable and shared and any(found[data][0] for data in kept) else (ALL_TEXT,)
+    )
     places = {name: place for place, name in enumerate(names)}
     of_each = [0 if names == (ALL_TEXT,) else places.get(found[data][0], -1) for data in kept]
     share = fair_share(np.array([len(data) for data in kept]), MOST_BYTES)
     texts = [data[:share].decode("utf-8", errors="ignore") for data in kept]
-    return Documents(texts, [found[data][1] for data in kept], names, np.array(of_each, dtype=np.int64), left_out)
+    return Documents(
+        texts, [found[data][1] for data in kept], names, np.array(of_each, dtype=np.int64), left_out
+    )
 
 
 def bytes_of(split: Split, token_bytes: list[bytes]) -> list[bytes]:
     """The text of each document of a split, as UTF-8."""
     spans = zip(split.starts[:-1].tolist(), split.starts[1:].tolist(), strict=True)
-    return [b"".join(token_bytes[token] for token in split.ids[start:end].tolist()) for start, end in spans]
+    return [
+        b"".join(token_bytes[token] for token in split.ids[start:end].tolist())
+        for start, end in spans
+    ]
 
 
-def measure(source: Source, documents: Documents, in_bytes: bool, name: str, progress: Progress) -> Measured:
-    """The model's nats (bits) on each document, and over how many predicted tokens (bytes) they are; `name` is said in the progress."""
+def measure(
+    source: Source, documents: Documents, in_bytes: bool, name: str, progress: Progress
+) -> Measured:
+    """The model's nats (bits) on each document, and over how many predicted tokens (bytes) they
+    are; `name` is said in the progress."""
     sizes = np.array([len(data) for data in source.tokenizer.token_bytes])
     M = len(documents.texts)
     nats, length = np.zeros(M), np.zeros(M)
@@ -192,17 +240,27 @@ def measure(source: Source, documents: Documents, in_bytes: bool, name: str, pro
         owner: list[int] = []
         some = slice(start, start + AT_ONCE)
         for number, tokens in enumerate(every[some]):
-            for row in cut_rows(np.array(tokens, dtype=np.int64), source.model.settings.context_length):
+            for row in cut_rows(
+                np.array(tokens, dtype=np.int64), source.model.settings.context_length
+            ):
                 pieces.append(row)
                 owner.append(number)
                 length[start + number] += sizes[row[1:]].sum() if in_bytes else len(row) - 1
-        rows = pack(pieces, np.array(owner, dtype=np.int64), documents.context[some], tuple(documents.titles[some]))
+        rows = pack(
+            pieces,
+            np.array(owner, dtype=np.int64),
+            documents.context[some],
+            tuple(documents.titles[some]),
+        )
         nats[some] = document_losses(source.model, rows).nats
     return Measured(nats / math.log(2) if in_bytes else nats, length)
 
 
-def bootstrap(first: Measured, second: Measured, context_of: np.ndarray, num_contexts: int, seed: int) -> tuple[np.ndarray, ...]:
-    """(A's mean, B's mean, low, high of B - A), each [C + 1]: by context, and last the mean over contexts; documents by context [C]."""
+def bootstrap(
+    first: Measured, second: Measured, context_of: np.ndarray, num_contexts: int, seed: int
+) -> tuple[np.ndarray, ...]:
+    """(A's mean, B's mean, low, high of B - A), each [C + 1]: by context, and last the mean over
+    contexts; documents by context [C]."""
     sums = DocumentSums(context_of, num_contexts, 4)
     sums.sums[:] = np.stack([first.nats, first.length, second.nats, second.length], axis=1)
     sums.tokens[:] = np.minimum(first.length, second.length)
@@ -211,7 +269,13 @@ def bootstrap(first: Measured, second: Measured, context_of: np.ndarray, num_con
     drawn, _ = sums.redrawn(fold, seed)
     mine, theirs = losses(one[0])
     low, high = interval(np.subtract(*losses(drawn[:, 0])[::-1]))
-    return mine, theirs, without_alone(sums, low), without_alone(sums, high), sums.documents_by_context
+    return (
+        mine,
+        theirs,
+        without_alone(sums, low),
+        without_alone(sums, high),
+        sums.documents_by_context,
+    )
 
 
 def losses(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,7 +1,8 @@
-"""Every segment of every layer ablated alone: what it costs each context, and whether it costs its own more than the others.
+"""Every segment of every layer ablated alone: what it costs each context, and whether it costs its
+own more than the others.
 
-One forward gives every segment's contribution at every layer; taking one away needs the layers above it alone (law: it is what an
-Intervention gives).
+One forward gives every segment's contribution at every layer; taking one away needs the layers
+above it alone (law: it is what an Intervention gives).
 """
 
 from __future__ import annotations
@@ -25,37 +26,57 @@ from cpart_core.records.effects import AblationMatrix
 
 MOST_TOKENS, FEWEST_TOKENS = 24_000, 4_000
 MOST_WORK = 1_500_000
-"""Tokens times segments times layers: large models are measured on fewer tokens, and the result says how many."""
+"""Tokens times segments times layers: large models are measured on fewer tokens, and the result
+says how many."""
 LEAST = 0.001
-"""Nats per token. A smaller change counts as this one in a selectivity, so that a ratio of two nothings is 1."""
+"""Nats per token. A smaller change counts as this one in a selectivity, so that a ratio of two
+nothings is 1."""
 
 
-def ablation_matrix(source: Source, corpus: Corpus, seed: int, progress: Progress = silent) -> AblationMatrix:
+def ablation_matrix(
+    source: Source, corpus: Corpus, seed: int, progress: Progress = silent
+) -> AblationMatrix:
     """The whole matrix. Raises ValueError when the contexts of the text are not known yet."""
     if not (corpus.validation.context >= 0).any():
-        raise ValueError("The contexts of this run's text are not known yet; they are found at the first partition. Choose a later step.")
+        raise ValueError(
+            "The contexts of this run's text are not known yet; they are found at the first"
+            " partition. Choose a later step."
+        )
     layers = source.model.feedforwards()
     segments = [*range(layers[0].num_segments), *([-1] if layers[0].num_shared else [])]
     most = min(MOST_TOKENS, max(FEWEST_TOKENS, MOST_WORK // (len(layers) * len(segments))))
-    sums = DocumentSums(corpus.validation.context, len(corpus.contexts), len(layers) * len(segments) + 1)
+    sums = DocumentSums(
+        corpus.validation.context, len(corpus.contexts), len(layers) * len(segments) + 1
+    )
     batches = rows_over_documents(corpus, source.model.settings.context_length, most, seed)
     for number, batch in enumerate(batches):
         for done in take_batch(source.model, batch, segments, sums):
-            progress((number + done) / len(batches) * 0.98, f"Batch {number + 1} of {len(batches)}: taking segments away one at a time")
+            progress(
+                (number + done) / len(batches) * 0.98,
+                f"Batch {number + 1} of {len(batches)}: taking segments away one at a time",
+            )
     progress(0.98, "Drawing documents again for the intervals")
     return summed_up(source, corpus, np.array(segments), sums, seed)
 
 
-def take_batch(model: Decoder, batch: Batch, segments: list[int], sums: DocumentSums) -> Iterator[float]:
-    """Add the change of every token's loss for every layer and segment, and the loss itself as the last column; yields the share done."""
+def take_batch(
+    model: Decoder, batch: Batch, segments: list[int], sums: DocumentSums
+) -> Iterator[float]:
+    """Add the change of every token's loss for every layer and segment, and the loss itself as the
+    last column; yields the share done."""
     target = torch.from_numpy(batch.ids[:, 1:])
     start, told = (torch.from_numpy(part[:, :-1]).long() for part in (batch.start, batch.context))
     document = batch.document[:, :-1]
     after: list[Tensor] = []
-    hooks = [layer.register_forward_hook(lambda _, __, stream: after.append(stream)) for layer in model.layers]
+    hooks = [
+        layer.register_forward_hook(lambda _, __, stream: after.append(stream))
+        for layer in model.layers
+    ]
     try:
         with torch.no_grad(), capture(model) as captured:
-            loss = token_losses(model(torch.from_numpy(batch.ids[:, :-1]), start, context_BT=told), target)
+            loss = token_losses(
+                model(torch.from_numpy(batch.ids[:, :-1]), start, context_BT=told), target
+            )
             contributions = [[item.output(segment) for segment in segments] for item in captured]
     finally:
         for hook in hooks:
@@ -65,12 +86,17 @@ def take_batch(model: Decoder, batch: Batch, segments: list[int], sums: Document
     for layer, parts in enumerate(contributions):
         for column, part in enumerate(parts):
             with torch.no_grad():
-                changed = token_losses(model.read_on(after[layer] - part, layer + 1, start), target) - loss
+                changed = (
+                    token_losses(model.read_on(after[layer] - part, layer + 1, start), target)
+                    - loss
+                )
             sums.add(layer * len(segments) + column, document, changed.numpy())
         yield (layer + 1) / len(contributions)
 
 
-def summed_up(source: Source, corpus: Corpus, segments: np.ndarray, sums: DocumentSums, seed: int) -> AblationMatrix:
+def summed_up(
+    source: Source, corpus: Corpus, segments: np.ndarray, sums: DocumentSums, seed: int
+) -> AblationMatrix:
     """Means, intervals and selectivities from the sums of the documents."""
     L, Z, C = len(source.model.layers), len(segments), len(corpus.contexts)
     fold = sums.folds(seed)
@@ -85,7 +111,9 @@ def summed_up(source: Source, corpus: Corpus, segments: np.ndarray, sums: Docume
     known = np.isfinite(change).all(axis=1)
     routed = np.tile(segments >= 0, L)
     sel_low, sel_high = interval(np.stack([selectivity_of(one) for one in drawn_halves]))
-    strong_low, strong_high = interval(np.stack([strongest_of(one, routed) for one in drawn_halves]))
+    strong_low, strong_high = interval(
+        np.stack([strongest_of(one, routed) for one in drawn_halves])
+    )
     place = best_segment(change, routed)
     return AblationMatrix(
         run=source.run,
@@ -124,7 +152,9 @@ def best_context(change_CK: np.ndarray) -> np.ndarray:
 
 def best_segment(change_CK: np.ndarray, allowed_K: np.ndarray) -> np.ndarray:
     """[C] the allowed column with the greatest change."""
-    return np.asarray(np.where(allowed_K & np.isfinite(change_CK), change_CK, -np.inf).argmax(axis=1))
+    return np.asarray(
+        np.where(allowed_K & np.isfinite(change_CK), change_CK, -np.inf).argmax(axis=1)
+    )
 
 
 def ratio(own: np.ndarray, others: np.ndarray) -> np.ndarray:
@@ -137,18 +167,28 @@ def own_and_others(change_CK: np.ndarray, context_K: np.ndarray) -> tuple[np.nda
     own = np.take_along_axis(change_CK, context_K[None], axis=0)[0]
     others = np.where(np.arange(len(change_CK))[:, None] == context_K, np.nan, change_CK)
     count = np.isfinite(others).sum(axis=0)
-    return own, np.divide(np.nansum(others, axis=0), count, out=np.full(len(own), np.nan), where=count > 0)
+    return own, np.divide(
+        np.nansum(others, axis=0), count, out=np.full(len(own), np.nan), where=count > 0
+    )
 
 
 def selectivity_of(halves_FCK: np.ndarray) -> np.ndarray:
-    """[K] each half measured with the context that the other half chose, and both taken together."""
+    """[K] each half measured with the context that the other half chose, and both taken
+    together."""
     context_FK = [best_context(half) for half in halves_FCK[::-1]]
-    own, others = zip(*(own_and_others(half, context) for half, context in zip(halves_FCK, context_FK, strict=True)), strict=True)
+    own, others = zip(
+        *(
+            own_and_others(half, context)
+            for half, context in zip(halves_FCK, context_FK, strict=True)
+        ),
+        strict=True,
+    )
     return ratio(np.mean(own, axis=0), np.mean(others, axis=0))
 
 
 def strongest_of(halves_FCK: np.ndarray, allowed_K: np.ndarray) -> np.ndarray:
-    """[C] selectivity, for each context, of the segment that the other half found strongest for it."""
+    """[C] selectivity, for each context, of the segment that the other half found strongest for
+    it."""
     column_FC = [best_segment(half, allowed_K) for half in halves_FCK[::-1]]
     own, others = [], []
     for half, column in zip(halves_FCK, column_FC, strict=True):

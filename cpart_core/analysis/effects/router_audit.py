@@ -1,8 +1,10 @@
-"""Are the segments that fusion chose the right ones? Chosen against other choices, for one token in one layer at a time.
+"""Are the segments that fusion chose the right ones? Chosen against other choices, for one token in
+one layer at a time.
 
-Only the token's own next-token loss is asked about, and only that token's choice is changed (one_token.py), so the answer is about the
-choice and not about what later tokens make of it. Layers above choose for themselves, on what they are given. Weights are never changed,
-only dealt out otherwise: who is heard is asked about, not how loudly.
+Only the token's own next-token loss is asked about, and only that token's choice is changed
+(one_token.py), so the answer is about the choice and not about what later tokens make of it. Layers
+above choose for themselves, on what they are given. Weights are never changed, only dealt out
+otherwise: who is heard is asked about, not how loudly.
 """
 
 from __future__ import annotations
@@ -46,7 +48,9 @@ class Tally:
         self.loss, self.tokens = 0.0, 0
 
 
-def router_audit(source: Source, corpus: Corpus, seed: int, progress: Progress = silent) -> RouterAudit:
+def router_audit(
+    source: Source, corpus: Corpus, seed: int, progress: Progress = silent
+) -> RouterAudit:
     """Raises ValueError for a checkpoint whose fusion chooses nothing."""
     model, settings = source.model, source.model.settings
     check(settings, all(layer.fused for layer in model.feedforwards()))
@@ -57,12 +61,18 @@ def router_audit(source: Source, corpus: Corpus, seed: int, progress: Progress =
     for number, batch in enumerate(batches):
         for rows in few_rows(batch, settings):
             passed, document = read_rows(source, batch, rows)
-            tally.loss, tally.tokens = tally.loss + float(passed.loss_BT.sum()), tally.tokens + document.size
+            tally.loss, tally.tokens = (
+                tally.loss + float(passed.loss_BT.sum()),
+                tally.tokens + document.size,
+            )
             for layer in range(len(model.layers)):
-                share = (number + rows.stop / len(batch.ids) * (layer + 1) / len(model.layers)) / len(batches)
+                share = (
+                    number + rows.stop / len(batch.ids) * (layer + 1) / len(model.layers)
+                ) / len(batches)
                 progress(
                     min(0.97, share),
-                    f"Layer {layer + 1} of {len(model.layers)}, batch {number + 1} of {len(batches)} of the validation text",
+                    f"Layer {layer + 1} of {len(model.layers)}, batch {number + 1} of"
+                    f" {len(batches)} of the validation text",
                 )
                 audit_layer(passed, layer, document, pairs, tally, generator)
     progress(0.98, "Drawing documents again for the intervals")
@@ -72,7 +82,8 @@ def router_audit(source: Source, corpus: Corpus, seed: int, progress: Progress =
 def check(settings: ModelSettings, fused: bool) -> None:
     if not fused:
         raise ValueError(
-            "At this checkpoint every neuron counts fully and fusion chooses nothing, so there is no choice to audit. Choose a later step."
+            "At this checkpoint every neuron counts fully and fusion chooses nothing, so there is"
+            " no choice to audit. Choose a later step."
         )
     if settings.num_segments < 2:
         raise ValueError("This model has one segment a layer, so there is no choice to audit.")
@@ -84,9 +95,12 @@ def num_chosen(settings: ModelSettings) -> int:
 
 
 def swaps(settings: ModelSettings, seed: int) -> tuple[list[tuple[int, int]], int]:
-    """(pairs of ranks by weight, one chosen and one not; how many there are). A fixed sample where there are many."""
+    """(pairs of ranks by weight, one chosen and one not; how many there are). A fixed sample where
+    there are many."""
     k = num_chosen(settings)
-    pairs = [(inside, outside) for inside in range(k) for outside in range(k, settings.num_segments)]
+    pairs = [
+        (inside, outside) for inside in range(k) for outside in range(k, settings.num_segments)
+    ]
     if len(pairs) <= MOST_ALTERNATIVES:
         return pairs, len(pairs)
     picked = np.random.default_rng([seed, 19]).choice(len(pairs), MOST_ALTERNATIVES, replace=False)
@@ -103,13 +117,20 @@ def few_rows(batch: Batch, settings: ModelSettings) -> list[slice]:
 def read_rows(source: Source, batch: Batch, rows: slice) -> tuple[Pass, np.ndarray]:
     """The pass and the document of each token [B, T]."""
     ids = torch.from_numpy(batch.ids[rows])
-    start, context = (torch.from_numpy(part[rows, :-1]).long() for part in (batch.start, batch.context))
+    start, context = (
+        torch.from_numpy(part[rows, :-1]).long() for part in (batch.start, batch.context)
+    )
     return read(source.model, ids[:, :-1], start, context, ids[:, 1:]), batch.document[rows, :-1]
 
 
 @torch.no_grad()
 def audit_layer(
-    passed: Pass, layer: int, document: np.ndarray, pairs: list[tuple[int, int]], tally: Tally, generator: torch.Generator
+    passed: Pass,
+    layer: int,
+    document: np.ndarray,
+    pairs: list[tuple[int, int]],
+    tally: Tally,
+    generator: torch.Generator,
 ) -> None:
     """Try all other choices of one layer and add what they would have cost."""
     output_BTSD, weight_BTS = passed.outputs(layer), passed.weight[layer]
@@ -131,7 +152,12 @@ def audit_layer(
     regret = (-best).clamp_min(0.0)
     of_random = torch.stack([(one + regret).clamp_min(0.0) for one in random]).mean(dim=0)
     none_better = (best >= 0).float()
-    found = ((tally.random, mean), (tally.regret, regret), (tally.random_regret, of_random), (tally.best, none_better))
+    found = (
+        (tally.random, mean),
+        (tally.regret, regret),
+        (tally.random_regret, of_random),
+        (tally.best, none_better),
+    )
     for sums, value in found:
         sums.add(layer, document, value.numpy())
         if layer == 0:
@@ -139,11 +165,20 @@ def audit_layer(
     rank(passed, layer, document, ranked, changed, tally)
 
 
-def rank(passed: Pass, layer: int, document: np.ndarray, ranked: Tensor, changed: Callable[[Tensor], Tensor], tally: Tally) -> None:
+def rank(
+    passed: Pass,
+    layer: int,
+    document: np.ndarray,
+    ranked: Tensor,
+    changed: Callable[[Tensor], Tensor],
+    tally: Tally,
+) -> None:
     """Weight and benefit of the computed segments of every token."""
     weight_BTS = passed.weight[layer]
     settings = passed.model.settings
-    count = min(MOST_RANKED, settings.top_k if settings.execution == "topk" else settings.num_segments)
+    count = min(
+        MOST_RANKED, settings.top_k if settings.execution == "topk" else settings.num_segments
+    )
     weights, benefits = [], []
     for place in range(count):
         segment = ranked[..., place : place + 1]
@@ -153,7 +188,8 @@ def rank(passed: Pass, layer: int, document: np.ndarray, ranked: Tensor, changed
     tally.weight[layer].append(weight.ravel())
     tally.benefit[layer].append(benefit.ravel())
     agreement = spearman_of_rows(weight, benefit)
-    tally.within.add(layer, document.ravel(), np.nan_to_num(agreement))  # ranks that are all the same agree with nothing
+    # ranks that are all the same agree with nothing
+    tally.within.add(layer, document.ravel(), np.nan_to_num(agreement))
     if layer == 0:
         tally.within.count(document)
 
@@ -187,10 +223,16 @@ def pooled(weights: list[np.ndarray], benefits: list[np.ndarray]) -> float:
     return float(spearmanr(weight, benefit).statistic)
 
 
-def summed_up(source: Source, seed: int, tally: Tally, alternatives: int, possible: int) -> RouterAudit:
+def summed_up(
+    source: Source, seed: int, tally: Tally, alternatives: int, possible: int
+) -> RouterAudit:
     settings = source.model.settings
-    random, regret, within = (mean_and_interval(sums, seed) for sums in (tally.random, tally.regret, tally.within))
-    pooled_ranks = np.array([pooled(*both) for both in zip(tally.weight, tally.benefit, strict=True)])
+    random, regret, within = (
+        mean_and_interval(sums, seed) for sums in (tally.random, tally.regret, tally.within)
+    )
+    pooled_ranks = np.array(
+        [pooled(*both) for both in zip(tally.weight, tally.benefit, strict=True)]
+    )
     alone = settings.execution == "topk" and settings.top_k == 1
     rank_within = [np.where(alone | np.isnan(pooled_ranks), np.nan, values) for values in within]
     return RouterAudit(

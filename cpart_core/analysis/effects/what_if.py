@@ -1,4 +1,5 @@
-"""A model before and after some changes: next token, losses and continuation of one text, and what it costs each context."""
+"""A model before and after some changes: next token, losses and continuation of one text, and what
+it costs each context."""
 
 from __future__ import annotations
 
@@ -52,21 +53,39 @@ class Heard(NamedTuple):
 
 
 def changes_of(interventions: list[Any], neurons: list[Any]) -> tuple[Change, ...]:
-    """The lists of a request, [layer, segment, kind, factor] and [layer, neuron], as changes. ValueError for what they cannot be."""
+    """The lists of a request, [layer, segment, kind, factor] and [layer, neuron], as changes.
+    ValueError for what they cannot be."""
     found: list[Change] = []
     for entry in interventions:
         if not (isinstance(entry, list) and len(entry) == 4):
-            raise ValueError(f"An intervention is [layer, segment, kind, factor]; given: {str(entry)[:80]}.")
+            raise ValueError(
+                f"An intervention is [layer, segment, kind, factor]; given: {str(entry)[:80]}."
+            )
         layer, segment, kind, factor = entry
-        if type(layer) is not int or type(segment) is not int or type(kind) is not str or type(factor) not in (int, float):
-            raise ValueError(f'An intervention is [layer, segment, kind, factor] as [2, 0, "scale", 0.5]; given: {str(entry)[:80]}.')
+        if (
+            type(layer) is not int
+            or type(segment) is not int
+            or type(kind) is not str
+            or type(factor) not in (int, float)
+        ):
+            raise ValueError(
+                'An intervention is [layer, segment, kind, factor] as [2, 0, "scale", 0.5]; given:'
+                f" {str(entry)[:80]}."
+            )
         found.append(Intervention(layer, segment, kind, float(factor)))
     by_layer: dict[int, list[int]] = {}
     for entry in neurons:
-        if not (isinstance(entry, list) and len(entry) == 2 and all(type(part) is int for part in entry)):
-            raise ValueError(f"A neuron is [layer, neuron], two whole numbers; given: {str(entry)[:80]}.")
+        if not (
+            isinstance(entry, list) and len(entry) == 2 and all(type(part) is int for part in entry)
+        ):
+            raise ValueError(
+                f"A neuron is [layer, neuron], two whole numbers; given: {str(entry)[:80]}."
+            )
         by_layer.setdefault(entry[0], []).append(entry[1])
-    found += [NeuronAblation(layer, tuple(sorted(set(numbers)))) for layer, numbers in sorted(by_layer.items())]
+    found += [
+        NeuronAblation(layer, tuple(sorted(set(numbers))))
+        for layer, numbers in sorted(by_layer.items())
+    ]
     if not found:
         raise ValueError("Nothing is changed. Give at least one intervention or neuron.")
     return tuple(found)
@@ -78,26 +97,36 @@ def in_words(change: Change) -> str:
         count = len(change.neurons)
         return f"{count} neuron{'s' if count != 1 else ''} of layer {change.layer} ablated"
     name = "the shared segment" if change.segment < 0 else f"segment {change.segment}"
-    done = {"ablate": "ablated", "force": "forced", "forbid": "forbidden", "scale": f"times {change.factor:g}"}[change.kind]
+    done = {
+        "ablate": "ablated",
+        "force": "forced",
+        "forbid": "forbidden",
+        "scale": f"times {change.factor:g}",
+    }[change.kind]
     return f"{name} of layer {change.layer} {done}"
 
 
 def report_intervention(
     source: Source, corpus: Corpus, question: Question, rows_seed: int, progress: Progress = silent
 ) -> InterventionReport:
-    """Everything before and after. ValueError for an empty text, sampling out of range, or changes that this model cannot make."""
+    """Everything before and after. ValueError for an empty text, sampling out of range, or changes
+    that this model cannot make."""
     model, tokenizer = source.model, source.tokenizer
     ids = tokenizer.encode(question.text)
     if not ids:
         raise ValueError("The text is empty. Type or choose some text first.")
     ids = fit(ids, question.max_tokens, model.settings.context_length).ids
-    with intervene(model, question.changes):  # what cannot be changed is said before anything is read
+    # what cannot be changed is said before anything is read
+    with intervene(model, question.changes):
         progress(0.05, "Reading the text with the change")
         after = hear(source, ids, question)
     progress(0.2, "Reading the text without it")
     with intervene(model, unchanged(question.changes)):
         before = hear(source, ids, question)
-    shown = sorted({*top(before.probability), *top(after.probability)}, key=lambda token: -before.probability[token])
+    shown = sorted(
+        {*top(before.probability), *top(after.probability)},
+        key=lambda token: -before.probability[token],
+    )
     measured = by_context(model, corpus, question.changes, rows_seed, part_of(progress, 0.3, 1.0))
     return InterventionReport(
         run=source.run,
@@ -134,9 +163,18 @@ def hear(source: Source, ids: list[int], question: Question) -> Heard:
     with torch.no_grad():
         logits = source.model(given)[0].float()
     loss = np.full(len(ids), np.nan, dtype=np.float32)
-    loss[1:] = torch.nn.functional.cross_entropy(logits[:-1], given[0, 1:], reduction="none").numpy()
+    loss[1:] = torch.nn.functional.cross_entropy(
+        logits[:-1], given[0, 1:], reduction="none"
+    ).numpy()
     wanted = min(question.max_tokens, source.model.settings.context_length - len(ids))
-    made = generate(source.model, ids, max_tokens=wanted, temperature=question.temperature, seed=question.seed, stop=source.tokenizer.end)
+    made = generate(
+        source.model,
+        ids,
+        max_tokens=wanted,
+        temperature=question.temperature,
+        seed=question.seed,
+        stop=source.tokenizer.end,
+    )
     return Heard(logits[-1].softmax(dim=-1).numpy(), loss, list(made))
 
 
@@ -151,12 +189,18 @@ class Measured(NamedTuple):
     documents: np.ndarray
 
 
-def by_context(model: Decoder, corpus: Corpus, changes: Sequence[Change], seed: int, progress: Progress) -> Measured:
+def by_context(
+    model: Decoder, corpus: Corpus, changes: Sequence[Change], seed: int, progress: Progress
+) -> Measured:
     """Fixed validation rows with and without the changes."""
     sums = DocumentSums(corpus.validation.context, len(corpus.contexts), 2)
     batches = rows_over_documents(corpus, model.settings.context_length, MOST_TOKENS, seed)
     for number, batch in enumerate(batches):
-        progress(number / len(batches), f"Batch {number + 1} of {len(batches)} of the validation text, with the change and without")
+        progress(
+            number / len(batches),
+            f"Batch {number + 1} of {len(batches)} of the validation text, with the change and"
+            " without",
+        )
         document = batch.document[:, :-1]
         sums.count(document)
         for column in range(2):
@@ -166,7 +210,9 @@ def by_context(model: Decoder, corpus: Corpus, changes: Sequence[Change], seed: 
     mean = sums.means(fold)[0]
     drawn = divided(*(part[:, 0] for part in sums.redrawn(fold, seed)))
     low, high = interval(drawn[..., 1] - drawn[..., 0])
-    return Measured(mean[:, 0], mean[:, 1], low, high, sums.tokens_by_context, sums.documents_by_context)
+    return Measured(
+        mean[:, 0], mean[:, 1], low, high, sums.tokens_by_context, sums.documents_by_context
+    )
 
 
 def losses_of(model: Decoder, batch: Batch) -> np.ndarray:

@@ -1,4 +1,5 @@
-"""Carve a checkpoint for a context or a text into a run of its own, and measure both: bytes, memory, speed, loss by context."""
+"""Carve a checkpoint for a context or a text into a run of its own, and measure both: bytes,
+memory, speed, loss by context."""
 
 from __future__ import annotations
 
@@ -24,11 +25,20 @@ from cpart_core.runs.folder import Run
 
 
 def carve_for(
-    run: Run, source: Source, corpus: Corpus, wish: Wish, keep: int, name: str = "", repeats: int = REPEATS, progress: Progress = silent
+    run: Run,
+    source: Source,
+    corpus: Corpus,
+    wish: Wish,
+    keep: int,
+    name: str = "",
+    repeats: int = REPEATS,
+    progress: Progress = silent,
 ) -> CarveReport:
-    """Choose, carve, and measure the new run as it lies on the disk. ValueError for a wish that cannot be met."""
+    """Choose, carve, and measure the new run as it lies on the disk. ValueError for a wish that
+    cannot be met."""
     wish.check(corpus.contexts)
-    carved_settings(source.model.settings, keep)  # refuses a keep that is impossible before anything is read
+    # refuses a keep that is impossible before anything is read
+    carved_settings(source.model.settings, keep)
     texts = texts_of(wish, corpus, source.tokenizer, source.model.settings.context_length)
     progress(0.0, f"Choosing segments on {len(texts.choosing.titles)} documents")
     _, order = rank_segments(source, wish, texts.choosing)
@@ -38,8 +48,16 @@ def carve_for(
     smaller = source_of(carved, source.step)
     before = validation_report(run, source, corpus, part_of(progress, 0.15, 0.3))
     after = validation_report(carved, smaller, corpus, part_of(progress, 0.3, 0.45))
-    _, _, low, high, _ = bootstrap(measured_by(before), measured_by(after), corpus.validation.context, len(corpus.contexts), wish.seed)
-    footprints = measure_footprints([(run, source.step), (carved, source.step)], repeats, part_of(progress, 0.45, 1.0))
+    _, _, low, high, _ = bootstrap(
+        measured_by(before),
+        measured_by(after),
+        corpus.validation.context,
+        len(corpus.contexts),
+        wish.seed,
+    )
+    footprints = measure_footprints(
+        [(run, source.step), (carved, source.step)], repeats, part_of(progress, 0.45, 1.0)
+    )
     report = CarveReport(
         run=run.id,
         step=source.step,
@@ -65,7 +83,8 @@ def carve_for(
         machine=machine(),
         load=os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan"),
     )
-    carved.store_result("carve", {"run": carved.id}, report)  # so that the carved run can show where it is from
+    # so that the carved run can show where it is from
+    carved.store_result("carve", {"run": carved.id}, report)
     return report
 
 

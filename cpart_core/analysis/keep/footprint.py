@@ -1,9 +1,11 @@
-"""What a checkpoint costs, measured and not computed: each time in a fresh process that does nothing else, one thread.
+"""What a checkpoint costs, measured and not computed: each time in a fresh process that does
+nothing else, one thread.
 
     python -m cpart_core.analysis.keep.footprint RUN STEP      prints one JSON object
 
-The weights of a small model weigh less than Python with torch, so the resident memory just before the weights are read is said beside the
-peak. Speeds are per second of CPU time on one thread: other programs on the machine disturb that much less than the clock on the wall.
+The weights of a small model weigh less than Python with torch, so the resident memory just before
+the weights are read is said beside the peak. Speeds are per second of CPU time on one thread: other
+programs on the machine disturb that much less than the clock on the wall.
 """
 
 from __future__ import annotations
@@ -35,20 +37,29 @@ PATIENCE_SECONDS = 300.0
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
-def measure_footprints(checkpoints: list[tuple[Run, int]], repeats: int = REPEATS, progress: Progress = silent) -> list[Footprint]:
-    """The footprint of each (run, step). They take turns, so that a busy machine disturbs all alike. ValueError when a process fails."""
+def measure_footprints(
+    checkpoints: list[tuple[Run, int]], repeats: int = REPEATS, progress: Progress = silent
+) -> list[Footprint]:
+    """The footprint of each (run, step). They take turns, so that a busy machine disturbs all
+    alike. ValueError when a process fails."""
     measured: list[list[dict[str, Any]]] = [[] for _ in checkpoints]
     for turn in range(repeats):
         for number, (run, step) in enumerate(checkpoints):
             done = (turn * len(checkpoints) + number) / (repeats * len(checkpoints))
-            progress(done, f"Measuring memory and speed, process {turn * len(checkpoints) + number + 1} of {repeats * len(checkpoints)}")
+            progress(
+                done,
+                f"Measuring memory and speed, process {turn * len(checkpoints) + number + 1} of"
+                f" {repeats * len(checkpoints)}",
+            )
             measured[number].append(in_fresh_process(run, step))
     return [middle_of(each) for each in measured]
 
 
 def in_fresh_process(run: Run, step: int) -> dict[str, Any]:
     """One measurement in a process of its own."""
-    child = python_child("cpart_core.analysis.keep.footprint", run.id, str(step), changes=dict.fromkeys(THREADS, "1"))
+    child = python_child(
+        "cpart_core.analysis.keep.footprint", run.id, str(step), changes=dict.fromkeys(THREADS, "1")
+    )
     try:
         done = subprocess.run(
             child.command,
@@ -62,10 +73,14 @@ def in_fresh_process(run: Run, step: int) -> dict[str, Any]:
         )
     except subprocess.TimeoutExpired:
         raise ValueError(
-            f"Measuring run {run.id} took longer than {PATIENCE_SECONDS:.0f} s and was stopped; is the machine overloaded?"
+            f"Measuring run {run.id} took longer than {PATIENCE_SECONDS:.0f} s and was stopped; is"
+            " the machine overloaded?"
         ) from None
     if done.returncode:
-        raise ValueError(f"Run {run.id} could not be measured: {' '.join(done.stderr.split())[-300:] or 'no reason given'}")
+        raise ValueError(
+            f"Run {run.id} could not be measured:"
+            f" {' '.join(done.stderr.split())[-300:] or 'no reason given'}"
+        )
     values: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return values
 
@@ -101,7 +116,10 @@ def measure_here(run_id: str, step: int) -> dict[str, Any]:
         "num_parameters": sum(parameter.numel() for parameter in model.parameters()),
         "neurons": model.settings.num_neurons,
         "file_bytes": (folder / "model.safetensors").stat().st_size,
-        "checkpoint_bytes": sum((folder / name).stat().st_size for name in ("model.safetensors", "config.json", "tokenizer.json")),
+        "checkpoint_bytes": sum(
+            (folder / name).stat().st_size
+            for name in ("model.safetensors", "config.json", "tokenizer.json")
+        ),
         "loaded_bytes": loaded - idle,
         "peak_bytes": peak_bytes(),
         "idle_bytes": idle,
@@ -127,7 +145,8 @@ def smallest(settings: ModelSettings) -> ModelSettings:
 
 
 def warm_up(settings: ModelSettings) -> None:
-    """Whatever torch sets up at the first products, and imports at the first model of shapes alone, is not the model's memory."""
+    """Whatever torch sets up at the first products, and imports at the first model of shapes alone,
+    is not the model's memory."""
     import torch
 
     from cpart_core.model.decoder import Decoder
@@ -147,7 +166,8 @@ def read_one_row(model: Decoder) -> None:
 
 
 def reading_speed(model: Decoder) -> float:
-    """Tokens a second, rows of context_length tokens by chance (what they say makes no difference to the work), after one row to warm up."""
+    """Tokens a second, rows of context_length tokens by chance (what they say makes no difference
+    to the work), after one row to warm up."""
     import torch
 
     random = torch.Generator().manual_seed(0)
@@ -170,14 +190,17 @@ def writing_speed(model: Decoder) -> float:
         return float("nan")
     written, began = 0, time.process_time()
     while (passed := time.process_time() - began) < SECONDS:
-        written += sum(1 for _ in generate(model, [0], max_tokens=model.settings.context_length, seed=written))
+        written += sum(
+            1 for _ in generate(model, [0], max_tokens=model.settings.context_length, seed=written)
+        )
     return written / passed
 
 
 def peak_bytes() -> int:
     """Greatest resident memory of this process so far, as the system counted it."""
     with suppress(OSError, StopIteration):
-        # Linux: getrusage would count the memory of the process that started this one, from before this one was loaded.
+        # Linux: getrusage would count the memory of the process that started this one, from before
+        # this one was loaded.
         lines = Path("/proc/self/status").read_text().splitlines()
         return 1024 * int(next(line for line in lines if line.startswith("VmHWM:")).split()[1])
     if sys.platform == "win32":

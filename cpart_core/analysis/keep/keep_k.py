@@ -1,7 +1,9 @@
-"""Keep k: how the held-out loss rises when each layer keeps only the k segments that matter for one context or one text.
+"""Keep k: how the held-out loss rises when each layer keeps only the k segments that matter for one
+context or one text.
 
-The segments are chosen on training documents (or on the first half of a text) and measured on validation documents (or on the second
-half): no text is ever both. What is measured is the carved model itself (model/carve.py). The control keeps as many segments by chance.
+The segments are chosen on training documents (or on the first half of a text) and measured on
+validation documents (or on the second half): no text is ever both. What is measured is the carved
+model itself (model/carve.py). The control keeps as many segments by chance.
 """
 
 from __future__ import annotations
@@ -11,7 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from cpart_core.analysis.keep.ranking import ranking
-from cpart_core.analysis.losses.held_out import DocumentLosses, Rows, document_losses, interval_of_rise, rows_of_documents, rows_of_text
+from cpart_core.analysis.losses.held_out import (
+    DocumentLosses,
+    Rows,
+    document_losses,
+    interval_of_rise,
+    rows_of_documents,
+    rows_of_text,
+)
 from cpart_core.analysis.progress import Progress, silent
 from cpart_core.analysis.source import Source
 from cpart_core.corpus.document import Corpus, Split
@@ -34,7 +43,8 @@ FEWEST_TEXT_TOKENS = 32
 
 @dataclass(frozen=True)
 class Wish:
-    """What segments are to be chosen for: a context by its name, or a text (exactly one of them), and how."""
+    """What segments are to be chosen for: a context by its name, or a text (exactly one of them),
+    and how."""
 
     context: str
     text: str
@@ -49,9 +59,14 @@ class Wish:
         if bool(self.context) == bool(self.text.strip()):
             raise ValueError("Give a context or a text to choose the segments for, and not both.")
         if self.context and self.context not in contexts:
-            raise ValueError(f"There is no context {self.context!r} in this run; there are: {', '.join(contexts)}.")
+            raise ValueError(
+                f"There is no context {self.context!r} in this run; there are:"
+                f" {', '.join(contexts)}."
+            )
         if self.documents < 1:
-            raise ValueError(f"documents is {self.documents}; give at least 1 document to choose on.")
+            raise ValueError(
+                f"documents is {self.documents}; give at least 1 document to choose on."
+            )
         return self
 
 
@@ -67,12 +82,16 @@ class Texts:
 
 def texts_of(wish: Wish, corpus: Corpus, tokenizer: Tokenizer, context_length: int) -> Texts:
     """The documents of a wish. ValueError where there is too little text."""
-    others = tuple(held_out(corpus.validation, number, context_length, OTHER_TOKENS) for number in range(len(corpus.contexts)))
+    others = tuple(
+        held_out(corpus.validation, number, context_length, OTHER_TOKENS)
+        for number in range(len(corpus.contexts))
+    )
     if wish.text:
         ids = tokenizer.encode(wish.text)
         if len(ids) < FEWEST_TEXT_TOKENS:
             raise ValueError(
-                f"The text has {len(ids)} tokens; at least {FEWEST_TEXT_TOKENS} are needed: its first half chooses, its second is measured."
+                f"The text has {len(ids)} tokens; at least {FEWEST_TEXT_TOKENS} are needed: its"
+                " first half chooses, its second is measured."
             )
         half = len(ids) // 2
         choosing = rows_of_text(ids[:half], context_length, CHOOSING_TOKENS)
@@ -84,12 +103,17 @@ def texts_of(wish: Wish, corpus: Corpus, tokenizer: Tokenizer, context_length: i
     measured = held_out(corpus.validation, number, context_length, MEASURED_TOKENS)
     for rows, split in ((choosing, "training"), (measured, "validation")):
         if not rows.tokens:
-            raise ValueError(f"The context {wish.context} has no {split} text, so nothing can be chosen or measured for it.")
+            raise ValueError(
+                f"The context {wish.context} has no {split} text, so nothing can be chosen or"
+                " measured for it."
+            )
     return Texts(choosing, measured, others)
 
 
 def held_out(split: Split, context: int, context_length: int, most_tokens: int) -> Rows:
-    return rows_of_documents(split, np.flatnonzero(split.context == context), context_length, most_tokens)
+    return rows_of_documents(
+        split, np.flatnonzero(split.context == context), context_length, most_tokens
+    )
 
 
 def rank_segments(source: Source, wish: Wish, choosing: Rows) -> tuple[np.ndarray, np.ndarray]:
@@ -98,7 +122,9 @@ def rank_segments(source: Source, wish: Wish, choosing: Rows) -> tuple[np.ndarra
     return importance, np.argsort(-importance, axis=1, kind="stable")
 
 
-def keep_curve(source: Source, corpus: Corpus, wish: Wish, progress: Progress = silent) -> KeepCurve:
+def keep_curve(
+    source: Source, corpus: Corpus, wish: Wish, progress: Progress = silent
+) -> KeepCurve:
     """The curve of a wish. ValueError for a wish that cannot be met."""
     wish.check(corpus.contexts)
     model = source.model
@@ -146,16 +172,23 @@ def keep_curve(source: Source, corpus: Corpus, wish: Wish, progress: Progress = 
 
 
 def counts_of(num_segments: int) -> np.ndarray:
-    """Counts of kept segments to try: all of them, or MOST_COUNTS evenly spread on a log scale; from S down to 1."""
+    """Counts of kept segments to try: all of them, or MOST_COUNTS evenly spread on a log scale;
+    from S down to 1."""
     if num_segments <= MOST_COUNTS:
         return np.arange(num_segments, 0, -1)
     return np.unique(np.round(np.geomspace(1, num_segments, MOST_COUNTS)).astype(int))[::-1].copy()
 
 
 def measure(
-    model: Decoder, order: np.ndarray, chance: list[np.ndarray], kept: np.ndarray, texts: Texts, progress: Progress
+    model: Decoder,
+    order: np.ndarray,
+    chance: list[np.ndarray],
+    kept: np.ndarray,
+    texts: Texts,
+    progress: Progress,
 ) -> tuple[list[DocumentLosses], list[list[DocumentLosses]], np.ndarray]:
-    """(losses [K] on the measured text, [C][K] on every context, mean losses [R, K] by chance on the measured text)."""
+    """(losses [K] on the measured text, [C][K] on every context, mean losses [R, K] by chance on
+    the measured text)."""
     mine: list[DocumentLosses] = []
     others: list[list[DocumentLosses]] = [[] for _ in texts.others]
     by_chance = np.empty((len(chance), len(kept)))
@@ -167,8 +200,13 @@ def measure(
             curve.append(document_losses(smaller, rows))
         for draw, numbers in enumerate(chance):
             whole = k == order.shape[1]
-            by_chance[draw, place] = (mine[-1] if whole else document_losses(carve(model, numbers[:, :k]), texts.measured)).mean()
-            progress((place + 0.3 + 0.7 * draw / len(chance)) / (len(kept) + 0.1), f"Keeping {k} of {order.shape[1]} segments by chance")
+            by_chance[draw, place] = (
+                mine[-1] if whole else document_losses(carve(model, numbers[:, :k]), texts.measured)
+            ).mean()
+            progress(
+                (place + 0.3 + 0.7 * draw / len(chance)) / (len(kept) + 0.1),
+                f"Keeping {k} of {order.shape[1]} segments by chance",
+            )
     return mine, others, by_chance
 
 

@@ -1,4 +1,5 @@
-"""Which segments matter on some text: the visible list of rankings. Each gives a number for every segment of every layer."""
+"""Which segments matter on some text: the visible list of rankings. Each gives a number for every
+segment of every layer."""
 
 from __future__ import annotations
 
@@ -15,7 +16,8 @@ from cpart_core.model.next_token import token_losses
 
 
 def by_contribution(model: Decoder, rows: Rows) -> np.ndarray:
-    """[L, S] mean over tokens of the norm of what the segment adds to the residual stream: its weight times its output's norm."""
+    """[L, S] mean over tokens of the norm of what the segment adds to the residual stream: its
+    weight times its output's norm."""
     total = np.zeros((model.settings.num_layers, model.settings.num_segments))
     with torch.no_grad():
         for ids, real, context, _ in rows.batches():
@@ -28,16 +30,22 @@ def by_contribution(model: Decoder, rows: Rows) -> np.ndarray:
 
 
 def by_effect(model: Decoder, rows: Rows) -> np.ndarray:
-    """[L, S] mean over tokens of the sum of |a dL/da| over the segment's neurons: the gradient signature, first-order effect of removing them."""
+    """[L, S] mean over tokens of the sum of |a dL/da| over the segment's neurons: the gradient
+    signature, first-order effect of removing them."""
     settings = model.settings
-    return effects_by_row(model, rows)[:, settings.shared_neurons :].reshape(settings.num_layers, settings.num_segments, -1).sum(axis=2)
+    return (
+        effects_by_row(model, rows)[:, settings.shared_neurons :]
+        .reshape(settings.num_layers, settings.num_segments, -1)
+        .sum(axis=2)
+    )
 
 
 def effects_by_row(model: Decoder, rows: Rows) -> np.ndarray:
     """[L, N] mean over tokens of |a dL/da|, in row order."""
     total = np.zeros((model.settings.num_layers, model.settings.num_neurons))
     asked = model.embedding.requires_grad
-    model.embedding.requires_grad_(True)  # so that there is a backward pass at all; no gradient of a weight is kept
+    # so that there is a backward pass at all; no gradient of a weight is kept
+    model.embedding.requires_grad_(True)
     try:
         for ids, real, context, _ in rows.batches():
             with torch.enable_grad(), capture(model, gradients=True) as layers:
@@ -50,7 +58,10 @@ def effects_by_row(model: Decoder, rows: Rows) -> np.ndarray:
     return total / max(rows.tokens, 1)
 
 
-RANKINGS: dict[str, Callable[[Decoder, Rows], np.ndarray]] = {"contribution": by_contribution, "effect": by_effect}
+RANKINGS: dict[str, Callable[[Decoder, Rows], np.ndarray]] = {
+    "contribution": by_contribution,
+    "effect": by_effect,
+}
 
 
 def ranking(name: str) -> Callable[[Decoder, Rows], np.ndarray]:

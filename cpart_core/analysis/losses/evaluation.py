@@ -46,33 +46,48 @@ def read_validation(source: Source, corpus: Corpus, seed: int, progress: Progres
     num_bytes = 0
     batches = validation_batches(corpus, source.model.settings.context_length, None, seed)
     for number, batch in enumerate(batches):
-        progress(number / len(batches), f"Batch {number + 1} of {len(batches)} of the validation text")
+        progress(
+            number / len(batches), f"Batch {number + 1} of {len(batches)} of the validation text"
+        )
         targets = torch.from_numpy(batch.ids[:, 1:])
-        start, told = (torch.from_numpy(part[:, :-1]).long() for part in (batch.start, batch.context))
+        start, told = (
+            torch.from_numpy(part[:, :-1]).long() for part in (batch.start, batch.context)
+        )
         with torch.no_grad():
             logits = source.model(torch.from_numpy(batch.ids[:, :-1]), start, context_BT=told)
         document = batch.document[:, :-1].ravel()
-        nats += np.bincount(document, weights=token_losses(logits, targets).flatten().double().numpy(), minlength=M)
-        right += np.bincount(document, weights=(logits.argmax(dim=-1) == targets).flatten().numpy(), minlength=M)
+        nats += np.bincount(
+            document, weights=token_losses(logits, targets).flatten().double().numpy(), minlength=M
+        )
+        right += np.bincount(
+            document, weights=(logits.argmax(dim=-1) == targets).flatten().numpy(), minlength=M
+        )
         tokens += np.bincount(document, minlength=M)
         num_bytes += int(bytes_of[batch.ids[:, 1:]].sum())
     return Read(nats, right, tokens, num_bytes)
 
 
-def report_losses(source: Source, corpus: Corpus, seed: int, progress: Progress = silent) -> LossReport:
+def report_losses(
+    source: Source, corpus: Corpus, seed: int, progress: Progress = silent
+) -> LossReport:
     """Loss, accuracy and bits per byte. While no context is known yet, `loss` is over all tokens
     alike, as in training."""
     read = read_validation(source, corpus, seed, progress)
     C = len(corpus.contexts)
     known = corpus.validation.context >= 0
     by_context = [
-        np.bincount(corpus.validation.context[known], weights=part[known], minlength=C) for part in (read.nats, read.right, read.tokens)
+        np.bincount(corpus.validation.context[known], weights=part[known], minlength=C)
+        for part in (read.nats, read.right, read.tokens)
     ]
     loss = mean_over(by_context[0], by_context[2])
     total = int(read.tokens.sum())
     labelled = bool(by_context[2].any())
     low, high = intervals(
-        read.nats, read.tokens, corpus.validation.context if labelled else np.zeros_like(corpus.validation.context), max(C, 1), seed
+        read.nats,
+        read.tokens,
+        corpus.validation.context if labelled else np.zeros_like(corpus.validation.context),
+        max(C, 1),
+        seed,
     )
     return LossReport(
         run=source.run,
@@ -81,9 +96,17 @@ def report_losses(source: Source, corpus: Corpus, seed: int, progress: Progress 
         loss_by_context=loss,
         tokens_by_context=by_context[2].astype(np.int64),
         documents_by_context=np.bincount(corpus.validation.context[known], minlength=C),
-        loss=float(np.nanmean(loss)) if labelled else float(read.nats.sum()) / total if total else math.nan,
+        loss=(
+            float(np.nanmean(loss))
+            if labelled
+            else float(read.nats.sum()) / total
+            if total
+            else math.nan
+        ),
         accuracy_by_context=mean_over(by_context[1], by_context[2]),
-        bits_per_byte=float(read.nats.sum()) / math.log(2) / read.num_bytes if read.num_bytes else math.nan,
+        bits_per_byte=(
+            float(read.nats.sum()) / math.log(2) / read.num_bytes if read.num_bytes else math.nan
+        ),
         low=float(low[-1]),
         high=float(high[-1]),
         low_by_context=low[:-1],
@@ -93,7 +116,9 @@ def report_losses(source: Source, corpus: Corpus, seed: int, progress: Progress 
     )
 
 
-def validation_report(run: Run, source: Source, corpus: Corpus, progress: Progress = silent) -> LossReport:
+def validation_report(
+    run: Run, source: Source, corpus: Corpus, progress: Progress = silent
+) -> LossReport:
     """The run's stored report of this checkpoint, with its sums by document; measured and stored
     now where there is none."""
     request = {"run": run.id, "step": source.step}
@@ -106,7 +131,9 @@ def validation_report(run: Run, source: Source, corpus: Corpus, progress: Progre
     return report
 
 
-def intervals(nats: np.ndarray, tokens: np.ndarray, context_of: np.ndarray, num_contexts: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def intervals(
+    nats: np.ndarray, tokens: np.ndarray, context_of: np.ndarray, num_contexts: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
     """(low, high), both [C + 1]: of each context's loss and of their mean, documents drawn anew
     with replacement; NaN for fewer than two."""
     sums = DocumentSums(context_of, num_contexts, 2)
@@ -122,7 +149,9 @@ def means(total: np.ndarray, count: np.ndarray) -> np.ndarray:
     without documents, which it leaves out."""
     mean = mean_over(total.astype(np.float64), count)
     known = ~np.isnan(mean)
-    whole = mean_over(np.where(known, mean, 0.0).sum(axis=-1, keepdims=True), known.sum(axis=-1, keepdims=True))
+    whole = mean_over(
+        np.where(known, mean, 0.0).sum(axis=-1, keepdims=True), known.sum(axis=-1, keepdims=True)
+    )
     return np.concatenate([mean, whole], axis=-1)
 
 

@@ -1,6 +1,8 @@
-"""Documents as rows, their losses under a model, and the interval of a mean over documents. Knows nothing of what is asked.
+"""Documents as rows, their losses under a model, and the interval of a mean over documents. Knows
+nothing of what is asked.
 
-Each document is cut into rows of its own, so that a loss belongs to one document and no token is predicted twice.
+Each document is cut into rows of its own, so that a loss belongs to one document and no token is
+predicted twice.
 """
 
 from __future__ import annotations
@@ -44,10 +46,14 @@ class Rows:
     def batches(self) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor, np.ndarray]]:
         """(ids [B, T+1], real [B, T] bool: a target is there, context [B, T], document [B])."""
         for first in range(0, len(self.ids), ROWS_AT_ONCE):
-            length, document = (part[first : first + ROWS_AT_ONCE] for part in (self.length, self.document))
+            length, document = (
+                part[first : first + ROWS_AT_ONCE] for part in (self.length, self.document)
+            )
             ids = torch.from_numpy(self.ids[first : first + ROWS_AT_ONCE, : length.max()])
             real = torch.arange(1, ids.shape[1])[None] < torch.from_numpy(length)[:, None]
-            context = torch.from_numpy(self.context[document].astype(np.int64))[:, None].expand(-1, ids.shape[1] - 1)
+            context = torch.from_numpy(self.context[document].astype(np.int64))[:, None].expand(
+                -1, ids.shape[1] - 1
+            )
             yield ids, real, context, document
 
 
@@ -63,8 +69,11 @@ class DocumentLosses:
         return float(self.nats.sum() / self.tokens.sum())
 
 
-def rows_of_documents(split: Split, documents: np.ndarray, context_length: int, most_tokens: int) -> Rows:
-    """Beginnings of the given documents, so long that all together have about `most_tokens` tokens. Documents of one token are left out."""
+def rows_of_documents(
+    split: Split, documents: np.ndarray, context_length: int, most_tokens: int
+) -> Rows:
+    """Beginnings of the given documents, so long that all together have about `most_tokens` tokens.
+    Documents of one token are left out."""
     lengths = np.diff(split.starts)[documents]
     documents, lengths = documents[lengths >= FEWEST_TOKENS], lengths[lengths >= FEWEST_TOKENS]
     share = fair_share(lengths, most_tokens)
@@ -74,7 +83,12 @@ def rows_of_documents(split: Split, documents: np.ndarray, context_length: int, 
         cut = cut_rows(split.ids[begin : begin + min(lengths[place], share)], context_length)
         pieces += cut
         owner += [place] * len(cut)
-    return pack(pieces, np.array(owner, dtype=np.int64), split.context[documents], tuple(split.titles[number] for number in documents))
+    return pack(
+        pieces,
+        np.array(owner, dtype=np.int64),
+        split.context[documents],
+        tuple(split.titles[number] for number in documents),
+    )
 
 
 def rows_of_text(ids: list[int], context_length: int, most_tokens: int) -> Rows:
@@ -85,7 +99,8 @@ def rows_of_text(ids: list[int], context_length: int, most_tokens: int) -> Rows:
 
 
 def fair_share(lengths: np.ndarray, most_tokens: int) -> int:
-    """The length at which documents are cut so that all together fit; short ones leave their share to the others."""
+    """The length at which documents are cut so that all together fit; short ones leave their share
+    to the others."""
     left, share = most_tokens, 0
     for place, length in enumerate(np.sort(lengths)):
         share = max(FEWEST_TOKENS, left // (len(lengths) - place))
@@ -102,7 +117,9 @@ def cut_rows(ids: np.ndarray, context_length: int) -> list[np.ndarray]:
     return [row for row in rows if len(row) >= FEWEST_TOKENS]
 
 
-def pack(pieces: list[np.ndarray], owner: np.ndarray, context: np.ndarray, titles: tuple[str, ...]) -> Rows:
+def pack(
+    pieces: list[np.ndarray], owner: np.ndarray, context: np.ndarray, titles: tuple[str, ...]
+) -> Rows:
     order = sorted(range(len(pieces)), key=lambda number: -len(pieces[number]))
     length = np.array([len(pieces[number]) for number in order], dtype=np.int64)
     ids = np.zeros((len(pieces), int(length.max(initial=0))), dtype=np.int64)
@@ -122,8 +139,11 @@ def document_losses(model: Decoder, rows: Rows) -> DocumentLosses:
     return DocumentLosses(nats, tokens)
 
 
-def interval_of_rise(before: DocumentLosses, after: DocumentLosses, seed: int) -> tuple[float, float]:
-    """95 % interval of the rise of the mean loss, documents drawn anew with replacement; NaN with fewer than 2 documents."""
+def interval_of_rise(
+    before: DocumentLosses, after: DocumentLosses, seed: int
+) -> tuple[float, float]:
+    """95 % interval of the rise of the mean loss, documents drawn anew with replacement; NaN with
+    fewer than 2 documents."""
     M = len(before.nats)
     if M < 2:
         return float("nan"), float("nan")

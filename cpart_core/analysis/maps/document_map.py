@@ -1,4 +1,5 @@
-"""Validation documents on a plane by their gradients: documents that need the same neurons lie together. Labels are not used.
+"""Validation documents on a plane by their gradients: documents that need the same neurons lie
+together. Labels are not used.
 
 The signature of a document is the mean over its tokens of |a dL/da|, for every neuron of every layer (partition/signatures.py).
 """
@@ -41,15 +42,19 @@ class DocumentSums:
     """[M]"""
 
 
-def map_documents(source: Source, corpus: Corpus, method: str, seed: int, progress: Progress = silent) -> DocumentMap:
-    """One forward and backward pass over the beginnings (one row each) of at most 600 documents, drawn evenly over contexts.
+def map_documents(
+    source: Source, corpus: Corpus, method: str, seed: int, progress: Progress = silent
+) -> DocumentMap:
+    """One forward and backward pass over the beginnings (one row each) of at most 600 documents,
+    drawn evenly over contexts.
 
     Of how many documents, and how many tokens of each at most, is in `parameters`.
     """
     chosen, available = choose_documents(corpus.validation, seed)
     if len(chosen) < 2:
         raise ValueError(
-            f"A map of documents needs at least 2 validation documents of {FEWEST_TOKENS} tokens or more; this corpus has {len(chosen)}."
+            f"A map of documents needs at least 2 validation documents of {FEWEST_TOKENS} tokens or"
+            f" more; this corpus has {len(chosen)}."
         )
     sums = read_documents(source, corpus.validation, chosen, progress)
     relative = sums.signature / sums.tokens
@@ -83,16 +88,21 @@ def map_documents(source: Source, corpus: Corpus, method: str, seed: int, progre
 
 
 def choose_documents(validation: Split, seed: int) -> tuple[np.ndarray, int]:
-    """(numbers of at most 600 documents in ascending order, how many could be chosen): contexts in their shares, seeded."""
+    """(numbers of at most 600 documents in ascending order, how many could be chosen): contexts in
+    their shares, seeded."""
     fit = np.flatnonzero(np.diff(validation.starts) > FEWEST_TOKENS)
     if len(fit) <= MOST_DOCUMENTS:
         return fit, len(fit)
     shuffled = np.random.default_rng(seed).permutation(fit)
     ordered = shuffled[np.argsort(validation.context[shuffled], kind="stable")]
-    return np.sort(ordered[np.linspace(0, len(ordered) - 1, MOST_DOCUMENTS).round().astype(int)]), len(fit)
+    return np.sort(
+        ordered[np.linspace(0, len(ordered) - 1, MOST_DOCUMENTS).round().astype(int)]
+    ), len(fit)
 
 
-def read_documents(source: Source, validation: Split, chosen: np.ndarray, progress: Progress) -> DocumentSums:
+def read_documents(
+    source: Source, validation: Split, chosen: np.ndarray, progress: Progress
+) -> DocumentSums:
     """Gradients, fusion weights and losses of the chosen documents' beginnings."""
     model, settings = source.model, source.model.settings
     sums = DocumentSums(
@@ -101,9 +111,12 @@ def read_documents(source: Source, validation: Split, chosen: np.ndarray, progre
         np.zeros(len(chosen)),
         np.zeros(len(chosen), dtype=np.int64),
     )
-    model.embedding.requires_grad_(True)  # so that there is a backward pass at all; no gradient of a weight is kept
+    # so that there is a backward pass at all; no gradient of a weight is kept
+    model.embedding.requires_grad_(True)
     try:
-        for number, batch in enumerate(document_heads(validation, chosen, settings.context_length, ROWS_AT_ONCE)):
+        for number, batch in enumerate(
+            document_heads(validation, chosen, settings.context_length, ROWS_AT_ONCE)
+        ):
             done = number * ROWS_AT_ONCE
             progress(0.8 * done / len(chosen), f"Gradients of document {done + 1} of {len(chosen)}")
             add_batch(source, batch, sums)
@@ -113,7 +126,8 @@ def read_documents(source: Source, validation: Split, chosen: np.ndarray, progre
 
 
 def add_batch(source: Source, batch: Batch, sums: DocumentSums) -> None:
-    """One forward and backward. Batch.document holds positions in the sums, -1 where a row is only filled up: that counts nowhere."""
+    """One forward and backward. Batch.document holds positions in the sums, -1 where a row is only
+    filled up: that counts nowhere."""
     model, settings = source.model, source.model.settings
     document = torch.from_numpy(batch.document[:, :-1].astype(np.int64))
     known = document >= 0
@@ -121,17 +135,24 @@ def add_batch(source: Source, batch: Batch, sums: DocumentSums) -> None:
     group = torch.full_like(document, -1)
     group[known] = torch.from_numpy(local)
     ids = torch.from_numpy(batch.ids)
-    measured = SignatureSums(settings.num_layers, settings.num_neurons, len(here), decay=1.0, device=torch.device("cpu"))
+    measured = SignatureSums(
+        settings.num_layers, settings.num_neurons, len(here), decay=1.0, device=torch.device("cpu")
+    )
     with measured.measure(model, group):
-        losses = token_losses(model(ids[:, :-1], torch.from_numpy(batch.start[:, :-1].astype(np.int64))), ids[:, 1:])
-        # `measure` wants a mean over all tokens; filling must not send gradients back into the document before it.
+        losses = token_losses(
+            model(ids[:, :-1], torch.from_numpy(batch.start[:, :-1].astype(np.int64))), ids[:, 1:]
+        )
+        # `measure` wants a mean over all tokens; filling must not send gradients back into the
+        # document before it.
         torch.autograd.grad((losses * known).mean(), [model.embedding])
     sums.signature[:, :, here] += measured.total.numpy()
     one_hot = (local == np.arange(len(here))[:, None]).astype(np.float32)
     for number, layer in enumerate(model.feedforwards()):
         assert layer.last_alpha is not None
         sums.alpha[number, here] += one_hot @ layer.last_alpha.detach()[known].float().numpy()
-    sums.loss[here] += np.bincount(local, weights=losses.detach()[known].numpy(), minlength=len(here))
+    sums.loss[here] += np.bincount(
+        local, weights=losses.detach()[known].numpy(), minlength=len(here)
+    )
     sums.tokens[here] += np.bincount(local, minlength=len(here))
 
 

@@ -9,15 +9,17 @@ from cpart_core.records.training import SHARED, Snapshot
 
 
 def flow(first: Snapshot, second: Snapshot) -> Flow:
-    """Count neurons by segment before and after. Those of the shared segment are in no row; moves to or from it count as churn.
+    """Count neurons by segment before and after. Those of the shared segment are in no row; moves
+    to or from it count as churn.
 
-    `churn` is the share of a layer's neurons whose segment number differs. Snapshots of different runs raise ValueError.
+    `churn` is the share of a layer's neurons whose segment number differs. Snapshots of different
+    runs raise ValueError.
     """
     before, after = first.segment_of.astype(np.int64), second.segment_of.astype(np.int64)
     if before.shape != after.shape or first.fusion_mass.shape != second.fusion_mass.shape:
         raise ValueError(
-            f"Snapshots to compare must be of one model; got {before.shape[0]} layers x {before.shape[1]} neurons "
-            f"and {after.shape[0]} layers x {after.shape[1]} neurons."
+            f"Snapshots to compare must be of one model; got {before.shape[0]} layers x"
+            f" {before.shape[1]} neurons and {after.shape[0]} layers x {after.shape[1]} neurons."
         )
     num_layers, num_segments = before.shape[0], first.fusion_mass.shape[2]
     moved = np.zeros((num_layers, num_segments, num_segments), dtype=np.int64)

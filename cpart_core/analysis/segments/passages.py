@@ -1,7 +1,9 @@
-"""The passages of validation text on which each segment works most: windows are scored in one pass, the best are read again in a second.
+"""The passages of validation text on which each segment works most: windows are scored in one pass,
+the best are read again in a second.
 
-A window is 40 tokens of one document in one row. Shorter ones, of documents that have no more in the row, are shown only where full ones
-are too few: the mean of few tokens is the more extreme one, so scraps would win over passages that a person can read.
+A window is 40 tokens of one document in one row. Shorter ones, of documents that have no more in
+the row, are shown only where full ones are too few: the mean of few tokens is the more extreme one,
+so scraps would win over passages that a person can read.
 """
 
 from __future__ import annotations
@@ -42,16 +44,22 @@ class Windows:
 
     def add(self, number: int, batch: Batch, alpha_LxBxTxS: np.ndarray) -> None:
         """Take in one batch and its fusion weights; T is one less than the batch is wide."""
-        sums = np.pad(alpha_LxBxTxS.cumsum(axis=2, dtype=np.float64), ((0, 0), (0, 0), (1, 0), (0, 0)))
+        sums = np.pad(
+            alpha_LxBxTxS.cumsum(axis=2, dtype=np.float64), ((0, 0), (0, 0), (1, 0), (0, 0))
+        )
         for row, documents in enumerate(batch.document[:, :-1]):
             for begin, end in pieces(documents):
                 self.places.append(Window(number, row, begin, end, int(documents[begin])))
                 self.scores.append((sums[:, row, end] - sums[:, row, begin]) / (end - begin))
 
     def best(self, order_W: np.ndarray) -> list[Window]:
-        """The first windows of an order, full ones before shorter ones, each of another document."""
+        """The first windows of an order, full ones before shorter ones, each of another
+        document."""
         chosen: dict[int, Window] = {}
-        full = np.array([self.places[index].end - self.places[index].begin == LENGTH for index in order_W], dtype=bool)
+        full = np.array(
+            [self.places[index].end - self.places[index].begin == LENGTH for index in order_W],
+            dtype=bool,
+        )
         for index in (*order_W[full], *order_W[~full]):
             place = self.places[index]
             chosen.setdefault(place.document, place)
@@ -64,11 +72,15 @@ class Windows:
         if not self.scores:
             return []
         order = np.argsort(-np.stack(self.scores), axis=0, kind="stable")
-        return [[self.best(order[:, layer, segment]) for segment in range(order.shape[2])] for layer in range(order.shape[1])]
+        return [
+            [self.best(order[:, layer, segment]) for segment in range(order.shape[2])]
+            for layer in range(order.shape[1])
+        ]
 
 
 def pieces(documents_T: np.ndarray) -> list[tuple[int, int]]:
-    """(begin, end) of windows in one row: each document's stretch cut every 40 tokens, the last window ending where the stretch ends.
+    """(begin, end) of windows in one row: each document's stretch cut every 40 tokens, the last
+    window ending where the stretch ends.
 
     A stretch under 40 tokens is one window, under 8 none.
     """
@@ -84,16 +96,32 @@ def read_passages(
     source: Source, corpus: Corpus, batches: list[Batch], chosen: list[list[list[Window]]]
 ) -> list[list[tuple[Passage, ...]]]:
     """The chosen windows as passages, [L][S]; their rows go through the model once more."""
-    rows = sorted({(place.batch, place.row) for layer in chosen for segment in layer for place in segment})
+    rows = sorted(
+        {(place.batch, place.row) for layer in chosen for segment in layer for place in segment}
+    )
     alpha: dict[tuple[int, int], np.ndarray] = {}
     for first in range(0, len(rows), ROWS_AT_ONCE):
         some = rows[first : first + ROWS_AT_ONCE]
         ids = torch.from_numpy(np.stack([batches[number].ids[row, :-1] for number, row in some]))
-        start = torch.from_numpy(np.stack([batches[number].start[row, :-1] for number, row in some])).long()
-        told = torch.from_numpy(np.stack([batches[number].context[row, :-1] for number, row in some])).long()
+        start = torch.from_numpy(
+            np.stack([batches[number].start[row, :-1] for number, row in some])
+        ).long()
+        told = torch.from_numpy(
+            np.stack([batches[number].context[row, :-1] for number, row in some])
+        ).long()
         with torch.no_grad():
             source.model(ids, start, context_BT=told)
-        read = torch.stack([layer.last_alpha for layer in source.model.feedforwards() if layer.last_alpha is not None]).float().numpy()
+        read = (
+            torch.stack(
+                [
+                    layer.last_alpha
+                    for layer in source.model.feedforwards()
+                    if layer.last_alpha is not None
+                ]
+            )
+            .float()
+            .numpy()
+        )
         alpha.update({place: read[:, index] for index, place in enumerate(some)})
 
     def passage(place: Window, layer: int, segment: int) -> Passage:
@@ -107,6 +135,9 @@ def read_passages(
         )
 
     return [
-        [tuple(passage(place, layer, segment) for place in places) for segment, places in enumerate(segments)]
+        [
+            tuple(passage(place, layer, segment) for place in places)
+            for segment, places in enumerate(segments)
+        ]
         for layer, segments in enumerate(chosen)
     ]

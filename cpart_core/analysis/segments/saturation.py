@@ -1,6 +1,8 @@
-"""How early the segments came to mean what they mean at the end. numpy only, from snapshots: cheap enough for a page to call itself.
+"""How early the segments came to mean what they mean at the end. numpy only, from snapshots: cheap
+enough for a page to call itself.
 
-Snapshots hold means over the validation text of each context, not tokens and not documents: so no null and no interval here.
+Snapshots hold means over the validation text of each context, not tokens and not documents: so no
+null and no interval here.
 """
 
 from __future__ import annotations
@@ -16,11 +18,14 @@ from cpart_core.records.training import Snapshot
 
 
 def saturation(snapshots: Sequence[Snapshot]) -> Saturation:
-    """Over snapshots of one run in rising order of steps, all with a partition. ValueError without any."""
+    """Over snapshots of one run in rising order of steps, all with a partition. ValueError without
+    any."""
     if not snapshots:
         raise ValueError("There is no snapshot with a partition yet, so nothing can have settled.")
     num_layers = len(snapshots[0].segment_of)
-    churn = [np.full(num_layers, np.nan)] + [flow(first, second).churn for first, second in zip(snapshots, snapshots[1:], strict=False)]
+    churn = [np.full(num_layers, np.nan)] + [
+        flow(first, second).churn for first, second in zip(snapshots, snapshots[1:], strict=False)
+    ]
     return Saturation(
         steps=tuple(int(snapshot.step) for snapshot in snapshots),
         context_information=np.stack([information_of_means(snapshot) for snapshot in snapshots]),
@@ -37,7 +42,8 @@ def information_of_means(snapshot: Snapshot) -> np.ndarray:
 
 
 def agreement(snapshot: Snapshot, final: Snapshot) -> np.ndarray:
-    """[L] mean over contexts of sum_s min(use now, use at the end); use = share of the choices, or of the mass where all are computed."""
+    """[L] mean over contexts of sum_s min(use now, use at the end); use = share of the choices, or
+    of the mass where all are computed."""
     now, then = use(snapshot), use(final)
     common = np.minimum(now, then).sum(axis=2)
     known = ~np.isnan(common).any(axis=0)

@@ -1,6 +1,8 @@
-"""Do segments mean anything? What the segment of a token says about its context and its text, on validation documents alone.
+"""Do segments mean anything? What the segment of a token says about its context and its text, on
+validation documents alone.
 
-The estimates and their chance are nulls.py's; this file reads the model and counts what goes beside them.
+The estimates and their chance are nulls.py's; this file reads the model and counts what goes beside
+them.
 """
 
 from __future__ import annotations
@@ -21,22 +23,32 @@ from cpart_core.records.specialization import SegmentUse, Specialization
 MOST_TOKENS = 60_000
 """Validation tokens read, evenly over the contexts."""
 MOST_NUMBERS = 24_000_000
-"""Tokens x layers x segments held at once (each twice, 4 bytes): of large models fewer tokens are read."""
+"""Tokens x layers x segments held at once (each twice, 4 bytes): of large models fewer tokens are
+read."""
 FEWEST_SEEN = 20
-"""For T: tokens seen less often are left out, since a handful of sights says nothing about where a token goes."""
+"""For T: tokens seen less often are left out, since a handful of sights says nothing about where a
+token goes."""
 COMMITTEE_MASS = 0.6
 MOST_SEGMENTS_TRIED = 16
-"""Up to this many segments every committee is tried; above, the best one found by always adding the segment that helps most."""
+"""Up to this many segments every committee is tried; above, the best one found by always adding the
+segment that helps most."""
 
 
 def measure_specialization(
-    source: Source, corpus: Corpus, seed: int, progress: Progress = silent, effort: Effort | None = None
+    source: Source,
+    corpus: Corpus,
+    seed: int,
+    progress: Progress = silent,
+    effort: Effort | None = None,
 ) -> Specialization:
-    """One forward over validation rows, then counting. ValueError where no validation text has a context yet."""
+    """One forward over validation rows, then counting. ValueError where no validation text has a
+    context yet."""
     effort = effort or Effort()
     settings = source.model.settings
     num_columns = settings.num_layers * settings.num_segments
-    batches = validation_batches(corpus, settings.context_length, min(MOST_TOKENS, MOST_NUMBERS // num_columns), seed)
+    batches = validation_batches(
+        corpus, settings.context_length, min(MOST_TOKENS, MOST_NUMBERS // num_columns), seed
+    )
     reading = read(source, batches, part_of(progress, 0.0, 0.4))
     num_layers, num_contexts = settings.num_layers, len(corpus.contexts)
     tables = Tables(reading, FEWEST_SEEN)
@@ -44,7 +56,10 @@ def measure_specialization(
     found = informations(tables, groups, seed, effort, part_of(progress, 0.4, 0.99))
     uses = [use(reading.share[:, group], every) for group, every in zip(groups, found, strict=True)]
     tokens = np.bincount(reading.context, minlength=num_contexts)
-    mass = mean_over(context_sums(reading.share[:, groups[0]], reading.context, num_contexts), tokens[None, :, None])
+    mass = mean_over(
+        context_sums(reading.share[:, groups[0]], reading.context, num_contexts),
+        tokens[None, :, None],
+    )
     pairs, by_chance = chosen_pairs(reading.share[:, groups[1]], settings.top_k)
     return Specialization(
         run=source.run,
@@ -75,27 +90,44 @@ def measure_specialization(
 
 
 def read(source: Source, batches: list[Batch], progress: Progress = silent) -> Reading:
-    """Columns 0..L-1 of the reading are alpha, L..2L-1 the choice: 1/k to each of the k greatest alpha."""
+    """Columns 0..L-1 of the reading are alpha, L..2L-1 the choice: 1/k to each of the k greatest
+    alpha."""
     layers, settings = source.model.feedforwards(), source.model.settings
     shares, contexts, documents, tokens = [], [], [], []
     for number, batch in enumerate(batches):
-        progress(number / len(batches), f"Reading batch {number + 1} of {len(batches)} of the validation text")
+        progress(
+            number / len(batches),
+            f"Reading batch {number + 1} of {len(batches)} of the validation text",
+        )
         context = batch.context[:, :-1].reshape(-1).astype(np.int64)
         known = np.flatnonzero(context >= 0)
         with torch.no_grad():
-            start, told = (torch.from_numpy(part[:, :-1]).long() for part in (batch.start, batch.context))
+            start, told = (
+                torch.from_numpy(part[:, :-1]).long() for part in (batch.start, batch.context)
+            )
             source.model(torch.from_numpy(batch.ids[:, :-1]), start, context_BT=told)
-        alpha = torch.stack([layer.last_alpha.flatten(0, 1) for layer in layers if layer.last_alpha is not None], dim=1).float()[known]
-        choice = torch.zeros_like(alpha).scatter(-1, first_greatest(alpha, settings.top_k), 1 / settings.top_k)
+        alpha = torch.stack(
+            [layer.last_alpha.flatten(0, 1) for layer in layers if layer.last_alpha is not None],
+            dim=1,
+        ).float()[known]
+        choice = torch.zeros_like(alpha).scatter(
+            -1, first_greatest(alpha, settings.top_k), 1 / settings.top_k
+        )
         shares.append(torch.cat([alpha, choice], dim=1).numpy())
         contexts.append(context[known])
         documents.append(batch.document[:, :-1].reshape(-1)[known].astype(np.int64))
         tokens.append(batch.ids[:, :-1].reshape(-1)[known])
     if not sum(map(len, contexts)):
         raise ValueError(
-            "No validation text has a context yet, so there is nothing for segments to tell apart. Contexts come with the first partition."
+            "No validation text has a context yet, so there is nothing for segments to tell apart."
+            " Contexts come with the first partition."
         )
-    return Reading(np.concatenate(shares), np.concatenate(contexts), np.concatenate(documents), np.concatenate(tokens))
+    return Reading(
+        np.concatenate(shares),
+        np.concatenate(contexts),
+        np.concatenate(documents),
+        np.concatenate(tokens),
+    )
 
 
 def use(share_KLS: np.ndarray, found: Informations) -> SegmentUse:
@@ -110,9 +142,11 @@ def context_sums(share_KLS: np.ndarray, context_K: np.ndarray, num_contexts: int
 
 
 def committee_share(mass_LCS: np.ndarray) -> np.ndarray:
-    """[L] size / S of the smallest set of segments, the same for all contexts, with at least 60 % of the mass in every context.
+    """[L] size / S of the smallest set of segments, the same for all contexts, with at least 60 %
+    of the mass in every context.
 
-    A standing committee (arXiv 2601.03425) is small: an even fusion gives 0.6, segments of one context each more than 0.6.
+    A standing committee (arXiv 2601.03425) is small: an even fusion gives 0.6, segments of one
+    context each more than 0.6.
     """
     mass = mass_LCS[:, ~np.isnan(mass_LCS).any(axis=(0, 2))]
     return np.array([committee_size(layer) for layer in mass]) / mass.shape[2]
@@ -135,7 +169,8 @@ def committee_size(mass_CS: np.ndarray) -> int:
 def chosen_pairs(choice_KLS: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """(share of tokens that choose both, the same by chance), [L, S, S] each.
 
-    By chance: proportional to how often each of the two is chosen, scaled to the k (k - 1) ordered pairs that every token has.
+    By chance: proportional to how often each of the two is chosen, scaled to the k (k - 1) ordered
+    pairs that every token has.
     """
     chosen = (choice_KLS > 0).astype(np.float32).transpose(1, 0, 2)
     pairs = (chosen.transpose(0, 2, 1) @ chosen).astype(np.float64) / chosen.shape[1]
@@ -144,6 +179,8 @@ def chosen_pairs(choice_KLS: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray
     same = np.eye(pairs.shape[1], dtype=bool)
     pairs[:, same] = by_chance[:, same] = 0.0
     total = by_chance.sum(axis=(1, 2), keepdims=True)
-    by_chance = np.divide(by_chance * k * (k - 1), total, out=np.zeros_like(by_chance), where=total > 0)
+    by_chance = np.divide(
+        by_chance * k * (k - 1), total, out=np.zeros_like(by_chance), where=total > 0
+    )
     pairs[:, same] = by_chance[:, same] = np.nan
     return pairs, by_chance

@@ -1,4 +1,5 @@
-"""Typical tokens: those on which a segment's fusion weight, or a neuron's activation, is much greater than elsewhere.
+"""Typical tokens: those on which a segment's fusion weight, or a neuron's activation, is much
+greater than elsewhere.
 
 Sums over many batches, then a ranking. Knows nothing of models or files.
 """
@@ -16,7 +17,8 @@ FEWEST_SEEN = 5
 TOKENS_OF_A_SEGMENT = 12
 TOKENS_OF_A_NEURON = 4
 MOST_NUMBERS = 64_000_000
-"""Of the neurons' sums (256 MB); with more neurons x tokens, the most frequent tokens are looked at."""
+"""Of the neurons' sums (256 MB); with more neurons x tokens, the most frequent tokens are looked
+at."""
 
 
 class Ranked(NamedTuple):
@@ -28,9 +30,12 @@ class Ranked(NamedTuple):
 
 
 class TokenSums:
-    """Sums of fusion weights [L, K, S] and of |activations| [L, K, N] over the K tokens of the vocabulary that are seen often enough."""
+    """Sums of fusion weights [L, K, S] and of |activations| [L, K, N] over the K tokens of the
+    vocabulary that are seen often enough."""
 
-    def __init__(self, seen_V: np.ndarray, num_layers: int, num_segments: int, num_neurons: int) -> None:
+    def __init__(
+        self, seen_V: np.ndarray, num_layers: int, num_segments: int, num_neurons: int
+    ) -> None:
         """seen_V: how often each token occurs in the text to come."""
         often = np.flatnonzero(seen_V >= FEWEST_SEEN)
         most = max(1, MOST_NUMBERS // (num_layers * num_neurons))
@@ -51,7 +56,8 @@ class TokenSums:
         self.activation[layer].index_add_(0, rows, hidden.abs())
 
     def of_segments(self, layer: int) -> list[Ranked]:
-        """For each segment the tokens with the greatest lift above 1: mean alpha on the token / mean alpha over all tokens."""
+        """For each segment the tokens with the greatest lift above 1: mean alpha on the token /
+        mean alpha over all tokens."""
         sums = self.alpha[layer].numpy()
         overall = sums.sum(axis=0) / max(self.total, 1)
         mean = sums[:-1] / np.maximum(self.count, 1)[:, None]
@@ -73,5 +79,9 @@ class TokenSums:
         """[N, up to 4] token ids on which each row's mean |a| is greatest."""
         mean = self.activation[layer][:-1].numpy() / np.maximum(self.count, 1)[:, None]
         kept = min(TOKENS_OF_A_NEURON, len(self.ids))
-        best = np.argsort(-mean, axis=0, kind="stable")[:kept] if kept else np.zeros((0, mean.shape[1]), dtype=np.int64)
+        best = (
+            np.argsort(-mean, axis=0, kind="stable")[:kept]
+            if kept
+            else np.zeros((0, mean.shape[1]), dtype=np.int64)
+        )
         return self.ids[best].T

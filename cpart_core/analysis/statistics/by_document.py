@@ -1,4 +1,5 @@
-"""Means over the tokens of a context, with intervals over its documents: tokens of one document are not independent. numpy only."""
+"""Means over the tokens of a context, with intervals over its documents: tokens of one document are
+not independent. numpy only."""
 
 from __future__ import annotations
 
@@ -15,7 +16,8 @@ MOST_DRAWN = 2_000_000
 
 
 class DocumentSums:
-    """Sums of K values over the tokens of each document of a split. Documents of unknown context count nowhere."""
+    """Sums of K values over the tokens of each document of a split. Documents of unknown context
+    count nowhere."""
 
     def __init__(self, context_of: np.ndarray, num_contexts: int, num_values: int) -> None:
         """context_of [M]: context of each document, -1 unknown."""
@@ -26,7 +28,9 @@ class DocumentSums:
 
     def add(self, column: int, document: np.ndarray, value: np.ndarray) -> None:
         """Values of tokens (any shape) for one column; `count` is told the tokens once."""
-        self.sums[:, column] += np.bincount(document.ravel(), weights=value.ravel(), minlength=len(self.tokens))
+        self.sums[:, column] += np.bincount(
+            document.ravel(), weights=value.ravel(), minlength=len(self.tokens)
+        )
 
     def count(self, document: np.ndarray) -> None:
         self.tokens += np.bincount(document.ravel(), minlength=len(self.tokens))
@@ -38,7 +42,9 @@ class DocumentSums:
 
     @property
     def tokens_by_context(self) -> np.ndarray:
-        return np.bincount(self.context_of[self.read], weights=self.tokens[self.read], minlength=self.num_contexts).astype(np.int64)
+        return np.bincount(
+            self.context_of[self.read], weights=self.tokens[self.read], minlength=self.num_contexts
+        ).astype(np.int64)
 
     @property
     def documents_by_context(self) -> np.ndarray:
@@ -57,8 +63,11 @@ class DocumentSums:
         """[F, C, K] mean over the tokens of each half of each context; NaN without any."""
         return divided(*self.summed(fold))
 
-    def redrawn(self, fold: np.ndarray, seed: int, resamples: int = RESAMPLES) -> tuple[np.ndarray, np.ndarray]:
-        """(sums [R, F, C, K], tokens [R, F, C]) when the documents of each half of each context are drawn again, with repeats."""
+    def redrawn(
+        self, fold: np.ndarray, seed: int, resamples: int = RESAMPLES
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """(sums [R, F, C, K], tokens [R, F, C]) when the documents of each half of each context are
+        drawn again, with repeats."""
         random = np.random.default_rng([seed, 18])
         sums = np.zeros((resamples, FOLDS, self.num_contexts, self.sums.shape[1]), dtype=np.float32)
         tokens = np.zeros(sums.shape[:3])
@@ -66,7 +75,11 @@ class DocumentSums:
             at_once = max(1, MOST_DRAWN // max(1, len(members)))
             for first in range(0, resamples, at_once):
                 some = slice(first, min(first + at_once, resamples))
-                weight = random.multinomial(len(members), np.full(len(members), 1 / len(members)), size=some.stop - some.start)
+                weight = random.multinomial(
+                    len(members),
+                    np.full(len(members), 1 / len(members)),
+                    size=some.stop - some.start,
+                )
                 sums[some, half, context] = weight @ self.sums[members]
                 tokens[some, half, context] = weight @ self.tokens[members]
         return sums, tokens
@@ -76,7 +89,10 @@ class DocumentSums:
         sums = np.zeros((FOLDS, self.num_contexts, self.sums.shape[1]))
         tokens = np.zeros(sums.shape[:2])
         for half, context, members in self.groups(fold):
-            sums[half, context], tokens[half, context] = self.sums[members].sum(axis=0), self.tokens[members].sum()
+            sums[half, context], tokens[half, context] = (
+                self.sums[members].sum(axis=0),
+                self.tokens[members].sum(),
+            )
         return sums, tokens
 
     def groups(self, fold: np.ndarray) -> Iterator[tuple[int, int, np.ndarray]]:

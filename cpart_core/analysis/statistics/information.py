@@ -1,6 +1,8 @@
-"""How much two things say about each other, in bits, from counts. numpy only; knows no model, no segment and no document.
+"""How much two things say about each other, in bits, from counts. numpy only; knows no model, no
+segment and no document.
 
-Plug-in estimates: the counts' own shares stand for probabilities. Such estimates are too great on few counts; nulls.py says by how much.
+Plug-in estimates: the counts' own shares stand for probabilities. Such estimates are too great on
+few counts; nulls.py says by how much.
 """
 
 from __future__ import annotations
@@ -9,9 +11,11 @@ import numpy as np
 
 
 def mutual_information(joint_XLS: np.ndarray) -> np.ndarray:
-    """I(S; X) of each L, from counts (or soft counts) [..., X, L, S] -> [..., L] bits. 0 where nothing was counted.
+    """I(S; X) of each L, from counts (or soft counts) [..., X, L, S] -> [..., L] bits. 0 where
+    nothing was counted.
 
-    float32 counts give bits to about 1e-5, in a third of the time; all others are counted in float64.
+    float32 counts give bits to about 1e-5, in a third of the time; all others are counted in
+    float64.
     """
     of_x, of_s = joint_XLS.sum(axis=-1), joint_XLS.sum(axis=-3)
     total = of_x.sum(axis=-2, dtype=np.float64)
@@ -42,11 +46,16 @@ def n_log_n(counts: np.ndarray) -> np.ndarray:
     return np.asarray(logs)
 
 
-def grouped(values_PLS: np.ndarray, group_P: np.ndarray, num_groups: int, weight_P: np.ndarray | None = None) -> np.ndarray:
+def grouped(
+    values_PLS: np.ndarray, group_P: np.ndarray, num_groups: int, weight_P: np.ndarray | None = None
+) -> np.ndarray:
     """Sums of the (weighted) rows of each group -> [groups, L, S], in the dtype of the values."""
     from scipy.sparse import csr_array  # late: only who counts needs it
 
     num_rows, *rest = values_PLS.shape
     weight = np.ones(num_rows) if weight_P is None else weight_P
-    table = csr_array((weight.astype(values_PLS.dtype), (group_P, np.arange(num_rows))), shape=(num_groups, num_rows))
+    table = csr_array(
+        (weight.astype(values_PLS.dtype), (group_P, np.arange(num_rows))),
+        shape=(num_groups, num_rows),
+    )
     return np.asarray(table @ values_PLS.reshape(num_rows, -1)).reshape(num_groups, *rest)

@@ -1,7 +1,9 @@
-"""I(S;C), I(S;T) and I(S;C given T) of segments, contexts and tokens, with what chance gives and an interval over documents. numpy only.
+"""I(S;C), I(S;T) and I(S;C given T) of segments, contexts and tokens, with what chance gives and an
+interval over documents. numpy only.
 
-Chance for contexts: the labels of whole documents are shuffled, so that what a document has in common with itself counts for nothing.
-Chance for tokens: tokens are shuffled over all positions. Interval: documents are drawn again, with repeats, within each context.
+Chance for contexts: the labels of whole documents are shuffled, so that what a document has in
+common with itself counts for nothing. Chance for tokens: tokens are shuffled over all positions.
+Interval: documents are drawn again, with repeats, within each context.
 """
 
 from __future__ import annotations
@@ -21,7 +23,8 @@ INTERVAL = (2.5, 97.5)
 
 @dataclass(frozen=True)
 class Reading:
-    """K tokens as the segments met them. Columns of `share` are layers (or any other measures side by side)."""
+    """K tokens as the segments met them. Columns of `share` are layers (or any other measures side
+    by side)."""
 
     share: np.ndarray
     """[K, L, S] float32: how each token is divided over the segments; sums to 1 over S."""
@@ -42,7 +45,8 @@ class Effort(NamedTuple):
 
 
 class Informations(NamedTuple):
-    """[L] bits each, with chance and interval; the last entry of each is the mean over the columns that belong together."""
+    """[L] bits each, with chance and interval; the last entry of each is the mean over the columns
+    that belong together."""
 
     context: Information
     token: Information
@@ -58,7 +62,8 @@ class Estimates(NamedTuple):
 
 
 class Tables:
-    """The sums from which all estimates are made: by document [M, L, S], and by document and frequent token [P, L, S]."""
+    """The sums from which all estimates are made: by document [M, L, S], and by document and
+    frequent token [P, L, S]."""
 
     def __init__(self, reading: Reading, fewest_seen: int) -> None:
         """Only tokens seen at least `fewest_seen` times count where T is asked about."""
@@ -73,55 +78,90 @@ class Tables:
         """[K', L, S]"""
         kinds, self.token = np.unique(reading.token[self.covered], return_inverse=True)
         self.num_kinds = len(kinds)
-        pairs, pair_of = np.unique(self.token * len(documents) + self.document[self.covered], return_inverse=True)
+        pairs, pair_of = np.unique(
+            self.token * len(documents) + self.document[self.covered], return_inverse=True
+        )
         self.by_pair = grouped(self.positions, pair_of, len(pairs))
         self.pair_token, self.pair_document = np.divmod(pairs, len(documents))
 
     def estimates(self, context_of: np.ndarray, weight_M: np.ndarray | None = None) -> Estimates:
         """All three, when documents have these contexts and count this often (None: once)."""
         joint = grouped(self.by_document, context_of, self.num_contexts, weight_M)
-        both, group = np.unique(self.pair_token * self.num_contexts + context_of[self.pair_document], return_inverse=True)
+        both, group = np.unique(
+            self.pair_token * self.num_contexts + context_of[self.pair_document],
+            return_inverse=True,
+        )
         weight_P = None if weight_M is None else weight_M[self.pair_document]
         by_both = grouped(self.by_pair, group, len(both), weight_P)
         of_token = mutual_information(grouped(by_both, both // self.num_contexts, self.num_kinds))
-        return Estimates(mutual_information(joint), of_token, np.maximum(mutual_information(by_both) - of_token, 0.0))
+        return Estimates(
+            mutual_information(joint),
+            of_token,
+            np.maximum(mutual_information(by_both) - of_token, 0.0),
+        )
 
     def token_by_chance(self, random: np.random.Generator) -> np.ndarray:
         """[L] I(S;T) when every position has the token of another one."""
-        return mutual_information(grouped(self.positions, random.permutation(self.token), self.num_kinds))
+        return mutual_information(
+            grouped(self.positions, random.permutation(self.token), self.num_kinds)
+        )
 
     def redrawn(self, random: np.random.Generator) -> np.ndarray:
-        """[M] how often each document counts when as many are drawn, with repeats, from each context as it has."""
+        """[M] how often each document counts when as many are drawn, with repeats, from each
+        context as it has."""
         weight = np.zeros(len(self.context_of))
         for context in np.unique(self.context_of):
             members = np.flatnonzero(self.context_of == context)
-            weight[members] = random.multinomial(len(members), np.full(len(members), 1 / len(members)))
+            weight[members] = random.multinomial(
+                len(members), np.full(len(members), 1 / len(members))
+            )
         return weight
 
 
 def informations(
-    tables: Tables, groups: tuple[slice, ...], seed: int, effort: Effort, progress: Progress = silent
+    tables: Tables,
+    groups: tuple[slice, ...],
+    seed: int,
+    effort: Effort,
+    progress: Progress = silent,
 ) -> tuple[Informations, ...]:
-    """Informations of each group of columns: value, interval and chance by layer, and their mean over the group's layers."""
+    """Informations of each group of columns: value, interval and chance by layer, and their mean
+    over the group's layers."""
     random = np.random.default_rng(seed)
     value = tables.estimates(tables.context_of)
     total = effort.shuffles + effort.token_shuffles + effort.resamples
     by_label, by_draw, by_token = [], [], []
     for number in range(effort.shuffles):
-        progress(number / total, f"Contexts shuffled over documents, {number + 1} of {effort.shuffles} times")
+        progress(
+            number / total,
+            f"Contexts shuffled over documents, {number + 1} of {effort.shuffles} times",
+        )
         by_label.append(tables.estimates(random.permutation(tables.context_of)))
     for number in range(effort.resamples):
-        progress((effort.shuffles + number) / total, f"Documents drawn again, {number + 1} of {effort.resamples} times")
+        progress(
+            (effort.shuffles + number) / total,
+            f"Documents drawn again, {number + 1} of {effort.resamples} times",
+        )
         by_draw.append(tables.estimates(tables.context_of, tables.redrawn(random)))
     for number in range(effort.token_shuffles):
-        progress((total - effort.token_shuffles + number) / total, f"Tokens shuffled, {number + 1} of {effort.token_shuffles} times")
+        progress(
+            (total - effort.token_shuffles + number) / total,
+            f"Tokens shuffled, {number + 1} of {effort.token_shuffles} times",
+        )
         by_token.append(tables.token_by_chance(random))
     chance = Estimates(
-        np.array([found.context for found in by_label]), np.array(by_token), np.array([found.context_given_token for found in by_label])
+        np.array([found.context for found in by_label]),
+        np.array(by_token),
+        np.array([found.context_given_token for found in by_label]),
     )
     drawn = Estimates(*(np.array(kind) for kind in zip(*by_draw, strict=True)))
     return tuple(
-        Informations(*(summed_up(value[kind][group], drawn[kind][:, group], chance[kind][:, group]) for kind in range(3)))
+        Informations(
+            *(
+                summed_up(value[kind][group], drawn[kind][:, group], chance[kind][:, group])
+                for kind in range(3)
+            )
+        )
         for group in groups
     )
 
@@ -129,10 +169,14 @@ def informations(
 def summed_up(value_L: np.ndarray, drawn_RL: np.ndarray, chance_RL: np.ndarray) -> Information:
     """Value, interval and chance of each layer and of the mean over layers.
 
-    Drawing documents with repeats makes them more alike than they are, which raises every plug-in estimate by about its bias: so the
-    interval has the spread of the draws around the value, not their own middle.
+    Drawing documents with repeats makes them more alike than they are, which raises every plug-in
+    estimate by about its bias: so the interval has the spread of the draws around the value, not
+    their own middle.
     """
-    value, drawn, chance = (np.concatenate([part, part.mean(axis=-1, keepdims=True)], axis=-1) for part in (value_L, drawn_RL, chance_RL))
+    value, drawn, chance = (
+        np.concatenate([part, part.mean(axis=-1, keepdims=True)], axis=-1)
+        for part in (value_L, drawn_RL, chance_RL)
+    )
     low, high = np.percentile(drawn - drawn.mean(axis=0), INTERVAL, axis=0)
     return Information(
         value=value,

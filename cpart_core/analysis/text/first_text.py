@@ -1,4 +1,5 @@
-"""The text that the Fusion page opens with, so that its trace can be computed ahead of time. Nothing else."""
+"""The text that the Fusion page opens with, so that its trace can be computed ahead of time.
+Nothing else."""
 
 from __future__ import annotations
 
@@ -10,4 +11,5 @@ def area(width, height):
 
 The area is the product of its two sides.
 """
-"""Arithmetic, code and prose: three contexts in a few lines, so that one can see fusion change its mind. Short enough for every preset."""
+"""Arithmetic, code and prose: three contexts in a few lines, so that one can see fusion change its
+mind. Short enough for every preset."""

@@ -1,8 +1,10 @@
-"""What if one token alone had been fused otherwise? For every token of a batch at once, and exactly.
+"""What if one token alone had been fused otherwise? For every token of a batch at once, and
+exactly.
 
-Changing a layer's output at a token also changes what later tokens attend to. So each token gets a world of its own: in the layers above,
-its own stream is the changed one, and all it looks back at (keys, values, pooled fusion queries) is from the pass as it was. A world costs
-one forward of the layers above, for all tokens together. Everything is without gradient.
+Changing a layer's output at a token also changes what later tokens attend to. So each token gets a
+world of its own: in the layers above, its own stream is the changed one, and all it looks back at
+(keys, values, pooled fusion queries) is from the pass as it was. A world costs one forward of the
+layers above, for all tokens together. Everything is without gradient.
 """
 
 from __future__ import annotations
@@ -40,21 +42,32 @@ class Pass:
         return segment_outputs(self.model.feedforwards()[layer], self.inputs[layer])
 
     def losses_with(self, layer: int, change_BTD: Tensor) -> Tensor:
-        """[B, T] loss of each next token if `change` had been added to the layer's output at that one token and nowhere else."""
+        """[B, T] loss of each next token if `change` had been added to the layer's output at that
+        one token and nowhere else."""
         stream = self.before[layer + 1] + change_BTD
         for number in range(layer + 1, len(self.model.layers)):
-            stream = one_layer(self.model, number, stream, self.before[number], self.inputs[number], self.start_BT)
+            stream = one_layer(
+                self.model, number, stream, self.before[number], self.inputs[number], self.start_BT
+            )
         with torch.no_grad():
             return self.model.losses(stream, self.target_BT)
 
 
 @torch.no_grad()
-def read(model: Decoder, ids_BT: Tensor, start_BT: Tensor, context_BT: Tensor, target_BT: Tensor) -> Pass:
+def read(
+    model: Decoder, ids_BT: Tensor, start_BT: Tensor, context_BT: Tensor, target_BT: Tensor
+) -> Pass:
     """One ordinary forward, with all that the worlds look back at."""
     before: list[Tensor] = []
     inputs: list[Tensor] = []
-    hooks = [layer.register_forward_pre_hook(lambda _, given: before.append(given[0])) for layer in model.layers]
-    hooks += [layer.register_forward_pre_hook(lambda _, given: inputs.append(given[0])) for layer in model.feedforwards()]
+    hooks = [
+        layer.register_forward_pre_hook(lambda _, given: before.append(given[0]))
+        for layer in model.layers
+    ]
+    hooks += [
+        layer.register_forward_pre_hook(lambda _, given: inputs.append(given[0]))
+        for layer in model.feedforwards()
+    ]
     hooks.append(model.norm.register_forward_pre_hook(lambda _, given: before.append(given[0])))
     try:
         with capture(model) as captured:
@@ -77,8 +90,16 @@ def segment_outputs(layer: PartitionedFeedForward, x_BTD: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def one_layer(model: Decoder, number: int, stream_BTD: Tensor, before_BTD: Tensor, input_BTD: Tensor, start_BT: Tensor) -> Tensor:
-    """A layer in every token's own world; before and input: the stream and the feed-forward's input of the pass as it was."""
+def one_layer(
+    model: Decoder,
+    number: int,
+    stream_BTD: Tensor,
+    before_BTD: Tensor,
+    input_BTD: Tensor,
+    start_BT: Tensor,
+) -> Tensor:
+    """A layer in every token's own world; before and input: the stream and the feed-forward's input
+    of the pass as it was."""
     layer = model.layers[number]
     assert isinstance(layer, Layer)
     T = stream_BTD.shape[1]
@@ -88,7 +109,9 @@ def one_layer(model: Decoder, number: int, stream_BTD: Tensor, before_BTD: Tenso
     return stream + layer.feedforward.summed(x, alpha_of(layer.feedforward, x, input_BTD, start_BT))
 
 
-def attend(attention: Attention, given_BTD: Tensor, own_BTD: Tensor, cos_Td: Tensor, sin_Td: Tensor) -> Tensor:
+def attend(
+    attention: Attention, given_BTD: Tensor, own_BTD: Tensor, cos_Td: Tensor, sin_Td: Tensor
+) -> Tensor:
     """Each token with its own query, key and value, looking back at the given ones."""
     B, T, _ = own_BTD.shape
     heads = [attention.num_heads, attention.num_kv_heads, attention.num_kv_heads]
@@ -112,8 +135,11 @@ def attend(attention: Attention, given_BTD: Tensor, own_BTD: Tensor, cos_Td: Ten
     return F.linear(y.transpose(1, 2).reshape(B, T, -1), attention.w_out)
 
 
-def alpha_of(layer: PartitionedFeedForward, x_BTD: Tensor, given_BTD: Tensor, start_BT: Tensor) -> Tensor:
-    """Fusion weights of each token's own world: a pooled query is the mean of the given ones before it and its own."""
+def alpha_of(
+    layer: PartitionedFeedForward, x_BTD: Tensor, given_BTD: Tensor, start_BT: Tensor
+) -> Tensor:
+    """Fusion weights of each token's own world: a pooled query is the mean of the given ones before
+    it and its own."""
     fusion = layer.fusion
     if not isinstance(fusion, AttentionFusion):
         alpha: Tensor = fusion(x_BTD, start_BT)

@@ -14,7 +14,8 @@ OWN = (
     "\u17d4\u17d5\u1803\u1809\u1944\u1945\u1aa8-\u1aab\u1b5a\u1b5b\u1b5e\u1b5f\u1b7d\u1b7e\u1c3b\u1c3c\u1c7e\u1c7f\u203c\u203d\u2047-\u2049"
     "\u2e2e\u2e3c\u2e53\u2e54\u3002\ua4ff\ua60e\ua60f\ua6f3\ua6f7\ua876\ua877\ua8ce\ua8cf\ua92f\ua9c8\ua9c9\uaa5d-\uaa5f\uaaf0\uaaf1\uabeb"
     "\ufe12\ufe15\ufe16\ufe52\ufe56\ufe57\uff01\uff0e\uff1a\uff1b\uff1f\uff61\U00011047\U00011048\U000110be-\U000110c1\U00011141-\U00011143"
-) + TIBETAN
+    + TIBETAN
+)
 """End a sentence wherever they stand: Sentence_Terminal (Unicode 15) of scripts that have marks of
 their own, with the semicolons and colons that are their .!?;: and Tibetan's shad. As the inside of
 a character class."""
@@ -29,7 +30,9 @@ ENDED = re.compile(rf"(?:[{LATIN}\n]|[{OWN}][{CLOSING}]*)$")
 def parts(text: str) -> list[str]:
     """The text cut behind every mark and line end; joined they are the text."""
     cuts = [0, *(found.end() for found in END.finditer(text)), len(text)]
-    return [text[begin:end] for begin, end in zip(cuts, cuts[1:], strict=False) if end > begin] or [text]
+    return [text[begin:end] for begin, end in zip(cuts, cuts[1:], strict=False) if end > begin] or [
+        text
+    ]
 
 
 def is_whole(text: str) -> bool:

@@ -1,4 +1,5 @@
-"""One text through the model, and a continuation as it is written: fusion weights, contributions and losses at every token."""
+"""One text through the model, and a continuation as it is written: fusion weights, contributions
+and losses at every token."""
 
 from __future__ import annotations
 
@@ -21,7 +22,8 @@ SECONDS_BETWEEN_PARTIALS = 0.1
 
 @dataclass(frozen=True)
 class Sampling:
-    """How the next token is drawn; temperature 0 takes the most probable one, top_k 0 and top_p 1 are off."""
+    """How the next token is drawn; temperature 0 takes the most probable one, top_k 0 and top_p 1
+    are off."""
 
     max_tokens: int
     temperature: float
@@ -31,7 +33,8 @@ class Sampling:
 
 
 def trace_text(source: Source, text: str, progress: Progress = silent) -> Trace:
-    """The text's first `context_length` tokens through the model; `text` of the result is what was read. ValueError for an empty text."""
+    """The text's first `context_length` tokens through the model; `text` of the result is what was
+    read. ValueError for an empty text."""
     ids = encoded(source, text)
     room = source.model.settings.context_length
     progress(0.1, f"Reading {min(len(ids), room)} of {len(ids)} tokens")
@@ -41,11 +44,14 @@ def trace_text(source: Source, text: str, progress: Progress = silent) -> Trace:
     return trace_ids(source, ids, len(ids), text)
 
 
-def trace_continuation(source: Source, text: str, sampling: Sampling, progress: Progress = silent) -> Trace:
-    """Continue the text, telling of each token with its strongest segments as it comes, then trace the whole.
+def trace_continuation(
+    source: Source, text: str, sampling: Sampling, progress: Progress = silent
+) -> Trace:
+    """Continue the text, telling of each token with its strongest segments as it comes, then trace
+    the whole.
 
-    How much of a long text is read: model/context_window.py. The result's `text` is what was read. Raises ValueError for an empty text or sampling
-    settings out of range.
+    How much of a long text is read: model/context_window.py. The result's `text` is what was read.
+    Raises ValueError for an empty text or sampling settings out of range.
     """
     room = fit(encoded(source, text), sampling.max_tokens, source.model.settings.context_length)
     ids, wanted = room.ids, room.count
@@ -57,16 +63,27 @@ def trace_continuation(source: Source, text: str, sampling: Sampling, progress: 
     for token in sampled:
         writing.take(ids)
         ids.append(token)
-        progress(0.9 * (len(ids) - prompt_tokens) / wanted, f"Token {len(ids) - prompt_tokens} of at most {wanted}", writing.partial())
+        progress(
+            0.9 * (len(ids) - prompt_tokens) / wanted,
+            f"Token {len(ids) - prompt_tokens} of at most {wanted}",
+            writing.partial(),
+        )
     trace = trace_ids(source, ids, prompt_tokens, text, part_of(progress, 0.9, 1.0))
     progress(
-        1.0, "Done", {"tokens": list(trace.tokens), "strongest": trace.alpha.argmax(axis=2).T.tolist(), "strength": rounded(trace.alpha)}
+        1.0,
+        "Done",
+        {
+            "tokens": list(trace.tokens),
+            "strongest": trace.alpha.argmax(axis=2).T.tolist(),
+            "strength": rounded(trace.alpha),
+        },
     )
     return trace
 
 
 class Writing:
-    """What can be shown of a continuation while it grows. A token's fusion weights are known once the model has read it."""
+    """What can be shown of a continuation while it grows. A token's fusion weights are known once
+    the model has read it."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
@@ -79,16 +96,23 @@ class Writing:
         alphas = [layer.last_alpha for layer in self.source.model.feedforwards()]
         read = np.stack([alpha[0].numpy() for alpha in alphas if alpha is not None])
         self.alpha.append(read)
-        self.tokens += [self.source.tokenizer.token_text(token) for token in ids[len(self.tokens) :]]
+        self.tokens += [
+            self.source.tokenizer.token_text(token) for token in ids[len(self.tokens) :]
+        ]
 
     def partial(self) -> dict[str, Any] | None:
-        """tokens [T], strongest [T][L], strength [T][L]; None when the last one was told a moment ago."""
+        """tokens [T], strongest [T][L], strength [T][L]; None when the last one was told a moment
+        ago."""
         now = time.monotonic()
         if now - self.last_told < SECONDS_BETWEEN_PARTIALS:
             return None
         self.last_told = now
         alpha = np.concatenate(self.alpha, axis=1)
-        return {"tokens": list(self.tokens), "strongest": alpha.argmax(axis=2).T.tolist(), "strength": rounded(alpha)}
+        return {
+            "tokens": list(self.tokens),
+            "strongest": alpha.argmax(axis=2).T.tolist(),
+            "strength": rounded(alpha),
+        }
 
 
 def rounded(alpha_LxTxS: np.ndarray) -> list[list[float]]:
@@ -104,7 +128,9 @@ def encoded(source: Source, text: str) -> list[int]:
     return ids
 
 
-def trace_ids(source: Source, ids: list[int], prompt_tokens: int, text: str, progress: Progress = silent) -> Trace:
+def trace_ids(
+    source: Source, ids: list[int], prompt_tokens: int, text: str, progress: Progress = silent
+) -> Trace:
     """All that one forward says of the ids."""
     given = torch.tensor([ids])
     with torch.no_grad(), capture(source.model) as layers:
@@ -115,7 +141,9 @@ def trace_ids(source: Source, ids: list[int], prompt_tokens: int, text: str, pro
         for number, layer in enumerate(layers):
             progress(number / len(layers), f"Layer {number + 1} of {len(layers)}")
             norms.append((layer.norm[0], layer.shared_norm[0]))
-        losses = torch.nn.functional.cross_entropy(logits[0, :-1].float(), given[0, 1:], reduction="none")
+        losses = torch.nn.functional.cross_entropy(
+            logits[0, :-1].float(), given[0, 1:], reduction="none"
+        )
     loss = np.full(len(ids), np.nan, dtype=np.float32)
     loss[1:] = losses.numpy()
     logs = np.log2(alpha, out=np.zeros_like(alpha), where=alpha > 0)

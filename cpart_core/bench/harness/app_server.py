@@ -1,4 +1,5 @@
-"""Starts the app as a person would, on a free port and with its own runs folder, and leaves no process behind."""
+"""Starts the app as a person would, on a free port and with its own runs folder, and leaves no
+process behind."""
 
 from __future__ import annotations
 
@@ -21,10 +22,13 @@ STOP_SECONDS = 10
 class AppServer:
     """`streamlit run app/main.py` as a child process.
 
-    Used as a context: on leaving, the server, its workers and every trainer that works in `runs_root` are ended.
+    Used as a context: on leaving, the server, its workers and every trainer that works in
+    `runs_root` are ended.
     """
 
-    def __init__(self, runs_root: Path, log: Path, port: int | None = None, base_path: str = "") -> None:
+    def __init__(
+        self, runs_root: Path, log: Path, port: int | None = None, base_path: str = ""
+    ) -> None:
         self.runs_root = runs_root
         self.log = log
         self.port = port or free_port()
@@ -37,11 +41,21 @@ class AppServer:
         return f"http://127.0.0.1:{self.port}{self.base_path}"
 
     def start(self) -> float:
-        """Start and wait until it answers; returns the seconds that took. RuntimeError carries its last words."""
+        """Start and wait until it answers; returns the seconds that took. RuntimeError carries its
+        last words."""
         began = time.monotonic()
-        flags = ["--server.port", str(self.port), "--server.headless", "true", "--server.fileWatcherType", "none"]
+        flags = [
+            "--server.port",
+            str(self.port),
+            "--server.headless",
+            "true",
+            "--server.fileWatcherType",
+            "none",
+        ]
         flags += ["--server.baseUrlPath", self.base_path] if self.base_path else []
-        child = python_child("streamlit", "run", "app/main.py", *flags, changes={"CPART_RUNS": str(self.runs_root)})
+        child = python_child(
+            "streamlit", "run", "app/main.py", *flags, changes={"CPART_RUNS": str(self.runs_root)}
+        )
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 child.command,
@@ -55,7 +69,9 @@ class AppServer:
         while not self.answers():
             if self.process.poll() is not None or time.monotonic() - began > START_SECONDS:
                 self.kill()
-                raise RuntimeError(f"The app did not start:\n{self.log.read_text('utf-8', 'replace')[-3000:]}")
+                raise RuntimeError(
+                    f"The app did not start:\n{self.log.read_text('utf-8', 'replace')[-3000:]}"
+                )
             time.sleep(0.05)
         return time.monotonic() - began
 
@@ -96,7 +112,12 @@ class AppServer:
         self.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.stop()
         end_processes_of(self.runs_root)
 
@@ -109,7 +130,11 @@ def processes_of(runs_root: Path) -> list[int]:
     for process in psutil.process_iter():
         try:
             mine = process.pid == os.getpid()
-            if not mine and process.environ().get("CPART_RUNS") == str(runs_root) and process.status() != psutil.STATUS_ZOMBIE:
+            if (
+                not mine
+                and process.environ().get("CPART_RUNS") == str(runs_root)
+                and process.status() != psutil.STATUS_ZOMBIE
+            ):
                 found.append(process.pid)
         except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
             continue

@@ -1,4 +1,5 @@
-"""Finds Chromium and starts it for measurements and browser tests. Needs the extra `bench` or `test` (playwright)."""
+"""Finds Chromium and starts it for measurements and browser tests. Needs the extra `bench` or
+`test` (playwright)."""
 
 from __future__ import annotations
 
@@ -24,15 +25,19 @@ FLAGS = (
     "--disable-dev-shm-usage",
 )
 HOW_TO_INSTALL = (
-    "No Chromium found. Install one (Debian, Ubuntu: apt-get install chromium; macOS: brew install --cask chromium), "
-    "or name its program in the environment variable CPART_CHROMIUM."
+    "No Chromium found. Install one (Debian, Ubuntu: apt-get install chromium; macOS: brew install"
+    " --cask chromium), or name its program in the environment variable CPART_CHROMIUM."
 )
 
 
 def chromium_path() -> str:
     """The browser's program; FileNotFoundError says how to install one."""
     named = os.environ.get("CPART_CHROMIUM")
-    found = shutil.which(named) if named else next((path for name in NAMES if (path := shutil.which(name))), None)
+    found = (
+        shutil.which(named)
+        if named
+        else next((path for name in NAMES if (path := shutil.which(name))), None)
+    )
     if found is None:
         raise FileNotFoundError(HOW_TO_INSTALL)
     return found

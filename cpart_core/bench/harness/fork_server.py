@@ -1,7 +1,8 @@
-"""A process that imports torch once and forks trainers on demand, so that many can be killed without paying for each start.
+"""A process that imports torch once and forks trainers on demand, so that many can be killed
+without paying for each start.
 
-Run as a module it is that process: a line in is the id of a run, a line out is the process number of its trainer, and, when that has
-ended, its status.
+Run as a module it is that process: a line in is the id of a run, a line out is the process number
+of its trainer, and, when that has ended, its status.
 """
 
 from __future__ import annotations
@@ -44,13 +45,23 @@ class Nursery:
     def __init__(self) -> None:
         child = python_child("cpart_core.bench.harness.fork_server", changes=ONE_THREAD)
         self.process = subprocess.Popen(
-            child.command, env=child.environment, cwd=child.folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            child.command,
+            env=child.environment,
+            cwd=child.folder,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
 
     def __enter__(self) -> Nursery:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         self.process.communicate()
 
     def start(self, run: Run, cold: bool = False) -> Trainer:
@@ -58,7 +69,11 @@ class Nursery:
         if cold:
             child = python_child("cpart_core", "resume", run.id, changes=ONE_THREAD)
             process = subprocess.Popen(
-                child.command, env=child.environment, cwd=child.folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+                child.command,
+                env=child.environment,
+                cwd=child.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
             )
             trainer = Trainer(process.pid)
             threading.Thread(target=note_end, args=(trainer, process), daemon=True).start()
@@ -82,11 +97,18 @@ def note_end(trainer: Trainer, process: subprocess.Popen[bytes]) -> None:
 
 
 def import_what_trainers_need() -> None:
-    """All that a trainer imports up to its first partition: five seconds that those forked from here are spared.
+    """All that a trainer imports up to its first partition: five seconds that those forked from
+    here are spared.
 
     But for the passes: importing them starts numba's threads, and these do not survive a fork.
     """
-    for name in ("cpart_core.runs.train_loop", "cpart_core.model.warm_up", "numba", "sklearn.cluster", "torch._dynamo"):
+    for name in (
+        "cpart_core.runs.train_loop",
+        "cpart_core.model.warm_up",
+        "numba",
+        "sklearn.cluster",
+        "torch._dynamo",
+    ):
         importlib.import_module(name)
 
 

@@ -40,7 +40,10 @@ def make(root: Path, runs: int, steps: int) -> None:
     for number in range(1, runs):
         folder = root / f"bench-short-{number:04d}"
         shutil.copytree(short.folder, folder)
-        write_info(folder, replace(read_info(short.folder), id=folder.name, name=f"Made for measuring {number}"))
+        write_info(
+            folder,
+            replace(read_info(short.folder), id=folder.name, name=f"Made for measuring {number}"),
+        )
 
 
 def measure(browser: Browser, folder: Path, runs: int, steps: int, repeats: int) -> dict[str, Any]:
@@ -70,13 +73,17 @@ def measure(browser: Browser, folder: Path, runs: int, steps: int, repeats: int)
         results["Home"] = median(cost("/") for _ in range(repeats))
         results["Train, long run, first visit"] = cost(f"/train?run={LONG}")
         results["Train, long run"] = median(cost(f"/train?run={LONG}") for _ in range(repeats))
-        results["Segments, long run"] = median(cost(f"/segments?run={LONG}") for _ in range(repeats))
+        results["Segments, long run"] = median(
+            cost(f"/segments?run={LONG}") for _ in range(repeats)
+        )
         alive = made_run(ALIVE, 60, snapshots=2, ended=False)
         with RunLock(alive.folder), RecordWriter(alive.folder) as writer:
             writer.heartbeat(Heartbeat(60, "training", 1000.0, 60.0, 1 << 28))
             writer.flush()
             results["Home, one run at work"] = median(cost("/") for _ in range(repeats))
-            results["each poll of Home, one run at work"] = spent(process, lambda: time.sleep(POLLS * POLL_SECONDS)) / POLLS
+            results["each poll of Home, one run at work"] = (
+                spent(process, lambda: time.sleep(POLLS * POLL_SECONDS)) / POLLS
+            )
         page.context.close()
     return results
 

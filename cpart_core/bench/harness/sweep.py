@@ -17,17 +17,24 @@ GPU_LAYERS = ((256, 128), (1024, 512), (2048, 1024))
 TRAINING_TOKENS, READING_TOKENS = 2048, (1, 8, 64, 512)
 
 
-def sweep(device: torch.device, precisions: list[torch.dtype], repeats: int, quick: bool) -> list[Entry]:
+def sweep(
+    device: torch.device, precisions: list[torch.dtype], repeats: int, quick: bool
+) -> list[Entry]:
     """One entry for each shape; the executions of a shape take turns."""
     found = []
     for shape in shapes(device, precisions, quick):
-        runs = {name: run_of(shape, name) for name in KINDS[shape.kind] if not (shape.gradient and name == "few")}
+        runs = {
+            name: run_of(shape, name)
+            for name in KINDS[shape.kind]
+            if not (shape.gradient and name == "few")
+        }
         seconds = least(take_turns(runs, repeats))
         found.append(Entry(shape, {name: float(f"{value:.3g}") for name, value in seconds.items()}))
         kind = "training" if shape.gradient else "reading"
         best = min(seconds, key=lambda name: seconds[name])
         print(
-            f"  {shape.kind:6} {shape.precision:9} {kind} {shape.tokens} tokens, width {shape.width}, segments of {shape.segment_size}: {best}"
+            f"  {shape.kind:6} {shape.precision:9} {kind} {shape.tokens} tokens, width"
+            f" {shape.width}, segments of {shape.segment_size}: {best}"
         )
     return found
 
@@ -39,9 +46,13 @@ def shapes(device: torch.device, precisions: list[torch.dtype], quick: bool) -> 
             name = str(precision).removeprefix("torch.")
             for kind in KINDS:
                 top_k = TOP_K if kind == "topk" else SEGMENTS
-                yield Shape(kind, device.type, name, True, TRAINING_TOKENS, width, SEGMENTS, size, top_k)
+                yield Shape(
+                    kind, device.type, name, True, TRAINING_TOKENS, width, SEGMENTS, size, top_k
+                )
                 for tokens in READING_TOKENS:
-                    yield Shape(kind, device.type, name, False, tokens, width, SEGMENTS, size, top_k)
+                    yield Shape(
+                        kind, device.type, name, False, tokens, width, SEGMENTS, size, top_k
+                    )
 
 
 def run_of(shape: Shape, name: str) -> Callable[[], object]:
@@ -54,7 +65,11 @@ def run_of(shape: Shape, name: str) -> Callable[[], object]:
                 execution(work)
 
         return read
-    leaves = [tensor for tensor in (work.x, work.weight, work.w_gate, work.w_up, work.w_down) if tensor is not None]
+    leaves = [
+        tensor
+        for tensor in (work.x, work.weight, work.w_gate, work.w_up, work.w_down)
+        if tensor is not None
+    ]
     given = torch.randn_like(work.x)
 
     def train() -> None:
@@ -66,11 +81,19 @@ def run_of(shape: Shape, name: str) -> Callable[[], object]:
 def work_of(shape: Shape) -> Work:
     """Weights in fp32, as they are kept; tokens choose at random."""
     device, N, D = torch.device(shape.device), shape.segments * shape.segment_size, shape.width
-    gate, up, down = (torch.randn(*size, device=device) * size[1] ** -0.5 for size in ((N, D), (N, D), (D, N)))
+    gate, up, down = (
+        torch.randn(*size, device=device) * size[1] ** -0.5 for size in ((N, D), (N, D), (D, N))
+    )
     x = torch.randn(shape.tokens, D, device=device, dtype=getattr(torch, shape.precision))
     alpha = torch.rand(shape.tokens, shape.segments, device=device)
     chosen = alpha.topk(shape.top_k).indices if shape.kind == "topk" else None
-    weight = None if shape.kind == "dense" else alpha if chosen is None else alpha * torch.zeros_like(alpha).scatter(1, chosen, 1.0)
+    weight = (
+        None
+        if shape.kind == "dense"
+        else alpha
+        if chosen is None
+        else alpha * torch.zeros_like(alpha).scatter(1, chosen, 1.0)
+    )
     for leaf in (x, weight, gate, up, down):
         if leaf is not None:
             leaf.requires_grad_(shape.gradient)

@@ -1,4 +1,5 @@
-"""What telemetry and snapshots cost, counted by themselves: a cost far below the noise of whole training steps can be seen only so."""
+"""What telemetry and snapshots cost, counted by themselves: a cost far below the noise of whole
+training steps can be seen only so."""
 
 from __future__ import annotations
 
@@ -13,11 +14,15 @@ if TYPE_CHECKING:
     from cpart_core.training.loop import Trainer
 
 
-def seconds_of_telemetry(trainer: Trainer, writer: RecordWriter, steps: int, repeats: int) -> list[tuple[float, float]]:
-    """(wall, CPU) seconds of what a run does beside a block of steps: memory read, records, heartbeats, one evaluation and one snapshot stored.
+def seconds_of_telemetry(
+    trainer: Trainer, writer: RecordWriter, steps: int, repeats: int
+) -> list[tuple[float, float]]:
+    """(wall, CPU) seconds of what a run does beside a block of steps: memory read, records,
+    heartbeats, one evaluation and one snapshot stored.
 
-    An upper bound of the wall time: it waits for the disk, which training leaves to another thread. The fusion weights that a snapshot shows
-    come from reading the validation rows, which is counted as validation.
+    An upper bound of the wall time: it waits for the disk, which training leaves to another thread.
+    The fusion weights that a snapshot shows come from reading the validation rows, which is counted
+    as validation.
     """
     seen = trainer.look()
     plain = trainer.train_step()
@@ -25,9 +30,13 @@ def seconds_of_telemetry(trainer: Trainer, writer: RecordWriter, steps: int, rep
     for _ in range(repeats):
         began, cpu_began = time.perf_counter(), time.process_time()
         for number in range(steps):
-            record = replace(plain, memory_bytes=trainer.memory_bytes(), evaluation=None, snapshot=None)
+            record = replace(
+                plain, memory_bytes=trainer.memory_bytes(), evaluation=None, snapshot=None
+            )
             if number == 0:
-                record = replace(record, evaluation=seen.evaluation, snapshot=trainer.make_snapshot(seen))
+                record = replace(
+                    record, evaluation=seen.evaluation, snapshot=trainer.make_snapshot(seen)
+                )
             take_down(writer, record)
         writer.flush()
         found.append((time.perf_counter() - began, time.process_time() - cpu_began))
@@ -37,4 +46,6 @@ def seconds_of_telemetry(trainer: Trainer, writer: RecordWriter, steps: int, rep
 def take_down(writer: RecordWriter, record: Record) -> None:
     """As a run does after every step."""
     writer.append(record)
-    writer.heartbeat(Heartbeat(step=record.step, phase="training", memory_bytes=record.memory_bytes))
+    writer.heartbeat(
+        Heartbeat(step=record.step, phase="training", memory_bytes=record.memory_bytes)
+    )

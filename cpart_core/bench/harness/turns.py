@@ -1,4 +1,5 @@
-"""Things that are timed in turns, one after the other and then backwards, so that a busy machine slows all of them alike."""
+"""Things that are timed in turns, one after the other and then backwards, so that a busy machine
+slows all of them alike."""
 
 from __future__ import annotations
 
@@ -15,7 +16,8 @@ from cpart_core.bench.report.save import in_turns, paired, spread
 
 @dataclass
 class Times:
-    """Seconds of each repetition: by the wall clock, and of this process's CPU time, which other programs disturb less."""
+    """Seconds of each repetition: by the wall clock, and of this process's CPU time, which other
+    programs disturb less."""
 
     wall: list[float] = field(default_factory=list)
     cpu: list[float] = field(default_factory=list)
@@ -23,10 +25,15 @@ class Times:
     def summary(self) -> dict[str, Any]:
         """Milliseconds."""
         seconds = {"wall": self.wall, "cpu": self.cpu}
-        return {name: {**spread([1e3 * value for value in values]), "least": 1e3 * min(values)} for name, values in seconds.items()}
+        return {
+            name: {**spread([1e3 * value for value in values]), "least": 1e3 * min(values)}
+            for name, values in seconds.items()
+        }
 
 
-def take_turns(runs: dict[str, Callable[[], object]], repeats: int, warm: int = 2) -> dict[str, Times]:
+def take_turns(
+    runs: dict[str, Callable[[], object]], repeats: int, warm: int = 2
+) -> dict[str, Times]:
     """Every run `warm` times uncounted, then `repeats` times in turns."""
     for run in runs.values():
         for _ in range(warm):
@@ -49,16 +56,23 @@ def settle() -> None:
 
 
 def ratio(ours: Times, theirs: Times) -> dict[str, Any]:
-    """Ours / theirs, repetition by repetition, with its spread; `cpu` is the one to believe on a busy machine with one thread."""
+    """Ours / theirs, repetition by repetition, with its spread; `cpu` is the one to believe on a
+    busy machine with one thread."""
     return {"wall": paired(ours.wall, theirs.wall), "cpu": paired(ours.cpu, theirs.cpu)}
 
 
 def told(value: dict[str, Any]) -> str:
     """One ratio as a line prints it."""
     wall, cpu = value["wall"], value["cpu"]
-    return f"{wall['median']:.2f} ({wall['low_quartile']:.2f} to {wall['high_quartile']:.2f}; CPU time {cpu['median']:.2f})"
+    return (
+        f"{wall['median']:.2f} ({wall['low_quartile']:.2f} to {wall['high_quartile']:.2f}; CPU time"
+        f" {cpu['median']:.2f})"
+    )
 
 
 def least(times: dict[str, Times]) -> dict[str, float]:
     """Median CPU seconds of each: what a table of the fastest is made of; wall seconds on a GPU."""
-    return {name: median(item.wall if torch.cuda.is_available() else item.cpu) for name, item in times.items()}
+    return {
+        name: median(item.wall if torch.cuda.is_available() else item.cpu)
+        for name, item in times.items()
+    }

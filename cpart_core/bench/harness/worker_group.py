@@ -1,6 +1,8 @@
-"""One of the processes that `bench scale` times: trains as many steps as a line on standard input says, and answers with the time.
+"""One of the processes that `bench scale` times: trains as many steps as a line on standard input
+says, and answers with the time.
 
-`python -m cpart_core.bench.harness.worker_group SETTINGS.json CORPUS_FOLDER`, in the environment that torchrun would set.
+`python -m cpart_core.bench.harness.worker_group SETTINGS.json CORPUS_FOLDER`, in the environment
+that torchrun would set.
 """
 
 from __future__ import annotations
@@ -16,7 +18,8 @@ from cpart_core.training.process_group import joined, leave, team_of_environment
 
 
 def work(settings: Settings, corpus: Path) -> None:
-    """The first process reads and answers; the others learn the number of steps from it. 0, or the end of the input, ends all."""
+    """The first process reads and answers; the others learn the number of steps from it. 0, or the
+    end of the input, ends all."""
     import torch
 
     from cpart_core.training.loop import Trainer
@@ -31,7 +34,12 @@ def work(settings: Settings, corpus: Path) -> None:
             seconds = time.perf_counter() - began
             cpu_seconds = float(team.sum(spent))
             if team.first:
-                answer = {"seconds": seconds, "cpu_seconds": cpu_seconds, "threads": trainer.threads, "precision": str(trainer.precision)}
+                answer = {
+                    "seconds": seconds,
+                    "cpu_seconds": cpu_seconds,
+                    "threads": trainer.threads,
+                    "precision": str(trainer.precision),
+                }
                 print(json.dumps(answer), flush=True)
 
 

@@ -1,4 +1,5 @@
-"""Our feed-forward layer and what it is compared with, as runs of forward and backward at one shape and precision."""
+"""Our feed-forward layer and what it is compared with, as runs of forward and backward at one shape
+and precision."""
 
 from __future__ import annotations
 
@@ -47,7 +48,9 @@ class Bench:
     left_out: dict[str, str]
 
 
-def layer(settings: ModelSettings, execution: str | None, device: torch.device) -> PartitionedFeedForward:
+def layer(
+    settings: ModelSettings, execution: str | None, device: torch.device
+) -> PartitionedFeedForward:
     """A layer with weights; execution: the one that it always takes, None: as the table says."""
     made = PartitionedFeedForward(settings)
     for parameter in made.parameters():
@@ -63,7 +66,11 @@ def layer(settings: ModelSettings, execution: str | None, device: torch.device) 
 
 
 def both_ways(
-    module: nn.Module, forward: Callable[[Tensor], Tensor], x: Tensor, precision: torch.dtype, cast: bool
+    module: nn.Module,
+    forward: Callable[[Tensor], Tensor],
+    x: Tensor,
+    precision: torch.dtype,
+    cast: bool,
 ) -> Callable[[], object]:
     """Forward and backward; cast: weights stay in fp32 and autocast casts them, as in training."""
     given = torch.randn_like(x)
@@ -72,7 +79,9 @@ def both_ways(
     def run() -> None:
         module.zero_grad(set_to_none=True)
         x.grad = None
-        with torch.autocast(device, dtype=torch.bfloat16, enabled=cast and precision == torch.bfloat16):
+        with torch.autocast(
+            device, dtype=torch.bfloat16, enabled=cast and precision == torch.bfloat16
+        ):
             y = forward(x)
         y.backward(given.to(y.dtype))
 
@@ -99,33 +108,51 @@ def looped(made: PartitionedFeedForward) -> Callable[[Tensor], Tensor]:
         S, n, D = made.num_segments, made.segment_size, x.shape[-1]
         gate_up = torch.cat([made.w_gate.view(S, n, D), made.w_up.view(S, n, D)], dim=1)
         down = made.w_down.view(D, S, n).transpose(0, 1)
-        return loop_over_segments(x.flatten(0, 1), weight * SEGMENTS, chosen, gate_up, down).view_as(x)
+        return loop_over_segments(
+            x.flatten(0, 1), weight * SEGMENTS, chosen, gate_up, down
+        ).view_as(x)
 
     return forward
 
 
 def bench_of(shape: Shape, precision: torch.dtype, device: torch.device, with_peers: bool) -> Bench:
-    x = torch.randn(ROWS, shape.tokens // ROWS, shape.width, dtype=precision, device=device, requires_grad=True)
+    x = torch.randn(
+        ROWS, shape.tokens // ROWS, shape.width, dtype=precision, device=device, requires_grad=True
+    )
     active = shape.neurons // SEGMENTS * TOP_K
-    dense, ideal = PlainSwiGLU(shape.width, shape.neurons).to(device), PlainSwiGLU(shape.width, active).to(device)
+    dense, ideal = (
+        PlainSwiGLU(shape.width, shape.neurons).to(device),
+        PlainSwiGLU(shape.width, active).to(device),
+    )
     loop = layer(shape.settings("topk"), None, device)
     nets: dict[str, tuple[nn.Module, Callable[[Tensor], Tensor]]] = {
         "dense": (dense, dense),
         "ideal": (ideal, with_router(ideal, loop)),
         "loop": (loop, looped(loop)),
     }
-    ours: dict[str, tuple[str, str | None]] = {"soft": ("soft", None), "top-2": ("topk", None), "before fusion": ("dense", None)}
+    ours: dict[str, tuple[str, str | None]] = {
+        "soft": ("soft", None),
+        "top-2": ("topk", None),
+        "before fusion": ("dense", None),
+    }
     ours |= {f"top-2 {name}": ("topk", name) for name in ("sorted", "grouped", "weighted")}
     for name, (execution, forced) in ours.items():
         made = layer(shape.settings(execution), forced, device)
         nets[name] = (made, made)
     made = layer(shape.settings("topk", "document"), None, device)
     nets["top-2 by document"] = (made, made)
-    runs = {name: both_ways(net, forward, x, precision, True) for name, (net, forward) in nets.items()}
+    runs = {
+        name: both_ways(net, forward, x, precision, True) for name, (net, forward) in nets.items()
+    }
     left_out: dict[str, str] = {}
     if with_peers:
-        blocks, left_out = peers(shape.tokens, shape.width, shape.neurons // SEGMENTS, SEGMENTS, TOP_K, precision)
-        tried = {name: both_ways(block.to(device), block, x, precision, False) for name, block in blocks.items()}
+        blocks, left_out = peers(
+            shape.tokens, shape.width, shape.neurons // SEGMENTS, SEGMENTS, TOP_K, precision
+        )
+        tried = {
+            name: both_ways(block.to(device), block, x, precision, False)
+            for name, block in blocks.items()
+        }
         good, failed = working(tried)
         runs |= good
         left_out |= failed
@@ -133,9 +160,16 @@ def bench_of(shape: Shape, precision: torch.dtype, device: torch.device, with_pe
 
 
 def kept_bytes(shape: Shape, device: torch.device) -> dict[str, int]:
-    """Bytes that autograd keeps of one fp32 forward, each storage once, without the layer's input and weights."""
+    """Bytes that autograd keeps of one fp32 forward, each storage once, without the layer's input
+    and weights."""
     x = torch.randn(ROWS, shape.tokens // ROWS, shape.width, device=device, requires_grad=True)
     dense = PlainSwiGLU(shape.width, shape.neurons).to(device)
     nets: dict[str, nn.Module] = {"dense": dense}
-    nets |= {name: layer(shape.settings(execution), None, device) for name, execution in (("soft", "soft"), ("top-2", "topk"))}
-    return {name: sum(kept_until_backward(partial(net, x), (x, *net.parameters()))) for name, net in nets.items()}
+    nets |= {
+        name: layer(shape.settings(execution), None, device)
+        for name, execution in (("soft", "soft"), ("top-2", "topk"))
+    }
+    return {
+        name: sum(kept_until_backward(partial(net, x), (x, *net.parameters())))
+        for name, net in nets.items()
+    }

@@ -1,7 +1,8 @@
-"""Trains other people's models as ours are trained: the same batches, loss, clipping, optimizer settings and precision.
+"""Trains other people's models as ours are trained: the same batches, loss, clipping, optimizer
+settings and precision.
 
-Weights are in fp32 under autocast, as ours; where bf16 is used, the grouped products of `transformers` run a second time with all weights
-in bf16, which is quicker and what some people do.
+Weights are in fp32 under autocast, as ours; where bf16 is used, the grouped products of
+`transformers` run a second time with all weights in bf16, which is quicker and what some people do.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
     from cpart_core.corpus.batches import TrainingBatches
 
 TOO_SLOW = 8.0
-"""A peer whose step takes this many times the dense model's is left out, and its one step is told."""
+"""A peer whose step takes this many times the dense model's is left out, and its one step is
+told."""
 Make = Callable[[], nn.Module]
 
 
@@ -36,16 +38,31 @@ class PeerTrainer:
     """`train_step()` as our Trainer has it, without records: nothing but the step itself."""
 
     def __init__(
-        self, model: nn.Module, settings: Settings, batches: TrainingBatches, device: torch.device, precision: torch.dtype
+        self,
+        model: nn.Module,
+        settings: Settings,
+        batches: TrainingBatches,
+        device: torch.device,
+        precision: torch.dtype,
     ) -> None:
         self.model = model.to(device).train()
-        self.settings, self.batches, self.device, self.precision = settings, batches, device, precision
+        self.settings, self.batches, self.device, self.precision = (
+            settings,
+            batches,
+            device,
+            precision,
+        )
         training = settings.training
         decayed = [parameter for parameter in model.parameters() if parameter.dim() > 1]
         plain = [parameter for parameter in model.parameters() if parameter.dim() < 2]
-        groups = [{"params": decayed, "weight_decay": training.weight_decay}, {"params": plain, "weight_decay": 0.0}]
+        groups = [
+            {"params": decayed, "weight_decay": training.weight_decay},
+            {"params": plain, "weight_decay": 0.0},
+        ]
         betas = (training.beta1, training.beta2)
-        self.optimizer = torch.optim.AdamW(groups, lr=training.learning_rate, betas=betas, fused=True)
+        self.optimizer = torch.optim.AdamW(
+            groups, lr=training.learning_rate, betas=betas, fused=True
+        )
         self.step = 0
 
     def loss(self) -> Tensor:
@@ -61,7 +78,9 @@ class PeerTrainer:
         self.optimizer.zero_grad(set_to_none=True)
         loss = self.loss()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.training.gradient_clip or float("inf"))
+        torch.nn.utils.clip_grad_norm_(
+            self.model.parameters(), self.settings.training.gradient_clip or float("inf")
+        )
         self.optimizer.step()
         self.step += 1
         return loss.item()
@@ -85,7 +104,8 @@ def peers_of(
     names: Sequence[str],
     most: float,
 ) -> Peers:
-    """The peers among these names, each after two steps. most: seconds of a step above which one is left out."""
+    """The peers among these names, each after two steps. most: seconds of a step above which one is
+    left out."""
     found = Peers({}, {})
     for name, make in makers(settings, vocabulary, precision, names, found.left_out):
         try:
@@ -104,16 +124,24 @@ def peers_of(
         if name.endswith("compiled"):
             found.compile_seconds = first - second
         if second > most:
-            found.left_out[name] = f"a step takes {second:.1f} s, {second / most * TOO_SLOW:.0f} times the dense model's"
+            found.left_out[name] = (
+                f"a step takes {second:.1f} s, {second / most * TOO_SLOW:.0f} times the dense"
+                " model's"
+            )
             continue
         found.trainers[name] = trainer
     return found
 
 
 def makers(
-    settings: Settings, vocabulary: int, precision: torch.dtype, names: Sequence[str], left_out: dict[str, str]
+    settings: Settings,
+    vocabulary: int,
+    precision: torch.dtype,
+    names: Sequence[str],
+    left_out: dict[str, str],
 ) -> Iterator[tuple[str, Make]]:
-    """Those among these names, and all implementations of a family of mixtures; left_out is told who is not even made."""
+    """Those among these names, and all implementations of a family of mixtures; left_out is told
+    who is not even made."""
     model = settings.model
     plain: dict[str, Make] = {
         NANOGPT: lambda: NanoGPT(model, vocabulary),
@@ -121,8 +149,13 @@ def makers(
         "llama": lambda: public.llama(model, vocabulary),
     }
     yield from ((name, make) for name, make in plain.items() if name in names)
-    tokens, neurons = settings.training.batch_size * model.context_length, model.num_neurons // model.num_segments
-    copied = model.num_layers * copied_bytes(tokens, model.width, neurons, model.top_k, torch.float32.itemsize)
+    tokens, neurons = (
+        settings.training.batch_size * model.context_length,
+        model.num_neurons // model.num_segments,
+    )
+    copied = model.num_layers * copied_bytes(
+        tokens, model.width, neurons, model.top_k, torch.float32.itemsize
+    )
     for family in (family for family in MIXTURES if family in names):
         for implementation in public.experts_implementations():
             if reason := too_much(implementation, copied):

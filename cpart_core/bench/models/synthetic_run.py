@@ -1,4 +1,5 @@
-"""A made run of any size for measuring the pages: real files in the real places, invented numbers, no training. Says so in its name."""
+"""A made run of any size for measuring the pages: real files in the real places, invented numbers,
+no training. Says so in its name."""
 
 from __future__ import annotations
 
@@ -18,8 +19,17 @@ CONTEXTS = ("prose", "code", "tests", "arithmetic", "records", "lists")
 SNAPSHOTS = 40
 
 
-def made_run(run_id: str, records: int, seed: int = 0, *, snapshots: int = SNAPSHOTS, evaluate_every: int = 0, ended: bool = True) -> Run:
-    """A run of 5 x 1,000 neurons in the runs folder of this process, finished unless told otherwise.
+def made_run(
+    run_id: str,
+    records: int,
+    seed: int = 0,
+    *,
+    snapshots: int = SNAPSHOTS,
+    evaluate_every: int = 0,
+    ended: bool = True,
+) -> Run:
+    """A run of 5 x 1,000 neurons in the runs folder of this process, finished unless told
+    otherwise.
 
     evaluate_every: steps between two validations; 0 = at each snapshot.
     """
@@ -37,8 +47,22 @@ def made_run(run_id: str, records: int, seed: int = 0, *, snapshots: int = SNAPS
         "steps": records,
         "snapshot_every": every,
     }
-    run = create_run(Settings().with_values(shape).check(), None, "Made for measuring: invented numbers", run_id=run_id)
-    write_info(run.folder, replace(run.info, contexts=CONTEXTS, fingerprint="0" * 64, vocabulary_size=1024, num_parameters=1))
+    run = create_run(
+        Settings().with_values(shape).check(),
+        None,
+        "Made for measuring: invented numbers",
+        run_id=run_id,
+    )
+    write_info(
+        run.folder,
+        replace(
+            run.info,
+            contexts=CONTEXTS,
+            fingerprint="0" * 64,
+            vocabulary_size=1024,
+            num_parameters=1,
+        ),
+    )
     random = np.random.default_rng(seed)
     with RecordWriter(run.folder) as writer:
         writer.event("start")
@@ -53,7 +77,8 @@ def made_run(run_id: str, records: int, seed: int = 0, *, snapshots: int = SNAPS
 
 
 def made_record(step: int, random: np.random.Generator, snapshot: bool) -> Record:
-    """A record with a falling, noisy loss; with a snapshot come an evaluation and a partition change."""
+    """A record with a falling, noisy loss; with a snapshot come an evaluation and a partition
+    change."""
     by_context = 2.0 + 4.0 / (1 + step / 500) + random.normal(0, 0.1, len(CONTEXTS))
     return Record(
         step=step,
@@ -79,7 +104,9 @@ def made_evaluation(by_context: np.ndarray) -> Evaluation:
 def made_snapshot(step: int, random: np.random.Generator) -> Snapshot:
     """Segments of equal size, each with a context that its neurons lean to."""
     contexts = len(CONTEXTS)
-    segment_of = np.stack([random.permutation(np.arange(NEURONS) % SEGMENTS) for _ in range(LAYERS)]).astype(np.int16)
+    segment_of = np.stack(
+        [random.permutation(np.arange(NEURONS) % SEGMENTS) for _ in range(LAYERS)]
+    ).astype(np.int16)
     signature = random.gamma(1.0, 0.05, (LAYERS, NEURONS, contexts))
     np.put_along_axis(signature, (segment_of % contexts)[:, :, None].astype(np.int64), 0.6, axis=2)
     mass = random.dirichlet(np.ones(SEGMENTS), (LAYERS, contexts)).astype(np.float32)

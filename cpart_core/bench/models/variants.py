@@ -1,12 +1,16 @@
-"""The models that `bench train` compares at each shape, as settings, and the shares of each other's time that they are to reach.
+"""The models that `bench train` compares at each shape, as settings, and the shares of each other's
+time that they are to reach.
 
-Shape `train` (6 layers, width 256, context 256): dense, soft and top-2 of ours, each also compiled by layers, dense and top-2 by torch's
-operations instead of compiled passes, dense in fp32; other people's models join them. Shape `batch-32`: dense, soft and top-2 of that
-model with 8,192 tokens a step instead of 2,048, where what top-2 pays once a step weighs less.
+Shape `train` (6 layers, width 256, context 256): dense, soft and top-2 of ours, each also compiled
+by layers, dense and top-2 by torch's operations instead of compiled passes, dense in fp32; other
+people's models join them. Shape `batch-32`: dense, soft and top-2 of that model with 8,192 tokens a
+step instead of 2,048, where what top-2 pays once a step weighs less.
 
-Shapes `quick` and `large`: dense: the same model with ordinary feed-forward layers, unwatched. bare: partitioned, unwatched. signatures: also
-measures gradient signatures as often as before the segments freeze. validating: also reads the validation rows, as any trainer does. live: also
-makes snapshots and writes every record to disk, as a run does. frozen: as live, after the segments are frozen (signatures a quarter as often).
+Shapes `quick` and `large`: dense: the same model with ordinary feed-forward layers, unwatched.
+bare: partitioned, unwatched. signatures: also measures gradient signatures as often as before the
+segments freeze. validating: also reads the validation rows, as any trainer does. live: also makes
+snapshots and writes every record to disk, as a run does. frozen: as live, after the segments are
+frozen (signatures a quarter as often).
 """
 
 from __future__ import annotations
@@ -29,7 +33,14 @@ LARGE = {
     "evaluate_every": 20,
     "snapshot_every": 20,
 }
-BESIDE_PEERS = {**LARGE, "shared_neurons": 0, "context_length": 256, "batch_size": 8, "evaluate_every": 5, "snapshot_every": 5}
+BESIDE_PEERS = {
+    **LARGE,
+    "shared_neurons": 0,
+    "context_length": 256,
+    "batch_size": 8,
+    "evaluate_every": 5,
+    "snapshot_every": 5,
+}
 """No shared segment, as other people's layers have none. A block is evaluate_every steps."""
 SHAPES: dict[str, Settings] = {
     "quick": preset("quick"),
@@ -39,7 +50,14 @@ SHAPES: dict[str, Settings] = {
 }
 
 NEVER = 1_000_000
-PARTITIONED = {"steps": NEVER, "first_step": 2, "fusion_step": 2, "every": 2_000_000, "freeze_step": 5_000_000, "warmup_steps": 0}
+PARTITIONED = {
+    "steps": NEVER,
+    "first_step": 2,
+    "fusion_step": 2,
+    "every": 2_000_000,
+    "freeze_step": 5_000_000,
+    "warmup_steps": 0,
+}
 """Partitioned from the third step on and never again within the measurement, but not frozen."""
 UNWATCHED = {"signature_every": 10_000, "evaluate_every": NEVER, "snapshot_every": NEVER}
 WATCHING: dict[str, dict[str, Any]] = {
@@ -74,7 +92,15 @@ GROUPS: dict[str, tuple[tuple[str, ...], ...]] = {
     "train": (
         ("dense", "soft", "top-2", "dense fp32", "dense without passes", "top-2 without passes"),
         ("dense", "nanoGPT", "llama"),
-        ("dense", "dense compiled", "nanoGPT compiled", "soft", "soft compiled", "top-2", "top-2 compiled"),
+        (
+            "dense",
+            "dense compiled",
+            "nanoGPT compiled",
+            "soft",
+            "soft compiled",
+            "top-2",
+            "top-2 compiled",
+        ),
         ("dense", "top-2", *MIXTURES),
     ),
     "batch-32": (("dense", "soft", "top-2"),),
@@ -110,6 +136,7 @@ RATIOS: dict[str, tuple[tuple[str, str, float | None], ...]] = {
 
 
 def wanted_ratios(shape: str, measured: Collection[str]) -> list[tuple[str, str, float | None]]:
-    """Those whose two sides were measured; top-2 also against every mixture of other people, the quickest of which has to be beaten."""
+    """Those whose two sides were measured; top-2 also against every mixture of other people, the
+    quickest of which has to be beaten."""
     named = [pair for pair in RATIOS[shape] if pair[0] in measured and pair[1] in measured]
     return named + [("top-2", name, None) for name in measured if name.startswith(MIXTURES)]

@@ -1,8 +1,10 @@
-"""nanoGPT's architecture (github.com/karpathy/nanoGPT, model.py), our own plain writing: what most people would train.
+"""nanoGPT's architecture (github.com/karpathy/nanoGPT, model.py), our own plain writing: what most
+people would train.
 
-LayerNorm without biases, learned positions, queries, keys and values in one product, `scaled_dot_product_attention`, GELU, embedding tied
-to the output. One thing differs: the hidden layer is as wide as makes its weights as many as those of our three matrices (1.5 times our
-neurons; nanoGPT takes 4 times the width).
+LayerNorm without biases, learned positions, queries, keys and values in one product,
+`scaled_dot_product_attention`, GELU, embedding tied to the output. One thing differs: the hidden
+layer is as wide as makes its weights as many as those of our three matrices (1.5 times our neurons;
+nanoGPT takes 4 times the width).
 """
 
 from __future__ import annotations
@@ -32,7 +34,10 @@ class SelfAttention(nn.Module):
 
     def forward(self, x_BTD: Tensor) -> Tensor:
         B, T, D = x_BTD.shape
-        q, k, v = (part.view(B, T, self.num_heads, -1).transpose(1, 2) for part in self.to_qkv(x_BTD).split(D, dim=2))
+        q, k, v = (
+            part.view(B, T, self.num_heads, -1).transpose(1, 2)
+            for part in self.to_qkv(x_BTD).split(D, dim=2)
+        )
         y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
         return self.out(y.transpose(1, 2).contiguous().view(B, T, D))
 
@@ -42,7 +47,10 @@ class Block(nn.Module):
         super().__init__()
         self.attention_norm, self.attention = LayerNorm(width), SelfAttention(width, num_heads)
         self.mlp_norm = LayerNorm(width)
-        self.up, self.down = nn.Linear(width, hidden, bias=False), nn.Linear(hidden, width, bias=False)
+        self.up, self.down = (
+            nn.Linear(width, hidden, bias=False),
+            nn.Linear(hidden, width, bias=False),
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.attention(self.attention_norm(x))
@@ -55,15 +63,22 @@ class NanoGPT(nn.Module):
     def __init__(self, settings: ModelSettings, vocabulary_size: int) -> None:
         super().__init__()
         D, hidden = settings.width, 3 * settings.num_neurons // 2
-        self.tokens, self.positions = nn.Embedding(vocabulary_size, D), nn.Embedding(settings.context_length, D)
-        self.blocks = nn.ModuleList([Block(D, settings.num_heads, hidden) for _ in range(settings.num_layers)])
+        self.tokens, self.positions = (
+            nn.Embedding(vocabulary_size, D),
+            nn.Embedding(settings.context_length, D),
+        )
+        self.blocks = nn.ModuleList(
+            [Block(D, settings.num_heads, hidden) for _ in range(settings.num_layers)]
+        )
         self.norm = LayerNorm(D)
         for parameter in self.parameters():
             if parameter.dim() > 1:
                 nn.init.normal_(parameter, std=0.02)
 
     def forward(self, ids_BT: Tensor) -> Tensor:
-        x = self.tokens(ids_BT) + self.positions(torch.arange(ids_BT.shape[1], device=ids_BT.device))
+        x = self.tokens(ids_BT) + self.positions(
+            torch.arange(ids_BT.shape[1], device=ids_BT.device)
+        )
         for block in self.blocks:
             x = block(x)
         return F.linear(self.norm(x), self.tokens.weight)

@@ -1,4 +1,5 @@
-"""Llama, Mixtral and OLMoE of `transformers` (extra: bench) at our shapes, with every experts implementation that they offer."""
+"""Llama, Mixtral and OLMoE of `transformers` (extra: bench) at our shapes, with every experts
+implementation that they offer."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ def transformers_there() -> bool:
 
 
 def experts_implementations() -> tuple[str, ...]:
-    """All that this version of transformers offers; those for special GPUs fail elsewhere, and the results say why."""
+    """All that this version of transformers offers; those for special GPUs fail elsewhere, and the
+    results say why."""
     from transformers.integrations.moe import ALL_EXPERTS_FUNCTIONS
 
     return ("eager", *sorted(ALL_EXPERTS_FUNCTIONS.valid_keys()))
@@ -38,11 +40,15 @@ class Logits(nn.Module):
 def llama(settings: ModelSettings, vocabulary_size: int) -> nn.Module:
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    config: Any = LlamaConfig(**shared(settings, vocabulary_size), intermediate_size=settings.num_neurons)
+    config: Any = LlamaConfig(
+        **shared(settings, vocabulary_size), intermediate_size=settings.num_neurons
+    )
     return Logits(LlamaForCausalLM(config))
 
 
-def mixture(family: str, implementation: str, settings: ModelSettings, vocabulary_size: int) -> nn.Module:
+def mixture(
+    family: str, implementation: str, settings: ModelSettings, vocabulary_size: int
+) -> nn.Module:
     """As many of their experts as we have segments, each as large as one."""
     from transformers import MixtralConfig, MixtralForCausalLM, OlmoeConfig, OlmoeForCausalLM
 
@@ -60,7 +66,8 @@ def mixture(family: str, implementation: str, settings: ModelSettings, vocabular
 
 
 def shared(settings: ModelSettings, vocabulary_size: int) -> dict[str, Any]:
-    """What all three families call alike. PyTorch's own attention, embedding tied, nothing kept for generation."""
+    """What all three families call alike. PyTorch's own attention, embedding tied, nothing kept for
+    generation."""
     return {
         "vocab_size": vocabulary_size,
         "hidden_size": settings.width,

@@ -1,4 +1,5 @@
-"""Which execution is fastest where: table.json, measured by `bench kernels --write`, and a rule for devices that it does not know."""
+"""Which execution is fastest where: table.json, measured by `bench kernels --write`, and a rule for
+devices that it does not know."""
 
 from __future__ import annotations
 
@@ -25,11 +26,17 @@ EXECUTIONS: dict[str, Callable[[Work], Tensor]] = {
     "grouped": grouped_segments,
     "few": few_tokens,
 }
-"""The first two compute every segment too. `few` has no backward; `plain` and `grouped` cannot tell contributions."""
+"""The first two compute every segment too. `few` has no backward; `plain` and `grouped` cannot tell
+contributions."""
 TELLING = {"plain": "weighted", "grouped": "sorted"}
 """What stands in for those that cannot, when a listener wants contributions."""
-KINDS = {"dense": ("plain", "weighted"), "soft": ("weighted",), "topk": ("weighted", "sorted", "grouped", "few")}
-"""What a layer computes (all at weight 1, all weighted, the chosen ones alone) -> the executions that may be fastest at it.
+KINDS = {
+    "dense": ("plain", "weighted"),
+    "soft": ("weighted",),
+    "topk": ("weighted", "sorted", "grouped", "few"),
+}
+"""What a layer computes (all at weight 1, all weighted, the chosen ones alone) -> the executions
+that may be fastest at it.
 
 Plain soft fusion is left out: it keeps a quarter more than the dense layer."""
 
@@ -41,7 +48,8 @@ FEW_TOKENS = 8
 
 @dataclass(frozen=True)
 class Shape:
-    """What the best execution depends on. kind: of KINDS; device: cpu or cuda; precision: float32 or bfloat16; gradient: is backward to follow?"""
+    """What the best execution depends on. kind: of KINDS; device: cpu or cuda; precision: float32
+    or bfloat16; gradient: is backward to follow?"""
 
     kind: str
     device: str
@@ -55,9 +63,15 @@ class Shape:
 
     def distance(self, other: Shape) -> float:
         """Doublings between the shapes; infinite where the kind differs."""
-        if any(getattr(self, name) != getattr(other, name) for name in ("kind", "device", "precision", "gradient")):
+        if any(
+            getattr(self, name) != getattr(other, name)
+            for name in ("kind", "device", "precision", "gradient")
+        ):
             return math.inf
-        pairs = ((getattr(self, name), getattr(other, name)) for name in ("tokens", "width", "segments", "segment_size", "top_k"))
+        pairs = (
+            (getattr(self, name), getattr(other, name))
+            for name in ("tokens", "width", "segments", "segment_size", "top_k")
+        )
         return sum(abs(math.log2(mine / theirs)) for mine, theirs in pairs)
 
 
@@ -72,19 +86,31 @@ class Entry:
 @cache
 def entries() -> tuple[Entry, ...]:
     """The measured shapes."""
-    return tuple(Entry(Shape(**item["shape"]), item["seconds"]) for item in json.loads(TABLE.read_text("utf-8"))["entries"])
+    return tuple(
+        Entry(Shape(**item["shape"]), item["seconds"])
+        for item in json.loads(TABLE.read_text("utf-8"))["entries"]
+    )
 
 
 def takes(name: str, shape: Shape) -> bool:
-    """Whether an execution may compute this shape. torch's grouped product wants every row to begin at a multiple of 16 bytes.
+    """Whether an execution may compute this shape. torch's grouped product wants every row to begin
+    at a multiple of 16 bytes.
 
-    And in bf16 on a CPU oneDNN compiles a product for every new number of rows: measuring the same tokens again and again hides that,
-    training meets new numbers at every step, and `sorted` rounds them up to few.
+    And in bf16 on a CPU oneDNN compiles a product for every new number of rows: measuring the same
+    tokens again and again hides that, training meets new numbers at every step, and `sorted` rounds
+    them up to few.
     """
     size = 2 if shape.precision == "bfloat16" else 4
-    if name == "grouped" and shape.device == "cpu" and shape.precision == "bfloat16" and shape.gradient:
+    if (
+        name == "grouped"
+        and shape.device == "cpu"
+        and shape.precision == "bfloat16"
+        and shape.gradient
+    ):
         return False
-    return name != "grouped" or (shape.width * size % GROUPED_BYTES == 0 and shape.segment_size * size % GROUPED_BYTES == 0)
+    return name != "grouped" or (
+        shape.width * size % GROUPED_BYTES == 0 and shape.segment_size * size % GROUPED_BYTES == 0
+    )
 
 
 @lru_cache(maxsize=4096)
@@ -92,11 +118,17 @@ def best(shape: Shape) -> str:
     """The execution that was fastest at the nearest measured shape."""
     measured = min(entries(), key=lambda entry: entry.shape.distance(shape), default=None)
     if measured is not None and measured.shape.distance(shape) < math.inf:
-        return min((name for name in measured.seconds if takes(name, shape)), key=lambda name: measured.seconds[name])
+        return min(
+            (name for name in measured.seconds if takes(name, shape)),
+            key=lambda name: measured.seconds[name],
+        )
     if shape.kind != "topk":
         return "plain" if shape.kind == "dense" else "weighted"
-    if shape.device == "cuda":  # the grouped product of fp32 waits for the host, and so does sorting
-        return "grouped" if shape.precision == "bfloat16" and takes("grouped", shape) else "weighted"
+    # the grouped product of fp32 waits for the host, and so does sorting
+    if shape.device == "cuda":
+        return (
+            "grouped" if shape.precision == "bfloat16" and takes("grouped", shape) else "weighted"
+        )
     return "few" if shape.tokens <= FEW_TOKENS and not shape.gradient else "sorted"
 
 
@@ -105,7 +137,17 @@ def shape_of(work: Work, gradient: bool) -> Shape:
     layout, precision = work.layout, str(work.x.dtype).removeprefix("torch.")
     kind = "dense" if work.weight is None else "soft" if work.chosen is None else "topk"
     top_k = layout.num_segments if work.chosen is None else work.chosen.shape[1]
-    return Shape(kind, work.x.device.type, precision, gradient, T, D, layout.num_segments, layout.segment_size, top_k)
+    return Shape(
+        kind,
+        work.x.device.type,
+        precision,
+        gradient,
+        T,
+        D,
+        layout.num_segments,
+        layout.segment_size,
+        top_k,
+    )
 
 
 def fastest(work: Work, gradient: bool) -> Tensor:

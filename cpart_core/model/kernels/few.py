@@ -1,4 +1,5 @@
-"""Top-k of a few tokens, as in generation: only the rows of the chosen segments are read, where they lie, and nothing is copied. No gradient."""
+"""Top-k of a few tokens, as in generation: only the rows of the chosen segments are read, where
+they lie, and nothing is copied. No gradient."""
 
 from __future__ import annotations
 

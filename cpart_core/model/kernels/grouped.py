@@ -1,7 +1,9 @@
-"""Top-k by torch's grouped product: three launches forward and five backward for all segments, and the host never waits for the device.
+"""Top-k by torch's grouped product: three launches forward and five backward for all segments, and
+the host never waits for the device.
 
-Counts and offsets stay on the device, so the number of slots is what can be needed at most; slots that belong to no pair are rows of token 0
-at weight 0, or lie behind the last segment, where the products neither read nor write. Segments begin at multiples of 16 bytes.
+Counts and offsets stay on the device, so the number of slots is what can be needed at most; slots
+that belong to no pair are rows of token 0 at weight 0, or lie behind the last segment, where the
+products neither read nor write. Segments begin at multiples of 16 bytes.
 """
 
 from __future__ import annotations
@@ -30,14 +32,26 @@ def grouped_segments(work: Work) -> Tensor:
 
 class Grouped(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, w_gate: Tensor, w_up: Tensor, w_down: Tensor, work: Work) -> Tensor:
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor,
+        w_gate: Tensor,
+        w_up: Tensor,
+        w_down: Tensor,
+        work: Work,
+    ) -> Tensor:
         assert work.chosen is not None
         order = sort_by_segment(work.chosen, work.layout.num_segments, ALIGNED_ROWS, exact=False)
         ends = order.size.cumsum(0).to(torch.int32)
         slot_weight = weight_of_slots(weight, work.chosen, order, x.dtype)[:, None]
         into, down = stacked(work), divided_down(work).contiguous()
         gate_up = F.grouped_mm(x.index_select(0, order.tokens), into.transpose(1, 2), offs=ends)
-        rows = F.grouped_mm(hidden_of(gate_up, slot_weight, work.layout.segment_size), down.transpose(1, 2), offs=ends)
+        rows = F.grouped_mm(
+            hidden_of(gate_up, slot_weight, work.layout.segment_size),
+            down.transpose(1, 2),
+            offs=ends,
+        )
         y = gather_sum(rows, order.slot)
         shared = add_shared(work, y)
         ctx.work, ctx.order = work, order
@@ -52,7 +66,9 @@ class Grouped(torch.autograd.Function):
         assert work.chosen is not None and work.weight is not None
         dy_slots = dy.index_select(0, order.tokens)
         d_hidden = F.grouped_mm(dy_slots, down, offs=ends)
-        hidden, d_gate_up, d_slot = hidden_backward(gate_up, d_hidden, slot_weight, work.layout.segment_size)
+        hidden, d_gate_up, d_slot = hidden_backward(
+            gate_up, d_hidden, slot_weight, work.layout.segment_size
+        )
         d_weight = weight_gradient(d_slot[:, 0], order, work.chosen, work.weight)
         d_down = F.grouped_mm(dy_slots.T, hidden, offs=ends)
         d_into = F.grouped_mm(d_gate_up.T, x.index_select(0, order.tokens), offs=ends)

@@ -1,4 +1,5 @@
-"""The steps from queries to chosen segments, all in fp32: autograd functions over compiled passes on a CPU, torch's operations elsewhere."""
+"""The steps from queries to chosen segments, all in fp32: autograd functions over compiled passes
+on a CPU, torch's operations elsewhere."""
 
 from __future__ import annotations
 
@@ -22,7 +23,8 @@ def mean_so_far(x_BTF: Tensor, start_BT: Tensor) -> Tensor:
 
 
 def compare(query: Tensor, keys_SF: Tensor, scale: float) -> Tensor:
-    """[..., S]: softmax of scale times queries [..., F], scaled to root mean square 1, times keys."""
+    """[..., S]: softmax of scale times queries [..., F], scaled to root mean square 1, times
+    keys."""
     if not compiled_passes(query):
         query = F.rms_norm(query, query.shape[-1:])
         return (F.linear(query, keys_SF) * scale).softmax(dim=-1)
@@ -31,7 +33,8 @@ def compare(query: Tensor, keys_SF: Tensor, scale: float) -> Tensor:
 
 
 def choose(alpha: Tensor, top_k: int, scale: float) -> tuple[Tensor, Tensor]:
-    """(weight [..., S]: scale times alpha where it is among the k greatest, else 0; chosen [..., k])."""
+    """(weight [..., S]: scale times alpha where it is among the k greatest, else 0; chosen [...,
+    k])."""
     if not compiled_passes(alpha):
         chosen = first_greatest(alpha, top_k)
         mask = torch.zeros_like(alpha).scatter(-1, chosen, 1.0)
@@ -41,14 +44,16 @@ def choose(alpha: Tensor, top_k: int, scale: float) -> tuple[Tensor, Tensor]:
 
 
 def first_greatest(alpha: Tensor, top_k: int) -> Tensor:
-    """[..., k] the segments with the greatest alpha, of equals the first ones: as `choose` has them, so that everybody chooses alike."""
+    """[..., k] the segments with the greatest alpha, of equals the first ones: as `choose` has
+    them, so that everybody chooses alike."""
     return alpha.sort(dim=-1, descending=True, stable=True).indices[..., :top_k]
 
 
 class MeanSoFar(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, start: Tensor) -> Tensor:
-        from cpart_core.model.kernels.cpu import numbers, route  # late: numba takes a moment to import
+        # late: numba takes a moment to import
+        from cpart_core.model.kernels.cpu import numbers, route
 
         x, start = x.contiguous(), start.contiguous()
         y = torch.empty_like(x)
@@ -72,7 +77,8 @@ class Compare(torch.autograd.Function):
     def forward(ctx: Any, query: Tensor, keys: Tensor, scale: float) -> Tensor:
         from cpart_core.model.kernels.cpu import numbers, route
 
-        query, keys = query.contiguous(), keys.clone()  # a tensor lent to numpy cannot be freed by FSDP2 any more
+        # a tensor lent to numpy cannot be freed by FSDP2 any more
+        query, keys = query.contiguous(), keys.clone()
         alpha, length = query.new_empty(len(query), len(keys)), query.new_empty(len(query))
         numbers.run(route.compare, query, keys, scale, alpha, length)
         ctx.scale = scale
@@ -85,8 +91,21 @@ class Compare(torch.autograd.Function):
         from cpart_core.model.kernels.cpu import numbers, route
 
         query, keys, alpha, length = ctx.saved_tensors
-        d_query, d_keys = torch.empty_like(query), keys.new_empty(-(-len(query) // ROWS), *keys.shape)
-        numbers.run(route.compare_backward, query, keys, ctx.scale, alpha, length, d_alpha.contiguous(), d_query, d_keys)
+        d_query, d_keys = (
+            torch.empty_like(query),
+            keys.new_empty(-(-len(query) // ROWS), *keys.shape),
+        )
+        numbers.run(
+            route.compare_backward,
+            query,
+            keys,
+            ctx.scale,
+            alpha,
+            length,
+            d_alpha.contiguous(),
+            d_query,
+            d_keys,
+        )
         return d_query, d_keys.sum(dim=0), None
 
 
@@ -96,7 +115,10 @@ class Choose(torch.autograd.Function):
         from cpart_core.model.kernels.cpu import numbers, route
 
         alpha = alpha.contiguous()
-        weight, chosen = torch.empty_like(alpha), alpha.new_empty(len(alpha), top_k, dtype=torch.long)
+        weight, chosen = (
+            torch.empty_like(alpha),
+            alpha.new_empty(len(alpha), top_k, dtype=torch.long),
+        )
         numbers.run(route.choose, alpha, scale, chosen, weight)
         ctx.scale = scale
         ctx.save_for_backward(chosen)

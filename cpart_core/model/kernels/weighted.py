@@ -1,7 +1,9 @@
-"""All segments in one product, hidden activations scaled by their segment's weight: soft fusion, the plain dense layer, and top-k by zeros.
+"""All segments in one product, hidden activations scaled by their segment's weight: soft fusion,
+the plain dense layer, and top-k by zeros.
 
-Autograd would keep gate, silu(gate), up, hidden and the scaled hidden of every neuron. Here gate and up are kept and the rest is computed
-again in backward: less memory than the dense layer, and about its time.
+Autograd would keep gate, silu(gate), up, hidden and the scaled hidden of every neuron. Here gate
+and up are kept and the rest is computed again in backward: less memory than the dense layer, and
+about its time.
 """
 
 from __future__ import annotations
@@ -24,7 +26,8 @@ def weighted(work: Work) -> Tensor:
 
 
 def into_hidden(work: Work) -> list[Tensor]:
-    """Weights of gate and up in the number format of the products: one tensor [2N, D] where they are cast anyway, else the two as they are."""
+    """Weights of gate and up in the number format of the products: one tensor [2N, D] where they
+    are cast anyway, else the two as they are."""
     if work.x.dtype == work.w_gate.dtype:
         return [work.w_gate, work.w_up]
     both = work.x.new_empty(2 * len(work.w_gate), work.x.shape[1])
@@ -35,7 +38,15 @@ def into_hidden(work: Work) -> list[Tensor]:
 
 class Weighted(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor | None, w_gate: Tensor, w_up: Tensor, w_down: Tensor, work: Work) -> Tensor:
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor | None,
+        w_gate: Tensor,
+        w_up: Tensor,
+        w_down: Tensor,
+        work: Work,
+    ) -> Tensor:
         into, down = into_hidden(work), w_down.to(x.dtype)
         scale = None if weight is None else weight.to(x.dtype)
         gate_up = x.new_empty(len(x), 2 * len(w_gate))
@@ -51,7 +62,9 @@ class Weighted(torch.autograd.Function):
         x, scale, down, gate_up, *into = ctx.saved_tensors
         work = ctx.work
         d_hidden = torch.mm(dy, down)
-        hidden, d_gate_up, d_scale = hidden_backward(gate_up, d_hidden, scale, work.layout.segment_size)
+        hidden, d_gate_up, d_scale = hidden_backward(
+            gate_up, d_hidden, scale, work.layout.segment_size
+        )
         if work.contribution is not None:
             work.contribution(0, contribution_of(hidden, d_hidden), None)
         d_weight = None if work.weight is None else d_scale.to(work.weight.dtype)

@@ -1,6 +1,8 @@
-"""silu(gate) * up at each segment's weight, forward and backward: compiled passes over memory on a CPU, torch's operations elsewhere.
+"""silu(gate) * up at each segment's weight, forward and backward: compiled passes over memory on a
+CPU, torch's operations elsewhere.
 
-gate_up [P, 2N] holds gate and up of N neurons side by side, of which the last S * n are S segments; weight [P, S], None where all count fully.
+gate_up [P, 2N] holds gate and up of N neurons side by side, of which the last S * n are S segments;
+weight [P, S], None where all count fully.
 """
 
 from __future__ import annotations
@@ -25,7 +27,8 @@ class Backward(NamedTuple):
 def hidden_of(gate_up: Tensor, weight: Tensor | None, n: int, out: Tensor | None = None) -> Tensor:
     """[P, N] hidden activations as they count; out: where they are written."""
     if compiled_passes(gate_up):
-        from cpart_core.model.kernels.cpu import numbers, swiglu  # late: numba takes a moment to import
+        # late: numba takes a moment to import
+        from cpart_core.model.kernels.cpu import numbers, swiglu
 
         hidden = gate_up.new_empty(len(gate_up), gate_up.shape[1] // 2) if out is None else out
         numbers.run(swiglu.forward, gate_up, given(weight, gate_up), n, hidden)
@@ -35,10 +38,15 @@ def hidden_of(gate_up: Tensor, weight: Tensor | None, n: int, out: Tensor | None
     return scaled(torch.mul(opened, up, out=opened if out is None else out), weight, n)
 
 
-def hidden_backward(gate_up: Tensor, d_hidden: Tensor, weight: Tensor | None, n: int, out: Backward | None = None) -> Backward:
-    """From d_hidden [P, N], the gradient of what `hidden_of` returned; out: where all is written."""
+def hidden_backward(
+    gate_up: Tensor, d_hidden: Tensor, weight: Tensor | None, n: int, out: Backward | None = None
+) -> Backward:
+    """From d_hidden [P, N], the gradient of what `hidden_of` returned; out: where all is
+    written."""
     weight = given(weight, gate_up)
-    found = out or Backward(torch.empty_like(d_hidden), torch.empty_like(gate_up), torch.empty_like(weight))
+    found = out or Backward(
+        torch.empty_like(d_hidden), torch.empty_like(gate_up), torch.empty_like(weight)
+    )
     if compiled_passes(gate_up):
         from cpart_core.model.kernels.cpu import numbers, swiglu
 
@@ -57,7 +65,8 @@ def hidden_backward(gate_up: Tensor, d_hidden: Tensor, weight: Tensor | None, n:
 
 
 def contribution_of(hidden: Tensor, d_hidden: Tensor) -> Tensor:
-    """[P, N] |a dL/da|, from the activations as they count and their gradient: the weight is in one of the two either way."""
+    """[P, N] |a dL/da|, from the activations as they count and their gradient: the weight is in
+    one of the two either way."""
     return (hidden * d_hidden).abs_()
 
 

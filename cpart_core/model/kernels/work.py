@@ -1,6 +1,7 @@
 """What every execution is given, and what they share.
 
-Legend: T tokens, D width, N neurons, S segments, k chosen segments a token, n neurons of a segment, P slots (one for each chosen pair).
+Legend: T tokens, D width, N neurons, S segments, k chosen segments a token, n neurons of a segment,
+P slots (one for each chosen pair).
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 Contribution = Callable[[int, Tensor, Tensor | None], None]
-"""Told in backward, for a block of rows from first_row on: |a dL/da| [tokens, rows], and which tokens (None = all, in order)."""
+"""Told in backward, for a block of rows from first_row on: |a dL/da| [tokens, rows], and which
+tokens (None = all, in order)."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Which rows are whose: first those of the shared segment, then num_segments blocks of segment_size."""
+    """Which rows are whose: first those of the shared segment, then num_segments blocks of
+    segment_size."""
 
     num_shared: int
     num_segments: int
@@ -29,7 +32,8 @@ class Layout:
 
 @dataclass(frozen=True)
 class Work:
-    """One call of a layer. x [T, D] in the number format of the products; w_gate, w_up [N, D] and w_down [D, N] as they are kept."""
+    """One call of a layer. x [T, D] in the number format of the products; w_gate, w_up [N, D] and
+    w_down [D, N] as they are kept."""
 
     x: Tensor
     weight: Tensor | None
@@ -61,4 +65,6 @@ def divided_down(work: Work) -> Tensor:
     """[S, D, n] the columns of each segment: a view in fp32, one cast copy otherwise."""
     S, n, D = work.layout.num_segments, work.layout.segment_size, work.x.shape[1]
     columns = work.w_down[:, work.layout.num_shared :].unflatten(1, (S, n)).transpose(0, 1)
-    return columns if work.x.dtype == work.w_down.dtype else work.x.new_empty(S, D, n).copy_(columns)
+    return (
+        columns if work.x.dtype == work.w_down.dtype else work.x.new_empty(S, D, n).copy_(columns)
+    )

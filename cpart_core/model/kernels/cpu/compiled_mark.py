@@ -1,4 +1,5 @@
-"""Where the machine code of passes is kept, and whether all of it is there. Imports neither numba nor torch."""
+"""Where the machine code of passes is kept, and whether all of it is there. Imports neither numba
+nor torch."""
 
 from __future__ import annotations
 
@@ -23,13 +24,16 @@ def kept_in() -> Path:
 
 @cache
 def folder() -> Path:
-    """That of these passes, of this numba and in this place: one for each state of the sources, since numba looks at a pass's own file alone.
+    """That of these passes, of this numba and in this place: one for each state of the sources,
+    since numba looks at a pass's own file alone.
 
     Made if it is not there.
     """
     here = Path(__file__).parent
     sources = [str(here), *(path.read_text(encoding="utf-8") for path in sorted(here.glob("*.py")))]
-    key = hashlib.sha256("\n".join([version("numba"), sys.version, *sources]).encode()).hexdigest()[:16]
+    key = hashlib.sha256("\n".join([version("numba"), sys.version, *sources]).encode()).hexdigest()[
+        :16
+    ]
     wanted = kept_in() / f"passes-{key}"
     wanted.mkdir(mode=0o700, parents=True, exist_ok=True)
     return wanted

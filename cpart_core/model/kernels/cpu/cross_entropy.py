@@ -6,12 +6,20 @@ from typing import Any
 
 import numpy as np
 
-from cpart_core.model.kernels.cpu.numbers import compiled, exponential, greatest, prange, put, widened
+from cpart_core.model.kernels.cpu.numbers import (
+    compiled,
+    exponential,
+    greatest,
+    prange,
+    put,
+    widened,
+)
 
 
 @compiled
 def forward(logits: Any, target: Any, total: Any, loss: Any) -> None:
-    """Fills total [P], the log of the summed exp of logits [P, V], and loss [P] in nats of target [P]."""
+    """Fills total [P], the log of the summed exp of logits [P, V], and loss [P] in nats of target
+    [P]."""
     P, V = logits.shape
     for row in prange(P):
         given = logits[row]

@@ -11,7 +11,8 @@ from cpart_core.model.kernels.cpu.numbers import compiled, one, prange, put, wid
 
 @compiled
 def forward(x: Any, weight: Any, eps: Any, y: Any, scale: Any) -> None:
-    """Fills y [P, D] with x [P, D] / its root mean square * weight [D], and scale [P] with one over the root mean square."""
+    """Fills y [P, D] with x [P, D] / its root mean square * weight [D], and scale [P] with one over
+    the root mean square."""
     P, D = x.shape
     for row in prange(P):
         given, out = x[row], y[row]
@@ -26,7 +27,8 @@ def forward(x: Any, weight: Any, eps: Any, y: Any, scale: Any) -> None:
 
 @compiled
 def backward(x: Any, weight: Any, scale: Any, dy: Any, dx: Any, d_weight: Any) -> None:
-    """Fills dx [P, D], and d_weight [G, D] with the gradients of weight of G equal groups of rows, to be summed."""
+    """Fills dx [P, D], and d_weight [G, D] with the gradients of weight of G equal groups of rows,
+    to be summed."""
     P, D = x.shape
     G = d_weight.shape[0]
     size = -(-P // G)

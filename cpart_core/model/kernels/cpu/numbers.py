@@ -19,14 +19,17 @@ os.environ["NUMBA_CACHE_DIR"] = str(kept_in())  # read when numba is imported
 
 import numba
 from numba import njit, types
-from numba import prange as prange  # for passes: whoever imports numba before this file has it keep its code elsewhere
+
+# for passes: whoever imports numba before this file has it keep its code elsewhere
+from numba import prange as prange
 from numba.core import event
 from numba.extending import overload
 
 REORDERED = {"contract", "reassoc", "nsz", "arcp"}
 """Sums may be taken in any order; infinities and not-a-number mean what they mean."""
 threads_of_torch = torch.get_num_threads()
-MOST_THREADS = numba.get_num_threads()  # starts numba's threads, which where they are OpenMP's tells torch how many to use
+# starts numba's threads, which where they are OpenMP's tells torch how many to use
+MOST_THREADS = numba.get_num_threads()
 torch.set_num_threads(threads_of_torch)
 STARTED_IN = os.getpid()
 COMPILING = event.TimingListener()
@@ -34,14 +37,30 @@ event.register("numba:compile", COMPILING)
 ONE_AT_A_TIME = threading.Lock()
 """Some of numba's threading layers cannot be entered twice."""
 one = np.float32(1)
-LOG2_E, HALF, LN2_HIGH, LN2_LOW = np.float32(1.44269504), np.float32(0.5), np.float32(0.693359375), np.float32(2.12194440e-4)
+LOG2_E, HALF, LN2_HIGH, LN2_LOW = (
+    np.float32(1.44269504),
+    np.float32(0.5),
+    np.float32(0.693359375),
+    np.float32(2.12194440e-4),
+)
 LEAST, MOST = np.float32(-87), np.float32(88)
-TERMS = tuple(np.float32(term) for term in (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 0.5))
+TERMS = tuple(
+    np.float32(term)
+    for term in (
+        1.9875691500e-4,
+        1.3981999507e-3,
+        8.3334519073e-3,
+        4.1665795894e-2,
+        1.6666665459e-1,
+        0.5,
+    )
+)
 """Of exp on [-ln 2 / 2, ln 2 / 2], least error (Cephes, expf)."""
 
 
 def compiled(function: Callable[..., Any]) -> Any:
-    """A pass: its rows are shared among torch's number of threads (`run`), its machine code is kept for the next start."""
+    """A pass: its rows are shared among torch's number of threads (`run`), its machine code is kept
+    for the next start."""
     return kept(function, parallel=True)
 
 
@@ -65,7 +84,9 @@ def inlined(function: Callable[..., Any]) -> Any:
 
 def run(a_pass: Any, *given: Tensor | int | float) -> None:
     """The pass on tensors of a CPU, in place: contiguous ones, or it compiles anew."""
-    assert os.getpid() == STARTED_IN, "numba's threads do not survive a fork: a pass would do nothing, and say so on stderr alone"
+    assert os.getpid() == STARTED_IN, (
+        "numba's threads do not survive a fork: a pass would do nothing, and say so on stderr alone"
+    )
     arrays = [bits(item) if isinstance(item, Tensor) else item for item in given]
     with ONE_AT_A_TIME:
         threads = min(torch.get_num_threads(), MOST_THREADS)
@@ -75,7 +96,8 @@ def run(a_pass: Any, *given: Tensor | int | float) -> None:
 
 
 def alone() -> AbstractContextManager[object]:
-    """Within it other numba code may run on a thread of its own: passes wait where numba's threads cannot serve both."""
+    """Within it other numba code may run on a thread of its own: passes wait where numba's threads
+    cannot serve both."""
     return ONE_AT_A_TIME if numba.threading_layer() == "workqueue" else nullcontext()
 
 
@@ -92,7 +114,8 @@ def seconds_compiling() -> float:
 
 
 def widened(kept: Any) -> Any:
-    """fp32 of an array's number. A name for passes alone: numba puts the code below in its place."""
+    """fp32 of an array's number. A name for passes alone: numba puts the code below in its
+    place."""
     raise NotImplementedError("Only compiled passes can widen a number.")
 
 
@@ -108,7 +131,8 @@ def _widened(kept: Any) -> Any:
 
 
 def put(array: Any, place: Any, value: Any) -> None:
-    """array[place] = value, rounded to the nearest (ties to even) where the array is bf16. For passes alone, too."""
+    """array[place] = value, rounded to the nearest (ties to even) where the array is bf16. For
+    passes alone, too."""
     raise NotImplementedError("Only compiled passes can put a number.")
 
 
@@ -116,7 +140,9 @@ def put(array: Any, place: Any, value: Any) -> None:
 def _put(array: Any, place: Any, value: Any) -> Any:
     def rounded(array: Any, place: Any, value: Any) -> None:
         whole = np.float32(value).view(np.uint32)
-        array[place] = np.uint16((whole + np.uint32(0x7FFF) + ((whole >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16))
+        array[place] = np.uint16(
+            (whole + np.uint32(0x7FFF) + ((whole >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16)
+        )
 
     def plain(array: Any, place: Any, value: Any) -> None:
         array[place] = value
@@ -143,7 +169,8 @@ def exponential(x: Any) -> Any:
 
 @inlined
 def greatest(row: Any) -> Any:
-    """Of a row. Compared as whole numbers, for which there are vectors; one that is not a number may be overlooked."""
+    """Of a row. Compared as whole numbers, for which there are vectors; one that is not a number
+    may be overlooked."""
     most = np.int32(-(2**31))
     for i in range(len(row)):
         whole = in_order(np.float32(widened(row[i])).view(np.int32))

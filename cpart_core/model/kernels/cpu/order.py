@@ -21,7 +21,8 @@ def count(chosen: Any, multiple: int, size: Any) -> None:
 
 @kept
 def place(chosen: Any, weight: Any, size: Any, tokens: Any, slot: Any, slot_weight: Any) -> None:
-    """Fills tokens [P], slot [T, k] and slot_weight [P, 1] from weight [T, S]; slots left over are token 0's and weigh nothing."""
+    """Fills tokens [P], slot [T, k] and slot_weight [P, 1] from weight [T, S]; slots left over are
+    token 0's and weigh nothing."""
     T, k = chosen.shape
     ends = size.copy()
     for segment in range(1, len(size)):

@@ -1,4 +1,5 @@
-"""What lies between the products of causal rotary attention, for one row of text: H heads of width d = 2h, T tokens."""
+"""What lies between the products of causal rotary attention, for one row of text: H heads of width
+d = 2h, T tokens."""
 
 from __future__ import annotations
 
@@ -6,7 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from cpart_core.model.kernels.cpu.numbers import compiled, exponential, greatest, inlined, one, prange, put, widened
+from cpart_core.model.kernels.cpu.numbers import (
+    compiled,
+    exponential,
+    greatest,
+    inlined,
+    one,
+    prange,
+    put,
+    widened,
+)
 
 
 @inlined
@@ -21,7 +31,8 @@ def turned(given: Any, cos: Any, sin: Any, scale: Any, out: Any) -> None:
 
 @compiled
 def heads(qkv: Any, cos: Any, sin: Any, scale: Any, q: Any, k: Any, v: Any) -> None:
-    """Fills q (turned, times scale), k (turned) and v, [H, T, d], from qkv [T, 3 H d] and angles [T, h]."""
+    """Fills q (turned, times scale), k (turned) and v, [H, T, d], from qkv [T, 3 H d] and angles
+    [T, h]."""
     H, T, d = q.shape
     for head in prange(H):
         at = head * d
@@ -35,7 +46,8 @@ def heads(qkv: Any, cos: Any, sin: Any, scale: Any, q: Any, k: Any, v: Any) -> N
 
 
 VECTORS = 64
-"""Numbers that a loop takes at a time; what is left over it takes one by one, which for a short row is most of its time."""
+"""Numbers that a loop takes at a time; what is left over it takes one by one, which for a short row
+is most of its time."""
 
 
 @inlined
@@ -45,7 +57,8 @@ def whole_vectors(seen: int, K: int) -> int:
 
 @compiled
 def softmax(score: Any, p: Any) -> None:
-    """Fills p [H, Q, K] from score [H, Q, K], which is spent; the last Q keys are at the queries' own positions, and nobody looks ahead."""
+    """Fills p [H, Q, K] from score [H, Q, K], which is spent; the last Q keys are at the queries'
+    own positions, and nobody looks ahead."""
     H, Q, K = score.shape
     for pair in prange(H * Q):
         head, query = pair // Q, pair % Q
@@ -91,7 +104,8 @@ def softmax_backward(p: Any, d_p: Any) -> None:
 
 @compiled
 def heads_backward(dq: Any, dk: Any, dv: Any, cos: Any, sin: Any, scale: Any, d_qkv: Any) -> None:
-    """Fills d_qkv [T, 3 H d] from the gradients of what `heads` filled; sin [T, h] with its sign turned, which is the way back."""
+    """Fills d_qkv [T, 3 H d] from the gradients of what `heads` filled; sin [T, h] with its sign
+    turned, which is the way back."""
     H, T, d = dq.shape
     for head in prange(H):
         at = head * d

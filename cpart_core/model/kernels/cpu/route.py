@@ -1,4 +1,5 @@
-"""Fusion weights: queries pooled over the document so far, compared with the segments' keys, and the greatest chosen; each way in one pass."""
+"""Fusion weights: queries pooled over the document so far, compared with the segments' keys, and
+the greatest chosen; each way in one pass."""
 
 from __future__ import annotations
 
@@ -48,8 +49,8 @@ def mean_backward(dy: Any, start: Any, dx: Any) -> None:
 
 @compiled
 def compare(query: Any, keys: Any, scale: Any, alpha: Any, length: Any) -> None:
-    """Fills alpha [P, S], the softmax over segments of scale times query [P, F], at root mean square 1, times keys [S, F]; length [P] is one
-    over each query's root mean square."""
+    """Fills alpha [P, S], the softmax over segments of scale times query [P, F], at root mean
+    square 1, times keys [S, F]; length [P] is one over each query's root mean square."""
     P, F = query.shape
     S = keys.shape[0]
     for row in prange(P):
@@ -78,8 +79,18 @@ def compare(query: Any, keys: Any, scale: Any, alpha: Any, length: Any) -> None:
 
 
 @compiled
-def compare_backward(query: Any, keys: Any, scale: Any, alpha: Any, length: Any, d_alpha: Any, d_query: Any, d_keys: Any) -> None:
-    """Fills d_query [P, F], and d_keys [G, S, F] with the gradients of keys of G equal groups of rows, to be summed."""
+def compare_backward(
+    query: Any,
+    keys: Any,
+    scale: Any,
+    alpha: Any,
+    length: Any,
+    d_alpha: Any,
+    d_query: Any,
+    d_keys: Any,
+) -> None:
+    """Fills d_query [P, F], and d_keys [G, S, F] with the gradients of keys of G equal groups of
+    rows, to be summed."""
     P, F = query.shape
     S = keys.shape[0]
     G = d_keys.shape[0]
@@ -110,7 +121,8 @@ def compare_backward(query: Any, keys: Any, scale: Any, alpha: Any, length: Any,
 
 @compiled
 def choose(alpha: Any, scale: Any, chosen: Any, weight: Any) -> None:
-    """Fills chosen [P, k], the segments with the greatest alpha [P, S] (the first of equals), and weight [P, S]: scale times alpha there, else 0."""
+    """Fills chosen [P, k], the segments with the greatest alpha [P, S] (the first of equals), and
+    weight [P, S]: scale times alpha there, else 0."""
     P, S = alpha.shape
     k = chosen.shape[1]
     for row in prange(P):

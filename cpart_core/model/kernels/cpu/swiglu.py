@@ -1,7 +1,8 @@
-"""silu(gate) * up, each row's segments at their weights, and its backward with the activations computed again instead of kept.
+"""silu(gate) * up, each row's segments at their weights, and its backward with the activations
+computed again instead of kept.
 
-gate_up [P, 2N]: gate and up of a row's N neurons side by side. weight [P, S]: the last S * n neurons of a row are S segments of n neurons at
-these weights; those before count fully.
+gate_up [P, 2N]: gate and up of a row's N neurons side by side. weight [P, S]: the last S * n
+neurons of a row are S segments of n neurons at these weights; those before count fully.
 """
 
 from __future__ import annotations
@@ -10,12 +11,21 @@ from typing import Any
 
 import numpy as np
 
-from cpart_core.model.kernels.cpu.numbers import compiled, inlined, one, prange, put, sigmoid, widened
+from cpart_core.model.kernels.cpu.numbers import (
+    compiled,
+    inlined,
+    one,
+    prange,
+    put,
+    sigmoid,
+    widened,
+)
 
 
 @inlined
 def opened(gate: Any, up: Any, first: int, n: int, scale: Any, hidden: Any) -> None:
-    """Of n neurons of one row from first on. Places are unsigned, so that the compiler need not think of those counted from the end."""
+    """Of n neurons of one row from first on. Places are unsigned, so that the compiler need not
+    think of those counted from the end."""
     for i in range(n):
         at = np.uint64(first) + np.uint64(i)
         g = widened(gate[at])
@@ -36,7 +46,17 @@ def forward(gate_up: Any, weight: Any, n: int, hidden: Any) -> None:
 
 
 @inlined
-def closed(gate: Any, up: Any, d_hidden: Any, first: int, n: int, scale: Any, hidden: Any, d_gate: Any, d_up: Any) -> Any:
+def closed(
+    gate: Any,
+    up: Any,
+    d_hidden: Any,
+    first: int,
+    n: int,
+    scale: Any,
+    hidden: Any,
+    d_gate: Any,
+    d_up: Any,
+) -> Any:
     """Of n neurons of one row from first on; returns the gradient of their scale."""
     d_scale = np.float32(0)
     for i in range(n):
@@ -54,8 +74,11 @@ def closed(gate: Any, up: Any, d_hidden: Any, first: int, n: int, scale: Any, hi
 
 
 @compiled
-def backward(gate_up: Any, d_hidden: Any, weight: Any, n: int, hidden: Any, d_gate_up: Any, d_weight: Any) -> None:
-    """From d_hidden [P, N], the gradient of the scaled activations: fills them again (hidden), d_gate_up [P, 2N] and d_weight [P, S]."""
+def backward(
+    gate_up: Any, d_hidden: Any, weight: Any, n: int, hidden: Any, d_gate_up: Any, d_weight: Any
+) -> None:
+    """From d_hidden [P, N], the gradient of the scaled activations: fills them again (hidden),
+    d_gate_up [P, 2N] and d_weight [P, S]."""
     P, N = hidden.shape
     S = weight.shape[1]
     shared = N - S * n
@@ -65,4 +88,8 @@ def backward(gate_up: Any, d_hidden: Any, weight: Any, n: int, hidden: Any, d_ga
         closed(gate, up, d, 0, shared, one, out, d_gate, d_up)
         for segment in range(S):
             scale = widened(weight[row, segment])
-            put(d_scales, segment, closed(gate, up, d, shared + segment * n, n, scale, out, d_gate, d_up))
+            put(
+                d_scales,
+                segment,
+                closed(gate, up, d, shared + segment * n, n, scale, out, d_gate, d_up),
+            )

@@ -1,4 +1,5 @@
-"""Matrices transposed in tiles that stay in the cache while they are read along rows and written along columns."""
+"""Matrices transposed in tiles that stay in the cache while they are read along rows and written
+along columns."""
 
 from __future__ import annotations
 
@@ -11,7 +12,8 @@ TILE = 32
 
 @inlined
 def transposed(tile: Any, out: Any) -> None:
-    if tile.shape[0] == TILE and tile.shape[1] == TILE:  # constant bounds are what the compiler makes vectors of
+    # constant bounds are what the compiler makes vectors of
+    if tile.shape[0] == TILE and tile.shape[1] == TILE:
         for column in range(TILE):
             for row in range(TILE):
                 put(out[column], row, widened(tile[row, column]))
@@ -28,7 +30,10 @@ def transpose(matrix: Any, out: Any) -> None:
     for block in prange(-(-R // TILE)):
         row = block * TILE
         for column in range(0, C, TILE):
-            transposed(matrix[row : row + TILE, column : column + TILE], out[column : column + TILE, row : row + TILE])
+            transposed(
+                matrix[row : row + TILE, column : column + TILE],
+                out[column : column + TILE, row : row + TILE],
+            )
 
 
 @compiled

@@ -1,4 +1,5 @@
-"""Where compiled passes are used: on a CPU, for as many numbers as make up for loading numba, which nothing here does."""
+"""Where compiled passes are used: on a CPU, for as many numbers as make up for loading numba, which
+nothing here does."""
 
 from __future__ import annotations
 
@@ -17,13 +18,18 @@ FROM = ContextVar("from so many numbers on", default=LEAST_NUMBERS)
 
 
 def compiled_passes(tensor: Tensor) -> bool:
-    """Whether a compiled pass over this tensor is used here: not within compiled layers, whose compiler makes passes of its own."""
+    """Whether a compiled pass over this tensor is used here: not within compiled layers, whose
+    compiler makes passes of its own."""
     return not torch.compiler.is_compiling() and pays(tensor)
 
 
 def pays(tensor: Tensor) -> bool:
     """Whether a compiled pass over this tensor makes up for its call."""
-    return tensor.device.type == "cpu" and tensor.dtype in (torch.bfloat16, torch.float32) and tensor.numel() >= FROM.get()
+    return (
+        tensor.device.type == "cpu"
+        and tensor.dtype in (torch.bfloat16, torch.float32)
+        and tensor.numel() >= FROM.get()
+    )
 
 
 def pay_for(device: torch.device, numbers: int) -> bool:
