@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
+from streamlit.util import calc_hash
 
 from app.engine import analysis_client
 from cpart_core.analysis.text.first_text import FIRST_TEXT
@@ -95,7 +96,8 @@ def open_page(name: str, run: Run | None, state: dict[str, Any] | None = None) -
         page.session_state["cpart_run"] = run.id
     for key, value in (state or {}).items():
         page.session_state[f"cpart_{key}"] = value
-    page.switch_page(f"views/{name}/page.py")
+    # Before a first run switch_page knows file names alone, and looks for a page named "page".
+    page._page_hash = calc_hash(name)
     return page.run()
 
 
