@@ -1,4 +1,4 @@
-"""`bench table`: the table of README's Speed section, made from a stored `bench all`."""
+"""`bench table`: the table of docs/results.md, made from a stored `bench all`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "file", nargs="?", type=given_path, help="JSON file of `bench all` (default: the one that comes with CPart, else the newest)"
     )
     parser.add_argument(
-        "--into", type=given_path, metavar="README.md", help="write it between the two marks of this file instead of the screen"
+        "--into", type=given_path, metavar="results.md", help="write it between the two marks of this file instead of the screen"
     )
     parser.add_argument("--everything", action="store_true", help="also what no figure was set for and is not told in any case")
 
