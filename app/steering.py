@@ -88,7 +88,8 @@ def trouble(run: Run, said: RunState) -> None:
         kept = (
             f"Nothing up to its checkpoint of step {saved[-1]:,} is lost." if saved else "It had stored no checkpoint, so it begins anew."
         )
-        st.error(f"The trainer of this run died at step {said.step:,} without saying why. {kept}", icon=":material/error:")
+        why = " Its log ends as shown below." if said.last_words else " It did not say why."
+        st.error(f"The trainer of this run died at step {said.step:,}.{why} {kept}", icon=":material/error:")
     elif said.state == "failed":
         st.error(f"Training ended itself at step {said.step:,}.", icon=":material/error:")
     elif said.state == "busy" or said.phase == IN_USE:
