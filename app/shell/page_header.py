@@ -158,7 +158,17 @@ def no_snapshot(run: Run) -> None:
     """The empty state of a page: the run has shown nothing yet."""
     said = run.state()
     with st.container(border=True):
-        if said.state in ALIVE:
+        if said.state == "queued":
+            st.subheader("This run waits for its turn", anchor=False)
+            st.write(
+                "Its training begins by itself as soon as there is room. The Train page shows its place in line."
+            )
+            st.page_link(
+                "views/train/page.py",
+                label="Watch it on the Train page",
+                icon=":material/play_circle:",
+            )
+        elif said.state in ALIVE:
             st.subheader("The first snapshot is on its way", anchor=False)
             st.write("The trainer stores one every few steps. The Train page shows how far it is.")
             st.page_link(
@@ -184,9 +194,10 @@ def train_link(label: str = "Train a model") -> None:
 
 
 def last_words(said: Any) -> None:
-    """What the trainer said before it ended; pages are read by others than who started it."""
+    """What the trainer said before it ended, or the reader of records that cannot be read; pages
+    are read by others than who started it."""
     if said.last_words:
-        st.caption("Its last words")
+        st.caption("What is wrong" if said.state == "damaged" else "Its last words")
         st.code(last_said(said.last_words, LAST_WORDS), language=None, wrap_lines=True)
 
 

@@ -1,5 +1,5 @@
 """What `bench all` measured, as plain data, and the JSON file it is stored in: the Speed page and
-README's table are made from it.
+the table of docs/results.md are made from it.
 
 Pages read it without torch. A file from elsewhere is checked as it is read: what does not fit the
 types is refused with ValueError.

@@ -1,4 +1,4 @@
-"""`bench table`: the table of README's Speed section, made from a stored `bench all`."""
+"""`bench table`: the table of docs/results.md, made from a stored `bench all`."""
 
 from __future__ import annotations
 
@@ -23,13 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--into",
         type=given_path,
-        metavar="README.md",
+        metavar="results.md",
         help="write it between the two marks of this file instead of the screen",
-    )
-    parser.add_argument(
-        "--everything",
-        action="store_true",
-        help="also what no figure was set for and is not told in any case",
     )
 
 

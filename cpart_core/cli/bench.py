@@ -6,10 +6,7 @@ import argparse
 import importlib
 
 NAME = "bench"
-HELP = (
-    "Measure speed and endurance, each side by side with what it is compared with; `bench all`"
-    " measures what README's table states."
-)
+HELP = "Measure speed and endurance, each side by side with what it is compared with; `bench all` measures what the table of docs/results.md states."
 
 MEASUREMENTS = (
     "all",

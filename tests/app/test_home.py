@@ -3,11 +3,13 @@ alive."""
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 
 import pytest
 
+from cpart_core.runs.database import DATABASE
 from cpart_core.runs.folder import list_runs
 from cpart_core.runs.record_writer import RecordWriter
 from tests.app.made import HOSTILE, MAIN, button, fine, page, run_in, words_of
@@ -36,6 +38,25 @@ def test_without_a_run_it_says_so_and_offers_training(root):
 def test_each_state_is_said(root, held, state):
     run_in(state, root, held)
     assert SAID[state] in words_of(fine(page()))
+
+
+def test_of_a_run_in_use_no_step_is_made_up(root, held, monkeypatch):
+    """Its records were not read, so its step is not known: 0 would be a number from nowhere."""
+    run = run_in("finished", root, held)
+    monkeypatch.setattr("cpart_core.runs.database.READ_SECONDS", 0.1)
+    other = sqlite3.connect(run.folder / DATABASE, isolation_level=None)
+    other.execute("PRAGMA locking_mode = EXCLUSIVE")
+    other.execute("BEGIN EXCLUSIVE")
+    other.execute("UPDATE events SET message = message")
+    try:
+        said = words_of(fine(page()))
+    finally:
+        other.close()
+    assert (
+        "Another program has its records in use" in said
+        and "step 0" not in said
+        and "cannot be read" not in said
+    )
 
 
 def test_losses_stand_with_their_steps_and_n(root, held):

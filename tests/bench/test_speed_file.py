@@ -108,17 +108,17 @@ def test_the_table_is_made_of_the_file(tmp_path, capsys):
         "| top-2, share of the roof | 0.5 (0.4 to 0.6) | 0.6 |" in said
         and "| page change, to gradients, s | 0.6 s (0.5 to 0.7) |" in said
     )
-    readme = tmp_path / "README.md"
-    readme.write_text(f"before\n{table.BEGIN}\nold\n{table.END}\nafter\n")
-    assert table.main([str(tmp_path / "one.json"), "--into", str(readme)]) == 0
+    page = tmp_path / "results.md"
+    page.write_text(f"before\n{table.BEGIN}\nold\n{table.END}\nafter\n")
+    assert table.main([str(tmp_path / "one.json"), "--into", str(page)]) == 0
     assert (
-        readme.read_text().splitlines()[0] == "before"
-        and "old" not in readme.read_text()
-        and "top-2 / ideal" in readme.read_text()
+        page.read_text().splitlines()[0] == "before"
+        and "old" not in page.read_text()
+        and "top-2 / ideal" in page.read_text()
     )
-    readme.write_text("no marks")
+    page.write_text("no marks")
     with pytest.raises(ValueError, match="has no place for the table"):
-        table.main([str(tmp_path / "one.json"), "--into", str(readme)])
+        table.main([str(tmp_path / "one.json"), "--into", str(page)])
     (tmp_path / "bad.json").write_text("{")
     with pytest.raises(ValueError, match="bad.json cannot be read"):
         table.main([str(tmp_path / "bad.json")])

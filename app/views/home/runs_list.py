@@ -14,6 +14,7 @@ from app.text.escape import code_span, sentence
 from cpart_core.runs import folder, search
 from cpart_core.runs.folder import RunSummary
 from cpart_core.runs.info import LONGEST_NAME
+from cpart_core.runs.status import IN_USE
 from cpart_core.runs.validation_loss import validation_loss
 
 ROWS = 8
@@ -139,10 +140,14 @@ def about(summary: RunSummary, names: dict[str, str]) -> str:
 
 
 def how_far(summary: RunSummary) -> None:
-    """Steps and the newest validation loss; for a damaged run, the reason."""
+    """Steps and the newest validation loss; where the records cannot be read, the reason alone:
+    the step is not known then, and asking for the losses would wait for them once more."""
     said = summary.state
     if summary.info is None or said.state == "damaged":
         st.caption(sentence(said.last_words or "Nothing more is known.", 300))
+        return
+    if said.state == "busy" or said.phase == IN_USE:
+        st.caption("Another program has its records in use. They are shown as soon as it lets go.")
         return
     if said.state == "queued":
         st.caption(sentence(said.phase, 200))
@@ -159,7 +164,11 @@ def how_far(summary: RunSummary) -> None:
     elif said.step < said.steps:
         st.caption(f"step {said.step:,} of {said.steps:,}")
     if why := search.reason(summary):
-        st.caption(sentence(why, 300))
+        st.caption(
+            sentence(
+                f"Its log ends: {why}" if said.state == "crashed" and said.last_words else why, 300
+            )
+        )
     if said.step or said.state not in ("failed", "crashed"):
         st.markdown(loss_sentence(summary))
 
@@ -170,7 +179,7 @@ def loss_sentence(summary: RunSummary) -> str:
     except ValueError as error:
         return f"losses cannot be read: {sentence(str(error), 200)}"
     if found is None:
-        return ":gray[no validation yet]"
+        return f":gray[no validation{' yet' if summary.state.state in page_header.ALIVE else ''}]"
     at = "; ".join(filter(None, (f"step {found.step:,}", found.interval, found.n, found.began)))
     return f"{found.name} **{readable.loss(found.value)}** :gray[({at})]"
 

@@ -4,6 +4,7 @@ reached and the curves of cost."""
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import streamlit as st
 
@@ -24,6 +25,8 @@ from cpart_core.bench.speed import (
 )
 
 NUMBERS = ("median", "low quartile", "high quartile", "by CPU time")
+WIDEST_QUANTITY = 170
+"""Pixels for "bytes kept for backward" in the column "of", which its narrow heading would cut."""
 
 
 def draw() -> None:
@@ -102,7 +105,8 @@ def numbers(speed: Speed) -> None:
         column.metric(verdict.capitalize(), f"{count} of {sum(counted.values())}")
     everything = st.toggle("All numbers", key="speed_everything")
     table = measured_table(tuple(item for item in speed.measured if everything or item.told))
-    shown = {name: st.column_config.NumberColumn(format="%.4g") for name in NUMBERS}
+    shown: dict[str, Any] = {name: st.column_config.NumberColumn(format="%.4g") for name in NUMBERS}
+    shown["of"] = st.column_config.TextColumn(width=WIDEST_QUANTITY)
     st.dataframe(table, hide_index=True, column_config=shown, key="speed_table", placeholder="")
     st.caption(
         "Reached: median and both quartiles keep to the figure; at the edge: not all three. Time is"

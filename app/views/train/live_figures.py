@@ -39,19 +39,17 @@ LIVE_EVALUATIONS = 512
 def figures(run: Run, said: RunState) -> None:
     """Loss on the left, segments and fusion on the right; on a narrow window below one another."""
     dark = session.dark()
+    if said.state == "queued":  # with contexts, too, where it was resumed
+        st.info(
+            sentence(
+                f"{said.phase[0].upper()}{said.phase[1:]}. It begins by itself as soon as there is room."
+            ),
+            icon=":material/hourglass_top:",
+        )
     if not run.info.contexts:
-        if said.state == "queued":
+        if said.state != "queued" and said.state in page_header.ALIVE and said.phase:
             st.info(
-                sentence(
-                    f"{said.phase[0].upper()}{said.phase[1:]}. It begins by itself as soon as there"
-                    " is room."
-                ),
-                icon=":material/hourglass_top:",
-            )
-        elif said.state in page_header.ALIVE and said.phase:
-            st.info(
-                "The trainer is reading the text and cutting it into tokens. The first curves"
-                " follow.",
+                "The trainer is reading the text and cutting it into tokens. The first curves follow.",
                 icon=":material/hourglass_top:",
             )
         return
@@ -61,7 +59,7 @@ def figures(run: Run, said: RunState) -> None:
     with right:
         if run.snapshot_steps():
             structure(run, dark)
-        elif said.state in page_header.ALIVE:
+        elif said.state != "queued" and said.state in page_header.ALIVE:
             st.caption("The first snapshot of the segments is on its way.")
 
 

@@ -150,8 +150,9 @@ def trouble(run: Run, said: RunState) -> None:
             if saved
             else "It had stored no checkpoint, so it begins anew."
         )
+        why = " Its log ends as shown below." if said.last_words else " It did not say why."
         st.error(
-            f"The trainer of this run died at step {said.step:,} without saying why. {kept}",
+            f"The trainer of this run died at step {said.step:,}.{why} {kept}",
             icon=":material/error:",
         )
     elif said.state == "failed":

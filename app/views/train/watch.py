@@ -66,7 +66,8 @@ def header(run: Run, said: RunState) -> None:
     """Name, state, progress and the numbers of this moment."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         page_header.state_badge(said.state)
-        if said.phase and said.phase != said.state:
+        # its place in line is said below
+        if said.phase and said.state not in (said.phase, "queued"):
             st.caption(sentence(said.phase, 200))
         if run.info.twin_of:
             st.caption(f"{run.info.twin_kind} twin of {code_span(run.info.twin_of)}")

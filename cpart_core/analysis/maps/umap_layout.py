@@ -40,9 +40,9 @@ def umap_positions(
 
     Neighbours are found exactly, by scikit-learn's threaded brute force: at 20,000 points of 20
     numbers 1.2 s of CPU time over all cores, where its k-d tree takes 14. The epochs are the rest
-    (0.04 s each there), so they fall with the points; what that costs in faithfulness is in LOG.md.
-    A seed gives the same picture each time and allows one thread only; the first call in a process
-    compiles for some seconds more (the worker does that ahead of time).
+    (0.04 s each there), so they fall with the points; what that costs in faithfulness is in
+    docs/experiments.md. A seed gives the same picture each time and allows one thread only; the
+    first call in a process compiles for some seconds more (the worker does that ahead of time).
     """
     last = np.ascontiguousarray(stages[-1], dtype=np.float32)
     points = len(last)
