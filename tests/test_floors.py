@@ -26,10 +26,10 @@ FLOORS = {
     "cpart_core.bench": 11,
     "cpart_core.cli": 12,
     "cpart_core.__main__": 13,
-    "app.text": 14,
+    "app.text": 15,
     "app.engine": 14,
-    "app.charts": 15,
-    "app": 16,
+    "app.charts": 16,
+    "app": 17,
 }
 HEAVY = ("torch", "umap", "sklearn", "numba")
 SCREEN = ("streamlit", "plotly")

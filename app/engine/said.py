@@ -40,9 +40,8 @@ def shortened(text: str, environment: Mapping[str, str] = os.environ) -> str:
     for folder, name in sorted(
         named_folders().items(), key=lambda entry: len(entry[0]), reverse=True
     ):
-        text = re.sub(
-            rf"(?<![\w./~-]){re.escape(folder)}(?![\w.-])", lambda found, name=name: name, text
-        )  # type: ignore[misc]
+        whole = re.compile(rf"(?<![\w./~-]){re.escape(folder)}(?![\w.-])")
+        text = whole.sub(name.replace("\\", r"\\"), text)
     return PATHS.sub(lambda found: last_parts(found[0]), text)
 
 

@@ -279,8 +279,8 @@ class Trainer:
         share: of the batch's tokens that this process has.
         """
         weights = torch.stack(
-            [layer.last_weight.detach().flatten(0, 1) for layer in self.model.feedforwards()]
-        )  # type: ignore[union-attr]
+            [layer.last_weight.detach().flatten(0, 1) for layer in self.model.feedforwards()]  # type: ignore[union-attr]
+        )
         now = self.team.sum((weights > 0).float().mean(dim=1) * share)
         now = now / now.sum(dim=1, keepdim=True)
         if self.settings.partition.balance == "batch":

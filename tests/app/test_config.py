@@ -47,7 +47,7 @@ def test_every_option_is_in_force_from_any_folder(tmp_path):
         "import sys; from streamlit import config; config._main_script_path ="
         " sys.argv[1]\nconfig.get_config_options(force_reparse=True,"
         " options_from_flags={})\nsys.path.insert(0, sys.argv[2]); from app import"
-        " server\nprint([name for name, value in serving.flat_settings().items() if"
+        " serving\nprint([name for name, value in serving.flat_settings().items() if"
         " config.get_option(name) != value], serving.differences())"
     )
     done = subprocess.run(
