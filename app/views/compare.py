@@ -152,7 +152,7 @@ def draw_losses(sides: Sides, losses: LossComparison) -> None:
     show_figure(
         charts.loss_dots(losses, dark=state.dark()),
         "compare_losses",
-        f"Right of 0 A predicts better. Bars: 95 %, documents of each context drawn anew {losses.resamples} times, the same for both. Open "
+        f"Right of 0, A predicts better. Bars: 95 %, documents of each context drawn anew {losses.resamples} times, the same for both. Open "
         "points: the interval holds 0.",
         compare_list.headline_words(losses),
         lambda: charts.loss_table(losses),
