@@ -29,7 +29,11 @@ def label(item: Field[Any]) -> str:
     """'num_layers' -> 'Layers'; the unit follows where it is not the name itself."""
     words = item.name.removeprefix("num_").replace("_", " ")
     unit = item.metadata["unit"]
-    said = f" ({unit})" if unit and unit not in words else ""
+    said = (
+        f" ({unit})"
+        if unit and unit not in words and not (unit == "kB" and "kilobytes" in words)
+        else ""
+    )
     return words[0].upper() + words[1:] + said
 
 
@@ -118,6 +122,10 @@ def settings_form(base: Settings, key: str) -> dict[str, Any]:
                 if value is not None and value != default and item.name not in idle:
                     changed[item.name] = value
 
+    if idle:
+        st.caption(
+            "Settings in grey have no effect beside the others; the question mark of each says why."
+        )
     for group, title in GROUPS.items():
         st.markdown(f"**{title}**")
         draw(fields_of(base, group, advanced=False), 4)

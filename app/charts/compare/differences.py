@@ -124,9 +124,18 @@ def loss_dots(losses: LossComparison, *, dark: bool) -> go.Figure:
         range=[len(order) - 0.5, -0.5],
         showgrid=False,
     )
-    figure.update_xaxes(title=f"B less A, {losses.unit}")
+    figure.update_xaxes(title=f"B less A, {losses.unit}", range=whole_intervals(losses, order))
     figure.update_layout(height=100 + 28 * len(order), showlegend=False)
     return style(figure, dark)
+
+
+def whole_intervals(losses: LossComparison, order: list[int]) -> tuple[float, float]:
+    """From where to where the axis goes so that the ends of all intervals are seen: plotly would
+    end it at the end of the longest, as if that were cut off."""
+    ends = np.concatenate([[0.0], losses.difference[order], losses.low[order], losses.high[order]])
+    first, last = float(np.nanmin(ends)), float(np.nanmax(ends))
+    room = 0.04 * (last - first) or 0.01
+    return first - room, last + room
 
 
 def loss_table(losses: LossComparison) -> pd.DataFrame:

@@ -18,6 +18,8 @@ WHY = (
     " segment with a great weight whose neurons stay silent on a token adds little: its norm is"
     " small."
 )
+ROOM_FOR_NUMBERS = 1.25
+"""How far the axis goes, in lengths of the longest bar: its number stands behind it."""
 
 
 def weight_and_norm(trace: Trace, layer: int, token: int | None, *, dark: bool) -> go.Figure:
@@ -43,14 +45,16 @@ def weight_and_norm(trace: Trace, layer: int, token: int | None, *, dark: bool) 
                     "pattern": {"shape": ["/" if s == SHARED else "" for s in segments]},
                 },
                 text=["" if np.isnan(value) else f"{value:{digits}}" for value in values],
-                textposition="auto",
+                textposition="outside",  # within the hatched bar it could not be read
+                cliponaxis=False,
                 hovertemplate=f"segment %{{y}}<br>{title} %{{x:.3f}}<br>{what}<extra></extra>",
                 showlegend=False,
             ),
             row=1,
             col=column,
         )
-        figure.update_xaxes(title=title, rangemode="tozero", row=1, col=column)
+        room = ROOM_FOR_NUMBERS * max(float(np.nanmax(values)), np.finfo(float).eps)
+        figure.update_xaxes(title=title, range=(0.0, room), row=1, col=column)
     figure.update_yaxes(
         title="segment", autorange="reversed", showgrid=False, type="category", col=1
     )

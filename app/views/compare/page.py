@@ -200,8 +200,8 @@ def draw_losses(sides: Sides, losses: LossComparison) -> None:
     show_figure(
         charts.loss_dots(losses, dark=session.dark()),
         "compare_losses",
-        "Right of 0 A predicts better. Bars: 95 %, documents of each context drawn anew"
-        f" {losses.resamples} times, the same for both. Open points: the interval holds 0.",
+        f"Right of 0, A predicts better. Bars: 95 %, documents of each context drawn anew {losses.resamples} times, the same for both. Open "
+        "points: the interval holds 0.",
         compare_list.headline_words(losses),
         lambda: charts.loss_table(losses),
         compared(
