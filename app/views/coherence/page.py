@@ -130,11 +130,11 @@ def show(run: Run, found: SideBySide) -> None:
             for name, measured in zip(names[-2:], found.measures[-2:], strict=True):
                 st.markdown(f"**{name}**")
                 st.code(measured.text, language=None, wrap_lines=True)
-    st.dataframe(
-        charts.measure_table(names, found.measures).round(3),
-        hide_index=True,
-        key="coherence_measures",
-    )
+    table = charts.measure_table(names, found.measures)
+    alike = {
+        name: st.column_config.NumberColumn(format="%.3f") for name in table.select_dtypes("float")
+    }
+    st.dataframe(table, hide_index=True, column_config=alike, key="coherence_measures")
     st.caption(
         f"One prompt: an example, not a finding. Similarity by {found.judge.embedder}. Perplexity:"
         f" how surprised the judge ({code_span(found.judge.name, 60)}, step {found.judge.step:,})"

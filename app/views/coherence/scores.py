@@ -109,7 +109,11 @@ def show(run: Run, report: CoherenceReport) -> None:
             lambda: charts.drift_table(names, mean),
             where,
         )
-    st.dataframe(charts.score_table(report).round(3), hide_index=True, key="coherence_score_table")
+    table = charts.score_table(report)
+    alike = {
+        name: st.column_config.NumberColumn(format="%.3f") for name in table.select_dtypes("float")
+    }
+    st.dataframe(table, hide_index=True, column_config=alike, key="coherence_score_table")
     st.caption(
         f"Judge: {code_span(report.judge.name, 60)}, step {report.judge.step:,}. Similarity by"
         f" {report.judge.embedder}. rep-4: share of the judge's 4-grams that were there before"

@@ -141,7 +141,10 @@ def structure(run: Run, dark: bool) -> None:
     try:
         shown = session.snapshot(run, step)
     except ValueError as error:
-        st.warning(sentence(str(error)), icon=":material/broken_image:")
+        st.warning(
+            f"The snapshot of step {step:,} cannot be read; choose another step. {sentence(str(error), 400)}",
+            icon=":material/broken_image:",
+        )
         return
     model = run.settings.model
     st.markdown("#### Segments")
