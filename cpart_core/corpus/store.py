@@ -32,7 +32,7 @@ LARGEST_FACTS = 1 << 30
 """Bytes in memory of all titles, as Python's texts."""
 DAMAGE = (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError, OSError)
 """What reading damaged JSON and tokenizers raises."""
-TYPES = {"ids": np.uint16, "starts": np.int64, "context": np.int16}
+TYPES: dict[str, type[np.generic]] = {"ids": np.uint16, "starts": np.int64, "context": np.int16}
 
 
 def save_corpus(corpus: Corpus, folder: Path) -> None:
@@ -108,7 +108,9 @@ def read_corpus(
             raise ValueError(f"{TOKENIZER} is not the one that the text was divided with")
         if facts["format"] != FORMAT:
             raise ValueError(f"its format is {facts['format']}, this version reads {FORMAT}")
-        arrays = load_arrays(folder / ARRAYS, most_bytes, only="" if len(names) == 2 else names[0])
+        only = "" if len(names) == 2 else names[0]
+        types = {f"{name}_{key}": kind for name in names for key, kind in TYPES.items()}
+        arrays = load_arrays(folder / ARRAYS, most_bytes, only, types)
         vocabulary_size = Tokenizer.from_json(tokenizer_json).vocabulary_size
         read = {name: read_split(name, arrays, facts, vocabulary_size) for name in names}
         return Corpus(

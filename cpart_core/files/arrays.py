@@ -10,8 +10,10 @@ import struct
 import tokenize
 import zipfile
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import BinaryIO
+from types import MappingProxyType
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -28,6 +30,7 @@ END = struct.Struct("<4s4H2LH")
 """The last 22 bytes of a zip: signature, disks, entries here, entries, bytes and place of the
 directory, bytes of a comment."""
 PIECE = 1 << 20
+NO_TYPES: Mapping[str, type[np.generic]] = MappingProxyType({})
 DAMAGE = (
     *(
         OSError,
@@ -44,9 +47,14 @@ DAMAGE = (
 """What reading damaged zip files and array headers raises."""
 
 
-def load_arrays(path: Path, limit_bytes: int = PAGE_BYTES, only: str = "") -> dict[str, np.ndarray]:
+def load_arrays(
+    path: Path,
+    limit_bytes: int = PAGE_BYTES,
+    only: str = "",
+    types: Mapping[str, type[np.generic]] = NO_TYPES,
+) -> dict[str, np.ndarray]:
     """Read the arrays of a file whose name begins with `only`. ValueError when it is not such a
-    file or they take more than `limit_bytes`."""
+    file, when they take more than `limit_bytes`, or one is not of its type in `types`."""
     try:
         with os.fdopen(open_plain(path.parent, path.name), "rb") as file:
             check_directory(file, limit_bytes)
@@ -57,7 +65,9 @@ def load_arrays(path: Path, limit_bytes: int = PAGE_BYTES, only: str = "") -> di
                 if sum(member.file_size for member in members) > limit_bytes:
                     raise ValueError(f"it unpacks to more than {limit_bytes:,} bytes")
                 return {
-                    member.filename.removesuffix(".npy"): read_member(archive, member)
+                    (name := member.filename.removesuffix(".npy")): read_member(
+                        archive, member, types.get(name)
+                    )
                     for member in members
                 }
     except FileNotFoundError:
@@ -87,28 +97,37 @@ def check_directory(file: BinaryIO, limit_bytes: int) -> None:
     file.seek(0)
 
 
-def read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
-    """One array; its header must fit the bytes that are really there, else a small file could ask
-    for all memory."""
+def read_member(
+    archive: zipfile.ZipFile, member: zipfile.ZipInfo, wanted: type[np.generic] | None
+) -> np.ndarray:
+    """One array. Its header is read first: it must fit its type and the bytes that are really
+    there, else a small file could ask for all memory."""
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise ValueError(f"{member.filename} is packed in a way that this version does not read")
-    data = bytearray()
     with archive.open(member) as unpacked:
+        data = bytearray(unpacked.read(PIECE))
+        shape, column_major, dtype, begins = read_header(data)
+        if dtype.kind not in ALLOWED_KINDS or (wanted is not None and dtype != wanted):
+            asked = "numbers" if wanted is None else np.dtype(wanted).name
+            raise ValueError(f"{member.filename} holds {dtype}, not {asked}")
+        size = begins + math.prod(shape) * dtype.itemsize
+        if any(length < 0 for length in shape) or size != member.file_size:
+            raise ValueError(f"the size of {member.filename} does not fit its shape {shape}")
         while piece := unpacked.read(PIECE):
             data += piece
+    if len(data) != size:
+        raise ValueError(f"the size of {member.filename} does not fit its shape {shape}")
+    flat = np.frombuffer(data, dtype=dtype, offset=begins)
+    return flat.reshape(shape, order="F" if column_major else "C")
+
+
+def read_header(data: bytearray) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
+    """(shape, column-major?, type, where the numbers begin) of an array in numpy's format."""
     stream = io.BytesIO(bytes(data[:LONGEST_DIRECTORY]))
     version = np.lib.format.read_magic(stream)
-    read_header = {
+    read = {
         (1, 0): np.lib.format.read_array_header_1_0,
         (2, 0): np.lib.format.read_array_header_2_0,
     }[version]
-    shape, column_major, dtype = read_header(stream)
-    if dtype.kind not in ALLOWED_KINDS:
-        raise ValueError(f"{member.filename} holds {dtype}, not numbers")
-    if (
-        any(size < 0 for size in shape)
-        or math.prod(shape) * dtype.itemsize != len(data) - stream.tell()
-    ):
-        raise ValueError(f"the size of {member.filename} does not fit its shape {shape}")
-    flat = np.frombuffer(data, dtype=dtype, offset=stream.tell())
-    return flat.reshape(shape, order="F" if column_major else "C")
+    shape, column_major, dtype = read(stream)
+    return shape, column_major, dtype, stream.tell()

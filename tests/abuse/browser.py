@@ -254,6 +254,7 @@ def far_visitor(place: Place) -> str:
     server, browser = opened(place)
     look = Look()
     near = visit(place, server, browser).open("/train")
+    near.page.get_by_text("Paste", exact=True).first.wait_for()  # the row of sources is there
     look(near.page.get_by_text("Folder").count() > 0, "at the machine itself, Folder is offered")
     for name, value in (
         ("X-Forwarded-For", "203.0.113.5"),
@@ -261,6 +262,7 @@ def far_visitor(place: Place) -> str:
         ("X-Real-IP", "203.0.113.5"),
     ):
         far = visit(place, server, browser, extra_http_headers={name: value}).open("/train")
+        far.page.get_by_text("Paste", exact=True).first.wait_for()
         look(
             far.page.get_by_text("Folder").count() == 0,
             f"with {name}, Folder is"
