@@ -44,6 +44,7 @@ def modules() -> dict[str, Path]:
     return {module_name(path): path for path in files()}
 
 
+@cache
 def imports(path: Path) -> list[Import]:
     """Every import statement of a file, those inside functions and those for type checkers too."""
     found: list[Import] = []
