@@ -22,6 +22,8 @@ from cpart_core.records.training import Snapshot
 from cpart_core.runs import folder
 from cpart_core.runs.folder import Run, RunSummary
 from cpart_core.runs.result_files import result_file
+from cpart_core.service.answering import stored
+from cpart_core.service.registry import analysis_named
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -304,7 +306,7 @@ def stored_result(run: Run, name: str, request: dict[str, Any]) -> Any | None:
     key = (run.id + run.info.created, name, json.dumps(request, sort_keys=True))
     kept = kept_results()
     result = kept.get(key)
-    if result is None and (result := run.result(name, request)) is not None:
+    if result is None and (result := stored(run, name, request)) is not None:
         kept[key] = result
         drop_oldest(kept, MOST_RESULTS)
     return result
@@ -331,17 +333,9 @@ def worker(kind: str = "quick") -> Worker:
     return Worker()
 
 
-SLOW = ("ablation_matrix", "router_audit", "coherence")
-
-
 def worker_for(name: str, request: dict[str, Any]) -> Worker:
-    """UMAP compiles and lays out for seconds, carving and taking segments away measure for many:
-    they have a process of their own."""
-    return worker(
-        "slow"
-        if name in SLOW or request.get("method") == "umap" or "ranking" in request
-        else "quick"
-    )
+    """What the registry calls slow has a process of its own."""
+    return worker("slow" if analysis_named(name).is_slow(request) else "quick")
 
 
 @st.cache_resource(show_spinner=False)

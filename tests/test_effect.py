@@ -24,7 +24,7 @@ CONDITIONED = [item for _, item, _ in Settings().items() if item.metadata["when"
 
 
 def parsed(*words: str, said: list[str] | None = None) -> Settings:
-    arguments = build_parser(words).parse_args(["train", *words])
+    arguments = build_parser(["train", *words]).parse_args(["train", *words])
     return settings_from_flags(arguments, (said if said is not None else []).append)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 from cpart_core.analysis.text.first_text import FIRST_TEXT
 from cpart_core.cli import compare_part
@@ -12,21 +13,48 @@ from cpart_core.cli.progress_line import share_line
 from cpart_core.cli.roots import add_run_argument, find_run, newest_checkpoint
 from cpart_core.cli.text_table import table
 
-if TYPE_CHECKING:
-    from cpart_core.records.specialization import Specialization, Stability
-
 NAME = "analyze"
 HELP = "Compute and store what the pages draw, so that it is there at once."
-WHAT = ("losses", "profiles", "neuron_map", "document_map", "trace", "specialization")
-ON_REQUEST = ("stability", "ablation_matrix", "router_audit", "compare")
-"""Not computed unless they are named: stability and compare need other runs, the audit a run whose
-fusion chooses, all of them some time."""
+LAYOUTS = ("pca", "umap")
+
+
+class Given(NamedTuple):
+    """What a person asked of one run."""
+
+    run: str
+    step: int
+    layout: str
+    arguments: argparse.Namespace
+
+    @property
+    def runs(self) -> list[str]:
+        return [self.run, *parts(self.arguments.runs)]
+
+
+FILLED: dict[str, Callable[[Given], Any]] = {
+    "step": lambda given: given.step,
+    "seed": lambda given: given.arguments.seed,
+    "method": lambda given: given.layout,
+    "layer": lambda given: ALL_LAYERS,
+    "text": lambda given: FIRST_TEXT,
+    "runs": lambda given: given.runs,
+    "steps": lambda given: newest_snapshots(given.runs),
+}
+"""Key of a request -> its value. An analysis all of whose keys stand here can be asked for by its
+name alone; `compare` puts its own together."""
+ALL_LAYERS = -1
 
 
 def add_arguments(parser: argparse.ArgumentParser, show_all: bool) -> None:
     add_run_argument(parser)
     parser.add_argument("--step", type=int, help="step of the checkpoint (default: the newest)")
-    parser.add_argument("--what", default=",".join(WHAT), metavar="A,B,...", help=what_help())
+    usual, on_request = names()
+    parser.add_argument(
+        "--what",
+        default=",".join(usual),
+        metavar="A,B,...",
+        help=(f"which results, of: {', '.join(usual)} (default: these), {', '.join(on_request)}"),
+    )
     parser.add_argument(
         "--method",
         default="pca,umap",
@@ -45,14 +73,22 @@ def add_arguments(parser: argparse.ArgumentParser, show_all: bool) -> None:
     compare_part.add_arguments(parser)
 
 
-def what_help() -> str:
-    return f"which results, of: {', '.join(WHAT)} (default: these), {', '.join(ON_REQUEST)}"
+def names() -> tuple[list[str], list[str]]:
+    """What may be asked for by name here: what is computed without being told to, and the rest,
+    which needs other runs or some time."""
+    from cpart_core.service.registry import ANALYSES
+
+    offered = {one.cli: one.by_default for one in ANALYSES if one.cli}
+    return (
+        [name for name, usual in offered.items() if usual],
+        [name for name, usual in offered.items() if not usual],
+    )
 
 
 def execute(arguments: argparse.Namespace) -> int:
     run = find_run(arguments)
     wanted = requests(run.id, newest_checkpoint(run, arguments.step), arguments)
-    from cpart_core.service.registry import answer
+    from cpart_core.service.answering import answer
 
     answered = []
     for name, request in wanted:
@@ -66,20 +102,23 @@ def execute(arguments: argparse.Namespace) -> int:
         print(
             f"  {compare_part.run_of(run, request).store_result(name, request, result)}", flush=True
         )
-        if name in ("specialization", "stability"):
-            print(in_words(result), flush=True)
+        if said := in_words(result):
+            print(said, flush=True)
     if any(name == "compare_losses" for name, _ in wanted):
         print(compare_part.in_words(run, answered), flush=True)
     return 0
 
 
-def in_words(result: Specialization | Stability) -> str:
-    """Verdict and table of a result whose numbers are few enough to be read here."""
+def in_words(result: Any) -> str:
+    """Verdict and table of a result whose numbers are few enough to be read here; nothing of
+    others."""
     from cpart_core.analysis.segments import verdict
-    from cpart_core.records.specialization import Specialization
+    from cpart_core.records.specialization import Specialization, Stability
 
-    if not isinstance(result, Specialization):
+    if isinstance(result, Stability):
         return f"\n{table(verdict.stability_rows(result))}\n\n{verdict.stability_verdict(result)}"
+    if not isinstance(result, Specialization):
+        return ""
     anchors = "\n".join(anchor.sentence() for anchor in verdict.ANCHORS)
     said = f"{verdict.measured_on(result)}\n{verdict.verdict(result, verdict.headline(result))}"
     return f"\n{table(verdict.rows(result))}\n\n{table(verdict.layer_rows(result))}\n\n{anchors}\n{said}"
@@ -104,47 +143,41 @@ def requests(
     run_id: str, step: int, arguments: argparse.Namespace
 ) -> list[tuple[str, dict[str, Any]]]:
     """(name, request) of all that is asked for; ValueError for a name that is not known."""
-    names = [name.strip() for name in arguments.what.split(",") if name.strip()]
-    methods = [method.strip() for method in arguments.method.split(",") if method.strip()]
-    for kind, given, allowed in (
-        ("result", names, WHAT + ON_REQUEST),
-        ("method", methods, ("pca", "umap")),
-    ):
-        unknown = sorted(set(given) - set(allowed))
-        if unknown:
-            raise ValueError(f"Unknown {kind} {', '.join(unknown)}; allowed: {', '.join(allowed)}.")
+    asked = parts(arguments.what)
+    usual, on_request = names()
+    check_known("result", asked, (*usual, *on_request))
+    check_known("method", parts(arguments.method), LAYOUTS)
     found: list[tuple[str, dict[str, Any]]] = []
-    for name in names:
-        if name == "neuron_map":
-            found += [
-                (name, {"run": run_id, "method": method, "layer": -1, "seed": arguments.seed})
-                for method in methods
-            ]
-        elif name == "document_map":
-            found += [
-                (name, {"run": run_id, "step": step, "method": method, "seed": arguments.seed})
-                for method in methods
-            ]
-        elif name == "trace":
-            found.append((name, {"run": run_id, "step": step, "text": FIRST_TEXT}))
-        elif name == "specialization":
-            found.append((name, {"run": run_id, "step": step, "seed": arguments.seed}))
-        elif name == "stability":
-            ids = [run_id, *(other.strip() for other in arguments.runs.split(",") if other.strip())]
-            found.append(
-                (
-                    name,
-                    {
-                        "run": run_id,
-                        "runs": ids,
-                        "steps": newest_snapshots(ids),
-                        "seed": arguments.seed,
-                    },
-                )
-            )
-        elif name == "compare":
+    for name in asked:
+        if name == compare_part.NAME:
             found += compare_part.requests(run_id, step, arguments)
         else:
-            found.append((name, {"run": run_id, "step": step}))
+            found += requests_named(name, run_id, step, arguments)
     # compare asks for a meter too
     return [one for place, one in enumerate(found) if one not in found[:place]]
+
+
+def requests_named(
+    name: str, run_id: str, step: int, arguments: argparse.Namespace
+) -> list[tuple[str, dict[str, Any]]]:
+    """(name, request) of the analyses that bear a name here, for each layout where they have one."""
+    from cpart_core.service.registry import ANALYSES
+
+    return [
+        (one.name, {"run": run_id} | {key: FILLED[key](given) for key in one.keys})
+        for one in ANALYSES
+        if one.cli == name
+        for layout in (parts(arguments.method) if "method" in one.keys else [""])
+        for given in [Given(run_id, step, layout, arguments)]
+    ]
+
+
+def parts(text: str) -> list[str]:
+    """'a, b,' -> ['a', 'b']."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def check_known(kind: str, given: list[str], allowed: Sequence[str]) -> None:
+    unknown = sorted(set(given) - set(allowed))
+    if unknown:
+        raise ValueError(f"Unknown {kind} {', '.join(unknown)}; allowed: {', '.join(allowed)}.")

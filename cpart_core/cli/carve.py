@@ -96,7 +96,7 @@ def execute(arguments: argparse.Namespace) -> int:
     name = "keep_k"
     if arguments.keep is not None:
         name, request = "carve", {**request, "keep": arguments.keep, "name": arguments.name}
-    from cpart_core.service.registry import answer
+    from cpart_core.service.answering import answer
 
     result = answer(name, request, share_line(sys.stderr))
     run.store_result(name, request, result)

@@ -73,7 +73,7 @@ def execute(arguments: argparse.Namespace) -> int:
             " --train-judge."
         )
     from cpart_core.runs.folder import open_run
-    from cpart_core.service.registry import answer
+    from cpart_core.service.answering import answer
 
     judge = open_run(arguments.judge)
     beside = [open_run(name.strip()) for name in arguments.beside.split(",") if name.strip()]

@@ -52,8 +52,8 @@ first steps:
 
 
 def build_parser(argv: Sequence[str]) -> argparse.ArgumentParser:
-    """The parser of all commands; `argv` only says whether `--help-all` asks for the settings that
-    are folded away."""
+    """The parser of all commands. `argv` says which of them is asked for, so that no other need tell
+    its arguments (empty: all), and whether `--help-all` asks for settings that are folded away."""
     parser = argparse.ArgumentParser(
         prog="python -m cpart_core",
         description=DESCRIPTION,
@@ -71,7 +71,8 @@ def build_parser(argv: Sequence[str]) -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
-        command.add_arguments(added, "--help-all" in argv)
+        if command.NAME in argv or not argv:
+            command.add_arguments(added, "--help-all" in argv)
         execute: Callable[[argparse.Namespace], int] = command.execute
         added.set_defaults(execute=execute)
     return parser

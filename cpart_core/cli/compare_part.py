@@ -12,6 +12,8 @@ from cpart_core.cli.text_table import table
 if TYPE_CHECKING:
     from cpart_core.runs.folder import Run
 
+NAME = "compare"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(

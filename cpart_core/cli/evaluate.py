@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser, show_all: bool) -> None:
 def execute(arguments: argparse.Namespace) -> int:
     run = find_run(arguments)
     step = newest_checkpoint(run, arguments.step)
-    from cpart_core.service.registry import answer
+    from cpart_core.service.answering import answer
 
     request = {"run": run.id, "step": step}
     report: LossReport = answer("losses", request, share_line(sys.stderr))

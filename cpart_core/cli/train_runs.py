@@ -67,9 +67,7 @@ def train_each(runs: Sequence[Run], team: Team, restart: bool, slot: Slot | None
 
 def look_inside(run: Run, step: int, progress: Callable[..., None]) -> None:
     """Store what the pages show first, so that they have it at once."""
-    from cpart_core.service.registry import answer
+    from cpart_core.service.answering import stored_or_answered
 
-    for name in ("losses", "profiles"):
-        request = {"run": run.id, "step": step}
-        if run.result(name, request) is None:  # a resumed run that had finished has them
-            run.store_result(name, request, answer(name, request, progress))
+    for name in ("losses", "profiles"):  # a resumed run that had finished has them
+        stored_or_answered(run, name, {"run": run.id, "step": step}, progress)

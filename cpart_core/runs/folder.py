@@ -28,7 +28,7 @@ from cpart_core.runs.database import reading
 from cpart_core.runs.info import NAME_PATTERN, RunInfo, clean_name, read_info, write_info
 from cpart_core.runs.listing import SummaryCache
 from cpart_core.runs.private import make_private
-from cpart_core.runs.result_files import load_result, result_file, save_result
+from cpart_core.runs.result_files import Result, load_result, result_file, save_result
 from cpart_core.runs.snapshots import load_snapshot, snapshot_steps, steps_in
 from cpart_core.runs.status import RunState, run_state
 from cpart_core.runs.tables import (
@@ -163,15 +163,15 @@ class Run:
         cache = plain_folder(runs_root(), f"{CACHE}/{self.id}-{made}")
         return (own, cache) if kind_of(own) == "a folder" else (cache,)
 
-    def result(self, name: str, request: dict[str, Any]) -> Any | None:
-        """The stored result of a request, or None when it has to be computed (also when the stored
-        file is damaged)."""
+    def result(self, name: str, request: dict[str, Any], wanted: type[Result]) -> Result | None:
+        """The stored result of a request, a `wanted`; None when it has to be computed (also when
+        the stored file is damaged)."""
         file = result_file(name, request)
         with suppress(ValueError):
             for folder in self.result_folders():
                 if (folder / file).is_file():
                     with suppress(ValueError):
-                        return load_result(folder / file, name)
+                        return load_result(folder / file, name, wanted)
         return None
 
     def store_result(self, name: str, request: dict[str, Any], result: Any) -> Path:

@@ -1,8 +1,8 @@
-"""Result dataclass (records/results_split.py) <-> one .npz file, exactly: the arrays as arrays,
-everything else as one JSON text.
+"""A result's dataclass <-> one .npz file, exactly: the arrays as arrays, everything else as one
+JSON text.
 
-Knows the dataclasses, not how they were made. A file that does not fit the types is refused with
-ValueError.
+Whoever reads names the dataclass (service/registry.py knows which). A file that does not fit its
+types is refused with ValueError.
 """
 
 from __future__ import annotations
@@ -13,49 +13,16 @@ import types
 from collections.abc import Callable
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any, TypeVar, get_args, get_origin
 
 import numpy as np
 
 from cpart_core.files.arrays import PAGE_BYTES, load_arrays
 from cpart_core.files.bounded_json import load_bounded
-from cpart_core.records.change import Flow, Saturation
-from cpart_core.records.coherence import CoherenceReport, SideBySide
-from cpart_core.records.comparison import LossComparison, SegmentComparison, TextComparison
-from cpart_core.records.effects import AblationMatrix, InterventionReport, RouterAudit
-from cpart_core.records.keep import CarveReport, KeepCurve
-from cpart_core.records.losses import LossReport
-from cpart_core.records.maps import DocumentMap, NeuronMap
-from cpart_core.records.profiles import SegmentProfiles
-from cpart_core.records.specialization import Specialization, Stability
-from cpart_core.records.trace import Trace
 from cpart_core.runs.array_files import save_arrays
 from cpart_core.settings.field import types_of
 
-RESULT_TYPES: dict[str, type] = {
-    "profiles": SegmentProfiles,
-    "losses": LossReport,
-    "trace": Trace,
-    "continuation": Trace,
-    "neuron_map": NeuronMap,
-    "document_map": DocumentMap,
-    "flow": Flow,
-    "specialization": Specialization,
-    "saturation": Saturation,
-    "stability": Stability,
-    "intervention": InterventionReport,
-    "ablation_matrix": AblationMatrix,
-    "router_audit": RouterAudit,
-    "side_by_side": SideBySide,
-    "coherence": CoherenceReport,
-    "keep_k": KeepCurve,
-    "carve": CarveReport,
-    "compare_segments": SegmentComparison,
-    "compare_losses": LossComparison,
-    "compare_text": TextComparison,
-}
-"""What each request is answered with. A new result: its dataclass in records/results_split.py and
-one line here."""
+Result = TypeVar("Result")
 
 LEAVES = (str, int, float)
 """Types that JSON gives back as they are."""
@@ -86,25 +53,21 @@ def plain(value: Any) -> Any:
 
 
 def result_file(name: str, request: dict[str, Any]) -> str:
-    """File name of the result of a request. ValueError for an unknown kind of result."""
-    if name not in RESULT_TYPES:
-        raise ValueError(f"Unknown result {name!r}; known: {', '.join(RESULT_TYPES)}.")
+    """File name of the result of a request to the analysis `name`."""
     return f"{name}-{request_key(request)}.npz"
 
 
 def save_result(path: Path, name: str, result: Any) -> None:
-    """Write a result atomically. Assertion when it is not of its dataclass's types; OSError when
-    the disk refuses."""
-    wanted = RESULT_TYPES[name]
-    assert type(result) is wanted, f"{name} wants {wanted.__name__}, got {type(result).__name__}"
+    """Write what the analysis `name` gave, atomically. Assertion when it is not of its dataclass's
+    types; OSError when the disk refuses."""
     piles = Piles()
-    text = json.dumps({"name": name, "result": encode(result, wanted, piles)})
+    text = json.dumps({"name": name, "result": encode(result, type(result), piles)})
     save_arrays(path, {TEXT: np.frombuffer(text.encode(), dtype=np.uint8), **piles.arrays()})
 
 
-def load_result(path: Path, name: str) -> Any:
-    """Read a result of kind `name`. ValueError when the file is damaged, hostile, or of another
-    kind."""
+def load_result(path: Path, name: str, wanted: type[Result]) -> Result:
+    """Read what the analysis `name` gave, which is a `wanted`. ValueError when the file is damaged,
+    hostile, or of another analysis."""
     arrays = load_arrays(path)
     try:
         text = arrays.pop(TEXT).tobytes()
@@ -113,7 +76,8 @@ def load_result(path: Path, name: str) -> Any:
         )
         if data["name"] != name:
             raise ValueError(f"it holds {str(data['name'])[:40]!r}, not {name!r}")
-        return decoder(RESULT_TYPES[name], arrays, name)(data["result"])
+        result: Result = decoder(wanted, arrays, name)(data["result"])
+        return result
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"{path.name} is not a sound result: {error}.") from None
 

@@ -68,7 +68,7 @@ def validation_loss(run: Run) -> ValidationLoss | None:
     checkpoints = run.checkpoint_steps()
     newest = int(table.step[-1]) if len(table.step) else -1
     if checkpoints and checkpoints[-1] >= newest:
-        report: LossReport | None = run.result("losses", {"run": run.id, "step": checkpoints[-1]})
+        report = run.result("losses", {"run": run.id, "step": checkpoints[-1]}, LossReport)
         if report is not None:
             return of_report(report)
     if newest < 0:

@@ -29,7 +29,8 @@ from cpart_core.analysis.source import Sources
 from cpart_core.model.kernels.cpu.compiled_mark import kept_in
 from cpart_core.runs.folder import open_run
 from cpart_core.runs.result_files import result_file
-from cpart_core.service.registry import answer, check, is_current, kind_of
+from cpart_core.service.answering import answer, check, stored
+from cpart_core.service.registry import analysis_named
 
 LONGEST_LINE = 4_000_000
 """Bytes of one request."""
@@ -84,11 +85,11 @@ class Worker:
 
     def result_path(self, number: Any, name: str, request: Any) -> Path:
         """Where the result lies, computed first if it is not there or no longer true."""
-        kind = kind_of(name)
-        check(kind, request)
+        analysis = analysis_named(name)
+        check(analysis, request)
         run = open_run(request["run"])
-        stored = run.result(name, request)
-        if stored is not None and is_current(run, name, stored):
+        found = stored(run, name, request)
+        if found is not None and analysis.is_current(run, found):
             return next(
                 folder / result_file(name, request)
                 for folder in run.result_folders()

@@ -23,7 +23,7 @@ from cpart_core.runs.atomic import read_small, write_file, writing_folder
 from cpart_core.runs.create import copy_corpus, create_run, with_whole_path
 from cpart_core.runs.folder import Run, open_run
 from cpart_core.runs.training_session import ExitCode, ignore_record, ignore_words, run_training
-from cpart_core.service.registry import answer
+from cpart_core.service.answering import stored_or_answered
 from cpart_core.settings.run import Settings
 from cpart_core.study.outcome import Outcome, is_complete, outcome_from, without_nan
 from cpart_core.study.plan import Plan
@@ -148,6 +148,4 @@ def train_cell(
 def look_at_losses(run: Run, step: int, progress: Callable[..., None]) -> None:
     """What the outcome and the pages need of the last checkpoint."""
     for name in ("losses", "profiles"):
-        request = {"run": run.id, "step": step}
-        if run.result(name, request) is None:
-            run.store_result(name, request, answer(name, request, progress))
+        stored_or_answered(run, name, {"run": run.id, "step": step}, progress)

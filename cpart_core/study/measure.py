@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from cpart_core.analysis.source import Source, Sources
 from cpart_core.analysis.statistics.nulls import Effort
 from cpart_core.records.specialization import Specialization
 from cpart_core.runs.folder import Run, open_run
-from cpart_core.service.registry import answer
+from cpart_core.service.answering import stored_or_answered
 from cpart_core.settings.model import ModelSettings
 from cpart_core.study.outcome import NAN, SELECTIVE, Outcome
 
@@ -47,7 +47,7 @@ def measure(run_id: str, arm: str) -> Outcome:
 def basic(run: Run, arm: str, step: int, trainer: Trainer) -> Outcome:
     """Quality, time and memory."""
     settings = run.settings
-    losses = stored(run, "losses", step)
+    losses = stored_or_answered(run, "losses", {"run": run.id, "step": step})
     parameters, active = parameter_counts(settings.model, run.info.num_parameters)
     accuracy = losses.accuracy_by_context
     return Outcome(
@@ -86,7 +86,7 @@ def with_meaning(outcome: Outcome, run: Run, source: Source, corpus: Corpus) -> 
 
     found: Specialization = measure_specialization(source, corpus, outcome.seed, effort=CHANCE)
     mass, choice = found.mass, found.choice
-    matrix = stored(run, "ablation_matrix", source.step)
+    matrix = stored_or_answered(run, "ablation_matrix", {"run": run.id, "step": source.step})
     selectivity = matrix.strongest_selectivity
     known = selectivity[np.isfinite(selectivity)]
     return replace(
@@ -167,16 +167,6 @@ def with_cuts(
         cut_random_nats=cuts.random.nats,
         cut_shared_nats=cuts.shared.nats,
     )
-
-
-def stored(run: Run, name: str, step: int) -> Any:
-    """A result of the run, computed now if it is not there yet."""
-    request = {"run": run.id, "step": step}
-    found = run.result(name, request)
-    if found is None:
-        found = answer(name, request)
-        run.store_result(name, request, found)
-    return found
 
 
 def parameter_counts(model: ModelSettings, stored_parameters: int) -> tuple[int, int]:

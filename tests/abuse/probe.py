@@ -19,6 +19,7 @@ from pathlib import Path
 
 from cpart_core.corpus.store import load_corpus
 from cpart_core.runs.folder import Run, list_runs, open_run, sample_root
+from cpart_core.service.answering import stored
 from tests.abuse.case import Look
 from tests.source_files import ROOT
 
@@ -81,7 +82,10 @@ def readings(run_id: str) -> Iterator[tuple[str, Callable[[], object]]]:
     yield "corpus", lambda: load_corpus(run.folder / "corpus")
     for step in run.checkpoint_steps()[-1:]:
         for name in ("losses", "profiles"):
-            yield name, lambda name=name, step=step: run.result(name, {"run": run.id, "step": step})
+            yield (
+                name,
+                lambda name=name, step=step: stored(run, name, {"run": run.id, "step": step}),
+            )
 
 
 def main(strange: str) -> None:

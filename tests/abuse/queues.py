@@ -11,7 +11,7 @@ import time
 from app.engine import jobs
 from app.engine.analysis_client import Worker
 from cpart_core.runs.folder import list_runs, open_run
-from cpart_core.service.registry import answer
+from cpart_core.service.answering import answer
 from tests.abuse.case import Look, case
 from tests.abuse.place import Place, until
 from tests.abuse.reliability_ends import LONG

@@ -8,7 +8,7 @@ import unicodedata
 from cpart_core.runs.control import RunLock
 from cpart_core.runs.create import create_run
 from cpart_core.runs.folder import list_runs, open_run, rename_run
-from cpart_core.service.registry import answer
+from cpart_core.service.answering import answer
 from tests.abuse.case import Look, case
 from tests.abuse.place import Place
 from tests.runs.tiny import TINY

@@ -32,7 +32,7 @@ from cpart_core.analysis.statistics.anchored import anchored
 from cpart_core.model.generate import generate, generate_rows
 from cpart_core.runs.independent_judge import relation
 from cpart_core.runs.result_files import load_result, save_result
-from cpart_core.service.registry import answer
+from cpart_core.service.answering import answer
 from tests.analysis.made import CONTEXTS, made_corpus, made_run, made_source
 
 
@@ -195,7 +195,7 @@ def test_a_report_measures_writers_beside_both_anchors(two_runs, tmp_path):
         assert len({len(text) for text in column}) == 1
     assert not report.judge.embedder_installed and "hidden states" in report.judge.embedder
     save_result(tmp_path / "x.npz", "coherence", report)
-    assert load_result(tmp_path / "x.npz", "coherence").texts == report.texts
+    assert load_result(tmp_path / "x.npz", "coherence", type(report)).texts == report.texts
     again = coherence_of(run.id, step, judge.id, step, 0, prompts=4)
     assert again.prompts == 4 and again.embedding.human == pytest.approx(
         report.embedding_score[0].human, nan_ok=True

@@ -24,7 +24,7 @@ from cpart_core.model.decoder import Decoder
 from cpart_core.records.training import Snapshot
 from cpart_core.runs.folder import Run
 from cpart_core.runs.info import RunInfo
-from cpart_core.service.registry import answer
+from cpart_core.service.answering import answer, stored
 from cpart_core.settings.model import ModelSettings
 from cpart_core.settings.run import Settings
 from tests.analysis.made import CONTEXTS, MODEL, made_corpus, made_run, made_source, split_of
@@ -300,7 +300,7 @@ def test_it_is_asked_for_kept_and_said_in_the_terminal(monkeypatch, tmp_path, ca
     )
     request = {"run": a.id, "step": 10, "other": b.id, "other_step": 10, "text": "abc 12"}
     a.store_result("compare_text", request, answer("compare_text", request))
-    assert a.result("compare_text", request).pieces
+    assert stored(a, "compare_text", request).pieces
     assert main(["analyze", a.id, "--what", "compare", "--other", b.id]) == 0
     said = capsys.readouterr().out
     assert (

@@ -26,7 +26,8 @@ from cpart_core.records.keep import Footprint
 from cpart_core.runs.checkpoint import load_model
 from cpart_core.runs.folder import delete_run, open_run
 from cpart_core.runs.training_session import run_training
-from cpart_core.service.registry import answer, is_current
+from cpart_core.service.answering import answer, stored
+from cpart_core.service.registry import analysis_named
 from tests.analysis.made import MODEL, made_corpus, made_run, made_source
 
 PLANTED = np.array([[0.5, 0.5, 0.0, 0.0], [0.0, 0.0, 0.5, 0.5]])
@@ -235,13 +236,15 @@ def test_a_carved_run_has_what_pages_need_and_is_not_trained_on(carved):
         1,
     }
     assert len(small.evaluations().loss) == 1 and np.isnan(small.records().loss).all()
-    assert small.result("carve", {"run": small.id}).carved == small.id
+    assert stored(small, "carve", {"run": small.id}).carved == small.id
     with pytest.raises(ValueError, match="was carved from run"):
         run_training(small)
     assert open_run(small.id).state().state == "finished"
-    assert is_current(run, "carve", report)
+    assert analysis_named("carve").is_current(run, report)
     delete_run(small.id)
-    assert not is_current(run, "carve", report), "the run is gone: asked again, it is carved again"
+    assert not analysis_named("carve").is_current(run, report), (
+        "the run is gone: asked again, it is carved again"
+    )
 
 
 def test_impossible_counts_leave_no_run_behind(carved):

@@ -19,7 +19,7 @@ from cpart_core.analysis.segments.specialization import (
 from cpart_core.analysis.segments.verdict import headline, most_possible, rows, verdict
 from cpart_core.analysis.statistics.information import entropy, mutual_information
 from cpart_core.analysis.statistics.nulls import Effort, Informations, Reading, Tables, informations
-from cpart_core.service.registry import answer
+from cpart_core.service.answering import answer, stored
 from tests.analysis.made import CONTEXTS, made_corpus, made_run, made_source, planted_snapshot
 
 FEW = Effort(shuffles=60, token_shuffles=40, resamples=60)
@@ -213,7 +213,7 @@ def test_it_is_computed_stored_and_printed_from_the_terminal(corpus, monkeypatch
         and "OLMoE" in printed
         and "12 validation documents" in printed
     )
-    back = run.result("specialization", {"run": run.id, "step": 10, "seed": 3})
+    back = stored(run, "specialization", {"run": run.id, "step": 10, "seed": 3})
     assert back.contexts == CONTEXTS and back.seed == 3 and verdict(back, headline(back)) in printed
     again = answer("specialization", {"run": run.id, "step": 10, "seed": 3})
     np.testing.assert_array_equal(again.choice.context.low, back.choice.context.low)

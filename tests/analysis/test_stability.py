@@ -13,7 +13,7 @@ from cpart_core.runs.create import create_run
 from cpart_core.runs.folder import Run, open_run
 from cpart_core.runs.info import write_info
 from cpart_core.runs.snapshots import save_snapshot
-from cpart_core.service.registry import answer
+from cpart_core.service.answering import answer, stored
 from cpart_core.settings.model import ModelSettings
 from cpart_core.settings.run import Settings
 from tests.analysis.made import planted_snapshot
@@ -99,7 +99,7 @@ def test_it_is_asked_for_and_kept():
     }
     result = answer("stability", request)
     runs[0].store_result("stability", request, result)
-    assert runs[0].result("stability", request).seeds == (0, 1, 2)
+    assert stored(runs[0], "stability", request).seeds == (0, 1, 2)
 
 
 def test_what_cannot_be_compared_is_said():

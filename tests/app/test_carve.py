@@ -12,7 +12,7 @@ from cpart_core.analysis.keep import carving
 from cpart_core.records.keep import CarveReport, KeepCurve
 from cpart_core.runs.control import RunLock
 from cpart_core.runs.folder import delete_run, open_run
-from cpart_core.service.registry import answer
+from cpart_core.service.answering import answer
 from tests.analysis import made as small
 from tests.analysis.test_keep_k import COST
 from tests.app.looked_at import STEPS, alone, figures, make_run, open_page, said

@@ -17,7 +17,7 @@ from cpart_core.runs.create import create_twin
 from cpart_core.runs.folder import Run, open_run
 from cpart_core.runs.training_session import run_training
 from cpart_core.runs.validation_loss import validation_loss
-from cpart_core.service.registry import answer
+from cpart_core.service.answering import answer, stored
 from tests.app.looked_at import alone, open_page, said
 from tests.runs.tiny import tiny_run
 
@@ -82,7 +82,7 @@ def test_a_checkpoint_has_one_validation_loss_wherever_it_is_said(runs, capsys):
         theirs = answer("losses", {"run": request["other"], "step": request["other_step"]})
         assert compared.other_by_context[-1] == pytest.approx(theirs.loss, abs=1e-12)
         assert compared.low[-1] <= compared.difference[-1] <= compared.high[-1]
-    assert open_run(twin.id).result("losses", {"run": twin.id, "step": 40}) is not None, (
+    assert stored(open_run(twin.id), "losses", {"run": twin.id, "step": 40}) is not None, (
         "comparing evaluates, and that stays"
     )
 
@@ -107,15 +107,15 @@ def test_carving_measures_the_same_loss_and_the_carved_run_says_it(runs, monkeyp
         "name": "",
     }
     carved = open_run(answer("carve", {"run": run.id, "step": 40, **wish}).carved)
-    stored = carved.result("carve", {"run": carved.id})
-    assert stored.loss_before == pytest.approx(
+    kept = stored(carved, "carve", {"run": carved.id})
+    assert kept.loss_before == pytest.approx(
         answer("losses", {"run": run.id, "step": 40}).loss_by_context, abs=1e-12
     )
-    assert stored.loss_after == pytest.approx(
+    assert kept.loss_after == pytest.approx(
         answer("losses", {"run": carved.id, "step": 40}).loss_by_context, abs=1e-12
     )
     assert not validation_loss(carved).sampled and validation_loss(carved).value == pytest.approx(
-        np.nanmean(stored.loss_after)
+        np.nanmean(kept.loss_after)
     )
 
 

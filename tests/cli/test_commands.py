@@ -12,6 +12,7 @@ import pytest
 
 from cpart_core.__main__ import main
 from cpart_core.runs.folder import list_runs, open_run
+from cpart_core.service.answering import stored
 from tests.runs.tiny import TINY, gathered
 from tests.source_files import ROOT
 
@@ -60,12 +61,14 @@ def test_train_evaluate_analyze_generate(text_folder, settings_file, capsys):
     )
     run = open_run("first")
     assert run.settings.training.steps == 20 and run.settings.model == TINY.model
-    assert run.result("profiles", {"run": "first", "step": 20}) is not None  # looked inside at once
+    assert (
+        stored(run, "profiles", {"run": "first", "step": 20}) is not None
+    )  # looked inside at once
 
     assert main(["evaluate", "first", "--json"]) == 0
     evaluated = json.loads(capsys.readouterr().out)
-    stored = run.result("losses", {"run": "first", "step": 20})
-    assert evaluated["loss"] == stored.loss and [
+    kept = stored(run, "losses", {"run": "first", "step": 20})
+    assert evaluated["loss"] == kept.loss and [
         entry["context"] for entry in evaluated["contexts"]
     ] == list(run.info.contexts)
     # all rows against the few of training
@@ -75,7 +78,7 @@ def test_train_evaluate_analyze_generate(text_folder, settings_file, capsys):
 
     assert main(["analyze", "first", "--what", "neuron_map", "--method", "pca"]) == 0
     assert (
-        run.result("neuron_map", {"run": "first", "method": "pca", "layer": -1, "seed": 0})
+        stored(run, "neuron_map", {"run": "first", "method": "pca", "layer": -1, "seed": 0})
         is not None
     )
     capsys.readouterr()

@@ -16,7 +16,7 @@ from cpart_core.settings.run import Settings
 
 
 def parsed(*words: str) -> Settings:
-    return settings_from_flags(build_parser(words).parse_args(["train", *words]))
+    return settings_from_flags(build_parser(["train", *words]).parse_args(["train", *words]))
 
 
 def other_value(item, value):
@@ -48,13 +48,13 @@ def test_every_setting_is_a_flag(group, item, value):
 
 def test_all_help_is_there_and_says_range_and_default(capsys):
     with pytest.raises(SystemExit):
-        build_parser(["--help-all"]).parse_args(["train", "--help-all"])
+        build_parser(["train", "--help-all"]).parse_args(["train", "--help-all"])
     said = " ".join(capsys.readouterr().out.split())
     for _, item, _ in Settings().items():
         assert f"--{item.name.replace('_', '-')} " in said
     assert "(1 to 64 layers; default 4)" in said
     with pytest.raises(SystemExit):
-        build_parser(["--help"]).parse_args(["train", "--help"])
+        build_parser(["train", "--help"]).parse_args(["train", "--help"])
     assert "--rope-base" not in capsys.readouterr().out  # folded away
 
 

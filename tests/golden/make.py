@@ -35,7 +35,7 @@ EXPECTED = "expected.json"
 
 def make(name: str) -> Run:
     """The run, below tests/golden/NAME."""
-    from cpart_core.service.registry import answer
+    from cpart_core.service.answering import answer
 
     os.environ["CPART_RUNS"], os.environ["CPART_SAMPLES"] = str(GOLDEN / name), str(GOLDEN / "none")
     run = create_run(TINY.with_values(SMALL).check(), gathered(), "golden", run_id="golden")
@@ -55,6 +55,7 @@ def facts(run: Run) -> dict[str, Any]:
     said."""
     from cpart_core.corpus.store import load_corpus
     from cpart_core.runs.checkpoint import load_model
+    from cpart_core.service.answering import stored
 
     records, evaluations, changes = run.records(), run.evaluations(), run.changes()
     snapshot = run.snapshot(run.snapshot_steps()[-1])
@@ -81,8 +82,8 @@ def facts(run: Run) -> dict[str, Any]:
             for name, tensor in sorted(weights.items())
         },
         "tokens": (
-            run.result("losses", request) is not None
-            and run.result("profiles", request) is not None
+            stored(run, "losses", request) is not None
+            and stored(run, "profiles", request) is not None
         ),
     }
 

@@ -25,6 +25,7 @@ import numpy as np
 
 from cpart_core.corpus.build import build_corpus
 from cpart_core.corpus.store import load_held_out, save_corpus
+from cpart_core.records.losses import LossReport
 from cpart_core.runs.database import DATABASE
 from cpart_core.runs.folder import Run, list_runs, open_run
 from cpart_core.runs.record_writer import RecordWriter
@@ -34,7 +35,7 @@ from cpart_core.runs.snapshots import save_snapshot, snapshot_path
 from tests.runs.made import make_record, make_run, make_snapshot
 from tests.runs.tiny import TINY, gathered
 
-RESULT = ("losses", {"step": 1})
+RESULT = ("losses", {"step": 1}, LossReport)
 SNAPSHOT = f"snapshots/{snapshot_path(Path(), 1).name}"
 FILES = (
     "lock",
@@ -44,7 +45,7 @@ FILES = (
     f"{DATABASE}-wal",
     SNAPSHOT,
     "corpus/corpus.json",
-    f"analysis/{result_file(*RESULT)}",
+    f"analysis/{result_file(*RESULT[:2])}",
 )
 MANY = 60 << 20
 """Bytes, more than a page may spend on a run."""

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from cpart_core.records import (
-    change,
     coherence,
     comparison,
     effects,
@@ -23,10 +22,14 @@ from cpart_core.records import (
     trace,
 )
 from cpart_core.records.losses import LossReport
+from cpart_core.records.trace import Trace
 from cpart_core.runs.folder import MOST_RESULTS
-from cpart_core.runs.result_files import RESULT_TYPES, load_result, request_key, save_result
+from cpart_core.runs.result_files import load_result, request_key, save_result
 from cpart_core.runs.snapshots import load_snapshot, save_snapshot, snapshot_path
+from cpart_core.service.registry import ANALYSES
 from tests.runs.made import make_run, make_snapshot, make_value, same
+
+RESULT_TYPES = {one.name: one.result_type for one in ANALYSES}
 
 
 @pytest.mark.parametrize("name", RESULT_TYPES)
@@ -34,12 +37,11 @@ def test_every_result_comes_back_exactly(tmp_path, name):
     for seed in range(20):
         result = make_value(RESULT_TYPES[name], np.random.default_rng(seed))
         save_result(tmp_path / "r.npz", name, result)
-        assert same(load_result(tmp_path / "r.npz", name), result)
+        assert same(load_result(tmp_path / "r.npz", name, RESULT_TYPES[name]), result)
 
 
 def test_every_result_of_the_analysis_can_be_stored():
     places = (
-        change,
         coherence,
         comparison,
         effects,
@@ -81,13 +83,13 @@ def test_a_changed_file_is_refused_or_the_same(tmp_path, name):
         )
         try:
             # dates and such: bytes of the zip that mean nothing here
-            assert same(load_result(path, name), result)
+            assert same(load_result(path, name, RESULT_TYPES[name]), result)
         except ValueError:
             pass
     for cut in range(0, len(data), 61):
         path.write_bytes(data[:cut])
         with pytest.raises(ValueError):
-            load_result(path, name)
+            load_result(path, name, RESULT_TYPES[name])
 
 
 def stored(path, text, **arrays):
@@ -131,12 +133,12 @@ def test_a_hostile_result_is_refused(tmp_path, change):
     path = tmp_path / "r.npz"
     arrays = {"f8": np.ones(1), "i8": np.ones(1)}
     stored(path, json.dumps({"name": "losses", "result": GOOD}), **arrays)
-    assert isinstance(load_result(path, "losses"), LossReport)
+    assert isinstance(load_result(path, "losses", LossReport), LossReport)
     with pytest.raises(ValueError):
-        load_result(path, "trace")
+        load_result(path, "trace", Trace)
     stored(path, json.dumps({"name": "losses", "result": GOOD | change}), **arrays)
     with pytest.raises(ValueError):
-        load_result(path, "losses")
+        load_result(path, "losses", LossReport)
 
 
 def member(shape, data=b"", kind="<f8"):
@@ -163,7 +165,7 @@ def test_a_hostile_array_takes_no_memory_and_is_never_unpickled(tmp_path, data):
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("json.npy", data)
     with pytest.raises(ValueError, match=r"r\.npz"):
-        load_result(path, "losses")
+        load_result(path, "losses", LossReport)
 
 
 def test_equal_requests_have_equal_keys():
@@ -188,15 +190,15 @@ def test_a_run_stores_its_results_and_a_sample_stores_them_elsewhere(root):
     losses = make_value(LossReport, np.random.default_rng(4))
     own, sample = make_run(root), make_run(root.parent / "samples", "sample")
     for run in (own, sample):
-        assert run.result("losses", {"step": 1}) is None
+        assert run.result("losses", {"step": 1}, LossReport) is None
         path = run.store_result("losses", {"step": 1}, losses)
         assert (
-            same(run.result("losses", {"step": 1}), losses)
-            and run.result("losses", {"step": 2}) is None
+            same(run.result("losses", {"step": 1}, LossReport), losses)
+            and run.result("losses", {"step": 2}, LossReport) is None
         )
         assert path.is_relative_to(root)
         path.write_bytes(b"damaged")
-        assert run.result("losses", {"step": 1}) is None, "computed anew, not shown"
+        assert run.result("losses", {"step": 1}, LossReport) is None, "computed anew, not shown"
     assert [entry.name for entry in sample.folder.iterdir()] == ["run.json"]
 
 
@@ -207,7 +209,7 @@ def test_typed_texts_do_not_fill_the_disk(root):
         (run.folder / "analysis" / f"losses-{number:016x}.npz").write_bytes(b"")
     run.store_result("losses", {"step": 1}, losses)
     assert len(list((run.folder / "analysis").iterdir())) == MOST_RESULTS
-    assert run.result("losses", {"step": 1}) is not None
+    assert run.result("losses", {"step": 1}, LossReport) is not None
 
 
 def test_snapshots_come_back_exactly_or_not_at_all(root):

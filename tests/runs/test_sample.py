@@ -12,7 +12,7 @@ from cpart_core.corpus.store import load_corpus
 from cpart_core.runs.checkpoint import load_model
 from cpart_core.runs.folder import list_runs, open_run, sample_root
 from cpart_core.runs.manifest import verify
-from cpart_core.service.registry import answer
+from cpart_core.service.answering import answer, stored
 from cpart_core.training.validation import look
 
 SAMPLES = sorted(path.name for path in sample_root().iterdir() if (path / "run.json").is_file())
@@ -40,9 +40,9 @@ def test_a_sample_is_finished_whole_and_has_learned(name: str) -> None:
 def test_a_samples_stored_losses_are_what_its_checkpoint_gives(name: str) -> None:
     run = open_run(name)
     step = run.checkpoint_steps()[-1]
-    stored = run.result("losses", {"run": name, "step": step})
+    kept = stored(run, "losses", {"run": name, "step": step})
     fresh = answer("losses", {"run": name, "step": step})
-    np.testing.assert_allclose(stored.loss_by_context, fresh.loss_by_context, rtol=1e-3)
+    np.testing.assert_allclose(kept.loss_by_context, fresh.loss_by_context, rtol=1e-3)
     loaded, corpus, settings = (
         load_model(run, step),
         load_corpus(run.folder / "corpus"),
@@ -70,13 +70,15 @@ def test_the_first_picture_of_every_page_is_there() -> None:
         step = run.checkpoint_steps()[-1]
         for method in ("pca", "umap"):
             assert (
-                run.result("neuron_map", {"run": name, "method": method, "layer": -1, "seed": 0})
+                stored(run, "neuron_map", {"run": name, "method": method, "layer": -1, "seed": 0})
                 is not None
             )
             assert (
-                run.result("document_map", {"run": name, "step": step, "method": method, "seed": 0})
+                stored(
+                    run, "document_map", {"run": name, "step": step, "method": method, "seed": 0}
+                )
                 is not None
             )
-        assert run.result("profiles", {"run": name, "step": step}) is not None
-        assert run.result("trace", {"run": name, "step": step, "text": FIRST_TEXT}) is not None
+        assert stored(run, "profiles", {"run": name, "step": step}) is not None
+        assert stored(run, "trace", {"run": name, "step": step, "text": FIRST_TEXT}) is not None
         assert run.snapshot_steps()[-1] == step

@@ -12,6 +12,7 @@ from app import session
 from app.shell import page_header
 from app.text.escape import sentence
 from cpart_core.runs.folder import Run
+from cpart_core.service.registry import analysis_named
 
 
 def laid_out(run: Run, name: str, request: dict[str, Any], beside: DeltaGenerator) -> Any | None:
@@ -44,7 +45,7 @@ def first_map(run: Run, name: str, request: dict[str, Any]) -> Any | None:
     stored = session.stored_result(run, name, request)
     if stored is not None:
         return stored
-    from cpart_core.service.registry import answer
+    from cpart_core.service.answering import answer
 
     try:
         with st.spinner("Laying out neurons"):
@@ -62,18 +63,15 @@ def with_renewal(
     run: Run, name: str, request: dict[str, Any], result: Any | None, beside: DeltaGenerator
 ) -> Any | None:
     """The same map; where the run has gone on since it was made, a button that makes it anew."""
-    steps = run.snapshot_steps()
     if (
         result is not None
-        and name == "neuron_map"
-        and steps
-        and result.steps[-1] != steps[-1]
+        and not analysis_named(name).is_current(run, result)
         and not run.read_only
     ):
         with beside.container(horizontal=True, vertical_alignment="center"):
             st.markdown(
-                f"Laid out for the steps up to {result.steps[-1]:,}; the run is at {steps[-1]:,}"
-                " now.",
+                f"Laid out for the steps up to {result.steps[-1]:,}; the run is at"
+                f" {run.snapshot_steps()[-1]:,} now.",
                 width="content",
             )
             st.button(

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from cpart_core.analysis.asked import Asked
 from cpart_core.analysis.coherence.embedder import Embedder, embedder_for
 from cpart_core.analysis.coherence.judging import nats_of
 from cpart_core.analysis.coherence.prompts import (
@@ -27,7 +28,12 @@ from cpart_core.analysis.coherence.prompts import (
     sentences,
     windows,
 )
-from cpart_core.analysis.coherence.writers import Candidate, judge_of, load_candidates
+from cpart_core.analysis.coherence.writers import (
+    Candidate,
+    candidates_of,
+    judge_of,
+    load_candidates,
+)
 from cpart_core.analysis.progress import Progress, part_of, silent
 from cpart_core.analysis.source import Source, Sources, mean_over
 from cpart_core.analysis.statistics.anchored import anchored
@@ -316,3 +322,13 @@ def order_of(
     count = np.bincount(np.array(of, dtype=np.int64), minlength=len(texts))
     wins = np.bincount(np.array(of, dtype=np.int64), weights=won, minlength=len(texts))
     return mean_over(wins, count), count
+
+
+def answer(asked: Asked) -> CoherenceReport:
+    """The request `coherence`."""
+    values, sources = asked.values, asked.sources
+    candidates = candidates_of(asked)
+    judge = open_run(values["judge"])
+    question = Question(values["prompts"], values["seed"], values["temperature"])
+    judged_by = sources.source(judge, values["judge_step"])
+    return measure_coherence(candidates, judge, judged_by, question, sources, asked.progress)

@@ -8,17 +8,18 @@ from typing import NamedTuple
 
 import numpy as np
 
+from cpart_core.analysis.asked import Asked
 from cpart_core.analysis.coherence.embedder import Embedder, embedder_for
 from cpart_core.analysis.coherence.judging import nats_of
 from cpart_core.analysis.coherence.measure import drift_of
 from cpart_core.analysis.coherence.prompts import Prompt, distinct, repetition
-from cpart_core.analysis.coherence.writers import Candidate, judge_of
+from cpart_core.analysis.coherence.writers import Candidate, candidates_of, judge_of
 from cpart_core.analysis.progress import Progress, part_of, silent
 from cpart_core.analysis.source import Source
 from cpart_core.analysis.text.trace import Sampling, trace_continuation
 from cpart_core.model.intervention import intervene
 from cpart_core.records.coherence import SideBySide, TextMeasures
-from cpart_core.runs.folder import Run
+from cpart_core.runs.folder import Run, open_run
 
 
 class Start(NamedTuple):
@@ -95,3 +96,14 @@ def measure_texts(
             )
         )
     return tuple(found)
+
+
+def answer(asked: Asked) -> SideBySide:
+    """The request `side_by_side`."""
+    values, sources = asked.values, asked.sources
+    candidates = candidates_of(asked)
+    judge = open_run(values["judge"])
+    start = Start(Prompt(values["title"], "", values["text"], values["rest"]), values["random"])
+    sampling = Sampling(values["max_tokens"], values["temperature"], 0, 1.0, values["seed"])
+    judged_by = sources.source(judge, values["judge_step"])
+    return side_by_side(candidates, judge, judged_by, start, sampling, asked.progress)

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cpart_core.analysis.asked import Asked
 from cpart_core.analysis.coherence.embedder import Embedder
 from cpart_core.analysis.effects.what_if import Change, changes_of, in_words
 from cpart_core.analysis.source import Source, Sources
@@ -64,3 +65,12 @@ def judge_of(
     return Judge(
         judge.id, source.step, judge.info.name, embedder.said, embedder.installed, independent, said
     )
+
+
+def candidates_of(asked: Asked) -> list[Candidate]:
+    """The writers that a request names: the run itself, changed where it says so, and the
+    others."""
+    values = asked.values
+    asked.progress(0.0, "Loading the models")
+    first = [asked.run.id, values["step"], values["interventions"]]
+    return load_candidates([first, *values["others"]], asked.sources)

@@ -8,11 +8,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from cpart_core.analysis.asked import Asked
 from cpart_core.analysis.progress import Progress, part_of, silent
 from cpart_core.analysis.source import Source
 from cpart_core.analysis.text.trace import trace_text
 from cpart_core.records.comparison import TextComparison
 from cpart_core.records.trace import Trace
+from cpart_core.runs.folder import open_run
 
 
 class Pieces(NamedTuple):
@@ -79,3 +81,12 @@ def summed(loss_T: np.ndarray, end_P: np.ndarray) -> np.ndarray:
             for start, end in zip(starts.tolist(), end_P.tolist(), strict=True)
         ]
     )
+
+
+def answer(asked: Asked) -> TextComparison:
+    """The request `compare_text`."""
+    values, sources = asked.values, asked.sources
+    asked.progress(0.0, "Loading both models")
+    first = sources.source(asked.run, values["step"])
+    second = sources.source(open_run(values["other"]), values["other_step"])
+    return compare_text(first, second, values["text"], asked.progress)

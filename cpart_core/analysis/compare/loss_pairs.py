@@ -13,7 +13,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cpart_core.analysis.losses.evaluation import means, without_alone
+from cpart_core.analysis.asked import Asked
+from cpart_core.analysis.compare.match import same_contexts
+from cpart_core.analysis.losses.evaluation import means, validation_report, without_alone
 from cpart_core.analysis.losses.held_out import cut_rows, document_losses, fair_share, pack
 from cpart_core.analysis.progress import Progress, part_of, silent
 from cpart_core.analysis.source import Source
@@ -22,7 +24,7 @@ from cpart_core.corpus.document import Corpus, Split
 from cpart_core.corpus.tokenizer import Tokenizer
 from cpart_core.records.comparison import LossComparison
 from cpart_core.records.losses import LossReport
-from cpart_core.runs.folder import Run
+from cpart_core.runs.folder import Run, open_run
 
 MOST_BYTES = 100_000
 """Of all documents together; each gives its beginning."""
@@ -281,3 +283,20 @@ def bootstrap(
 def losses(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Sums [..., C, 4] -> A's and B's means [..., C + 1]."""
     return means(sums[..., 0], sums[..., 1]), means(sums[..., 2], sums[..., 3])
+
+
+def answer(asked: Asked) -> LossComparison:
+    """The request `compare_losses`: by the stored reports where both runs read the same rows."""
+    run, values, sources, progress = asked.run, asked.values, asked.sources, asked.progress
+    progress(0.0, "Loading both models")
+    other = open_run(values["other"])
+    corpora = (sources.corpus(run), sources.corpus(other))
+    comparable = same_contexts(run, other)
+    first, second = sources.source(run, values["step"]), sources.source(other, values["other_step"])
+    if not same_rows(run, other, corpora):
+        return compare_losses(first, second, corpora, comparable, values["seed"], progress)
+    reports = (
+        validation_report(run, first, corpora[0], part_of(progress, 0.1, 0.5)),
+        validation_report(other, second, corpora[1], part_of(progress, 0.5, 0.9)),
+    )
+    return compare_reports(reports[0], reports[1], corpora[0], comparable, values["seed"])

@@ -7,13 +7,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from cpart_core.analysis.asked import Asked
 from cpart_core.analysis.progress import Progress, silent
 from cpart_core.analysis.segments.stability import unit, with_mean
 from cpart_core.analysis.statistics.nulls import INTERVAL
 from cpart_core.partition.partition import assign
 from cpart_core.records.comparison import SegmentComparison
 from cpart_core.records.training import SHARED, Snapshot
-from cpart_core.runs.folder import Run
+from cpart_core.runs.folder import Run, open_run
 
 METHODS = ("auto", "neurons", "fusion", "signatures")
 SHUFFLES = 200
@@ -333,3 +334,15 @@ def use_of(side: Side) -> tuple[np.ndarray, np.ndarray]:
     if side.dense or np.isnan(mass).any(axis=(0, 2)).all():
         return np.full(len(mass), np.nan), np.full(len(mass), np.nan)
     return committee_share(mass), dead_segments(mass).sum(axis=1).astype(np.float64)
+
+
+def answer(asked: Asked) -> SegmentComparison:
+    """The request `compare_segments`: of one snapshot of each run."""
+    values = asked.values
+    asked.progress(0.0, "Reading snapshots")
+    other = open_run(values["other"])
+    first, second = (
+        Side(run, run.snapshot(values[step]))
+        for run, step in ((asked.run, "step"), (other, "other_step"))
+    )
+    return compare_segments(first, second, values["method"], values["seed"], asked.progress)

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cpart_core.analysis.asked import Asked
 from cpart_core.analysis.progress import Progress, silent
 from cpart_core.analysis.source import Source
 from cpart_core.analysis.statistics.by_document import RESAMPLES, DocumentSums, divided, interval
@@ -196,3 +197,8 @@ def strongest_of(halves_FCK: np.ndarray, allowed_K: np.ndarray) -> np.ndarray:
         own.append(part)
         others.append(rest)
     return ratio(np.mean(own, axis=0), np.mean(others, axis=0))
+
+
+def answer(asked: Asked) -> AblationMatrix:
+    """The request `ablation_matrix`."""
+    return ablation_matrix(asked.source(), asked.corpus(), asked.run_seed, asked.progress)

@@ -16,6 +16,7 @@ import torch
 from scipy.stats import rankdata, spearmanr
 from torch import Tensor
 
+from cpart_core.analysis.asked import Asked
 from cpart_core.analysis.progress import Progress, silent
 from cpart_core.analysis.source import Source
 from cpart_core.analysis.statistics.by_document import RESAMPLES, DocumentSums, divided, interval
@@ -261,3 +262,8 @@ def summed_up(
         documents=int(tally.random.read.sum()),
         resamples=RESAMPLES,
     )
+
+
+def answer(asked: Asked) -> RouterAudit:
+    """The request `router_audit`."""
+    return router_audit(asked.source(), asked.corpus(), asked.run_seed, asked.progress)

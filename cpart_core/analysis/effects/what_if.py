@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from cpart_core.analysis.asked import Asked
 from cpart_core.analysis.progress import Progress, part_of, silent
 from cpart_core.analysis.source import Source
 from cpart_core.analysis.statistics.by_document import DocumentSums, divided, interval
@@ -221,3 +222,18 @@ def losses_of(model: Decoder, batch: Batch) -> np.ndarray:
     with torch.no_grad():
         logits = model(torch.from_numpy(batch.ids[:, :-1]), start, context_BT=told)
     return token_losses(logits, torch.from_numpy(batch.ids[:, 1:])).numpy()
+
+
+def answer(asked: Asked) -> InterventionReport:
+    """The request `intervention`; its changes are checked before the model is loaded."""
+    values = asked.values
+    question = Question(
+        values["text"],
+        changes_of(values["interventions"], values["neurons"]),
+        values["max_tokens"],
+        values["temperature"],
+        values["seed"],
+    )
+    return report_intervention(
+        asked.source(), asked.corpus(), question, asked.run_seed, asked.progress
+    )

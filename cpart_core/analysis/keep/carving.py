@@ -7,9 +7,10 @@ import os
 
 import numpy as np
 
+from cpart_core.analysis.asked import Asked
 from cpart_core.analysis.compare.loss_pairs import bootstrap, measured_by
 from cpart_core.analysis.keep.footprint import REPEATS, measure_footprints
-from cpart_core.analysis.keep.keep_k import Texts, Wish, rank_segments, texts_of
+from cpart_core.analysis.keep.keep_k import Texts, Wish, rank_segments, texts_of, wish_of
 from cpart_core.analysis.losses.evaluation import validation_report
 from cpart_core.analysis.losses.held_out import document_losses
 from cpart_core.analysis.progress import Progress, part_of, silent
@@ -97,3 +98,10 @@ def source_of(run: Run, step: int) -> Source:
 def loss_of_text(model: Decoder, wish: Wish, texts: Texts) -> float:
     """On the second half of the text; NaN without one."""
     return document_losses(model, texts.measured).mean() if wish.text else float("nan")
+
+
+def answer(asked: Asked) -> CarveReport:
+    """The request `carve`. The only analysis that writes a run: the carved one."""
+    wish, keep, name = wish_of(asked.values), asked.values["keep"], asked.values["name"]
+    source, corpus = asked.source(), asked.corpus()
+    return carve_for(asked.run, source, corpus, wish, keep, name, progress=asked.progress)

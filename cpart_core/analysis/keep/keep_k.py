@@ -8,10 +8,12 @@ model itself (model/carve.py). The control keeps as many segments by chance.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 
+from cpart_core.analysis.asked import Asked
 from cpart_core.analysis.keep.ranking import ranking
 from cpart_core.analysis.losses.held_out import (
     DocumentLosses,
@@ -219,3 +221,13 @@ def intervals(curve: list[DocumentLosses], seed: int) -> tuple[np.ndarray, np.nd
     """([K] low, [K] high) of the rise over the first entry, which is the whole model."""
     pairs = np.array([interval_of_rise(curve[0], losses, seed) for losses in curve])
     return pairs[:, 0], pairs[:, 1]
+
+
+def wish_of(values: dict[str, Any]) -> Wish:
+    """What a request wants segments chosen for."""
+    return Wish(**{item.name: values[item.name] for item in fields(Wish)})
+
+
+def answer(asked: Asked) -> KeepCurve:
+    """The request `keep_k`."""
+    return keep_curve(asked.source(), asked.corpus(), wish_of(asked.values), asked.progress)

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from cpart_core.analysis.asked import Asked
 from cpart_core.analysis.progress import Progress, silent
 from cpart_core.analysis.source import Source, mean_over, validation_batches
 from cpart_core.analysis.statistics.by_document import DocumentSums, interval
@@ -122,7 +123,7 @@ def validation_report(
     """The run's stored report of this checkpoint, with its sums by document; measured and stored
     now where there is none."""
     request = {"run": run.id, "step": source.step}
-    stored: LossReport | None = run.result("losses", request)
+    stored = run.result("losses", request, LossReport)
     if stored is not None and len(stored.nats) == len(corpus.validation.context):
         return stored
     report = report_losses(source, corpus, run.settings.training.seed, progress)
@@ -159,3 +160,8 @@ def without_alone(sums: DocumentSums, limit: np.ndarray) -> np.ndarray:
     """[C + 1] one document drawn again and again is always itself: no interval."""
     alone = sums.documents_by_context < 2
     return np.where(np.append(alone, bool(alone.all())), np.nan, limit)
+
+
+def answer(asked: Asked) -> LossReport:
+    """The request `losses`."""
+    return report_losses(asked.source(), asked.corpus(), asked.run_seed, asked.progress)

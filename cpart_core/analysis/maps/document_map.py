@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from cpart_core.analysis.asked import Asked
 from cpart_core.analysis.maps.plane import lay_out, log_features
 from cpart_core.analysis.progress import Progress, part_of, silent
 from cpart_core.analysis.source import Source
@@ -161,3 +162,9 @@ def excerpt(source: Source, validation: Split, document: int) -> str:
     first, last = int(validation.starts[document]), int(validation.starts[document + 1])
     ids = [int(token) for token in validation.ids[first : min(last, first + 4 * EXCERPT)]]
     return " ".join(source.tokenizer.decode(ids).split())[:EXCERPT]
+
+
+def answer(asked: Asked) -> DocumentMap:
+    """The request `document_map`."""
+    method, seed = asked.values["method"], asked.values["seed"]
+    return map_documents(asked.source(), asked.corpus(), method, seed, asked.progress)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from cpart_core.analysis.asked import Asked
 from cpart_core.analysis.maps.plane import lay_out, log_features
 from cpart_core.analysis.progress import Progress, part_of, silent
 from cpart_core.records.maps import NeuronMap
@@ -137,3 +138,19 @@ def sample_neurons(
     order = order[np.lexsort((segment_of[layer[order], neuron[order]], layer[order]))]
     kept = np.sort(order[np.linspace(0, len(order) - 1, most).round().astype(int)])
     return layer[kept], neuron[kept]
+
+
+def answer(asked: Asked) -> NeuronMap:
+    """The request `neuron_map`: of all snapshots there are."""
+    run, values = asked.run, asked.values
+    asked.progress(0.0, "Reading snapshots")
+    steps = choose_steps(run.snapshot_steps(), lambda step: run.snapshot(step).partitioned)
+    return map_neurons(
+        run.id,
+        run.info.contexts,
+        [run.snapshot(step) for step in steps],
+        values["method"],
+        values["layer"],
+        values["seed"],
+        asked.progress,
+    )

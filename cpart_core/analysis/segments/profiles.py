@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from cpart_core.analysis.asked import Asked
 from cpart_core.analysis.progress import Progress, silent
 from cpart_core.analysis.segments.passages import Windows, read_passages
 from cpart_core.analysis.segments.typical import TokenSums
@@ -179,3 +180,8 @@ def present_segments(mass_LCS: np.ndarray, k: int) -> np.ndarray:
     least = np.sort(mass, axis=2)[:, :, -k][:, :, None]
     among: np.ndarray = ((mass >= least) & (mass > 1.001 / mass.shape[2])).all(axis=1)
     return among & known.any()
+
+
+def answer(asked: Asked) -> SegmentProfiles:
+    """The request `profiles`."""
+    return profile_segments(asked.source(), asked.corpus(), asked.run_seed, asked.progress)

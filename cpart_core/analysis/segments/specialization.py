@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from cpart_core.analysis.asked import Asked
 from cpart_core.analysis.progress import Progress, part_of, silent
 from cpart_core.analysis.segments.profiles import dead_segments, present_segments
 from cpart_core.analysis.source import Source, mean_over, validation_batches
@@ -184,3 +185,10 @@ def chosen_pairs(choice_KLS: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray
     )
     pairs[:, same] = by_chance[:, same] = np.nan
     return pairs, by_chance
+
+
+def answer(asked: Asked) -> Specialization:
+    """The request `specialization`."""
+    return measure_specialization(
+        asked.source(), asked.corpus(), asked.values["seed"], asked.progress
+    )

@@ -12,11 +12,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from cpart_core.analysis.asked import Asked
 from cpart_core.analysis.progress import Progress, silent
 from cpart_core.analysis.statistics.nulls import INTERVAL
 from cpart_core.partition.partition import assign
 from cpart_core.records.specialization import Stability
-from cpart_core.runs.folder import Run
+from cpart_core.runs.folder import Run, open_run
 
 FEWEST_RUNS, MOST_RUNS = 3, 8
 SHUFFLES = 200
@@ -166,3 +167,10 @@ def unit(profile_CS: np.ndarray) -> np.ndarray:
 def with_mean(values_XL: np.ndarray) -> np.ndarray:
     """[..., L + 1]: the mean over layers at the end."""
     return np.concatenate([values_XL, values_XL.mean(axis=-1, keepdims=True)], axis=-1)
+
+
+def answer(asked: Asked) -> Stability:
+    """The request `stability`: of the runs it names."""
+    values = asked.values
+    runs = [open_run(run_id) for run_id in values["runs"]]
+    return measure_stability(runs, values["steps"], values["seed"], asked.progress)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from cpart_core.analysis.asked import Asked
 from cpart_core.analysis.progress import Progress, part_of, silent
 from cpart_core.analysis.source import Source
 from cpart_core.model.capture import capture
@@ -161,3 +162,21 @@ def trace_ids(
         entropy=np.maximum(-(alpha * logs).sum(axis=2), 0.0),
         loss=loss,
     )
+
+
+def answer(asked: Asked) -> Trace:
+    """The request `trace`."""
+    return trace_text(asked.source(), asked.values["text"], asked.progress)
+
+
+def answer_continuation(asked: Asked) -> Trace:
+    """The request `continuation`."""
+    values = asked.values
+    sampling = Sampling(
+        values["max_tokens"],
+        values["temperature"],
+        values["top_k"],
+        values["top_p"],
+        values["seed"],
+    )
+    return trace_continuation(asked.source(), values["text"], sampling, asked.progress)

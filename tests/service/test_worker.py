@@ -12,10 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cpart_core.records.trace import Trace
 from cpart_core.runs.child import python_child
-from cpart_core.runs.result_files import RESULT_TYPES, load_result
+from cpart_core.runs.result_files import load_result
 from cpart_core.runs.snapshots import save_snapshot
-from cpart_core.service.registry import REQUESTS, answer, is_current
+from cpart_core.service.answering import answer
+from cpart_core.service.registry import ANALYSES, analysis_named
 from cpart_core.service.server import LONGEST_LINE, Worker
 from tests.analysis.made import made_corpus, made_run, made_source, snapshot_of_made
 
@@ -91,13 +93,11 @@ def test_every_request_is_answered_stored_and_found_again(run):
     worker = Worker(kept)
     worker.warm = lambda: None
     asked = requests_of(run)
-    assert set(asked) | ELSEWHERE == {kind.name for kind in REQUESTS} and all(
-        RESULT_TYPES[kind.name] is kind.result_type for kind in REQUESTS
-    )
+    assert set(asked) | ELSEWHERE == {one.name for one in ANALYSES}
     for number, (name, request) in enumerate(asked.items()):
         worker.take(json.dumps({"id": number, "name": name, "request": request}).encode())
         path = Path(kept.messages[-1]["done"])
-        result = load_result(path, name)
+        result = load_result(path, name, analysis_named(name).result_type)
         assert result.run == run.id and path.parent == run.folder / "analysis"
         assert all(
             0 <= message["progress"] <= 1 for message in kept.messages[:-1] if "progress" in message
@@ -113,9 +113,11 @@ def test_every_request_is_answered_stored_and_found_again(run):
 def test_a_map_is_made_anew_when_the_run_has_gone_on(run):
     request = requests_of(run)["neuron_map"]
     before = answer("neuron_map", request)
-    assert is_current(run, "neuron_map", before) and before.steps == (10,)
+    assert analysis_named("neuron_map").is_current(run, before) and before.steps == (10,)
     save_snapshot(run.folder, snapshot_of_made(20))
-    assert not is_current(run, "neuron_map", before) and answer("neuron_map", request).steps == (
+    assert not analysis_named("neuron_map").is_current(run, before) and answer(
+        "neuron_map", request
+    ).steps == (
         10,
         20,
     )
@@ -179,7 +181,7 @@ def test_the_process_answers_every_line_and_speaks_only_its_protocol(run):
     finals = [message for message in messages if "progress" not in message]
     assert worker.returncode == 0 and b"Traceback" not in errors
     assert np.array_equal(
-        load_result(Path(finals[0]["done"]), "trace").token_ids,
+        load_result(Path(finals[0]["done"]), "trace", Trace).token_ids,
         made_source(made_corpus()).tokenizer.encode("bcd 12"),
     )
     assert [message.get("id") for message in finals] == [
@@ -196,7 +198,7 @@ def test_the_process_answers_every_line_and_speaks_only_its_protocol(run):
         8,
         9,
     ]
-    assert "there are: profiles" in finals[1]["error"] and "not valid JSON" in finals[2]["error"]
+    assert "there are: losses" in finals[1]["error"] and "not valid JSON" in finals[2]["error"]
     assert "JSON object" in finals[3]["error"] and "has the keys" in finals[4]["error"]
     assert (
         "at most 4,000,000 bytes" in finals[5]["error"] and finals[-1]["done"] == finals[0]["done"]
