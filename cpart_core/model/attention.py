@@ -9,25 +9,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cpart_core.model.attended import LayerStates
 from cpart_core.model.cache import LayerCache
 from cpart_core.model.kernels.cpu.use import pays
 from cpart_core.model.rotary_attention import LONGEST, rotary_attention
+from cpart_core.model.rotary_positions import rotate
 from cpart_core.settings.model import ModelSettings
-
-
-def rotary_angles(length: int, head_width: int, base: float) -> tuple[Tensor, Tensor]:
-    """cos and sin [length, head_width] of RoPE (arXiv 2104.09864, eq. 34), halves rotated together
-    as Llama's public code does."""
-    frequency = base ** (-torch.arange(0, head_width, 2, dtype=torch.float64) / head_width)
-    angle = torch.outer(torch.arange(length, dtype=torch.float64), frequency)
-    angle = torch.cat([angle, angle], dim=-1)
-    return angle.cos().float(), angle.sin().float()
-
-
-def rotate(x_BHTd: Tensor, cos_Td: Tensor, sin_Td: Tensor) -> Tensor:
-    """Turn each pair (i, i + d/2) by its position's angle."""
-    first, second = x_BHTd.chunk(2, dim=-1)
-    return x_BHTd * cos_Td + torch.cat([-second, first], dim=-1) * sin_Td
 
 
 class Attention(nn.Module):
@@ -37,7 +24,7 @@ class Attention(nn.Module):
     def __init__(self, settings: ModelSettings) -> None:
         super().__init__()
         self.num_heads, self.num_kv_heads = settings.num_heads, settings.num_kv_heads
-        self.head_width = settings.width // settings.num_heads
+        self.head_width, self.rope_base = settings.width // settings.num_heads, settings.rope_base
         self.w_qkv = nn.Parameter(
             torch.empty((self.num_heads + 2 * self.num_kv_heads) * self.head_width, settings.width)
         )
@@ -47,11 +34,19 @@ class Attention(nn.Module):
         is compiled."""
 
     def forward(
-        self, x_BTD: Tensor, cos_Td: Tensor, sin_Td: Tensor, cache: LayerCache | None = None
+        self,
+        x_BTD: Tensor,
+        cos_Td: Tensor,
+        sin_Td: Tensor,
+        cache: LayerCache | None = None,
+        states: LayerStates | None = None,
+        position: int = 0,
     ) -> Tensor:
+        """position: of the first token given; only `states`, which the tokens attend beside the
+        text, ask for it."""
         B, T, _ = x_BTD.shape
         qkv_BTE = F.linear(x_BTD, self.w_qkv)
-        if cache is None and self.by_row(qkv_BTE):
+        if cache is None and states is None and self.by_row(qkv_BTE):
             return F.linear(self.compute(qkv_BTE, cos_Td, sin_Td, self.num_heads), self.w_out)
         qkv = qkv_BTE.view(B, T, -1, self.head_width).transpose(1, 2)
         q, k, v = qkv.split([self.num_heads, self.num_kv_heads, self.num_kv_heads], dim=1)
@@ -60,9 +55,13 @@ class Attention(nn.Module):
         mask = None
         if cache is not None:
             k, v = cache.extend(k, v)
-            before = k.shape[2] - T
-            if T > 1 and before:
-                mask = torch.ones(T, k.shape[2], dtype=torch.bool, device=x_BTD.device).tril(before)
+        seen = k.shape[2]
+        if states is not None:
+            asking = torch.arange(position, position + T, device=x_BTD.device)
+            mask = states.scores_mask(asking, seen, q.dtype)
+            k, v = states.before_text(k, v, self.rope_base)
+        elif T > 1 and seen > T:
+            mask = torch.ones(T, seen, dtype=torch.bool, device=x_BTD.device).tril(seen - T)
         causal = T > 1 and mask is None
         y = F.scaled_dot_product_attention(
             q,

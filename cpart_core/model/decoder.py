@@ -9,11 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cpart_core.model.attention import Attention, rotary_angles
+from cpart_core.model.attended import AttendedStates, LayerStates
+from cpart_core.model.attention import Attention
 from cpart_core.model.cache import Cache, LayerCache
 from cpart_core.model.feedforward import PartitionedFeedForward
 from cpart_core.model.next_token import next_token_losses, token_losses
 from cpart_core.model.rms_norm import Norm, rounds
+from cpart_core.model.rotary_positions import angles_at, rotary_angles
 from cpart_core.settings.model import ModelSettings
 
 
@@ -33,9 +35,18 @@ class Layer(nn.Module):
         start_BT: Tensor | None,
         cache: LayerCache | None,
         read: int,
+        states: LayerStates | None = None,
+        pool: LayerCache | None = None,
+        position: int = 0,
     ) -> Tensor:
-        x_BTD = x_BTD + self.attention(self.attention_norm(x_BTD), cos_Td, sin_Td, cache)
-        return x_BTD + self.feedforward(self.feedforward_norm(x_BTD), start_BT, cache, read)
+        """read: tokens of the document before these. states, position: what attention reads
+        beside the text. pool: what document pooling goes on from (None: from the cache)."""
+        x_BTD = x_BTD + self.attention(
+            self.attention_norm(x_BTD), cos_Td, sin_Td, cache, states, position
+        )
+        return x_BTD + self.feedforward(
+            self.feedforward_norm(x_BTD), start_BT, cache if pool is None else pool, read
+        )
 
 
 class Decoder(nn.Module):
@@ -63,6 +74,7 @@ class Decoder(nn.Module):
         cache: Cache | None = None,
         context_BT: Tensor | None = None,
         target_BT: Tensor | None = None,
+        attended: AttendedStates | None = None,
     ) -> Tensor:
         """Logits; given target_BT, the next token of each, its loss [B, T] in nats instead, for
         which bf16 keeps no logits.
@@ -71,8 +83,10 @@ class Decoder(nn.Module):
         bounds document pooling.
 
         With a cache the row continues the document read so far; start_BT must then be None.
-        context_BT (-1 unknown) is read by the oracle fusion alone, which cannot do without. Raises
-        ValueError past context_length, and for an oracle that is told nothing.
+        context_BT (-1 unknown) is read by the oracle fusion alone, which cannot do without.
+        attended: states that attention reads beside the text, which then begins at their
+        next_position. Raises ValueError for more running text than context_length (positions and
+        states have no bound), and for an oracle that is told nothing.
         """
         read = 0 if cache is None else cache.length
         T = ids_BT.shape[1]
@@ -85,7 +99,9 @@ class Decoder(nn.Module):
         if self.settings.fusion == "oracle":
             for feedforward in self.feedforwards():
                 feedforward.fusion.tell(context_BT)  # type: ignore[operator]
-        x_BTD = self.through_layers(F.embedding(ids_BT, self.embedding), 0, start_BT, cache)
+        x_BTD = self.through_layers(
+            F.embedding(ids_BT, self.embedding), 0, start_BT, cache, attended
+        )
         if target_BT is None:
             return self.logits(x_BTD)
         # one number a token: FSDP2 hooks what comes out and refuses a view
@@ -99,21 +115,35 @@ class Decoder(nn.Module):
         return self.logits(self.through_layers(x_BTD, first, start_BT, cache))
 
     def through_layers(
-        self, x_BTD: Tensor, first: int, start_BT: Tensor | None, cache: Cache | None
+        self,
+        x_BTD: Tensor,
+        first: int,
+        start_BT: Tensor | None,
+        cache: Cache | None,
+        attended: AttendedStates | None = None,
     ) -> Tensor:
         """The residual stream after the last layer, from the one before layer `first`."""
-        read, T = 0 if cache is None else cache.length, x_BTD.shape[1]
-        cos_Td, sin_Td = self.cos[read : read + T], self.sin[read : read + T]
+        length, T = 0 if cache is None else cache.length, x_BTD.shape[1]
+        position, read = length, length
+        if attended is not None:
+            assert len(attended.layers) == len(self.layers), "one entry a layer"
+            assert attended.pooled is None or start_BT is None, "it is of one document a row"
+            position, read = attended.next_position + length, attended.pooled_tokens + length
+        cos_Td, sin_Td = self.angles(position, T)
         for number in range(first, len(self.layers)):
-            x_BTD = self.layers[number](
-                x_BTD,
-                cos_Td,
-                sin_Td,
-                start_BT,
-                None if cache is None else cache.layers[number],
-                read,
-            )
+            known = None if cache is None else cache.layers[number]
+            beside = () if attended is None else (*attended.of_layer(number, known), position)
+            x_BTD = self.layers[number](x_BTD, cos_Td, sin_Td, start_BT, known, read, *beside)
         return x_BTD
+
+    def angles(self, position: int, length: int) -> tuple[Tensor, Tensor]:
+        """cos and sin [length, d] of text that begins at `position`, past the trained context
+        too."""
+        if 0 <= position and position + length <= len(self.cos):
+            return self.cos[position : position + length], self.sin[position : position + length]
+        places = torch.arange(position, position + length, device=self.cos.device)
+        cos, sin = angles_at(places, self.cos.shape[1], self.settings.rope_base)
+        return cos.to(self.cos.dtype), sin.to(self.sin.dtype)
 
     def logits(self, x_BTD: Tensor) -> Tensor:
         """[B, T, V] from the residual stream after the last layer."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from cpart_core.model.attended import AttendedStates
 from cpart_core.model.cache import Cache
 from cpart_core.model.decoder import Decoder
 
@@ -22,17 +23,18 @@ def generate(
     top_p: float = 1.0,
     seed: int = 0,
     stop: int | None = None,
+    attended: AttendedStates | None = None,
 ) -> Iterator[int]:
     """Yield up to max_tokens new ids after the given ones, until `stop` (which is not yielded) or
     the model's context_length is full.
 
     temperature 0 takes the most probable token; top_k 0 and top_p 1 are off. The same seed gives
-    the same text. Raises ValueError for settings out of range or an empty or too long start.
+    the same text. attended: states read beside the text. Raises ValueError for settings out of
+    range or an empty or too long start.
     """
     check_sampling(max_tokens, temperature, top_k, top_p)
-    return sample(
-        model, ids, check_room(model, ids, max_tokens), temperature, top_k, top_p, seed, stop
-    )
+    count = check_room(model, ids, max_tokens)
+    return sample(model, ids, count, temperature, top_k, top_p, seed, stop, attended)
 
 
 def check_room(model: Decoder, ids: list[int], max_tokens: int) -> int:
@@ -57,6 +59,7 @@ def sample(
     top_p: float,
     seed: int,
     stop: int | None,
+    attended: AttendedStates | None,
 ) -> Iterator[int]:
     device = model.embedding.device
     generator = torch.Generator().manual_seed(seed)
@@ -64,7 +67,7 @@ def sample(
     given = torch.tensor([ids], device=device)
     for _ in range(count):
         with torch.no_grad():
-            logits = model(given, cache=cache)[0, -1].float().cpu()
+            logits = model(given, cache=cache, attended=attended)[0, -1].float().cpu()
         token = choose(logits, temperature, top_k, top_p, generator)
         if token == stop:
             return

@@ -10,11 +10,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from cpart_core.corpus.batches import TrainingBatches
-from cpart_core.model.attention import rotary_angles, rotate
 from cpart_core.model.fusion import query_of
 from cpart_core.model.next_token import next_token_losses
 from cpart_core.model.rms_norm import rms_norm
 from cpart_core.model.rotary_attention import rotary_attention
+from cpart_core.model.rotary_positions import rotary_angles, rotate
 from cpart_core.model.saved_tensors import kept_until_backward
 from cpart_core.settings.run import Settings
 from cpart_core.training.estimate import MOST_ROWS, rows_to_evaluate

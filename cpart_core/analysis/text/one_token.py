@@ -15,11 +15,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from cpart_core.model.attention import Attention, rotate
+from cpart_core.model.attention import Attention
 from cpart_core.model.capture import capture
 from cpart_core.model.decoder import Decoder, Layer
 from cpart_core.model.feedforward import PartitionedFeedForward
 from cpart_core.model.fusion import AttentionFusion, causal_mean
+from cpart_core.model.rotary_positions import rotate
 
 
 @dataclass(frozen=True)
