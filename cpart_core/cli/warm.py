@@ -14,22 +14,27 @@ HELP = (
 
 
 def add_arguments(parser: argparse.ArgumentParser, show_all: bool) -> None:
-    parser.add_argument("--passes", action="store_true", help="only what training on a CPU needs")
+    parser.add_argument(
+        "--kernels",
+        "--passes",
+        action="store_true",
+        help="only what training on a CPU needs",
+    )
 
 
 def execute(arguments: argparse.Namespace) -> int:
     import torch
 
-    from cpart_core.model.warm_up import compile_passes
+    from cpart_core.model.warm_up import compile_cpu_kernels
 
     torch.set_num_threads(1)
-    seconds = compile_passes()
+    seconds = compile_cpu_kernels()
     print(
-        f"passes over memory, for training on a CPU: {seconds:.1f} s of compiling"
+        f"CPU kernels, for training on a CPU: {seconds:.1f} s of compiling"
         if seconds
-        else "passes over memory: compiled before"
+        else "CPU kernels: compiled before"
     )
-    if arguments.passes:
+    if arguments.kernels:
         return 0
     from cpart_core.service.server import compile_umap
 

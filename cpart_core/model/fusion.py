@@ -17,7 +17,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from cpart_core.model.cache import LayerCache
-from cpart_core.model.kernels.cpu.use import compiled_passes
+from cpart_core.model.kernels.cpu.use import uses_cpu_kernels
 from cpart_core.model.kernels.routing import compare, mean_so_far
 from cpart_core.settings.model import ModelSettings
 
@@ -31,7 +31,7 @@ def causal_mean(
     start_BT is the position at which each token's document begins; None means one document that
     began `read` tokens before this input, whose sum so far is in the cache.
     """
-    if start_BT is not None and compiled_passes(x_BTF):
+    if start_BT is not None and uses_cpu_kernels(x_BTF):
         return mean_so_far(x_BTF.float(), start_BT)
     total = x_BTF.float().cumsum(dim=1)
     position = torch.arange(x_BTF.shape[1], device=x_BTF.device)

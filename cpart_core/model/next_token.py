@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from cpart_core.model.kernels.cpu.use import compiled_passes
+from cpart_core.model.kernels.cpu.use import uses_cpu_kernels
 
 LOGITS = {"cpu": 1 << 20, "cuda": 1 << 26}
 """At a time: what stays in a CPU's cache, and what keeps a GPU busy."""
@@ -72,8 +72,8 @@ class NextToken(torch.autograd.Function):
 
 
 def refuse_others(target: Tensor, vocabulary: int) -> None:
-    """IndexError for a token that is none: a pass would read and write beside its row. A GPU checks
-    by itself."""
+    """IndexError for a token that is none: a kernel would read and write beside its row. A GPU
+    checks by itself."""
     if (
         target.device.type == "cpu"
         and len(target)
@@ -88,7 +88,7 @@ def refuse_others(target: Tensor, vocabulary: int) -> None:
 def fill_losses(logits: Tensor, target: Tensor, total: Tensor, losses: Tensor) -> None:
     """total [P], the log of the summed exp of logits [P, V], and losses [P] of target [P], both in
     fp32."""
-    if compiled_passes(logits):
+    if uses_cpu_kernels(logits):
         # late: numba takes a moment to import
         from cpart_core.model.kernels.cpu import cross_entropy, numbers
 
@@ -101,7 +101,7 @@ def fill_losses(logits: Tensor, target: Tensor, total: Tensor, losses: Tensor) -
 
 def gradient(logits: Tensor, target: Tensor, total: Tensor, d_losses: Tensor) -> Tensor:
     """[P, V] of the logits, which are spent, in their number format."""
-    if compiled_passes(logits):
+    if uses_cpu_kernels(logits):
         from cpart_core.model.kernels.cpu import cross_entropy, numbers
 
         numbers.run(cross_entropy.backward, logits, target, total, d_losses)

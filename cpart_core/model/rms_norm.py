@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from cpart_core.model.kernels.cpu.use import compiled_passes
+from cpart_core.model.kernels.cpu.use import uses_cpu_kernels
 
 ROWS = 256
 """Whose gradients of the weight are summed together."""
@@ -27,7 +27,7 @@ class Norm(nn.RMSNorm):
     """torch's, by another way where that is quicker."""
 
     def forward(self, x: Tensor) -> Tensor:
-        if compiled_passes(x) and self.eps is not None:
+        if uses_cpu_kernels(x) and self.eps is not None:
             return rms_norm(
                 x, self.weight, self.eps, torch.bfloat16 if rounds(x.device) else x.dtype
             )

@@ -2,7 +2,7 @@
 backward of torch's own is slower than in fp32.
 
 Row by row and a block of queries at a time, so that scores stay near and no key behind a block is
-read; between the products compiled passes. Positions, scores and their softmax are fp32, the
+read; between the products compiled CPU kernels. Positions, scores and their softmax are fp32, the
 products with values and gradients bf16 (AMX tiles). The probabilities are kept, in bf16, hence the
 longest text.
 """

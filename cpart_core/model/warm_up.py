@@ -8,13 +8,13 @@ from filelock import FileLock
 
 from cpart_core.model.decoder import Decoder
 from cpart_core.model.kernels.cpu.compiled_mark import folder, note_all_compiled
-from cpart_core.model.kernels.cpu.use import passes_from
+from cpart_core.model.kernels.cpu.use import cpu_kernels_from
 from cpart_core.settings.model import ModelSettings
 
 VOCABULARY, ROWS, TOKENS = 32, 2, 8
 
 
-def compile_passes() -> float:
+def compile_cpu_kernels() -> float:
     """Compile every pass that is not yet, and note that it was done. Returns the seconds that
     compiling took.
 
@@ -25,7 +25,7 @@ def compile_passes() -> float:
 
     began = numbers.seconds_compiling()
     with FileLock(folder() / "lock"):
-        with passes_from(0):
+        with cpu_kernels_from(0):
             for precision in (torch.bfloat16, torch.float32):
                 for execution in ("soft", "topk"):
                     there_and_back(execution, precision)

@@ -1,5 +1,5 @@
-"""Passes compiled by a process that does nothing else, so that whoever trains finds them compiled,
-the first time too."""
+"""CPU kernels compiled by a process that does nothing else, so that whoever trains finds them
+compiled, the first time too."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ LOOK_SECONDS = 0.2
 
 
 def compiled_by_another(look: Callable[[], None]) -> bool:
-    """Whether all passes are there afterwards. `look` is called every LOOK_SECONDS; what it raises
-    ends the compiling."""
-    child = python_child("cpart_core", "warm", "--passes")
+    """Whether all CPU kernels are there afterwards. `look` is called every LOOK_SECONDS; what it
+    raises ends the compiling."""
+    child = python_child("cpart_core", "warm", "--kernels")
     quiet = subprocess.DEVNULL
     try:
         process = subprocess.Popen(

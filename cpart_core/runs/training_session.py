@@ -218,7 +218,7 @@ class Session:
         keep_freed_memory()
         self.drive = Drive(self.run, corpus, self.writer, self.orders, self.on_record, self.team)
         self.drive.restore(restart)
-        self.compile_passes()
+        self.compile_cpu_kernels()
         parameters = sum(parameter.numel() for parameter in self.drive.trainer.model.parameters())
         self.write_info(corpus, parameters)
         if self.drive.trainer.step:
@@ -250,7 +250,7 @@ class Session:
             self.writer.event("note", said, self.step())
             return None
 
-    def compile_passes(self) -> None:
+    def compile_cpu_kernels(self) -> None:
         """Those of a machine's first training, before its first step; without them all the way
         where that fails.
 
@@ -267,12 +267,12 @@ class Session:
         trainer.passes = compiled_by_another(lambda: self.beat(self.phase_now))
         if trainer.passes:
             said = (
-                f"Compiled passes over memory for {time.monotonic() - began:.1f} s; this machine"
+                f"Compiled the CPU kernels for {time.monotonic() - began:.1f} s; this machine"
                 " keeps them for its next runs."
             )
         else:
             said = (
-                f"Passes over memory could not be compiled, or not be kept in {kept_in().name}:"
+                f"The CPU kernels could not be compiled, or not be kept in {kept_in().name}:"
                 " this run trains without them."
             )
         self.writer.event("note", said, trainer.step)

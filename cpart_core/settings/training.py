@@ -50,7 +50,7 @@ class TrainingSettings:
     compile: str = setting(
         "off",
         "layers: torch.compile each layer, which takes up to a minute once (the log says how long;"
-        " the next run finds most of it cached), for other kernels than our passes, which on a CPU"
+        " the next run finds most of it cached), for other kernels than our kernels, which on a CPU"
         " are as quick; needs a C++ compiler on a CPU, and a single process",
         choices=("off", "layers"),
     )

@@ -24,7 +24,7 @@ from torch import Tensor
 from cpart_core.corpus.batches import Batch, TrainingBatches, validation_rows
 from cpart_core.corpus.document import Corpus
 from cpart_core.model.decoder import Decoder
-from cpart_core.model.kernels.cpu.use import pay_for, without_passes
+from cpart_core.model.kernels.cpu.use import pay_for, without_cpu_kernels
 from cpart_core.partition.partition import Partition, churn
 from cpart_core.partition.permute import apply_partition, partition_of
 from cpart_core.partition.signatures import SignatureSums
@@ -255,7 +255,7 @@ class Trainer:
 
     def kind_of_passes(self) -> AbstractContextManager[object]:
         """Within it compiled passes are used where they pay, or nowhere."""
-        return nullcontext() if self.passes else without_passes()
+        return nullcontext() if self.passes else without_cpu_kernels()
 
     @property
     def learns_fusion(self) -> bool:

@@ -333,7 +333,7 @@ def first_and_second(place: Place) -> str:
         found.append(fingerprints(open_run(run.id)))
     differing = differences(*found)
     assert not differing, f"differing: {', '.join(differing)}"
-    return f"{settings['steps']} steps, with passes compiled in the first: nothing differs"
+    return f"{settings['steps']} steps, with the CPU kernels compiled in the first: nothing differs"
 
 
 @case(

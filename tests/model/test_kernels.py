@@ -38,9 +38,9 @@ PRECISIONS = pytest.mark.parametrize("precision", list(CLOSE), ids=["fp32", "bf1
 Execution = Callable[[Work], Tensor]
 
 
-@pytest.fixture(params=[0, 1 << 40], ids=["passes", "torch"])
+@pytest.fixture(params=[0, 1 << 40], ids=["cpu kernels", "torch"])
 def both_ways(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What lies between products, by compiled passes and by torch's operations."""
+    """What lies between products, by compiled CPU kernels and by torch's operations."""
     monkeypatch.setattr(which, "FROM", ContextVar("from", default=request.param))
 
 

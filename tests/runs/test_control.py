@@ -21,7 +21,7 @@ TRAINER = """
 import signal, sys
 from pathlib import Path
 from cpart_core.runs.control import RunLock
-from cpart_core.runs.records import RecordWriter
+from cpart_core.runs.record_writer import RecordWriter
 if sys.argv[2] == "deaf":
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 with RunLock(Path(sys.argv[1])), RecordWriter(Path(sys.argv[1])) as writer:

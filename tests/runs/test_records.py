@@ -169,7 +169,7 @@ def test_truncating_leaves_nothing_later_and_nothing_twice(root):
 WRITER = """
 import sys
 from pathlib import Path
-from cpart_core.runs.records import RecordWriter
+from cpart_core.runs.record_writer import RecordWriter
 from tests.runs.made import make_record
 writer = RecordWriter(Path(sys.argv[1]))
 for step in range(1, 10**9):

@@ -15,7 +15,7 @@ from typing import Any
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from cpart_core.model.kernels.cpu.use import passes_from
+from cpart_core.model.kernels.cpu.use import cpu_kernels_from
 from cpart_core.settings.run import Settings
 from cpart_core.training.loop import Trainer
 from cpart_core.training.process_group import ALONE, Team, joined, leave, team_of_environment
@@ -51,7 +51,7 @@ def train(
 ) -> None:
     """Train to step `until` (from the state in `begin`), and keep records, weights and state in
     `folder`."""
-    with passes_from(0):  # small as it is, it shall train as large models do
+    with cpu_kernels_from(0):  # small as it is, it shall train as large models do
         trainer = Trainer(
             settings_of(case, parallel=parallel), made_corpus(labelled=case != "discovered"), team
         )

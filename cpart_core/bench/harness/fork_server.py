@@ -100,7 +100,7 @@ def import_what_trainers_need() -> None:
     """All that a trainer imports up to its first partition: five seconds that those forked from
     here are spared.
 
-    But for the passes: importing them starts numba's threads, and these do not survive a fork.
+    But for the CPU kernels: importing them starts numba's threads, and these do not survive a fork.
     """
     for name in (
         "cpart_core.runs.train_loop",

@@ -41,17 +41,17 @@ class Turn:
     trainer: Trainer | PeerTrainer
     writer: RecordWriter | None = None
     passes: bool = True
-    """Whether compiled passes may be used; torch's operations otherwise."""
+    """Whether compiled CPU kernels may be used; torch's operations otherwise."""
     seconds: list[float] = field(default_factory=list)
     cpu_seconds: list[float] = field(default_factory=list)
 
     def take(self, steps: int, count: bool = True) -> None:
         """A block of steps."""
         from cpart_core.bench.harness.telemetry import take_down
-        from cpart_core.model.kernels.cpu.use import passes_from
+        from cpart_core.model.kernels.cpu.use import cpu_kernels_from
         from cpart_core.records.training import Record
 
-        with nullcontext() if self.passes else passes_from(sys.maxsize):
+        with nullcontext() if self.passes else cpu_kernels_from(sys.maxsize):
             began, cpu_began = time.perf_counter(), time.process_time()
             for _ in range(steps):
                 record = self.trainer.train_step()

@@ -2,9 +2,9 @@
 time that they are to reach.
 
 Shape `train` (6 layers, width 256, context 256): dense, soft and top-2 of ours, each also compiled
-by layers, dense and top-2 by torch's operations instead of compiled passes, dense in fp32; other
-people's models join them. Shape `batch-32`: dense, soft and top-2 of that model with 8,192 tokens a
-step instead of 2,048, where what top-2 pays once a step weighs less.
+by layers, dense and top-2 by torch's operations instead of compiled CPU kernels, dense in fp32;
+other people's models join them. Shape `batch-32`: dense, soft and top-2 of that model with 8,192
+tokens a step instead of 2,048, where what top-2 pays once a step weighs less.
 
 Shapes `quick` and `large`: dense: the same model with ordinary feed-forward layers, unwatched.
 bare: partitioned, unwatched. signatures: also measures gradient signatures as often as before the

@@ -1,5 +1,5 @@
-"""The steps from queries to chosen segments, all in fp32: autograd functions over compiled passes
-on a CPU, torch's operations elsewhere."""
+"""The steps from queries to chosen segments, all in fp32: autograd functions over compiled CPU
+kernels on a CPU, torch's operations elsewhere."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from cpart_core.model.kernels.cpu.use import compiled_passes
+from cpart_core.model.kernels.cpu.use import uses_cpu_kernels
 
 ROWS = 256
 """Whose gradients of the keys are summed together."""
 
 
 def mean_so_far(x_BTF: Tensor, start_BT: Tensor) -> Tensor:
-    """The mean of x over the positions from start to each one. For a CPU: by a pass."""
+    """The mean of x over the positions from start to each one. For a CPU: by a kernel."""
     y: Tensor = MeanSoFar.apply(x_BTF, start_BT)
     return y
 
@@ -25,7 +25,7 @@ def mean_so_far(x_BTF: Tensor, start_BT: Tensor) -> Tensor:
 def compare(query: Tensor, keys_SF: Tensor, scale: float) -> Tensor:
     """[..., S]: softmax of scale times queries [..., F], scaled to root mean square 1, times
     keys."""
-    if not compiled_passes(query):
+    if not uses_cpu_kernels(query):
         query = F.rms_norm(query, query.shape[-1:])
         return (F.linear(query, keys_SF) * scale).softmax(dim=-1)
     alpha: Tensor = Compare.apply(query.flatten(0, -2), keys_SF, scale)
@@ -35,7 +35,7 @@ def compare(query: Tensor, keys_SF: Tensor, scale: float) -> Tensor:
 def choose(alpha: Tensor, top_k: int, scale: float) -> tuple[Tensor, Tensor]:
     """(weight [..., S]: scale times alpha where it is among the k greatest, else 0; chosen [...,
     k])."""
-    if not compiled_passes(alpha):
+    if not uses_cpu_kernels(alpha):
         chosen = first_greatest(alpha, top_k)
         mask = torch.zeros_like(alpha).scatter(-1, chosen, 1.0)
         return alpha * mask * scale, chosen

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from cpart_core.model.kernels.cpu.use import compiled_passes
+from cpart_core.model.kernels.cpu.use import uses_cpu_kernels
 
 
 class Order(NamedTuple):
@@ -64,29 +64,29 @@ def laid_out(
     """The exact order and the weight of its slots [P, 1], as `sort_by_segment` and
     `weight_of_slots` have them."""
     T, S = weight_TS.shape
-    if not compiled_passes(weight_TS):
+    if not uses_cpu_kernels(weight_TS):
         order = sort_by_segment(chosen_Tk, S, multiple, exact=True)
         return order, weight_of_slots(weight_TS, chosen_Tk, order, dtype)[:, None]
     from cpart_core.model.kernels.cpu import numbers  # late: numba takes a moment to import
-    from cpart_core.model.kernels.cpu import order as passes
+    from cpart_core.model.kernels.cpu import order as kernels
 
     chosen_Tk, size = chosen_Tk.contiguous(), chosen_Tk.new_empty(S)
-    numbers.run(passes.count, chosen_Tk, multiple, size)
+    numbers.run(kernels.count, chosen_Tk, multiple, size)
     tokens, slot = size.new_empty(int(size.sum())), torch.empty_like(chosen_Tk)
     slot_weight = weight_TS.new_empty(len(tokens), 1, dtype=dtype)
-    numbers.run(passes.place, chosen_Tk, weight_TS.contiguous(), size, tokens, slot, slot_weight)
+    numbers.run(kernels.place, chosen_Tk, weight_TS.contiguous(), size, tokens, slot, slot_weight)
     return Order(tokens, slot, size), slot_weight
 
 
 def weight_gradient(d_slot: Tensor, order: Order, chosen_Tk: Tensor, weight_TS: Tensor) -> Tensor:
     """[T, S] from the gradients of the slots' weights [P]."""
-    if compiled_passes(weight_TS):
+    if uses_cpu_kernels(weight_TS):
         from cpart_core.model.kernels.cpu import numbers
-        from cpart_core.model.kernels.cpu import order as passes
+        from cpart_core.model.kernels.cpu import order as kernels
 
         d_weight = torch.empty_like(weight_TS, memory_format=torch.contiguous_format)
         numbers.run(
-            passes.weight_gradient,
+            kernels.weight_gradient,
             d_slot.contiguous(),
             order.slot,
             chosen_Tk.contiguous(),

@@ -1,4 +1,4 @@
-"""silu(gate) * up at each segment's weight, forward and backward: compiled passes over memory on a
+"""silu(gate) * up at each segment's weight, forward and backward: compiled CPU kernels on a
 CPU, torch's operations elsewhere.
 
 gate_up [P, 2N] holds gate and up of N neurons side by side, of which the last S * n are S segments;
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from cpart_core.model.kernels.cpu.use import compiled_passes
+from cpart_core.model.kernels.cpu.use import uses_cpu_kernels
 
 
 class Backward(NamedTuple):
@@ -26,7 +26,7 @@ class Backward(NamedTuple):
 
 def hidden_of(gate_up: Tensor, weight: Tensor | None, n: int, out: Tensor | None = None) -> Tensor:
     """[P, N] hidden activations as they count; out: where they are written."""
-    if compiled_passes(gate_up):
+    if uses_cpu_kernels(gate_up):
         # late: numba takes a moment to import
         from cpart_core.model.kernels.cpu import numbers, swiglu
 
@@ -47,7 +47,7 @@ def hidden_backward(
     found = out or Backward(
         torch.empty_like(d_hidden), torch.empty_like(gate_up), torch.empty_like(weight)
     )
-    if compiled_passes(gate_up):
+    if uses_cpu_kernels(gate_up):
         from cpart_core.model.kernels.cpu import numbers, swiglu
 
         numbers.run(swiglu.backward, gate_up, d_hidden, weight, n, *found)

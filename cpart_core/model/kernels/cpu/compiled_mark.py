@@ -1,5 +1,5 @@
-"""Where the machine code of passes is kept, and whether all of it is there. Imports neither numba
-nor torch."""
+"""Where the machine code of the CPU kernels is kept, and whether all of it is there. Imports
+neither numba nor torch."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def kept_in() -> Path:
 
 @cache
 def folder() -> Path:
-    """That of these passes, of this numba and in this place: one for each state of the sources,
+    """That of these kernels, of this numba and in this place: one for each state of the sources,
     since numba looks at a pass's own file alone.
 
     Made if it is not there.
@@ -40,7 +40,7 @@ def folder() -> Path:
 
 
 def mark() -> Path:
-    """A file that is there when all passes have been compiled."""
+    """A file that is there when all kernels have been compiled."""
     return folder() / "all"
 
 

@@ -1,4 +1,5 @@
-"""How passes read and write numbers: bf16 as its 16 bits, fp32 as it is, and arithmetic in fp32."""
+"""How kernels read and write numbers: bf16 as its 16 bits, fp32 as it is, and arithmetic in
+fp32."""
 
 from __future__ import annotations
 
@@ -20,7 +21,7 @@ os.environ["NUMBA_CACHE_DIR"] = str(kept_in())  # read when numba is imported
 import numba
 from numba import njit, types
 
-# for passes: whoever imports numba before this file has it keep its code elsewhere
+# for kernels: whoever imports numba before this file has it keep its code elsewhere
 from numba import prange as prange
 from numba.core import event
 from numba.extending import overload
@@ -78,25 +79,25 @@ def kept(function: Callable[..., Any], parallel: bool = False) -> Any:
 
 
 def inlined(function: Callable[..., Any]) -> Any:
-    """A part of passes."""
+    """A part of CPU kernels."""
     return njit(inline="always", fastmath=REORDERED, error_model="numpy")(function)
 
 
-def run(a_pass: Any, *given: Tensor | int | float) -> None:
+def run(kernel: Any, *given: Tensor | int | float) -> None:
     """The pass on tensors of a CPU, in place: contiguous ones, or it compiles anew."""
     assert os.getpid() == STARTED_IN, (
-        "numba's threads do not survive a fork: a pass would do nothing, and say so on stderr alone"
+        "numba's threads do not survive a fork: a kernel would do nothing, and say so on stderr alone"
     )
     arrays = [bits(item) if isinstance(item, Tensor) else item for item in given]
     with ONE_AT_A_TIME:
         threads = min(torch.get_num_threads(), MOST_THREADS)
         if numba.get_num_threads() != threads:
             numba.set_num_threads(threads)
-        a_pass(*arrays)
+        kernel(*arrays)
 
 
 def alone() -> AbstractContextManager[object]:
-    """Within it other numba code may run on a thread of its own: passes wait where numba's threads
+    """Within it other numba code may run on a thread of its own: kernels wait where numba's threads
     cannot serve both."""
     return ONE_AT_A_TIME if numba.threading_layer() == "workqueue" else nullcontext()
 
@@ -114,9 +115,9 @@ def seconds_compiling() -> float:
 
 
 def widened(kept: Any) -> Any:
-    """fp32 of an array's number. A name for passes alone: numba puts the code below in its
+    """fp32 of an array's number. A name for kernels alone: numba puts the code below in its
     place."""
-    raise NotImplementedError("Only compiled passes can widen a number.")
+    raise NotImplementedError("Only compiled CPU kernels can widen a number.")
 
 
 @overload(widened, inline="always")
@@ -132,8 +133,8 @@ def _widened(kept: Any) -> Any:
 
 def put(array: Any, place: Any, value: Any) -> None:
     """array[place] = value, rounded to the nearest (ties to even) where the array is bf16. For
-    passes alone, too."""
-    raise NotImplementedError("Only compiled passes can put a number.")
+    kernels alone, too."""
+    raise NotImplementedError("Only compiled CPU kernels can put a number.")
 
 
 @overload(put, inline="always")

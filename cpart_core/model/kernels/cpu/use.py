@@ -1,5 +1,5 @@
-"""Where compiled passes are used: on a CPU, for as many numbers as make up for loading numba, which
-nothing here does."""
+"""Where compiled CPU kernels are used: on a CPU, for as many numbers as make up for loading numba,
+which nothing here does."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ LEAST_NUMBERS = 1 << 12
 FROM = ContextVar("from so many numbers on", default=LEAST_NUMBERS)
 
 
-def compiled_passes(tensor: Tensor) -> bool:
+def uses_cpu_kernels(tensor: Tensor) -> bool:
     """Whether a compiled pass over this tensor is used here: not within compiled layers, whose
-    compiler makes passes of its own."""
+    compiler makes kernels of its own."""
     return not torch.compiler.is_compiling() and pays(tensor)
 
 
@@ -33,13 +33,13 @@ def pays(tensor: Tensor) -> bool:
 
 
 def pay_for(device: torch.device, numbers: int) -> bool:
-    """Whether compiled passes pay for steps in which a layer's input has so many numbers."""
+    """Whether compiled CPU kernels pay for steps in which a layer's input has so many numbers."""
     return device.type == "cpu" and numbers >= FROM.get()
 
 
 @contextmanager
-def passes_from(least: int) -> Iterator[None]:
-    """Within it passes are used from so many numbers on; 0 = always."""
+def cpu_kernels_from(least: int) -> Iterator[None]:
+    """Within it CPU kernels are used from so many numbers on; 0 = always."""
     before = FROM.set(least)
     try:
         yield
@@ -47,6 +47,6 @@ def passes_from(least: int) -> Iterator[None]:
         FROM.reset(before)
 
 
-def without_passes() -> AbstractContextManager[None]:
-    """Within it no pass is used."""
-    return passes_from(sys.maxsize)
+def without_cpu_kernels() -> AbstractContextManager[None]:
+    """Within it no kernel is used."""
+    return cpu_kernels_from(sys.maxsize)

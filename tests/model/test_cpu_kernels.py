@@ -1,5 +1,5 @@
-"""Compiled passes compute what torch's operations compute, whoever runs them, and nothing is left
-to compile after `warm`."""
+"""Compiled CPU kernels compute what torch's operations compute, whoever runs them, and nothing is
+left to compile after `warm`."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from cpart_core.model.kernels.work import Layout, Work
 from cpart_core.model.next_token import next_token_losses
 from cpart_core.model.rms_norm import rms_norm
 from cpart_core.model.rotary_attention import rotary_attention
-from cpart_core.model.warm_up import compile_passes
+from cpart_core.model.warm_up import compile_cpu_kernels
 from cpart_core.settings.model import ModelSettings
 from cpart_core.training.loop import Trainer
 from tests.training.made import made_corpus, made_settings
 
 PROJECT = Path(__file__).resolve().parents[2]
 ROWS, TOKENS, WIDTH = 6, 50, 16
-PASSES, TORCH = 0, 1 << 40
+KERNELS, TORCH = 0, 1 << 40
 
 
 def some(*shape: int) -> Tensor:
@@ -75,9 +75,9 @@ def routed(pooling: str) -> tuple[list[Tensor], Tensor]:
 
 
 @pytest.mark.parametrize("pooling", ["document", "token"])
-def test_fusion_by_passes_is_fusion(pooling: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fusion_by_cpu_kernels_is_fusion(pooling: str, monkeypatch: pytest.MonkeyPatch) -> None:
     found = []
-    for least in (PASSES, TORCH):
+    for least in (KERNELS, TORCH):
         monkeypatch.setattr(which, "FROM", ContextVar("from", default=least))
         found.append(routed(pooling))
     (ours, chosen), (theirs, wanted) = found
@@ -92,7 +92,7 @@ def test_tokens_lie_as_sorting_lays_them(multiple: int, monkeypatch: pytest.Monk
     weight[:, 3] = 0.0  # chosen by nobody
     chosen = weight.topk(2).indices
     found = []
-    for least in (PASSES, TORCH):
+    for least in (KERNELS, TORCH):
         monkeypatch.setattr(which, "FROM", ContextVar("from", default=least))
         order, slot_weight = laid_out(chosen, weight, multiple, torch.float32)
         found.append([*order, slot_weight])
@@ -118,15 +118,15 @@ def made() -> list[Tensor]:
 
 THREADS = """
 import torch
-from cpart_core.model.passes import which
-from tests.model.test_passes import made
+from cpart_core.model.kernels.cpu import use as which
+from tests.model.test_cpu_kernels import made
 which.FROM.set(0)
 found = []
 for threads in (1, 2):
     torch.set_num_threads(threads)
     found.append(made())
     assert torch.get_num_threads() == threads, "numba told OpenMP another number when it began"
-from cpart_core.model.passes.numbers import MOST_THREADS
+from cpart_core.model.kernels.cpu.numbers import MOST_THREADS
 assert MOST_THREADS == 2
 assert all(torch.equal(one, two) for one, two in zip(*found, strict=True)), "bits differ"
 """
@@ -145,7 +145,7 @@ def test_the_number_of_threads_changes_no_bit() -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("least", [PASSES, TORCH])
+@pytest.mark.parametrize("least", [KERNELS, TORCH])
 def test_of_equals_the_first_are_chosen_everywhere(
     least: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -161,15 +161,15 @@ def test_of_equals_the_first_are_chosen_everywhere(
 
 
 def test_a_token_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(which, "FROM", ContextVar("from", default=PASSES))
+    monkeypatch.setattr(which, "FROM", ContextVar("from", default=KERNELS))
     for token in (-1, 100):
         with pytest.raises(IndexError, match="vocabulary has 0 to 99"):
             next_token_losses(some(1, 4, 8).bfloat16(), some(100, 8), torch.full((1, 4), token))
 
 
 def test_whoever_listens_to_a_norm_hears_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Analyses read the stream by hooks on norms: a pass must not go past them."""
-    monkeypatch.setattr(which, "FROM", ContextVar("from", default=PASSES))
+    """Analyses read the stream by hooks on norms: a kernel must not go past them."""
+    monkeypatch.setattr(which, "FROM", ContextVar("from", default=KERNELS))
     model = Decoder(made_settings().model, 50)
     heard: list[str] = []
     for name, module in model.named_modules():
@@ -184,8 +184,9 @@ def test_whoever_listens_to_a_norm_hears_it(monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_what_is_not_a_number_stays_none(bad: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A step that went wrong is found by its loss: a pass must not make numbers of what is none."""
-    monkeypatch.setattr(which, "FROM", ContextVar("from", default=PASSES))
+    """A step that went wrong is found by its loss: a kernel must not make numbers of what is
+    none."""
+    monkeypatch.setattr(which, "FROM", ContextVar("from", default=KERNELS))
     hidden = some(1, 4, 8).bfloat16()
     hidden[0, 1, 2] = bad
     lost = next_token_losses(hidden, some(100, 8), torch.arange(4)[None])
@@ -200,11 +201,11 @@ def test_what_is_not_a_number_stays_none(bad: float, monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("execution", ["dense", "soft", "topk"])
-def test_passes_borrow_no_weight(
+def test_cpu_kernels_borrow_no_weight(
     execution: str, precision: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """numpy marks what it was lent, and FSDP2 then cannot free a layer's gathered weights."""
-    monkeypatch.setattr(which, "FROM", ContextVar("from", default=PASSES))
+    monkeypatch.setattr(which, "FROM", ContextVar("from", default=KERNELS))
     trainer = Trainer(
         made_settings(precision=precision, execution=execution, first_step=1, fusion_step=1),
         made_corpus(),
@@ -215,9 +216,9 @@ def test_passes_borrow_no_weight(
 
 
 def test_nothing_is_left_to_compile_after_warm(monkeypatch: pytest.MonkeyPatch) -> None:
-    compile_passes()
+    compile_cpu_kernels()
     assert mark().exists() and which.FROM.get() == which.LEAST_NUMBERS
-    monkeypatch.setattr(which, "FROM", ContextVar("from", default=PASSES))
+    monkeypatch.setattr(which, "FROM", ContextVar("from", default=KERNELS))
     from cpart_core.model.kernels.cpu.numbers import seconds_compiling
 
     before = seconds_compiling()
@@ -245,11 +246,11 @@ def test_what_is_transposed_for_weight_gradients_is_the_transpose_at_every_size(
     w_gate = some(neurons, width)
     work = Work(x, None, None, w_gate, w_gate + 1, w_gate.T.contiguous(), Layout(0, 1, neurons))
     found = {}
-    for least in (PASSES, TORCH):
-        with which.passes_from(least):
+    for least in (KERNELS, TORCH):
+        with which.cpu_kernels_from(least):
             found[least] = weight_gradients(work, x, d_gate_up, dy, hidden)
     for ours, theirs, weight in zip(
-        found[PASSES], found[TORCH], (work.w_gate, work.w_up, work.w_down), strict=True
+        found[KERNELS], found[TORCH], (work.w_gate, work.w_up, work.w_down), strict=True
     ):
         assert ours.shape == weight.shape and ours.dtype == weight.dtype
         torch.testing.assert_close(ours, theirs, rtol=2e-2, atol=1e-3 * float(theirs.abs().max()))

@@ -1,4 +1,4 @@
-"""Whether a run uses compiled passes is decided once: none arrives in its midst, and the first
+"""Whether a run uses compiled CPU kernels is decided once: none arrives in its midst, and the first
 training of a machine is as all others."""
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tests.source_files import ROOT
 TRAIN = """
 import sys
 from cpart_core.runs.folder import open_run
-from cpart_core.runs.session import ExitCode, run_training
+from cpart_core.runs.training_session import ExitCode, run_training
 assert run_training(open_run(sys.argv[1])) == ExitCode.DONE
 numbers = sys.modules.get("cpart_core.model.kernels.cpu.numbers")
 print("none" if numbers is None else numbers.seconds_compiling())
@@ -41,12 +41,12 @@ def test_a_trainer_compiles_nothing_itself():
     assert seconds_compiling(large) == "0.0" and stored(large)
 
 
-def test_a_run_of_small_steps_never_uses_passes_though_some_of_its_tensors_are_large():
+def test_a_run_of_small_steps_never_uses_cpu_kernels_though_some_of_its_tensors_are_large():
     small = tiny_run()
     assert seconds_compiling(small) == "none" and not stored(small)
 
 
-def test_a_run_that_began_without_passes_goes_on_without(monkeypatch):
+def test_a_run_that_began_without_cpu_kernels_goes_on_without(monkeypatch):
     """The machine could not compile then; it can now. The records are those of a run that never
     could."""
     runs = [tiny_run(batch_size=8) for _ in range(2)]
