@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from cpart_core.bench.harness.fork_server import Nursery
+from cpart_core.bench.harness.fork_server import ForkServer
 from cpart_core.bench.report.save import save
 from cpart_core.files.paths import given_path
 from cpart_core.files.plain import TEMPORARY
@@ -106,9 +106,9 @@ def measure(settings: Settings, kills: int, chance: random.Random) -> dict[str, 
     untouched = create_run(settings, None, "untouched", run_id="untouched")
     when: Counter[str] = Counter()
     runs: list[dict[str, str]] = []
-    with Nursery() as nursery:
+    with ForkServer() as server:
         began = time.monotonic()
-        finish(nursery, untouched)
+        finish(server, untouched)
         seconds = time.monotonic() - began
         wanted = fingerprints(open_run(untouched.id))
         print(f"untouched run: {seconds:.1f} s", flush=True)
@@ -116,10 +116,10 @@ def measure(settings: Settings, kills: int, chance: random.Random) -> dict[str, 
             run = create_run(settings, None, "killed", run_id=f"killed-{len(runs) + 1}")
             while (
                 when.total() < kills
-                and (phase := kill_once(nursery, run, seconds, chance)) is not None
+                and (phase := kill_once(server, run, seconds, chance)) is not None
             ):
                 when[phase] += 1
-            finish(nursery, run)
+            finish(server, run)
             runs.append(differences(wanted, fingerprints(open_run(run.id))))
             print(
                 f"{when.total()} kills, run {len(runs)}: {'equal' if not runs[-1] else runs[-1]}",
@@ -143,7 +143,7 @@ def measure(settings: Settings, kills: int, chance: random.Random) -> dict[str, 
     }
 
 
-def kill_once(nursery: Nursery, run: Run, seconds: float, chance: random.Random) -> str | None:
+def kill_once(server: ForkServer, run: Run, seconds: float, chance: random.Random) -> str | None:
     """Start, wait for a moment drawn by chance, SIGKILL. The phase the trainer was in, or None when
     it ended before.
 
@@ -152,7 +152,7 @@ def kill_once(nursery: Nursery, run: Run, seconds: float, chance: random.Random)
     or of one checkpoint more than are kept.
     """
     kind = chance.choice(("time", "cold", "steps", "steps", "writing", "pruning"))
-    trainer = nursery.start(run, cold=kind == "cold")
+    trainer = server.start(run, cold=kind == "cold")
     deadline = time.monotonic() + chance.uniform(
         0.0, 0.1 * seconds + (3.0 if kind == "cold" else 0.0)
     )
@@ -203,9 +203,9 @@ def unpruned(run: Run) -> bool:
     return removed or len(steps_in(checkpoints)) > run.settings.training.keep_checkpoints
 
 
-def finish(nursery: Nursery, run: Run) -> None:
+def finish(server: ForkServer, run: Run) -> None:
     """Train to the end, untouched."""
-    trainer = nursery.start(run, cold=False)
+    trainer = server.start(run, cold=False)
     while (status := trainer.ended()) is None:
         time.sleep(0.05)
     assert status == 0, f"the trainer ended with status {status}"

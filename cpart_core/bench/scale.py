@@ -1,6 +1,6 @@
 """`bench scale`: one process with all threads against several that share them, on the same batches.
 
-The crews take turns, a block of steps each, while the others sleep, so that a busy machine slows
+The groups take turns, a block of steps each, while the others sleep, so that a busy machine slows
 all of them alike. speed is the ratio of tokens per second to one process's, cpu that of the CPU
 time of all processes together, which other programs disturb less: 1 = nothing lost.
 """
@@ -28,7 +28,7 @@ from cpart_core.settings.run import Settings
 PARALLEL = ("ddp", "fsdp")
 
 
-class Crew:
+class WorkerGroup:
     """Processes that train together, and what their blocks took."""
 
     def __init__(self, settings: Settings, corpus: Path, size: int, folder: Path) -> None:
@@ -80,22 +80,22 @@ class Crew:
 
 
 @contextmanager
-def crews(
+def worker_groups(
     settings: Settings, corpus: Path, sizes: Sequence[int], parallel: Sequence[str], threads: int
-) -> Iterator[dict[str, Crew]]:
+) -> Iterator[dict[str, WorkerGroup]]:
     """One process, and every number of several in every way; all ended afterwards."""
     wanted = {"1": (1, "ddp")} | {
         f"{size} {way}": (size, way) for size in sizes for way in parallel
     }
-    started: dict[str, Crew] = {}
+    started: dict[str, WorkerGroup] = {}
     with tempfile.TemporaryDirectory(prefix="cpart-bench-") as folder:
         try:
             for name, (size, way) in wanted.items():
                 own = settings.with_values({"threads": max(1, threads // size), "parallel": way})
-                started[name] = Crew(own, corpus, size, Path(folder))
+                started[name] = WorkerGroup(own, corpus, size, Path(folder))
             yield started
         finally:
-            processes = [process for crew in started.values() for process in crew.processes]
+            processes = [process for group in started.values() for process in group.processes]
             for process in processes:
                 if process.stdin is not None:
                     process.stdin.close()
@@ -134,7 +134,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=0,
         help="CPU threads of all processes together; 0 = all cores",
     )
-    parser.add_argument("--blocks", type=int, default=7, help="blocks of each crew (default 7)")
+    parser.add_argument("--blocks", type=int, default=7, help="blocks of each group (default 7)")
     parser.add_argument("--steps", type=int, default=20, help="steps of a block (default 20)")
     parser.add_argument(
         "--out", type=given_path, help="folder of the JSON file (default bench-results)"
@@ -179,7 +179,7 @@ def measure(
     blocks: int,
     steps: int,
 ) -> dict[str, Any]:
-    """All crews of one shape in turns, forwards and backwards."""
+    """All groups of one shape in turns, forwards and backwards."""
     from cpart_core.corpus.build import build_corpus, gather
     from cpart_core.corpus.store import save_corpus
 
@@ -188,39 +188,39 @@ def measure(
         save_corpus(
             build_corpus(gather(settings.corpus), settings.corpus, settings.training.seed), corpus
         )
-        with crews(settings, corpus, sizes, ways, threads) as all_crews:
-            for crew in all_crews.values():
+        with worker_groups(settings, corpus, sizes, ways, threads) as all_groups:
+            for group in all_groups.values():
                 # the partition, and the caches warm
-                crew.take(max(steps, CHOOSING_STEPS), count=False)
-            for name in in_turns(all_crews, blocks):
-                all_crews[name].take(steps)
-            return report(shape, settings, all_crews, steps)
+                group.take(max(steps, CHOOSING_STEPS), count=False)
+            for name in in_turns(all_groups, blocks):
+                all_groups[name].take(steps)
+            return report(shape, settings, all_groups, steps)
 
 
 def report(
-    shape: str, settings: Settings, all_crews: dict[str, Crew], steps: int
+    shape: str, settings: Settings, all_groups: dict[str, WorkerGroup], steps: int
 ) -> dict[str, Any]:
-    """Tokens per second of each crew, and ratios paired by block."""
+    """Tokens per second of each group, and ratios paired by block."""
     tokens = steps * settings.training.batch_size * settings.model.context_length
-    alone = all_crews["1"]
+    alone = all_groups["1"]
     print(
         f"{shape}: {alone.answers[0]['precision']}, {steps} steps a block, {len(alone.answers)}"
         " blocks"
     )
     found = {}
-    for name, crew in all_crews.items():
-        cpu = paired(alone.of("cpu_seconds"), crew.of("cpu_seconds"))["median"]
+    for name, group in all_groups.items():
+        cpu = paired(alone.of("cpu_seconds"), group.of("cpu_seconds"))["median"]
         found[name] = {
-            "processes": crew.size,
-            "threads_each": crew.answers[0]["threads"],
-            "tokens_per_second": spread([tokens / seconds for seconds in crew.of("seconds")]),
-            "cpu_seconds_per_block": median(crew.of("cpu_seconds")),
-            "speed": paired(alone.of("seconds"), crew.of("seconds")),
+            "processes": group.size,
+            "threads_each": group.answers[0]["threads"],
+            "tokens_per_second": spread([tokens / seconds for seconds in group.of("seconds")]),
+            "cpu_seconds_per_block": median(group.of("cpu_seconds")),
+            "speed": paired(alone.of("seconds"), group.of("seconds")),
             "cpu": cpu,
         }
         speed = found[name]["speed"]
         print(
-            f"  {name:8} {crew.answers[0]['threads']} threads each"
+            f"  {name:8} {group.answers[0]['threads']} threads each"
             f" {found[name]['tokens_per_second']['median']:9,.0f} tokens/s  speed"
             f" {speed['median']:.3f} ({speed['low_quartile']:.3f} to {speed['high_quartile']:.3f}) "
             f" cpu {cpu:.3f}",

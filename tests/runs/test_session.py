@@ -13,7 +13,7 @@ import time
 import pytest
 import torch
 
-from cpart_core.bench.harness.fork_server import Nursery
+from cpart_core.bench.harness.fork_server import ForkServer
 from cpart_core.bench.kills import differences, fingerprints, finish, unfinished
 from cpart_core.records.training import Record
 from cpart_core.runs import train_loop as drive_module
@@ -91,16 +91,16 @@ def test_killed_is_never_killed(untouched):
         lambda: unfinished(writing),
         lambda: run.state().step >= 23,
     )
-    with Nursery() as nursery:
+    with ForkServer() as server:
         for moment in moments:
-            trainer = nursery.start(run)
+            trainer = server.start(run)
             wait_until(
                 lambda moment=moment, trainer=trainer: moment() or trainer.ended() is not None,
                 pause=0.001,
             )
             trainer.kill()
             assert run.state().state == "crashed"
-        finish(nursery, run)
+        finish(server, run)
     assert not differences(untouched, fingerprints(open_run(run.id)))
 
 

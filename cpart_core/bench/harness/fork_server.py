@@ -22,7 +22,7 @@ ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 
 
 class Trainer:
-    """One trainer, started by the nursery or on its own."""
+    """One trainer, started by the fork server or on its own."""
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
@@ -39,8 +39,8 @@ class Trainer:
         self.over.wait()
 
 
-class Nursery:
-    """`with Nursery() as nursery: trainer = nursery.start(run)`. One trainer at a time."""
+class ForkServer:
+    """`with ForkServer() as server: trainer = server.start(run)`. One trainer at a time."""
 
     def __init__(self) -> None:
         child = python_child("cpart_core.bench.harness.fork_server", changes=ONE_THREAD)
@@ -53,7 +53,7 @@ class Nursery:
             text=True,
         )
 
-    def __enter__(self) -> Nursery:
+    def __enter__(self) -> ForkServer:
         return self
 
     def __exit__(

@@ -151,9 +151,9 @@ def scale(raw: dict[str, Any]) -> list[Measured]:
     """tokens/s of several processes as a share of one's with all threads."""
     found = []
     for shape, results in shapes(raw):
-        for name, crew in results["crews"].items():
-            if crew["processes"] > 1:
-                figure = SPEED_OF_TWO if crew["processes"] == 2 else None
+        for name, group in results["crews"].items():
+            if group["processes"] > 1:
+                figure = SPEED_OF_TWO if group["processes"] == 2 else None
                 what = f"{name} / one process"
                 found.append(
                     number(
@@ -161,8 +161,8 @@ def scale(raw: dict[str, Any]) -> list[Measured]:
                         f"step, shape {shape}",
                         what,
                         "speed",
-                        crew["speed"],
-                        crew["cpu"],
+                        group["speed"],
+                        group["cpu"],
                         figure,
                         at_most=False,
                     )
@@ -246,13 +246,13 @@ def curves_of(parts: dict[str, Any]) -> tuple[Curve, ...]:
 
 def processes(shape: str, results: dict[str, Any]) -> Curve:
     """Speed against processes that share the same threads: ideally nothing is lost."""
-    crews = results["crews"]
-    ways = sorted({name.partition(" ")[2] for name, crew in crews.items() if crew["processes"] > 1})
+    groups = results["crews"]
+    ways = sorted({name.partition(" ")[2] for name, group in groups.items() if group["processes"] > 1})
     lines = []
     for way in ways:
         points = [
-            crews["1"],
-            *(crew for name, crew in crews.items() if name.partition(" ")[2] == way),
+            groups["1"],
+            *(group for name, group in groups.items() if name.partition(" ")[2] == way),
         ]
         spreads = [point["speed"] for point in points]
         x = tuple(float(point["processes"]) for point in points)
@@ -261,7 +261,7 @@ def processes(shape: str, results: dict[str, Any]) -> Curve:
             for key in ("median", "low_quartile", "high_quartile")
         )
         lines.append(Line(way, False, x, y, low, high))
-    most = max((crew["processes"] for crew in crews.values()), default=1)
+    most = max((group["processes"] for group in groups.values()), default=1)
     lines.append(Line("nothing lost", True, (1.0, float(most)), (1.0, 1.0), (), ()))
     return Curve(
         "scale",
