@@ -59,8 +59,8 @@ def carve(model: Decoder, kept_LxK: np.ndarray) -> Decoder:
 
 
 def cut_layer(layer: PartitionedFeedForward, segments: list[int]) -> dict[str, Tensor]:
-    """The layer's tensors that change: rows of the shared and the kept segments, and the kept
-    keys."""
+    """The layer's tensors that change: rows of the shared and the kept segments, and what is
+    left of the fusion."""
     rows = kept_rows(layer, segments)
     found = {
         "w_gate": layer.w_gate.detach()[rows],
@@ -68,23 +68,8 @@ def cut_layer(layer: PartitionedFeedForward, segments: list[int]) -> dict[str, T
         "w_down": layer.w_down.detach()[:, rows].contiguous(),
         "neuron_id": layer.neuron_id[rows].argsort().argsort(),
     }
-    for name, tensor in layer.fusion.state_dict().items():
-        if name == "keys":
-            found["fusion.keys"] = tensor[segments]
-        # of the oracle: weights, not logits, so what is left must sum to 1 again
-        elif name == "table":
-            found["fusion.table"] = renormalised(tensor[:, segments])
-    return found
-
-
-def renormalised(weight_CK: Tensor) -> Tensor:
-    """Rows that sum to 1; even where nothing is left."""
-    total = weight_CK.sum(dim=-1, keepdim=True)
-    return torch.where(
-        total > 0,
-        weight_CK / total.clamp_min(torch.finfo(weight_CK.dtype).tiny),
-        1.0 / weight_CK.shape[-1],
-    )
+    fusion = layer.fusion.carved(segments)
+    return found | {f"fusion.{name}": tensor for name, tensor in fusion.items()}
 
 
 def kept_rows(layer: PartitionedFeedForward, segments: list[int]) -> Tensor:

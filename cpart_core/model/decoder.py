@@ -13,6 +13,7 @@ from cpart_core.model.attended import AttendedStates, LayerStates
 from cpart_core.model.attention import Attention
 from cpart_core.model.cache import Cache, LayerCache
 from cpart_core.model.feedforward import PartitionedFeedForward
+from cpart_core.model.fusion.methods import fusion_of
 from cpart_core.model.next_token import next_token_losses, token_losses
 from cpart_core.model.rms_norm import Norm, rounds
 from cpart_core.model.rotary_positions import angles_at, rotary_angles
@@ -55,6 +56,7 @@ class Decoder(nn.Module):
     def __init__(self, settings: ModelSettings, vocabulary_size: int, seed: int = 0) -> None:
         super().__init__()
         self.settings, self.vocabulary_size = settings, vocabulary_size
+        self.fusion = fusion_of(settings)
         self.embedding = nn.Parameter(torch.empty(vocabulary_size, settings.width))
         self.layers = nn.ModuleList([Layer(settings) for _ in range(settings.num_layers)])
         self.norm = Norm(settings.width, eps=1e-5)
@@ -83,10 +85,10 @@ class Decoder(nn.Module):
         bounds document pooling.
 
         With a cache the row continues the document read so far; start_BT must then be None.
-        context_BT (-1 unknown) is read by the oracle fusion alone, which cannot do without.
+        context_BT (-1 unknown) is read only by a fusion that needs it, which cannot do without.
         attended: states that attention reads beside the text, which then begins at their
         next_position. Raises ValueError for more running text than context_length (positions and
-        states have no bound), and for an oracle that is told nothing.
+        states have no bound), and where a fusion that needs the context is told nothing.
         """
         read = 0 if cache is None else cache.length
         T = ids_BT.shape[1]
@@ -96,9 +98,9 @@ class Decoder(nn.Module):
                 f" {self.settings.context_length}."
             )
         assert cache is None or start_BT is None, "a cache holds one document a row"
-        if self.settings.fusion == "oracle":
+        if self.fusion.needs_context:
             for feedforward in self.feedforwards():
-                feedforward.fusion.tell(context_BT)  # type: ignore[operator]
+                feedforward.fusion.set_context(context_BT)
         x_BTD = self.through_layers(
             F.embedding(ids_BT, self.embedding), 0, start_BT, cache, attended
         )
@@ -170,13 +172,17 @@ def initialise(model: Decoder, seed: int) -> None:
     """Normal weights with std 1/sqrt(fan-in); outputs into the residual stream smaller by sqrt(2L)
     (GPT-2's rule); norms 1."""
     generator = torch.Generator().manual_seed(seed)
+    given = {
+        f".fusion.{weight.name}": weight.std
+        for weight in model.feedforwards()[0].fusion.parts
+        if weight.std is not None
+    }
     depth = math.sqrt(2 * model.settings.num_layers)
     for name, parameter in model.named_parameters():
         if parameter.dim() < 2:
             continue
         std = 0.02 if name == "embedding" else parameter.shape[1] ** -0.5
-        if name.endswith("keys"):
-            std = 0.5
+        std = next((own for end, own in given.items() if name.endswith(end)), std)
         if name.endswith(("w_out", "w_down")):
             std /= depth
         with torch.no_grad():

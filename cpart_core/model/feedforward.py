@@ -20,7 +20,8 @@ import torch
 from torch import Tensor, nn
 
 from cpart_core.model.cache import LayerCache
-from cpart_core.model.fusion import FUSIONS
+from cpart_core.model.fusion.layer import FusionLayer
+from cpart_core.model.fusion.methods import fusion_of
 from cpart_core.model.kernels.dispatch import fastest
 from cpart_core.model.kernels.reference import reference
 from cpart_core.model.kernels.routing import choose
@@ -71,7 +72,7 @@ class PartitionedFeedForward(nn.Module):
         self.w_down = nn.Parameter(torch.empty(settings.width, settings.num_neurons))
         self.register_buffer("neuron_id", torch.arange(settings.num_neurons))
         self.neuron_id: Tensor
-        self.fusion = FUSIONS[settings.fusion](settings)
+        self.fusion = FusionLayer(fusion_of(settings), settings.num_segments, settings.width)
         self.fused = settings.execution != "dense"
         """False until the run's fusion_step: then every neuron counts fully, whatever alpha
         says."""

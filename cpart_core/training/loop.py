@@ -307,7 +307,7 @@ class Trainer:
         self.targets = self.affinity_of(new)
         if self.settings.model.fusion == "oracle" and self.targets is not None:
             for layer, target in zip(self.model.feedforwards(), self.targets, strict=True):
-                layer.fusion.take_affinity(target)  # type: ignore[operator]
+                layer.fusion.take_affinity(target)
         moved = (
             np.full(len(new.segment_of), np.nan) if first else churn(new.segment_of, old.segment_of)
         )

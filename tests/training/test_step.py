@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from cpart_core.corpus.batches import TrainingBatches
-from cpart_core.model.fusion import query_of
+from cpart_core.model.fusion.pooling import query_of
 from cpart_core.model.next_token import next_token_losses
 from cpart_core.model.rms_norm import rms_norm
 from cpart_core.model.rotary_attention import rotary_attention

@@ -15,6 +15,7 @@ from app.text.escape import plain
 from app.views.compare.sides import Sides
 from app.views.fusion.texts import box, legend, show_tinted
 from cpart_core.analysis.text.first_text import FIRST_TEXT
+from cpart_core.model.fusion.methods import fusion_of
 from cpart_core.records.comparison import LossComparison, SegmentComparison, TextComparison
 
 EXCERPT = 700
@@ -28,9 +29,11 @@ def draw(sides: Sides, segments: SegmentComparison | None, losses: LossCompariso
     if not sides.weights:
         st.info(why_no_weights(sides), icon=":material/info:")
         return
-    if any(run.settings.model.fusion == "oracle" for run in (sides.first, sides.second)):
+    fusions = [fusion_of(run.settings.model) for run in (sides.first, sides.second)]
+    told = next((fusion.name for fusion in fusions if fusion.needs_context), "")
+    if told:
         st.info(
-            "One of the two is told the true context of every token (oracle fusion), so it cannot"
+            f"One of the two is told the true context of every token ({told} fusion), so it cannot"
             " read free text.",
             icon=":material/info:",
         )

@@ -183,10 +183,11 @@ def reading_speed(model: Decoder) -> float:
 
 
 def writing_speed(model: Decoder) -> float:
-    """Generated tokens a second, one text at a time; NaN for the oracle, which cannot write."""
+    """Generated tokens a second, one text at a time; NaN for a model that must
+    be told the context, which cannot write."""
     from cpart_core.model.generate import generate
 
-    if model.settings.fusion == "oracle":
+    if model.fusion.needs_context:
         return float("nan")
     written, began = 0, time.process_time()
     while (passed := time.process_time() - began) < SECONDS:

@@ -99,11 +99,11 @@ def verdict(result: Specialization, use: SegmentUse) -> str:
     )
 
 
-def caveats(result: Specialization, discovered: bool, fusion: str) -> list[str]:
-    """What stands in the way of believing the verdict; a sentence each. `fusion` as in
-    ModelSettings."""
+def caveats(result: Specialization, discovered: bool, told_context: bool) -> list[str]:
+    """What stands in the way of believing the verdict; a sentence each. told_context: whether
+    the model's fusion is."""
     said = []
-    if fusion == "oracle":
+    if told_context:
         said.append(
             "The fusion of this control is told the true context: that its segments tell contexts"
             " apart is no finding."

@@ -19,7 +19,6 @@ from cpart_core.model.attention import Attention
 from cpart_core.model.capture import capture
 from cpart_core.model.decoder import Decoder, Layer
 from cpart_core.model.feedforward import PartitionedFeedForward
-from cpart_core.model.fusion import AttentionFusion, causal_mean
 from cpart_core.model.rotary_positions import rotate
 
 
@@ -107,7 +106,8 @@ def one_layer(
     given, own = layer.attention_norm(before_BTD), layer.attention_norm(stream_BTD)
     stream = stream_BTD + attend(layer.attention, given, own, model.cos[:T], model.sin[:T])
     x = layer.feedforward_norm(stream)
-    return stream + layer.feedforward.summed(x, alpha_of(layer.feedforward, x, input_BTD, start_BT))
+    alpha = layer.feedforward.fusion.one_changed(x, input_BTD, start_BT)
+    return stream + layer.feedforward.summed(x, alpha)
 
 
 def attend(
@@ -134,20 +134,3 @@ def attend(
     own_mass = mass.diagonal(dim1=-2, dim2=-1)[..., None]
     y = mass.masked_fill(diagonal, 0.0) @ v_given + own_mass * v
     return F.linear(y.transpose(1, 2).reshape(B, T, -1), attention.w_out)
-
-
-def alpha_of(
-    layer: PartitionedFeedForward, x_BTD: Tensor, given_BTD: Tensor, start_BT: Tensor
-) -> Tensor:
-    """Fusion weights of each token's own world: a pooled query is the mean of the given ones before
-    it and its own."""
-    fusion = layer.fusion
-    if not isinstance(fusion, AttentionFusion):
-        alpha: Tensor = fusion(x_BTD, start_BT)
-        return alpha
-    query = F.linear(x_BTD.float(), fusion.w_query)
-    if fusion.pooled:
-        given = F.linear(given_BTD.float(), fusion.w_query)
-        count = torch.arange(x_BTD.shape[1], device=x_BTD.device) - start_BT + 1
-        query = causal_mean(given, start_BT) + (query - given) / count[..., None]
-    return fusion.compare(query)
