@@ -247,7 +247,9 @@ def curves_of(parts: dict[str, Any]) -> tuple[Curve, ...]:
 def processes(shape: str, results: dict[str, Any]) -> Curve:
     """Speed against processes that share the same threads: ideally nothing is lost."""
     groups = results["crews"]
-    ways = sorted({name.partition(" ")[2] for name, group in groups.items() if group["processes"] > 1})
+    ways = sorted(
+        {name.partition(" ")[2] for name, group in groups.items() if group["processes"] > 1}
+    )
     lines = []
     for way in ways:
         points = [
