@@ -298,7 +298,7 @@ def read_object(path: Path, limit_bytes: int) -> dict[str, Any]:
         if not isinstance(data, dict):
             raise ValueError("it is no object")
     except ValueError as error:
-        raise ValueError(f"{path.name} is not sound JSON: {error}") from None
+        raise ValueError(f"{path.name} cannot be read: {error}") from None
     return data
 
 

@@ -16,8 +16,9 @@ from cpart_core.runs.signed import check_signature, has_wal, sign, unsign
 DATABASE = "records.sqlite"
 WAIT_SECONDS = 10.0
 """How long one connection waits for another's write to end."""
-READ_SECONDS = 2.0
-"""How long a reader waits: a page must not stand still for it."""
+READ_SECONDS = 0.5
+"""How long a reader waits: a page that asks every two seconds must not stand still for it. A trainer's
+own writing holds nobody up (WAL); another program that takes the file for itself does."""
 MOST_CPU_SECONDS = 1.0
 """Of one reading. What pages ask of a run of a million steps takes a part of it."""
 BUSY, LOCKED, STOPPED, FULL, DAMAGED, NO_DATABASE = 5, 6, 9, 13, 11, 26

@@ -118,7 +118,7 @@ def values_in(text: str) -> dict[str, Any]:
             raise ValueError("it is no object")
         return without_signature(data)
     except ValueError as error:
-        raise ValueError(f"{INFO} is not sound JSON: {error}") from None
+        raise ValueError(f"{INFO} cannot be read: {error}") from None
 
 
 def typed(name: str, value: Any, wanted: Any) -> Any:
