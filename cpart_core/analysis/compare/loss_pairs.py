@@ -19,7 +19,8 @@ from cpart_core.analysis.losses.evaluation import means, validation_report, with
 from cpart_core.analysis.losses.held_out import cut_rows, document_losses, fair_share, pack
 from cpart_core.analysis.progress import Progress, part_of, silent
 from cpart_core.analysis.source import Source
-from cpart_core.analysis.statistics.by_document import RESAMPLES, DocumentSums, interval
+from cpart_core.analysis.statistics.bootstrap import interval
+from cpart_core.analysis.statistics.by_document import RESAMPLES, DocumentSums
 from cpart_core.corpus.document import Corpus, Split
 from cpart_core.corpus.tokenizer import Tokenizer
 from cpart_core.records.comparison import LossComparison
@@ -78,7 +79,7 @@ def compare_losses(
         sides.append(measure(source, documents, not same_tokens, "AB"[number], told))
     a, b = sides
     read = (a.length > 0) & (b.length > 0)
-    by_context = bootstrap(
+    by_context = difference_over_documents(
         a, b, np.where(read, documents.context, -1), len(documents.contexts), seed
     )
     kept = np.flatnonzero(read)
@@ -136,7 +137,7 @@ def compare_reports(
     names = corpus.contexts if known else (ALL_TEXT,)
     kept = np.flatnonzero(first.tokens > 0)
     read = np.where(first.tokens > 0, context, -1)
-    mine, theirs, low, high, documents = bootstrap(
+    mine, theirs, low, high, documents = difference_over_documents(
         measured_by(first), measured_by(second), read, len(names), seed
     )
     token_bytes = Tokenizer.from_json(corpus.tokenizer_json).token_bytes
@@ -258,7 +259,7 @@ def measure(
     return Measured(nats / math.log(2) if in_bytes else nats, length)
 
 
-def bootstrap(
+def difference_over_documents(
     first: Measured, second: Measured, context_of: np.ndarray, num_contexts: int, seed: int
 ) -> tuple[np.ndarray, ...]:
     """(A's mean, B's mean, low, high of B - A), each [C + 1]: by context, and last the mean over

@@ -10,7 +10,7 @@ import numpy as np
 from cpart_core.analysis.asked import Asked
 from cpart_core.analysis.progress import Progress, silent
 from cpart_core.analysis.segments.stability import unit, with_mean
-from cpart_core.analysis.statistics.nulls import INTERVAL
+from cpart_core.analysis.statistics.bootstrap import INTERVAL
 from cpart_core.model.fusion.base import Size
 from cpart_core.model.fusion.methods import fusion_of
 from cpart_core.partition.partition import assign

@@ -19,7 +19,8 @@ from torch import Tensor
 from cpart_core.analysis.asked import Asked
 from cpart_core.analysis.progress import Progress, silent
 from cpart_core.analysis.source import Source
-from cpart_core.analysis.statistics.by_document import RESAMPLES, DocumentSums, divided, interval
+from cpart_core.analysis.statistics.bootstrap import interval
+from cpart_core.analysis.statistics.by_document import RESAMPLES, DocumentSums, divided
 from cpart_core.analysis.statistics.spread import rows_over_documents
 from cpart_core.analysis.text.one_token import Pass, read
 from cpart_core.corpus.batches import Batch

@@ -13,7 +13,8 @@ import torch
 from cpart_core.analysis.asked import Asked
 from cpart_core.analysis.progress import Progress, part_of, silent
 from cpart_core.analysis.source import Source
-from cpart_core.analysis.statistics.by_document import DocumentSums, divided, interval
+from cpart_core.analysis.statistics.bootstrap import interval
+from cpart_core.analysis.statistics.by_document import DocumentSums, divided
 from cpart_core.analysis.statistics.spread import rows_over_documents
 from cpart_core.corpus.batches import Batch
 from cpart_core.corpus.document import Corpus

@@ -8,7 +8,7 @@ import os
 import numpy as np
 
 from cpart_core.analysis.asked import Asked
-from cpart_core.analysis.compare.loss_pairs import bootstrap, measured_by
+from cpart_core.analysis.compare.loss_pairs import difference_over_documents, measured_by
 from cpart_core.analysis.keep.footprint import REPEATS, measure_footprints
 from cpart_core.analysis.keep.keep_k import Texts, Wish, rank_segments, texts_of, wish_of
 from cpart_core.analysis.losses.evaluation import validation_report
@@ -49,7 +49,7 @@ def carve_for(
     smaller = source_of(carved, source.step)
     before = validation_report(run, source, corpus, part_of(progress, 0.15, 0.3))
     after = validation_report(carved, smaller, corpus, part_of(progress, 0.3, 0.45))
-    _, _, low, high, _ = bootstrap(
+    _, _, low, high, _ = difference_over_documents(
         measured_by(before),
         measured_by(after),
         corpus.validation.context,

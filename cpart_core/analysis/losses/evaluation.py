@@ -18,7 +18,8 @@ import torch
 from cpart_core.analysis.asked import Asked
 from cpart_core.analysis.progress import Progress, silent
 from cpart_core.analysis.source import Source, mean_over, validation_batches
-from cpart_core.analysis.statistics.by_document import DocumentSums, interval
+from cpart_core.analysis.statistics.bootstrap import interval
+from cpart_core.analysis.statistics.by_document import DocumentSums
 from cpart_core.corpus.document import Corpus
 from cpart_core.model.next_token import token_losses
 from cpart_core.records.losses import LossReport

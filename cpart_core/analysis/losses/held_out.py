@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from cpart_core.analysis.statistics.bootstrap import counts_of, interval
 from cpart_core.corpus.document import Split
 from cpart_core.model.decoder import Decoder
 from cpart_core.model.next_token import token_losses
@@ -147,7 +148,6 @@ def interval_of_rise(
     M = len(before.nats)
     if M < 2:
         return float("nan"), float("nan")
-    times = np.random.default_rng(seed).multinomial(M, np.full(M, 1.0 / M), size=RESAMPLES)
-    drawn = times @ (after.nats - before.nats) / np.maximum(times @ before.tokens, 1)
-    low, high = np.quantile(drawn, [0.025, 0.975])
+    times = counts_of(M, RESAMPLES, np.random.default_rng(seed))
+    low, high = interval(times @ (after.nats - before.nats) / np.maximum(times @ before.tokens, 1))
     return float(low), float(high)

@@ -14,7 +14,7 @@ import numpy as np
 
 from cpart_core.analysis.asked import Asked
 from cpart_core.analysis.progress import Progress, silent
-from cpart_core.analysis.statistics.nulls import INTERVAL
+from cpart_core.analysis.statistics.bootstrap import INTERVAL
 from cpart_core.partition.partition import assign
 from cpart_core.records.specialization import Stability
 from cpart_core.runs.folder import Run, open_run

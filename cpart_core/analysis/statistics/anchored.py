@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from cpart_core.analysis.statistics.bootstrap import counts_of, interval
 from cpart_core.records.coherence import Anchored
 
 RESAMPLES = 2000
-INTERVAL = (0.025, 0.975)
 FEWEST = 4
 """Documents; an interval over fewer means nothing."""
 
@@ -28,18 +28,15 @@ def anchored(model_P: np.ndarray, human_P: np.ndarray, random_P: np.ndarray, see
     nothing = float("nan")
     if P < FEWEST:
         return Anchored(nothing, nothing, nothing, nothing, nothing, nothing, nothing, nothing, P)
-    times = (
-        np.random.default_rng([seed, 34]).multinomial(P, np.full(P, 1.0 / P), size=RESAMPLES) / P
-    )
+    times = counts_of(P, RESAMPLES, np.random.default_rng([seed, 34])) / P
     model, human, random = values @ times.T
-    gap_low, gap_high = (float(edge) for edge in np.quantile(human - random, INTERVAL))
+    gap_low, gap_high = (float(edge) for edge in interval(human - random))
     mean = values.mean(axis=1)
     score = low = high = nothing
     if gap_low > 0:
         score = float((mean[0] - mean[2]) / (mean[1] - mean[2]))
         low, high = (
-            float(edge)
-            for edge in np.quantile((model - random) / np.maximum(human - random, 1e-9), INTERVAL)
+            float(edge) for edge in interval((model - random) / np.maximum(human - random, 1e-9))
         )
     return Anchored(
         float(mean[0]), float(mean[1]), float(mean[2]), score, low, high, gap_low, gap_high, P

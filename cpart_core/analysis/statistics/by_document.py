@@ -7,12 +7,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from cpart_core.analysis.statistics.bootstrap import redrawn
+
 RESAMPLES = 500
-INTERVAL = (2.5, 97.5)
-"""Percentiles."""
 FOLDS = 2
-MOST_DRAWN = 2_000_000
-"""Numbers of one drawing, so that a corpus of a million documents does not cost gigabytes."""
 
 
 class DocumentSums:
@@ -68,20 +66,14 @@ class DocumentSums:
     ) -> tuple[np.ndarray, np.ndarray]:
         """(sums [R, F, C, K], tokens [R, F, C]) when the documents of each half of each context are
         drawn again, with repeats."""
-        random = np.random.default_rng([seed, 18])
         sums = np.zeros((resamples, FOLDS, self.num_contexts, self.sums.shape[1]), dtype=np.float32)
         tokens = np.zeros(sums.shape[:3])
-        for half, context, members in self.groups(fold):
-            at_once = max(1, MOST_DRAWN // max(1, len(members)))
-            for first in range(0, resamples, at_once):
-                some = slice(first, min(first + at_once, resamples))
-                weight = random.multinomial(
-                    len(members),
-                    np.full(len(members), 1 / len(members)),
-                    size=some.stop - some.start,
-                )
-                sums[some, half, context] = weight @ self.sums[members]
-                tokens[some, half, context] = weight @ self.tokens[members]
+        groups = list(self.groups(fold))
+        strata = [members for _, _, members in groups]
+        for stratum, some, count in redrawn(strata, resamples, np.random.default_rng([seed, 18])):
+            half, context, members = groups[stratum]
+            sums[some, half, context] = count @ self.sums[members]
+            tokens[some, half, context] = count @ self.tokens[members]
         return sums, tokens
 
     def summed(self, fold: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -108,11 +100,3 @@ def divided(sums: np.ndarray, tokens: np.ndarray) -> np.ndarray:
     """sums [..., K] / tokens [...]; NaN where there are none."""
     counts = np.broadcast_to(tokens[..., None], sums.shape)
     return np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)
-
-
-def interval(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Low and high of resampled values [R, ...]; NaN where all are."""
-    known = np.isfinite(values).any(axis=0)
-    safe = np.where(known, values, 0.0)
-    low, high = np.nanpercentile(safe, INTERVAL, axis=0)
-    return np.where(known, low, np.nan), np.where(known, high, np.nan)

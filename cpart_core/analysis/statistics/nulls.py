@@ -14,11 +14,9 @@ from typing import NamedTuple
 import numpy as np
 
 from cpart_core.analysis.progress import Progress, silent
+from cpart_core.analysis.statistics.bootstrap import INTERVAL, interval, redrawn, strata_by
 from cpart_core.analysis.statistics.information import grouped, mutual_information
 from cpart_core.records.specialization import Information
-
-INTERVAL = (2.5, 97.5)
-"""Percentiles of the interval; chance is said as its mean and its greater one."""
 
 
 @dataclass(frozen=True)
@@ -110,11 +108,9 @@ class Tables:
         """[M] how often each document counts when as many are drawn, with repeats, from each
         context as it has."""
         weight = np.zeros(len(self.context_of))
-        for context in np.unique(self.context_of):
-            members = np.flatnonzero(self.context_of == context)
-            weight[members] = random.multinomial(
-                len(members), np.full(len(members), 1 / len(members))
-            )
+        strata = strata_by(self.context_of)
+        for stratum, _, counts in redrawn(strata, 1, random):
+            weight[strata[stratum]] = counts[0]
         return weight
 
 
@@ -177,7 +173,7 @@ def summed_up(value_L: np.ndarray, drawn_RL: np.ndarray, chance_RL: np.ndarray) 
         np.concatenate([part, part.mean(axis=-1, keepdims=True)], axis=-1)
         for part in (value_L, drawn_RL, chance_RL)
     )
-    low, high = np.percentile(drawn - drawn.mean(axis=0), INTERVAL, axis=0)
+    low, high = interval(drawn - drawn.mean(axis=0))
     return Information(
         value=value,
         low=np.maximum(value + low, 0.0),
