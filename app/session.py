@@ -40,9 +40,6 @@ class Selection:
     neurons: frozenset[tuple[int, int]]
     """(layer, neuron)"""
 
-    def of_layer(self, layer: int) -> frozenset[int]:
-        return frozenset(neuron for its_layer, neuron in self.neurons if its_layer == layer)
-
 
 @dataclass(frozen=True)
 class Answer:

@@ -97,11 +97,6 @@ def warm_up() -> None:
         psutil.Process(process.pid).nice(LAST if psutil.POSIX else psutil.IDLE_PRIORITY_CLASS)
 
 
-def stop_training(run: Run) -> None:
-    """Ask the trainer to finish its step, write a checkpoint and end."""
-    run.send("stop")
-
-
 def kill_training(run: Run, patience_seconds: float = PATIENCE_SECONDS) -> None:
     """End the trainer even if it hangs: SIGTERM, and SIGKILL when it has not gone after
     `patience_seconds`. Returns at once.

@@ -170,15 +170,20 @@ def fingerprint_of(corpus: Corpus) -> str:
 
 def with_labels(corpus: Corpus, train: np.ndarray, validation: np.ndarray) -> Corpus:
     """A discovered corpus with the contexts that training found: [M] numbers into Corpus.contexts
-    for each split."""
+    for each split, -1 unknown. ValueError for labels of another corpus (a checkpoint brings some)."""
     if not corpus.discovered:
         raise ValueError("This corpus came with labels; they are not replaced.")
     for split, labels in ((corpus.train, train), (corpus.validation, validation)):
-        assert (
-            labels.shape == split.context.shape
-            and labels.min(initial=0) >= -1
-            and labels.max(initial=0) < len(corpus.contexts)
-        )
+        if labels.shape != split.context.shape:
+            raise ValueError(
+                f"The contexts found are of {labels.size:,} documents; the corpus has"
+                f" {split.context.size:,}."
+            )
+        if labels.min(initial=0) < -1 or labels.max(initial=0) >= len(corpus.contexts):
+            raise ValueError(
+                f"The contexts found are numbered {labels.min()} to {labels.max()}; the corpus has"
+                f" {len(corpus.contexts)}."
+            )
     return replace(
         corpus,
         train=replace(corpus.train, context=train.astype(np.int16)),

@@ -97,8 +97,7 @@ class HiddenKeeper:
 
 @contextmanager
 def capture(model: Decoder, gradients: bool = False) -> Iterator[list[LayerCapture]]:
-    """Within the block, a forward of the model fills the returned captures, one a layer;
-    clear_captures before a second one.
+    """Within the block, a single forward of the model fills the returned captures, one a layer.
 
     gradients=True keeps what `contribution` needs after backward; otherwise run the forward under
     torch.no_grad().
@@ -113,9 +112,3 @@ def capture(model: Decoder, gradients: bool = False) -> Iterator[list[LayerCaptu
     finally:
         for layer, listener in zip(layers, before, strict=True):
             layer.listener = listener
-
-
-def clear_captures(captures: list[LayerCapture]) -> None:
-    """Forget the last forward, so that another can be captured."""
-    for item in captures:
-        item.blocks.clear()

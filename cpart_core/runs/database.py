@@ -21,9 +21,9 @@ READ_SECONDS = 0.5
 own writing holds nobody up (WAL); another program that takes the file for itself does."""
 MOST_CPU_SECONDS = 1.0
 """Of one reading. What pages ask of a run of a million steps takes a part of it."""
-BUSY, LOCKED, STOPPED, FULL, DAMAGED, NO_DATABASE = 5, 6, 9, 13, 11, 26
-"""SQLite's primary codes: in use; the same within one process; took too long; no space; a file that
-is no whole database; or none at all."""
+BUSY, LOCKED, STOPPED, DAMAGED, NO_DATABASE = 5, 6, 9, 11, 26
+"""SQLite's primary codes: in use; the same within one process; took too long; a file that is no
+whole database; or none at all."""
 
 LIFE = ("launch", "start", "finish", "stop", "fail")
 """Events that say where a run is in its life: a page started a trainer; it began; it reached its

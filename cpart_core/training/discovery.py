@@ -4,12 +4,12 @@ without labels."""
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import numpy as np
 import torch
 
 from cpart_core.corpus.batches import Batch
+from cpart_core.corpus.build import with_labels
 from cpart_core.corpus.document import Corpus, Split
 from cpart_core.model.decoder import Decoder
 from cpart_core.partition.cocluster import discover_contexts
@@ -82,8 +82,4 @@ def discover(
 
 def with_contexts(corpus: Corpus, discovery: Discovery) -> Corpus:
     """The corpus with the found contexts as its documents' labels."""
-    return replace(
-        corpus,
-        train=replace(corpus.train, context=discovery.train_context),
-        validation=replace(corpus.validation, context=discovery.validation_context),
-    )
+    return with_labels(corpus, discovery.train_context, discovery.validation_context)

@@ -186,7 +186,7 @@ def many_trainings(place: Place) -> str:
         f"the others say {sorted({now.phase or now.state for now in waiting})}",
     )
     for run_id in training:
-        jobs.stop_training(open_run(run_id))
+        open_run(run_id).send("stop")
     try:
         until(
             lambda: any(

@@ -65,6 +65,11 @@ def test_found_labels_keep_the_fingerprint_and_are_stored(tmp_path):
     loaded = load_corpus(tmp_path)
     assert equal(loaded, found) and loaded.fingerprint == corpus.fingerprint
     assert report(loaded).contexts[0].train_documents == 9
+    here = (np.zeros(len(corpus.train.context)), np.zeros(len(corpus.validation.context)))
+    with pytest.raises(ValueError, match="are of 1 documents; the corpus has"):
+        with_labels(corpus, here[0], np.zeros(1))
+    with pytest.raises(ValueError, match="numbered 0.0 to 99.0"):
+        with_labels(corpus, here[0], here[1] + np.eye(1, len(here[1]))[0] * 99)
     with pytest.raises(ValueError, match="came with labels"):
         with_labels(
             build_corpus(gathered(labels=True), CorpusSettings(vocabulary_size=300), 0),

@@ -27,7 +27,7 @@ POLLS = 10
 POLL_SECONDS = 3.0
 SECONDS_TO_READ = 5.0
 """For a thousand runs, at the server's start."""
-LONG, MODEL, ALIVE = "bench-long", "bench-app", "bench-alive"
+LONG, ALIVE = "bench-long", "bench-alive"
 
 
 def make(root: Path, runs: int, steps: int) -> None:
