@@ -23,7 +23,8 @@ from cpart_core.runs.atomic import writing_folder
 from cpart_core.runs.checkpoint import Checkpoint, CheckpointConfig, save_checkpoint
 from cpart_core.runs.create import machine, versions
 from cpart_core.runs.folder import Run, new_run_id, open_run, runs_root
-from cpart_core.runs.info import Carving, RunInfo, clean_name, write_info
+from cpart_core.runs.info import RunInfo, clean_name, write_info
+from cpart_core.runs.origin import Carved
 from cpart_core.runs.record_writer import RecordWriter
 from cpart_core.settings.run import Settings
 from cpart_core.training.estimate import rows_to_evaluate
@@ -60,7 +61,7 @@ def carve_run(
         num_parameters=sum(parameter.numel() for parameter in smaller.parameters()),
         versions=versions(),
         machine=machine(),
-        carved=Carving(run.id, step, context, kept),
+        origin=Carved(run.id, step, context, kept),
     )
     record = record_of(run, step, seen, snapshot_of(run, step, model, smaller, kept_LxK, seen))
     with writing_folder(runs_root() / info.id) as draft:

@@ -20,14 +20,17 @@ from cpart_core.files.paths import with_home
 from cpart_core.files.plain import check_tree, open_plain, plain_folder
 from cpart_core.runs.atomic import write_file, writing_folder
 from cpart_core.runs.folder import Run, new_run_id, open_run, runs_root
-from cpart_core.runs.info import NAME_PATTERN, RunInfo, clean_name, write_info
+from cpart_core.runs.info import RunInfo, clean_name, write_info
 from cpart_core.runs.mirror import check_mirror
+from cpart_core.runs.naming import NAME_PATTERN
+from cpart_core.runs.origin import Origin, Trained
 from cpart_core.runs.prepare import tidy_root
 from cpart_core.runs.private import make_private
 from cpart_core.runs.twins import twin_settings
 from cpart_core.settings.effect import effective
 from cpart_core.settings.run import Settings
 
+OWN = Trained()
 GATHERED = "gathered.jsonl"
 """Documents that a person pasted or uploaded, until the trainer has made the corpus of them."""
 
@@ -38,8 +41,7 @@ def create_run(
     name: str = "",
     *,
     run_id: str = "",
-    twin_of: str = "",
-    twin_kind: str = "",
+    origin: Origin = OWN,
     command: str | None = None,
 ) -> Run:
     """A new run folder below the root, ready to be trained. ValueError for bad settings or an id
@@ -66,8 +68,7 @@ def create_run(
         settings=settings,
         versions=versions(),
         machine=machine(),
-        twin_of=twin_of,
-        twin_kind=twin_kind,
+        origin=origin,
         command=(
             command if command is not None else command_of(settings) if gathered is None else ""
         ),
@@ -90,8 +91,7 @@ def create_twin(run: Run, kind: str) -> Run:
         None,
         f"{run.info.name} ({kind} twin)",
         run_id=f"{run.id[:50]}-{kind}",
-        twin_of=run.id,
-        twin_kind=kind,
+        origin=Trained(run.id, kind),
     )
 
 

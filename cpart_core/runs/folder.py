@@ -25,8 +25,9 @@ from cpart_core.runs.atomic import clear_leftovers, remove_folder
 from cpart_core.runs.commands import send_command
 from cpart_core.runs.control import RunLock, is_training
 from cpart_core.runs.database import reading
-from cpart_core.runs.info import NAME_PATTERN, RunInfo, clean_name, read_info, write_info
+from cpart_core.runs.info import RunInfo, clean_name, read_info, write_info
 from cpart_core.runs.listing import SummaryCache
+from cpart_core.runs.naming import NAME_PATTERN
 from cpart_core.runs.private import make_private
 from cpart_core.runs.result_files import Result, load_result, result_file, save_result
 from cpart_core.runs.snapshots import load_snapshot, snapshot_steps, steps_in

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from cpart_core.runs.create import copy_corpus, create_run
 from cpart_core.runs.folder import Run, run_folders
+from cpart_core.runs.origin import Carved
 
 
 def create_judge(run: Run) -> Run:
@@ -66,8 +67,8 @@ def tied(judge: Run, writer: Run) -> str:
     if judge.id == writer.id:
         return "the judge is itself among the compared, and finds its own kind of text likely"
     one, other = judge.info, writer.info
-    cut = {info.carved.run for info in (one, other) if info.carved is not None}
-    if cut & {judge.id, writer.id} or (len(cut) == 1 and one.carved and other.carved):
+    cut = [info.origin.run for info in (one, other) if isinstance(info.origin, Carved)]
+    if {*cut} & {judge.id, writer.id} or (len(cut) == 2 and cut[0] == cut[1]):
         return f"the judge and {writer.id} are cut from the same weights"
     families = {info.twin_of or info.id for info in (one, other)}
     same_seed = (

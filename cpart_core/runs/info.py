@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import unicodedata
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -12,7 +11,8 @@ from typing import Any, get_args, get_origin
 from cpart_core.files.bounded_json import load_bounded
 from cpart_core.files.digest import signed, without_signature
 from cpart_core.runs.atomic import read_small, write_file
-from cpart_core.runs.twins import TWINS
+from cpart_core.runs.naming import NAME_PATTERN
+from cpart_core.runs.origin import Origin, Trained, origin_in, origin_to_dict
 from cpart_core.settings.field import types_of
 from cpart_core.settings.run import Settings, settings_from_dict
 from cpart_core.wording.printable import JOINERS
@@ -23,21 +23,6 @@ LARGEST, MOST_BYTES = 400_000, 8 << 20
 """Bytes of run.json, and of memory for what it says; ours have 4,000, and with the longest names of
 the most contexts 30,000."""
 LONGEST_NAME = 80
-NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
-"""What a run's id, which is the name of its folder, may be."""
-
-
-@dataclass(frozen=True)
-class Carving:
-    """Where a carved run is cut from."""
-
-    run: str
-    """Id of the run it was cut from."""
-    step: int
-    context: str
-    """What the segments were chosen for: a context's name; empty = a person's text."""
-    kept: tuple[tuple[int, ...], ...]
-    """[L][K] the kept segments of each layer, by their numbers in that run."""
 
 
 @dataclass(frozen=True)
@@ -60,17 +45,24 @@ class RunInfo:
     num_parameters: int = 0
     versions: dict[str, str] = field(default_factory=dict)
     machine: dict[str, str] = field(default_factory=dict)
-    twin_of: str = ""
-    """Id of the run whose batches this one shares; empty = not a twin."""
-    twin_kind: str = ""
-    """What differs from it, a name of `twins.TWINS`; empty = not a twin."""
     command: str = ""
     """The command line that makes the same run again."""
-    carved: Carving | None = None
-    """Set for a run that was carved, not trained."""
+    origin: Origin = Trained()
+    """Where the weights come from."""
+
+    @property
+    def twin_of(self) -> str:
+        """Id of the run whose batches this one shares; empty = not a twin."""
+        return self.origin.twin_of if isinstance(self.origin, Trained) else ""
+
+    @property
+    def twin_kind(self) -> str:
+        """What differs from it, a name of `twins.TWINS`; empty = not a twin."""
+        return self.origin.twin_kind if isinstance(self.origin, Trained) else ""
 
     def to_json(self) -> str:
-        return json.dumps(signed({"format": FORMAT, **asdict(self)}), indent=2) + "\n"
+        data = {"format": FORMAT, **asdict(self), "origin": origin_to_dict(self.origin)}
+        return json.dumps(signed(data), indent=2) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> RunInfo:
@@ -78,6 +70,10 @@ class RunInfo:
         data = values_in(text)
         if data.pop("format", None) != FORMAT:
             raise ValueError(f"{INFO} is not a run of format {FORMAT}.")
+        try:
+            origin = origin_in(data)
+        except ValueError as error:
+            raise ValueError(f"{INFO}: {error}.") from None
         missing = sorted(
             {
                 item.name
@@ -102,12 +98,8 @@ class RunInfo:
                 f"{INFO} has the id {values['id']!r}; allowed are a-z, 0-9 and -, at most 64"
                 " characters."
             )
-        if (kind := values.get("twin_kind")) and kind not in TWINS:
-            raise ValueError(
-                f"{INFO} has twin_kind {kind!r}; allowed: {', '.join(TWINS)} or nothing."
-            )
         values["name"] = clean_name(values["name"]) or values["id"]
-        return cls(**values)
+        return cls(**values, origin=origin)
 
 
 def values_in(text: str) -> dict[str, Any]:
@@ -125,8 +117,6 @@ def typed(name: str, value: Any, wanted: Any) -> Any:
     """A JSON value as the type of its field in RunInfo, or ValueError."""
     if wanted is Settings:
         return settings_from_dict(value).check()
-    if name == "carved":
-        return None if value is None else carving(value)
     plain = get_origin(wanted) or wanted
     if (
         plain is tuple
@@ -143,27 +133,6 @@ def typed(name: str, value: Any, wanted: Any) -> Any:
     if plain in (str, bool, int) and type(value) is plain and not (plain is int and value < 0):
         return value
     raise ValueError(f"{INFO}: {name} is {str(value)[:80]!r}, which is not a {plain.__name__}.")
-
-
-def carving(value: Any) -> Carving:
-    """`carved` of run.json, or ValueError."""
-    try:
-        kept = tuple(tuple(segment for segment in layer) for layer in value["kept"])
-        found = Carving(value["run"], value["step"], value["context"], kept)
-        sound = set(value) == {item.name for item in fields(Carving)} and bool(
-            NAME_PATTERN.fullmatch(found.run)
-        )
-        sound = sound and type(found.step) is int and found.step >= 0 and type(found.context) is str
-        sound = sound and all(
-            type(segment) is int and segment >= 0 for layer in kept for segment in layer
-        )
-    except (TypeError, KeyError, AttributeError):
-        sound = False
-    if not sound:
-        raise ValueError(
-            f"{INFO}: carved is {str(value)[:80]!r}, which does not say what was kept of which run."
-        )
-    return found
 
 
 def clean_name(name: str) -> str:

@@ -25,6 +25,7 @@ from cpart_core.runs.create import copy_corpus, read_gathered
 from cpart_core.runs.explain import Explanations, FolderGone, quiet, says_memory
 from cpart_core.runs.folder import Run, open_run
 from cpart_core.runs.info import read_info, write_info
+from cpart_core.runs.origin import check_trainable
 from cpart_core.runs.other_processes import GRACE_SECONDS, Word, processes_beside, tell
 from cpart_core.runs.pending_commands import Orders, stop_on_signals
 from cpart_core.runs.prepare import make_ready
@@ -107,11 +108,7 @@ def run_training(
         raise ValueError(
             f"Run {run.id} is a sample and is only for looking at; train a run of your own."
         )
-    if run.info.carved is not None:
-        raise ValueError(
-            f"Run {run.id} was carved from run {run.info.carved.run} and has no training to go on"
-            " with; resume that one."
-        )
+    check_trainable(run.id, run.info.origin)
     explanations = Explanations(run, team)
     with RunLock(run.folder) as lock:
         make_private(run.folder)

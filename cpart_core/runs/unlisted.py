@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 from cpart_core.files.plain import TEMPORARY, kind_of
 from cpart_core.runs.folder import roots
-from cpart_core.runs.info import INFO, NAME_PATTERN, clean_name
+from cpart_core.runs.info import INFO, clean_name
+from cpart_core.runs.naming import NAME_PATTERN
 
 MOST = 20
 """Said of one root."""

@@ -22,6 +22,7 @@ from cpart_core.corpus.store import save_corpus
 from cpart_core.runs.atomic import read_small, write_file, writing_folder
 from cpart_core.runs.create import copy_corpus, create_run, with_whole_path
 from cpart_core.runs.folder import Run, open_run
+from cpart_core.runs.origin import Trained
 from cpart_core.runs.training_session import ExitCode, ignore_record, ignore_words, run_training
 from cpart_core.service.answering import stored_or_answered
 from cpart_core.settings.run import Settings
@@ -97,8 +98,7 @@ def cell_run(plan: Plan, folder: Path, arm: str, seed: int) -> Run:
             None,
             f"{arm}, seed {seed}",
             run_id=run_id,
-            twin_of=cell_id(plan.reference, seed) if kind else "",
-            twin_kind=kind,
+            origin=Trained(cell_id(plan.reference, seed), kind) if kind else Trained(),
         )
     run = open_run(run_id)
     if comparable(run.settings) != comparable(settings):

@@ -18,7 +18,7 @@ from typing import Any
 
 from cpart_core.corpus.encoding import read_text_file
 from cpart_core.files.paths import with_home
-from cpart_core.runs.info import NAME_PATTERN
+from cpart_core.runs.naming import NAME_PATTERN
 from cpart_core.runs.twins import TWINS, check_twins, twin_settings
 from cpart_core.settings.effect import refuse_without_effect
 from cpart_core.settings.field import coerce, types_of

@@ -90,8 +90,11 @@ def pointed_outside(place: Place) -> str:
     path = run.folder / "run.json"
     data = json.loads(path.read_text())
     for key, value in (
-        ("twin_of", "../../outside"),
-        ("carved", {"run": "../../outside", "step": 1, "context": "", "kept": [[0]]}),
+        ("origin", {"kind": "trained", "twin_of": "../../outside", "twin_kind": "dense"}),
+        (
+            "origin",
+            {"kind": "carved", "run": "../../outside", "step": 1, "context": "", "kept": [[0]]},
+        ),
         ("id", "../x"),
     ):
         fresh = place.new_run()

@@ -31,6 +31,7 @@ from cpart_core.analysis.source import Sources
 from cpart_core.analysis.statistics.anchored import anchored
 from cpart_core.model.generate import generate, generate_rows
 from cpart_core.runs.independent_judge import relation
+from cpart_core.runs.origin import Trained
 from cpart_core.runs.result_files import load_result, save_result
 from cpart_core.service.answering import answer
 from tests.analysis.made import CONTEXTS, made_corpus, made_run, made_source
@@ -244,7 +245,7 @@ def test_who_is_independent_of_whom(two_runs):
     stranger = replace(two, info=replace(two.info, settings=other))
     assert relation(stranger, [one])[0]
     assert not relation(one, [one])[0] and "itself" in relation(one, [one])[1]
-    twin = replace(stranger, info=replace(stranger.info, twin_of=one.id, twin_kind="dense"))
+    twin = replace(stranger, info=replace(stranger.info, origin=Trained(one.id, "dense")))
     assert not relation(twin, [one])[0] and "same batches" in relation(twin, [one])[1]
     assert not relation(two, [one])[0], "same text and seed are the same batches"
 

@@ -25,6 +25,7 @@ from cpart_core.model.next_token import token_losses
 from cpart_core.records.keep import Footprint
 from cpart_core.runs.checkpoint import load_model
 from cpart_core.runs.folder import delete_run, open_run
+from cpart_core.runs.origin import Carved
 from cpart_core.runs.training_session import run_training
 from cpart_core.service.answering import answer, stored
 from cpart_core.service.registry import analysis_named
@@ -216,10 +217,11 @@ def test_a_carved_run_comes_back_from_the_disk_as_the_whole_with_the_rest_forbid
     assert np.isfinite(losses.loss_by_context).all()
     assert (
         small.info.name == "for digits"
-        and small.info.carved.run == run.id
-        and small.info.carved.context == "digits"
+        and isinstance(small.info.origin, Carved)
+        and small.info.origin.run == run.id
+        and small.info.origin.context == "digits"
     )
-    assert small.info.carved.kept == tuple(
+    assert small.info.origin.kept == tuple(
         map(tuple, report.kept.tolist())
     ) and small.info.fingerprint == run_corpus(run)
     assert small.info.num_parameters == sum(parameter.numel() for parameter in smaller.parameters())

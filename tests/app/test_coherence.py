@@ -14,6 +14,7 @@ from cpart_core.analysis.statistics.anchored import anchored
 from cpart_core.records.coherence import CoherenceReport, Judge, SideBySide, TextMeasures, Writer
 from cpart_core.runs import folder, ratings
 from cpart_core.runs.info import write_info
+from cpart_core.runs.origin import Trained
 from tests.app.looked_at import STEPS, alone, figures, make_run, open_page, said
 from tests.charts import made
 
@@ -29,7 +30,7 @@ def quiet_worker(monkeypatch, tmp_path):
 def two_runs():
     """A run and its dense twin; the judge of both is the twin itself."""
     run, twin = make_run(), make_run()
-    write_info(twin.folder, replace(twin.info, twin_of=run.id, twin_kind="dense"))
+    write_info(twin.folder, replace(twin.info, origin=Trained(run.id, "dense")))
     return run, folder.open_run(twin.id)
 
 

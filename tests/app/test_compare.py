@@ -9,6 +9,7 @@ import pytest
 
 from cpart_core.runs.folder import Run, open_run
 from cpart_core.runs.info import write_info
+from cpart_core.runs.origin import Trained
 from tests.app.looked_at import STEPS, alone, figures, make_run, open_page, said
 from tests.charts import made, made_compare
 
@@ -31,8 +32,7 @@ def twins(store: bool = True, method: str = "neurons") -> tuple[Run, Run]:
         replace(
             second.info,
             settings=settings,
-            twin_of=first.id,
-            twin_kind="dense",
+            origin=Trained(first.id, "dense"),
             fingerprint="f" * 64,
         ),
     )

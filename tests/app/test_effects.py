@@ -11,6 +11,7 @@ from app.session import Selection
 from cpart_core.analysis.text.first_text import FIRST_TEXT
 from cpart_core.runs import folder
 from cpart_core.runs.info import write_info
+from cpart_core.runs.origin import Trained
 from tests.app.looked_at import STEPS, alone, figures, make_run, open_page, said
 from tests.charts import made_effects as made
 
@@ -126,7 +127,7 @@ def test_the_random_twin_stands_beside_as_control():
     for one in (run, twin):
         one.store_result("ablation_matrix", {"run": one.id, "step": STEPS[-1]}, made.matrix())
     assert "Control: this run has no random twin" in said(open_page("segments", run, WORTH))
-    write_info(twin.folder, replace(twin.info, twin_of=run.id, twin_kind="random"))
+    write_info(twin.folder, replace(twin.info, origin=Trained(run.id, "random")))
     page = open_page("segments", run, WORTH)
     assert not page.exception and "Control, the random twin at step 100: 2 of 2 contexts" in said(
         page

@@ -9,6 +9,7 @@ import pytest
 
 from cpart_core.runs.folder import open_run
 from cpart_core.runs.info import write_info
+from cpart_core.runs.origin import Trained
 from tests.app.looked_at import STEPS, alone, figures, make_run, open_page, said
 from tests.charts.made_meaning import specialization, stability
 
@@ -83,7 +84,7 @@ def test_runs_with_other_seeds_are_matched(quiet_worker):
 
 def test_a_twin_is_measured_when_somebody_asks_and_stands_beside_the_run(quiet_worker):
     run, twin = make_run(), make_run()
-    write_info(twin.folder, replace(twin.info, twin_of=run.id, twin_kind="random"))
+    write_info(twin.folder, replace(twin.info, origin=Trained(run.id, "random")))
     run.store_result("specialization", request(run), specialization())
     page = open_page("segments", run, MEANING)
     assert not quiet_worker

@@ -10,7 +10,8 @@ import pytest
 from app.engine import jobs
 from app.shell import forms
 from cpart_core.runs.create import machine
-from cpart_core.runs.info import Carving, write_info
+from cpart_core.runs.info import write_info
+from cpart_core.runs.origin import Carved, Trained
 from cpart_core.settings.presets import preset
 from cpart_core.settings.run import Settings
 from tests.app.made import HOSTILE, button, fine, page, run_in, words_of
@@ -91,9 +92,9 @@ def test_a_run_that_says_nothing_of_this_one_is_not_asked(root, held, why):
     settings = preset("quick").with_values(
         {"num_layers": 1, "width": 32, "num_neurons": 64} if why == "other size" else {}
     )
-    carved = Carving("other", 1, "", ((0,),)) if why == "carved" else None
+    origin = Carved("other", 1, "", ((0,),)) if why == "carved" else Trained()
     here = {} if why == "other machine" else machine()
-    write_info(run.folder, replace(run.info, machine=here, settings=settings, carved=carved))
+    write_info(run.folder, replace(run.info, machine=here, settings=settings, origin=origin))
     app = page("train")
     app.segmented_control(key="train_view").set_value("new").run()
     assert "time not known yet" in words_of(fine(app)) and "about not known" not in words_of(app)

@@ -19,6 +19,7 @@ from app.text.escape import code_span, plain
 from app.views.carve import report as carve_report
 from cpart_core.records.keep import KeepCurve
 from cpart_core.runs.folder import Run
+from cpart_core.runs.origin import Carved
 from cpart_core.runs.result_files import request_key
 from cpart_core.wording.percent import change, percent
 
@@ -40,8 +41,8 @@ def page() -> None:
     run, step = page_header.run_bar("Carve", ABOUT)
     words("segment", "shared segment", "context", "validation loss")
     reading.say_stage(run, reading.snapshot_or_stop(run, step))
-    if run.info.carved is not None:
-        carve_report.draw_origin(run)
+    if isinstance(run.info.origin, Carved):
+        carve_report.draw_origin(run, run.info.origin)
         return
     checkpoint = session.checkpoint_step(run, step)
     if checkpoint is None:

@@ -15,6 +15,7 @@ from app.text.readable import size
 from cpart_core.records.keep import CarveReport, Footprint
 from cpart_core.runs import folder
 from cpart_core.runs.folder import Run
+from cpart_core.runs.origin import Carved
 from cpart_core.wording.percent import change
 
 
@@ -173,10 +174,8 @@ def both(report: CarveReport) -> tuple[Footprint, Footprint]:
     return report.before, report.after
 
 
-def draw_origin(run: Run) -> None:
+def draw_origin(run: Run, carving: Carved) -> None:
     """The page of a carved run: where it is from, and what was measured when it was made."""
-    carving = run.info.carved
-    assert carving is not None
     chosen = f"for {code_span(carving.context, 40)}" if carving.context else "for a text"
     st.info(
         f"This run was carved {chosen} from run {code_span(carving.run, 64)} at step"

@@ -11,7 +11,7 @@ from app import session
 from app.shell import forms, page_header
 from app.text import readable
 from app.text.escape import code_span, sentence
-from cpart_core.runs import folder, search
+from cpart_core.runs import folder, origin, search
 from cpart_core.runs.folder import RunSummary
 from cpart_core.runs.info import LONGEST_NAME
 from cpart_core.runs.status import IN_USE
@@ -122,19 +122,8 @@ def about(summary: RunSummary, names: dict[str, str]) -> str:
         else []
     )
     pieces += [f"{readable.amount(info.num_parameters)} parameters"] if info.num_parameters else []
-    pieces += (
-        [
-            f"{info.twin_kind} twin of"
-            f" {code_span(names.get(info.twin_of, info.twin_of), LONGEST_NAME)}"
-        ]
-        if info.twin_of
-        else []
-    )
-    pieces += (
-        [f"carved from {code_span(names.get(info.carved.run, info.carved.run), LONGEST_NAME)}"]
-        if info.carved is not None
-        else []
-    )
+    whence, source = origin.about(info.origin, names)
+    pieces += [f"{whence} {code_span(source, LONGEST_NAME)}"] if whence else []
     pieces += [readable.age(info.created)]
     return " \u00b7 ".join(piece for piece in pieces if piece)
 

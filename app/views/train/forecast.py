@@ -16,6 +16,7 @@ from app.text.escape import code_span
 from cpart_core.runs import folder
 from cpart_core.runs.create import machine
 from cpart_core.runs.folder import RunSummary
+from cpart_core.runs.origin import Trained
 from cpart_core.settings.run import Settings
 from cpart_core.training.estimate import Estimate, estimate
 
@@ -83,7 +84,7 @@ def alike(settings: Settings, needed: Estimate, listed: list[RunSummary]) -> lis
         info = entry.info
         if (
             info is None
-            or info.carved is not None
+            or not isinstance(info.origin, Trained)
             or entry.state.step < FEWEST_STEPS
             or entry.state.state in ("failed", "crashed", "damaged")
         ):

@@ -17,6 +17,7 @@ from cpart_core.partition.partition import assign
 from cpart_core.records.comparison import SegmentComparison
 from cpart_core.records.training import SHARED, Snapshot
 from cpart_core.runs.folder import Run, open_run
+from cpart_core.runs.origin import Trained
 
 METHODS = ("auto", "neurons", "fusion", "signatures")
 SHUFFLES = 200
@@ -164,8 +165,8 @@ def same_neurons(first: Run, second: Run) -> bool:
     if first.id == second.id:
         return True
     return (
-        first.info.carved is None
-        and second.info.carved is None
+        isinstance(first.info.origin, Trained)
+        and isinstance(second.info.origin, Trained)
         and start_of(first) == start_of(second)
     )
 
