@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 import math
-import types
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_origin
+from typing import Any
 
+from cpart_core.files.bounded_json import load_bounded
+from cpart_core.files.typed_json import Reader
 from cpart_core.runs.atomic import read_small, write_file
-from cpart_core.settings.field import types_of
 
 FORMAT = 1
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -30,9 +30,11 @@ RATE, BANDWIDTH, OF_ROOF = "GFLOP/s", "GB/s", "share of the roof"
 """Units of numbers for which no figure was set and which are told all the same."""
 MOST_OWN = 8
 """Of a person's own measurements, so many of the newest are offered."""
+MOST_BYTES = 64 << 20
+"""Of memory for what a file says; ours takes a tenth."""
 LARGEST = 1e30
 """Numbers of a file beyond this are no measurements."""
-T = TypeVar("T")
+READER = Reader(LARGEST, others=True)
 
 
 @dataclass(frozen=True)
@@ -140,15 +142,15 @@ class Speed:
 def speed_from_json(text: str) -> Speed:
     """ValueError with a sentence when it is not a measurement of this format."""
     try:
-        data = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        data = load_bounded(text.encode(), MOST_BYTES)
+    except ValueError as error:
         raise ValueError(f"it is not valid JSON: {error}") from None
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         raise ValueError(
             f"it is not a measurement of format {FORMAT}; `python -m cpart_core bench all`"
             " makes one"
         )
-    speed = typed(Speed, data, "the file")
+    speed = READER.read(Speed, data, "the file")
     for curve in speed.curves:
         for line in curve.lines:
             lengths = {len(line.x), len(line.y)} | (
@@ -157,51 +159,6 @@ def speed_from_json(text: str) -> Speed:
             if len(lengths) != 1:
                 raise ValueError(f"the line {line.name!r} has columns of different lengths")
     return speed
-
-
-def typed(kind: type[T], data: Any, where: str) -> T:
-    """A dataclass from its JSON object; every field must be there and of its type."""
-    if not isinstance(data, dict):
-        raise ValueError(f"{where} must be a JSON object, not {type(data).__name__}")
-    hints = types_of(kind)
-    if missing := sorted(set(hints) - set(data)):
-        raise ValueError(f"{where} lacks {', '.join(missing)}")
-    return kind(
-        **{name: value_of(hint, data[name], f"{where}, {name}") for name, hint in hints.items()}
-    )
-
-
-def value_of(hint: Any, value: Any, where: str) -> Any:
-    """JSON value -> the type; null passes for a float (NaN), a whole number too, nothing else is
-    bent."""
-    if hint is float:
-        if value is None:
-            return math.nan
-        if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < LARGEST:
-            return float(value)
-        raise ValueError(f"{where} must be a number of sensible size, not {str(value)[:40]!r}")
-    if get_origin(hint) is tuple:
-        if not isinstance(value, list):
-            raise ValueError(f"{where} must be a list, not {type(value).__name__}")
-        return tuple(
-            value_of(get_args(hint)[0], item, f"{where} {number}")
-            for number, item in enumerate(value)
-        )
-    if get_origin(hint) is dict:
-        if not isinstance(value, dict):
-            raise ValueError(f"{where} must be a JSON object, not {type(value).__name__}")
-        inner = get_args(hint)[1]
-        return (
-            value
-            if inner is Any
-            else {name: value_of(inner, item, f"{where} {name}") for name, item in value.items()}
-        )
-    assert not isinstance(hint, types.UnionType), "fields have one type each"
-    if hint in (str, int, bool):
-        if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
-            raise ValueError(f"{where} must be {hint.__name__}, not {type(value).__name__}")
-        return value
-    return typed(hint, value, where)
 
 
 def read_speed(path: Path) -> Speed:

@@ -10,8 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import types
-from collections.abc import Callable
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin
 
@@ -19,13 +18,10 @@ import numpy as np
 
 from cpart_core.files.arrays import PAGE_BYTES, load_arrays
 from cpart_core.files.bounded_json import load_bounded
+from cpart_core.files.typed_json import LEAVES, Reader, hints_of
 from cpart_core.runs.array_files import save_arrays
-from cpart_core.settings.field import types_of
 
 Result = TypeVar("Result")
-
-LEAVES = (str, int, float)
-"""Types that JSON gives back as they are."""
 
 TEXT = "json"
 """The member that holds the JSON text, as UTF-8 bytes."""
@@ -60,9 +56,9 @@ def result_file(name: str, request: dict[str, Any]) -> str:
 def save_result(path: Path, name: str, result: Any) -> None:
     """Write what the analysis `name` gave, atomically. Assertion when it is not of its dataclass's
     types; OSError when the disk refuses."""
-    piles = Piles()
-    text = json.dumps({"name": name, "result": encode(result, type(result), piles)})
-    save_arrays(path, {TEXT: np.frombuffer(text.encode(), dtype=np.uint8), **piles.arrays()})
+    packed = PackedArrays()
+    text = json.dumps({"name": name, "result": encode(result, type(result), packed)})
+    save_arrays(path, {TEXT: np.frombuffer(text.encode(), dtype=np.uint8), **packed.arrays()})
 
 
 def load_result(path: Path, name: str, wanted: type[Result]) -> Result:
@@ -76,14 +72,14 @@ def load_result(path: Path, name: str, wanted: type[Result]) -> Result:
         )
         if data["name"] != name:
             raise ValueError(f"it holds {str(data['name'])[:40]!r}, not {name!r}")
-        result: Result = decoder(wanted, arrays, name)(data["result"])
-        return result
+        reader = Reader(own={np.ndarray: lambda where: lambda data: array_of(data, arrays, where)})
+        return reader.read(wanted, data["result"], name)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"{path.name} is not a sound result: {error}.") from None
 
 
-class Piles:
-    """Arrays laid end to end, one flat pile for each type of number.
+class PackedArrays:
+    """Arrays laid end to end, one flat row for each type of number.
 
     Instead of one member of the file per array: profiles hold hundreds of small arrays, and opening
     a member costs more than reading it.
@@ -94,7 +90,7 @@ class Piles:
         self._lengths: dict[str, int] = {}
 
     def add(self, array: np.ndarray) -> list[Any]:
-        """Lay it on its pile; where it lies: [type, offset, shape]."""
+        """Put it at the end of its row; where it lies: [type, offset, shape]."""
         flat = array.astype(array.dtype.newbyteorder("<"), copy=False).ravel()
         kind = flat.dtype.str[1:]
         offset = self._lengths.get(kind, 0)
@@ -106,24 +102,24 @@ class Piles:
         return {kind: np.concatenate(pieces) for kind, pieces in self._pieces.items()}
 
 
-def encode(value: Any, wanted: Any, piles: Piles) -> Any:
-    """A value as JSON; its arrays go to the piles and leave their places behind."""
-    if is_dataclass(wanted):
-        hints = types_of(wanted)
+def encode(value: Any, wanted: Any, packed: PackedArrays) -> Any:
+    """A value as JSON; its arrays are packed and leave their places behind."""
+    if isinstance(wanted, type) and is_dataclass(wanted):
+        hints = hints_of(wanted)
         return {
-            item.name: encode(getattr(value, item.name), hints[item.name], piles)
+            item.name: encode(getattr(value, item.name), hints[item.name], packed)
             for item in fields(wanted)
         }
     if wanted is np.ndarray:
-        return piles.add(np.asarray(value))
+        return packed.add(np.asarray(value))
     origin, parts = get_origin(wanted), get_args(wanted)
     if origin is tuple:
         # most of all values: the tokens of each neuron
         if parts[0] in LEAVES and all(type(entry) is parts[0] for entry in value):
             return list(value)
-        return [encode(entry, parts[0], piles) for entry in value]
+        return [encode(entry, parts[0], packed) for entry in value]
     if origin is dict:
-        return {str(name): encode(entry, parts[1], piles) for name, entry in value.items()}
+        return {str(name): encode(entry, parts[1], packed) for name, entry in value.items()}
     if isinstance(value, np.generic):
         value = value.item()
     if origin is types.UnionType:
@@ -135,75 +131,8 @@ def encode(value: Any, wanted: Any, piles: Piles) -> Any:
     return value
 
 
-def decoder(wanted: Any, arrays: dict[str, np.ndarray], where: str) -> Callable[[Any], Any]:
-    """The inverse of `encode` for one type, worked out once: a large model has a tuple of tokens
-    for each of 40,000 neurons.
-
-    The function raises ValueError that names the place that does not fit.
-    """
-    if isinstance(wanted, type) and is_dataclass(wanted):
-        return dataclass_decoder(wanted, arrays, where)
-    if wanted is np.ndarray:
-        return lambda data: decode_array(data, arrays, where)
-    origin, parts = get_origin(wanted), get_args(wanted)
-    if origin is tuple:
-        return tuple_decoder(parts[0], arrays, where)
-    if origin is dict:
-        entry_of = decoder(parts[1], arrays, where)
-        return lambda data: {
-            name: entry_of(entry) for name, entry in checked(data, (dict,), where).items()
-        }
-    allowed = parts if origin is types.UnionType else (wanted,)
-    return lambda data: checked(data, allowed, where)
-
-
-def dataclass_decoder(
-    wanted: type[Any], arrays: dict[str, np.ndarray], where: str
-) -> Callable[[Any], Any]:
-    """JSON object -> dataclass; its fields and no others. One that came later, and has a value for
-    files from before, may be missing."""
-    parts = {
-        name: decoder(hint, arrays, f"{where}.{name}") for name, hint in types_of(wanted).items()
-    }
-    needed = {
-        item.name
-        for item in fields(wanted)
-        if item.default is MISSING and item.default_factory is MISSING
-    }
-
-    def decode(data: Any) -> Any:
-        if not needed <= checked(data, (dict,), where).keys() <= parts.keys():
-            raise ValueError(f"{where} is not a {wanted.__name__}")
-        return wanted(**{name: part(data[name]) for name, part in parts.items() if name in data})
-
-    return decode
-
-
-def tuple_decoder(element: Any, arrays: dict[str, np.ndarray], where: str) -> Callable[[Any], Any]:
-    """JSON list -> tuple."""
-    if element in LEAVES:
-        return lambda data: tuple(
-            [
-                entry if type(entry) is element else checked(entry, (element,), where)
-                for entry in checked(data, (list,), where)
-            ]
-        )
-    entry_of = decoder(element, arrays, where)
-    return lambda data: tuple([entry_of(entry) for entry in checked(data, (list,), where)])
-
-
-def checked(data: Any, allowed: tuple[type, ...], where: str) -> Any:
-    """`data` when it is of an allowed type, exactly (True is no number)."""
-    if type(data) not in allowed:
-        raise ValueError(
-            f"{where} holds {str(data)[:40]!r}, not"
-            f" {' or '.join(kind.__name__ for kind in allowed)}"
-        )
-    return data
-
-
-def decode_array(data: Any, arrays: dict[str, np.ndarray], where: str) -> np.ndarray:
-    """One array cut out of its pile."""
+def array_of(data: Any, arrays: dict[str, np.ndarray], where: str) -> np.ndarray:
+    """One array cut out of its row."""
     if not (
         isinstance(data, list)
         and len(data) == 3
@@ -214,9 +143,9 @@ def decode_array(data: Any, arrays: dict[str, np.ndarray], where: str) -> np.nda
     kind, offset, shape = data
     if not all(type(size) is int and size >= 0 for size in shape):
         raise ValueError(f"{where} has the impossible shape {shape}")
-    pile, size = arrays[kind], int(np.prod(shape, dtype=object)) if shape else 1
-    if pile.ndim != 1 or pile.dtype.str[1:] != kind:
+    row, size = arrays[kind], int(np.prod(shape, dtype=object)) if shape else 1
+    if row.ndim != 1 or row.dtype.str[1:] != kind:
         raise ValueError(f"{where} is not stored as {kind}")
-    if offset < 0 or offset + size > pile.size:
+    if offset < 0 or offset + size > row.size:
         raise ValueError(f"{where} is longer than what is stored")
-    return pile[offset : offset + size].reshape(shape)
+    return row[offset : offset + size].reshape(shape)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from cpart_core.bench.speed import BANDWIDTH, OF_ROOF, RATE, Curve, LeftOut, Line, Measured, typed
+from cpart_core.bench.speed import BANDWIDTH, OF_ROOF, RATE, READER, Curve, LeftOut, Line, Measured
 
 UMAP_SECONDS, PCA_SECONDS = 3.0, 0.5
 SPEED_OF_TWO = 0.9
@@ -238,7 +238,9 @@ def unique(found: list[Measured]) -> list[Measured]:
 
 
 def curves_of(parts: dict[str, Any]) -> tuple[Curve, ...]:
-    own = tuple(typed(Curve, item, "a curve") for item in parts.get("curves", {}).get("curves", []))
+    own = tuple(
+        READER.read(Curve, item, "a curve") for item in parts.get("curves", {}).get("curves", [])
+    )
     return own + tuple(
         processes(shape, results) for shape, results in shapes(parts.get("scale", {}))
     )
