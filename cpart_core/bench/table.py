@@ -26,6 +26,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="results.md",
         help="write it between the two marks of this file instead of the screen",
     )
+    parser.add_argument(
+        "--everything",
+        action="store_true",
+        help="also what no figure was set for and is not told in any case",
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
