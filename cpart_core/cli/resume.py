@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cpart_core.cli.roots import NOW_HELP, add_run_argument, find_run
-from cpart_core.training.process_group import team_of_environment
+from cpart_core.training.process_group import group_of_environment
 
 if TYPE_CHECKING:
     from cpart_core.runs.folder import Run
@@ -56,8 +56,8 @@ def add_arguments(parser: argparse.ArgumentParser, show_all: bool) -> None:
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    team = team_of_environment()
-    run = find_run(arguments) if team.first else None
+    group = group_of_environment()
+    run = find_run(arguments) if group.first else None
     if arguments.background:
         give_way()
     from cpart_core.cli.train_runs import follow_the_first, train_in_order
@@ -66,7 +66,7 @@ def execute(arguments: argparse.Namespace) -> int:
     # not the first of several processes: it takes everything from that one, and need not see its
     # disk
     if run is None:
-        return follow_the_first(team)
+        return follow_the_first(group)
     runs = [run, *(open_run(run_id) for run_id in arguments.then)]
     changes = {
         name: value
@@ -74,7 +74,7 @@ def execute(arguments: argparse.Namespace) -> int:
         if (value := getattr(arguments, name)) is not None
     }
     return train_in_order(
-        [for_this_session(run, changes) for run in runs], arguments.restart, team, arguments.now
+        [for_this_session(run, changes) for run in runs], arguments.restart, group, arguments.now
     )
 
 

@@ -11,7 +11,7 @@ from cpart_core.cli.roots import NOW_HELP, OUT_HELP, use_root
 from cpart_core.files.paths import given_path
 from cpart_core.runs.twins import TWINS, check_twins, twin_kinds
 from cpart_core.settings.run import Settings
-from cpart_core.training.process_group import team_of_environment
+from cpart_core.training.process_group import group_of_environment
 from cpart_core.wording.printable import marked
 
 if TYPE_CHECKING:
@@ -47,18 +47,18 @@ def add_arguments(parser: argparse.ArgumentParser, show_all: bool) -> None:
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    team = team_of_environment()
-    settings = settings_from_flags(arguments, print if team.first else silent)
+    group = group_of_environment()
+    settings = settings_from_flags(arguments, print if group.first else silent)
     use_root(arguments.out)
     from cpart_core.cli.train_runs import follow_the_first, train_in_order
     from cpart_core.corpus.store import save_corpus
     from cpart_core.runs.create import create_run, create_twin
 
-    if not team.first:
-        return follow_the_first(team)
+    if not group.first:
+        return follow_the_first(group)
     kinds = twin_kinds(arguments.twins)
     check_twins(settings, kinds)
-    if team.alone and arguments.setting_parallel is not None:
+    if group.alone and arguments.setting_parallel is not None:
         print(
             f"parallel {settings.training.parallel} has no effect: torchrun did not start several"
             " processes."
@@ -68,7 +68,7 @@ def execute(arguments: argparse.Namespace) -> int:
     save_corpus(corpus, run.folder / "corpus")
     del corpus  # the trainer reads it from there, and it may be large
     return train_in_order(
-        [run, *(create_twin(run, kind) for kind in kinds)], team=team, now=arguments.now
+        [run, *(create_twin(run, kind) for kind in kinds)], group=group, now=arguments.now
     )
 
 

@@ -28,12 +28,12 @@ def compile_cpu_kernels() -> float:
         with cpu_kernels_from(0):
             for precision in (torch.bfloat16, torch.float32):
                 for execution in ("soft", "topk"):
-                    there_and_back(execution, precision)
+                    forward_backward(execution, precision)
         note_all_compiled()
     return numbers.seconds_compiling() - began
 
 
-def there_and_back(execution: str, precision: torch.dtype) -> None:
+def forward_backward(execution: str, precision: torch.dtype) -> None:
     """One forward and backward of a model with a shared segment, pooling over documents."""
     settings = ModelSettings(
         num_layers=1,

@@ -28,7 +28,7 @@ from cpart_core.runs.origin import Carved
 from cpart_core.runs.record_writer import RecordWriter
 from cpart_core.settings.run import Settings
 from cpart_core.training.estimate import rows_to_evaluate
-from cpart_core.training.validation import Look, look
+from cpart_core.training.validation import Validation, validate
 
 NOT_TRAINED = float("nan")
 
@@ -44,7 +44,7 @@ def carve_run(
     smaller = carve(model, kept_LxK)
     settings = settings_of(run.settings, step, smaller)
     corpus = load_corpus(run.folder / "corpus")
-    seen = look_at(smaller, corpus, settings)
+    seen = validated(smaller, corpus, settings)
     kept = tuple(tuple(row) for row in np.sort(np.asarray(kept_LxK), axis=1).tolist())
     info = RunInfo(
         id=new_run_id(),
@@ -98,7 +98,7 @@ def settings_of(settings: Settings, step: int, smaller: Decoder) -> Settings:
     return replace(settings, model=smaller.settings, training=training).check()
 
 
-def look_at(model: Decoder, corpus: Corpus, settings: Settings) -> Look:
+def validated(model: Decoder, corpus: Corpus, settings: Settings) -> Validation:
     """Validation loss and fusion weights on the very rows that the whole run is validated on."""
     training = settings.training
     count, length = len(corpus.contexts), settings.model.context_length
@@ -110,11 +110,11 @@ def look_at(model: Decoder, corpus: Corpus, settings: Settings) -> Look:
         training.seed,
         not corpus.discovered,
     )
-    return look(model, rows, count, torch.device("cpu"))
+    return validate(model, rows, count, torch.device("cpu"))
 
 
 def snapshot_of(
-    run: Run, step: int, model: Decoder, smaller: Decoder, kept_LxK: np.ndarray, seen: Look
+    run: Run, step: int, model: Decoder, smaller: Decoder, kept_LxK: np.ndarray, seen: Validation
 ) -> Snapshot:
     """What the pages show: signatures are those of the whole run's nearest snapshot, of the neurons
     that stayed; the rest is measured."""
@@ -142,7 +142,7 @@ def snapshot_of(
     )
 
 
-def record_of(run: Run, step: int, seen: Look, snapshot: Snapshot) -> Record:
+def record_of(run: Run, step: int, seen: Validation, snapshot: Snapshot) -> Record:
     """The one record of a carved run: what was measured on it. It has no training loss, since it
     was not trained."""
     before = run.records(max_points=4, after_step=step - 1).tokens

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from cpart_core.runs.folder import Run
 from cpart_core.training.failure import NonFiniteLoss
-from cpart_core.training.process_group import Team, lost_another
+from cpart_core.training.process_group import ProcessGroup, lost_another
 
 OUT_OF_MEMORY = (
     *("out of memory", "can't allocate memory", "cannot allocate memory", "bad alloc", "bad_alloc"),
@@ -44,9 +44,9 @@ class DiskRefuses(OSError):
 class Explanations:
     """`of(error)` gives the sentence for a failure, or None for one of ours."""
 
-    def __init__(self, run: Run, team: Team) -> None:
+    def __init__(self, run: Run, group: ProcessGroup) -> None:
         self.run = run
-        self.team = team
+        self.group = group
         model, training = run.settings.model, run.settings.training
         self.memory = (
             f"Memory ran out. Start again with a smaller batch_size (now {training.batch_size}),"
@@ -58,7 +58,7 @@ class Explanations:
             f" gradient_clip {training.gradient_clip:g}."
         )
         self.lost = (
-            f"Another of the {team.size} processes of this run ended or cannot be reached, so"
+            f"Another of the {group.size} processes of this run ended or cannot be reached, so"
             f" training ended here. Start it again with resume {run.id}, with as many processes as"
             " you like: it goes on from its last checkpoint."
         )
@@ -68,7 +68,7 @@ class Explanations:
             return str(error) + self.rate
         if says_memory(error):
             return self.memory
-        if not self.team.alone and lost_another(error):
+        if not self.group.alone and lost_another(error):
             return self.lost
         if not isinstance(error, OSError):
             # Without memory Python and torch fail in ways that do not name it, such as a module

@@ -29,7 +29,7 @@ from cpart_core.runs.pending_commands import handled_by
 from cpart_core.runs.unlabelled import without_found_labels
 from cpart_core.settings.run import Settings
 from cpart_core.training.failure import NonFiniteLoss
-from cpart_core.training.process_group import Team, lost_another
+from cpart_core.training.process_group import ProcessGroup, lost_another
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,7 +41,7 @@ LEFT_ALONE = 3
 SECONDS_BETWEEN_LOOKS, GRACE_SECONDS = 1.0, 10.0
 
 
-class Word(IntEnum):
+class Command(IntEnum):
     """What all processes do next."""
 
     RUN = 1
@@ -64,9 +64,9 @@ State = tuple[dict[str, "Tensor"], dict[str, "Tensor"], dict[str, Any]]
 """Weights, other tensors, numbers, as Trainer.restore takes them."""
 
 
-def tell(team: Team, word: Word) -> None:
+def broadcast(group: ProcessGroup, word: Command) -> None:
     """What the first process says before it does the same itself; nothing when it is alone."""
-    team.share_number(word)
+    group.broadcast_number(word)
 
 
 def who() -> list[int]:
@@ -79,52 +79,52 @@ def who() -> list[int]:
     ]
 
 
-def processes_beside(team: Team) -> list[tuple[int, int]]:
+def processes_beside(group: ProcessGroup) -> list[tuple[int, int]]:
     """(pid, process_started) of the other processes on this machine, by rank. All must call it,
     after WHO."""
     mine = who()
-    everybody = team.gather_numbers(mine)
+    everybody = group.gather_numbers(mine)
     return [
         (pid, began) for pid, began, machine in everybody if machine == mine[2] and pid != mine[0]
     ]
 
 
-def share_run(team: Team, settings: Settings, corpus: Path) -> None:
+def broadcast_run(group: ProcessGroup, settings: Settings, corpus: Path) -> None:
     """From the first process, after RUN: nobody else need see its disk."""
-    if not team.alone:
-        tell(team, Word.RUN)
-        team.share_bytes(settings.to_json().encode())
+    if not group.alone:
+        broadcast(group, Command.RUN)
+        group.broadcast_bytes(settings.to_json().encode())
         for name in FILES:
-            team.share_bytes(read_plain(corpus, name, LARGEST_CORPUS))
+            group.broadcast_bytes(read_plain(corpus, name, LARGEST_CORPUS))
 
 
-def receive_run(team: Team) -> tuple[Settings, Corpus]:
-    settings = Settings.from_json(team.share_bytes().decode())
+def receive_run(group: ProcessGroup) -> tuple[Settings, Corpus]:
+    settings = Settings.from_json(group.broadcast_bytes().decode())
     with tempfile.TemporaryDirectory(prefix="cpart-") as folder:
         for name in FILES:
-            (Path(folder) / name).write_bytes(team.share_bytes())
+            (Path(folder) / name).write_bytes(group.broadcast_bytes())
         return settings, without_found_labels(load_corpus(Path(folder)))
 
 
-def share_state(team: Team, state: State | None = None) -> State:
+def broadcast_state(group: ProcessGroup, state: State | None = None) -> State:
     """The first process's state, in all of them."""
     weights, tensors, numbers = state or ({}, {}, {})
-    told = team.share_bytes(json.dumps(numbers).encode())
-    return team.share_tensors(weights), team.share_tensors(tensors), json.loads(told)
+    told = group.broadcast_bytes(json.dumps(numbers).encode())
+    return group.broadcast_tensors(weights), group.broadcast_tensors(tensors), json.loads(told)
 
 
-def follow(team: Team) -> int:
+def follow(group: ProcessGroup) -> int:
     """All runs of the first process, until it says END. Returns the exit code."""
     # Signals go to all processes at once, but the first must save before it ends, and needs the
     # others for that.
     with handled_by(signal.SIG_IGN):
         try:
-            obey(team)
+            run_commands(group)
         except RuntimeError as error:
             if not lost_another(error):
                 raise
             print(
-                f"Process {team.rank} of {team.size}: another process ended or cannot be reached,"
+                f"Process {group.rank} of {group.size}: another process ended or cannot be reached,"
                 " so this one ends.",
                 file=sys.stderr,
             )
@@ -132,30 +132,30 @@ def follow(team: Team) -> int:
     return 0
 
 
-def obey(team: Team) -> None:
+def run_commands(group: ProcessGroup) -> None:
     """Hear and do."""
     from cpart_core.training.loop import Trainer
 
     trainer: Trainer | None = None
-    while (word := Word(team.share_number())) is not Word.END:
-        if word is Word.RUN:
-            trainer = Trainer(*receive_run(team), team)
-        if word is Word.WHO:
-            watch_the_first(processes_beside(team)[:1])
-        if word in (Word.RUN, Word.WAIT, Word.WHO):
+    while (word := Command(group.broadcast_number())) is not Command.END:
+        if word is Command.RUN:
+            trainer = Trainer(*receive_run(group), group)
+        if word is Command.WHO:
+            watch_the_first(processes_beside(group)[:1])
+        if word in (Command.RUN, Command.WAIT, Command.WHO):
             continue
         assert trainer is not None, word
         match word:
-            case Word.RESTORE:
-                trainer.restore(*share_state(team))
-            case Word.COMPILE:
-                trainer.passes = trainer.passes and (
+            case Command.RESTORE:
+                trainer.restore(*broadcast_state(group))
+            case Command.COMPILE:
+                trainer.state.cpu_kernels = trainer.state.cpu_kernels and (
                     all_compiled() or compiled_by_another(lambda: None)
                 )
-            case Word.SAVE:
+            case Command.SAVE:
                 trainer.weights()
                 trainer.state_tensors()
-            case Word.STEP:
+            case Command.STEP:
                 try:
                     trainer.train_step()
                 except NonFiniteLoss:

@@ -25,13 +25,13 @@ from cpart_core.runs.checkpoint import (
 from cpart_core.runs.database import reading
 from cpart_core.runs.folder import Run
 from cpart_core.runs.mirror import Mirror, open_mirror
-from cpart_core.runs.other_processes import Word, share_run, share_state, tell
+from cpart_core.runs.other_processes import Command, broadcast, broadcast_run, broadcast_state
 from cpart_core.runs.pending_commands import Orders
 from cpart_core.runs.record_writer import Heartbeat, RecordWriter
 from cpart_core.runs.repair import missing_steps
 from cpart_core.runs.unlabelled import without_found_labels
 from cpart_core.training.loop import Trainer
-from cpart_core.training.process_group import ALONE, Team
+from cpart_core.training.process_group import SINGLE_PROCESS, ProcessGroup
 
 STEPS_WITHOUT_ETA = 20
 """The first steps are slow (allocation, caches); a time left made of them would mislead."""
@@ -50,16 +50,16 @@ class Drive:
         writer: RecordWriter,
         orders: Orders,
         on_record: Callable[[Record], None],
-        team: Team = ALONE,
+        group: ProcessGroup = SINGLE_PROCESS,
     ) -> None:
         self.run = run
-        self.team = team
+        self.group = group
         self.settings = run.settings.training
         self.writer = writer
         self.orders = orders
         self.on_record = on_record
-        share_run(team, run.settings, run.folder / "corpus")
-        self.trainer = Trainer(run.settings, without_found_labels(corpus), team)
+        broadcast_run(group, run.settings, run.folder / "corpus")
+        self.trainer = Trainer(run.settings, without_found_labels(corpus), group)
         self.mirror: Mirror = open_mirror(self.settings.mirror, run.folder / "tensorboard")
         self.checkpoints = run.folder / "checkpoints"
         self.saved_step = -1
@@ -82,13 +82,13 @@ class Drive:
                 entry.step,
             )
         if latest.checkpoint is not None and not restart:
-            tell(self.team, Word.RESTORE)
+            broadcast(self.group, Command.RESTORE)
             state = (
                 latest.checkpoint.weights,
                 latest.checkpoint.tensors,
                 latest.checkpoint.numbers,
             )
-            self.trainer.restore(*share_state(self.team, state))
+            self.trainer.restore(*broadcast_state(self.group, state))
             self.saved_step = self.trainer.step
             self.note_other_device(latest.checkpoint.numbers.get("device"))
         elif latest.damaged and not restart:
@@ -135,7 +135,7 @@ class Drive:
         """Train to the last step, or to a stop. True when the last step is done; the last state is
         in a checkpoint either way."""
         self.writer.heartbeat(
-            self.beat("compiling" if self.trainer.to_compile else "training", None)
+            self.beat("compiling" if self.trainer.state.to_compile else "training", None)
         )
         if self.wait_for_leave():
             for record in self.trainer:
@@ -158,7 +158,7 @@ class Drive:
                 f"Compiled the layers: this step took {record.seconds_to_compile:.1f} s.",
                 record.step,
             )
-        self.mirror.add(record, self.trainer.contexts)
+        self.mirror.add(record, self.trainer.state.contexts)
         if record.step % self.settings.checkpoint_every == 0 and record.step < self.settings.steps:
             self.checkpoint(needed=False)
         self.speed.take(record)
@@ -177,9 +177,9 @@ class Drive:
             if self.orders.stopped or self.trainer.step >= self.settings.steps:
                 return False
             if self.orders.may_step():
-                tell(self.team, Word.STEP)
+                broadcast(self.group, Command.STEP)
                 return True
-            tell(self.team, Word.WAIT)
+            broadcast(self.group, Command.WAIT)
             self.writer.heartbeat(self.beat("paused", None))
             self.writer.check()
             time.sleep(PAUSE_SECONDS)
@@ -209,9 +209,9 @@ class Drive:
 
     def state(self) -> Checkpoint:
         """Everything to go on from here, gathered from all processes."""
-        tell(self.team, Word.SAVE)
+        broadcast(self.group, Command.SAVE)
         model = self.trainer.model
-        fused = model.feedforwards()[0].fused
+        fused = self.trainer.state.fused
         config = CheckpointConfig(
             self.run.settings.model, model.vocabulary_size, self.trainer.step, fused
         )

@@ -26,7 +26,7 @@ from cpart_core.runs.explain import Explanations, FolderGone, quiet, says_memory
 from cpart_core.runs.folder import Run, open_run
 from cpart_core.runs.info import read_info, write_info
 from cpart_core.runs.origin import check_trainable
-from cpart_core.runs.other_processes import GRACE_SECONDS, Word, processes_beside, tell
+from cpart_core.runs.other_processes import GRACE_SECONDS, Command, broadcast, processes_beside
 from cpart_core.runs.pending_commands import Orders, stop_on_signals
 from cpart_core.runs.prepare import make_ready
 from cpart_core.runs.private import make_private
@@ -36,7 +36,7 @@ from cpart_core.runs.repair import mend_records
 from cpart_core.runs.status import QUEUED
 from cpart_core.training.background import attended
 from cpart_core.training.precheck import check_before, count_corpus
-from cpart_core.training.process_group import ALONE, Team
+from cpart_core.training.process_group import SINGLE_PROCESS, ProcessGroup
 
 if TYPE_CHECKING:
     from cpart_core.runs.train_loop import Drive
@@ -91,7 +91,7 @@ def run_training(
     say: Callable[[str], None] = ignore_words,
     look_inside: LookInside | None = None,
     restart: bool = False,
-    team: Team = ALONE,
+    group: ProcessGroup = SINGLE_PROCESS,
     slot: Slot | None = None,
 ) -> ExitCode:
     """Train `run` to its last step from wherever it is; records are as if it had never been
@@ -99,7 +99,7 @@ def run_training(
 
     on_record: called after each record is stored. say: phases and messages for a person.
     look_inside: called after the last step, to compute what the pages show first. restart: forget
-    all checkpoints and begin again. team: the processes that train together, connected; this is the
+    all checkpoints and begin again. group: the processes that train together, connected; this is the
     first of them, and the others `follow`. slot: in the queue of this machine's trainings, which is
     waited for; None = begin at once. ValueError for a person's mistakes (bad text, nothing to
     resume from, trained by another process), which are stored in the run as well.
@@ -109,7 +109,7 @@ def run_training(
             f"Run {run.id} is a sample and is only for looking at; train a run of your own."
         )
     check_trainable(run.id, run.info.origin)
-    explanations = Explanations(run, team)
+    explanations = Explanations(run, group)
     with RunLock(run.folder) as lock:
         make_private(run.folder)
         try:
@@ -123,7 +123,7 @@ def run_training(
                 orders = Orders(commands.take)
                 with stop_on_signals(orders):
                     return Session(
-                        run, lock, writer, orders, on_record, say, team, slot, explanations
+                        run, lock, writer, orders, on_record, say, group, slot, explanations
                     ).go(look_inside, restart)
         except (ValueError, OSError) as error:
             lock.end("fail", str(error))  # also where the records could not even be opened
@@ -145,14 +145,14 @@ class Session:
         orders: Orders,
         on_record: Callable[[Record], None],
         say: Callable[[str], None],
-        team: Team,
+        group: ProcessGroup,
         slot: Slot | None,
         explanations: Explanations,
     ) -> None:
         self.run = run
         self.slot = slot
         self.lock = lock
-        self.team = team
+        self.group = group
         self.writer = writer
         self.orders = orders
         self.on_record = unless_the_disk_is_full(on_record)
@@ -167,9 +167,9 @@ class Session:
         """All phases; a failure is written down before it is returned or raised."""
         self.writer.event("start", step=self.step())
         try:
-            if not self.team.alone:
-                tell(self.team, Word.WHO)
-                self.lock.join(processes_beside(self.team))
+            if not self.group.alone:
+                broadcast(self.group, Command.WHO)
+                self.lock.join(processes_beside(self.group))
             finished = self.train(restart)
             if finished and look_inside is not None:
                 self.look(look_inside)
@@ -213,7 +213,7 @@ class Session:
 
         self.phase("starting")  # the import has taken seconds
         keep_freed_memory()
-        self.drive = Drive(self.run, corpus, self.writer, self.orders, self.on_record, self.team)
+        self.drive = Drive(self.run, corpus, self.writer, self.orders, self.on_record, self.group)
         self.drive.restore(restart)
         self.compile_cpu_kernels()
         parameters = sum(parameter.numel() for parameter in self.drive.trainer.model.parameters())
@@ -256,13 +256,13 @@ class Session:
         """
         assert self.drive is not None
         trainer = self.drive.trainer
-        if not trainer.passes or all_compiled():
+        if not trainer.state.cpu_kernels or all_compiled():
             return
-        tell(self.team, Word.COMPILE)
+        broadcast(self.group, Command.COMPILE)
         self.phase("compiling for this machine, once")
         began = time.monotonic()
-        trainer.passes = compiled_by_another(lambda: self.beat(self.phase_now))
-        if trainer.passes:
+        trainer.state.cpu_kernels = compiled_by_another(lambda: self.beat(self.phase_now))
+        if trainer.state.cpu_kernels:
             said = (
                 f"Compiled the CPU kernels for {time.monotonic() - began:.1f} s; this machine"
                 " keeps them for its next runs."
@@ -354,7 +354,7 @@ class Session:
         self.writer.check()
         if time.monotonic() - self.last_word > SECONDS_BETWEEN_WORDS:
             self.last_word = time.monotonic()
-            tell(self.team, Word.WAIT)
+            broadcast(self.group, Command.WAIT)
         self.orders.read()
         if stoppable and self.orders.stopped:
             raise StoppedEarly

@@ -10,7 +10,7 @@ segment is always kept.
 from __future__ import annotations
 
 from copy import deepcopy
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -23,11 +23,9 @@ from cpart_core.partition.partition import Partition
 from cpart_core.partition.permute import apply_partition, partition_of
 from cpart_core.records.training import SHARED
 from cpart_core.study.keep_quarter import ContextText, quarter_of
+from cpart_core.training.measured_evidence import as_evidence
 from cpart_core.training.new_partition import measured_for
-from cpart_core.training.schedule import as_evidence
-
-if TYPE_CHECKING:
-    from cpart_core.training.loop import Trainer
+from cpart_core.training.state import TrainState
 
 CUT_METHODS = ("gradient", "cocluster", "coactivation", "weights")
 CUT_DRAWS = 3
@@ -56,19 +54,19 @@ class Cuts(NamedTuple):
     well is worth."""
 
 
-def untrained_cuts(trainer: Trainer, model: Decoder, texts: list[ContextText]) -> Cuts | None:
-    """The cuts of a finished dense run; None where there is nothing to leave out. Neither trainer
+def untrained_cuts(state: TrainState, model: Decoder, texts: list[ContextText]) -> Cuts | None:
+    """The cuts of a finished dense run; None where there is nothing to leave out. Neither state
     nor model is changed.
 
-    trainer: restored from the newest checkpoint. model: the same weights on the CPU.
+    state: restored from the newest checkpoint. model: the same weights on the CPU.
     """
     if model.settings.num_segments < 2 or not texts:
         return None
     model = deepcopy(model)
-    seed = trainer.settings.training.seed
-    partitions = {name: [made_by(name, trainer, seed)] for name in CUT_METHODS}
+    seed = state.settings.training.seed
+    partitions = {name: [made_by(name, state, seed)] for name in CUT_METHODS}
     partitions["random"] = [
-        made_by("random", trainer, seed + 1000 * draw) for draw in range(CUT_DRAWS)
+        made_by("random", state, seed + 1000 * draw) for draw in range(CUT_DRAWS)
     ]
     partitions["shared"] = [
         shuffled_outside(partitions[SAME_SHARED_AS][0], seed + 1000 * draw)
@@ -82,13 +80,13 @@ def untrained_cuts(trainer: Trainer, model: Decoder, texts: list[ContextText]) -
     return Cuts(**found)
 
 
-def made_by(name: str, trainer: Trainer, seed: int) -> Partition:
+def made_by(name: str, state: TrainState, seed: int) -> Partition:
     """The partition that this method would make of the finished weights, with the run's own
     settings."""
-    method, settings = METHODS[name], trainer.settings.model
-    evidence = as_evidence(method.needs, measured_for(trainer, method.needs), settings.num_layers)
+    method, settings = METHODS[name], state.settings.model
+    evidence = as_evidence(method.needs, measured_for(state, method.needs), settings.num_layers)
     return make_partition(
-        method, evidence, partition_of(trainer.model), settings.shared_neurons, True, seed
+        method, evidence, partition_of(state.model), settings.shared_neurons, True, seed
     )
 
 

@@ -148,7 +148,7 @@ def with_cuts(
         resident_cost=kept.by_context[first.number],
     )
     cuts = (
-        untrained_cuts(trainer, source.model, texts)
+        untrained_cuts(trainer.state, source.model, texts)
         if run.settings.model.execution == "dense"
         else None
     )
@@ -217,7 +217,9 @@ def restored(run: Run) -> Trainer:
 
 def bytes_of_optimizer(trainer: Trainer) -> int:
     """Of the optimizer's moments."""
-    moments = [value for state in trainer.optimizer.state.values() for value in state.values()]
+    moments = [
+        value for state in trainer.state.optimizer.state.values() for value in state.values()
+    ]
     return sum(value.numel() * value.element_size() for value in moments)
 
 

@@ -14,7 +14,7 @@ import psutil
 
 from cpart_core.settings.run import Settings
 from cpart_core.training.estimate import estimate
-from cpart_core.training.process_group import ALONE, Team
+from cpart_core.training.process_group import SINGLE_PROCESS, ProcessGroup
 
 AT_ONCE = "CPART_TRAININGS"
 """Environment variable: how many trainings at once, whatever the machine has; 0 = as many as are
@@ -71,12 +71,12 @@ def this_machine() -> Machine:
     return Machine(cores(), memory_bytes(), gpus(), int(given) if given else None)
 
 
-def need_of(settings: Settings, machine: Machine, team: Team = ALONE) -> Need:
+def need_of(settings: Settings, machine: Machine, group: ProcessGroup = SINGLE_PROCESS) -> Need:
     """Of a run with these settings: as many threads as `training.device.set_threads` takes, on a
     GPU one core and the GPU."""
     gpu = settings.training.device != "cpu" and machine.gpus > 0
-    threads = settings.training.threads * team.local_size or max(1, machine.cores - 1)
-    return Need(1 if gpu else threads, estimate(settings).memory_bytes * team.local_size, gpu)
+    threads = settings.training.threads * group.local_size or max(1, machine.cores - 1)
+    return Need(1 if gpu else threads, estimate(settings).memory_bytes * group.local_size, gpu)
 
 
 def cores() -> int:

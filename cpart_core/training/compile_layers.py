@@ -17,7 +17,7 @@ import torch
 from cpart_core.files.cache_folder import cache_folder
 from cpart_core.model.decoder import Decoder
 from cpart_core.settings.training import TrainingSettings
-from cpart_core.training.process_group import Team
+from cpart_core.training.process_group import ProcessGroup
 
 COMPILERS = ("c++", "g++", "clang++", "cl")
 
@@ -29,15 +29,15 @@ def compiler_there(device: torch.device) -> bool:
 
 
 def compile_layers(
-    model: Decoder, settings: TrainingSettings, device: torch.device, team: Team
+    model: Decoder, settings: TrainingSettings, device: torch.device, group: ProcessGroup
 ) -> bool:
     """Have the layers compiled at their next use, where the settings ask for it. ValueError where
     that cannot be."""
     if settings.compile == "off":
         return False
-    if not team.alone:
+    if not group.alone:
         raise ValueError(
-            f"training.compile is {settings.compile!r} with {team.size} processes; it can be had"
+            f"training.compile is {settings.compile!r} with {group.size} processes; it can be had"
             " with one. Set it to 'off'."
         )
     if not compiler_there(device):

@@ -9,10 +9,10 @@ import torch
 
 from cpart_core.settings.training import TrainingSettings
 from cpart_core.training.capacity import cores
-from cpart_core.training.process_group import ALONE, Team
+from cpart_core.training.process_group import SINGLE_PROCESS, ProcessGroup
 
 
-def choose_device(settings: TrainingSettings, team: Team = ALONE) -> torch.device:
+def choose_device(settings: TrainingSettings, group: ProcessGroup = SINGLE_PROCESS) -> torch.device:
     """Each of several processes takes a GPU of its own. ValueError when a GPU is asked for and
     there is none, or too few."""
     if settings.device == "cuda" and not torch.cuda.is_available():
@@ -23,14 +23,14 @@ def choose_device(settings: TrainingSettings, team: Team = ALONE) -> torch.devic
         )
     if settings.device == "cpu" or not torch.cuda.is_available():
         return torch.device("cpu")
-    if team.alone:
+    if group.alone:
         return torch.device("cuda")
-    if team.local_size > torch.cuda.device_count():
+    if group.local_size > torch.cuda.device_count():
         raise ValueError(
-            f"{team.local_size} processes were started on a machine with"
+            f"{group.local_size} processes were started on a machine with"
             f" {torch.cuda.device_count()} GPUs; start one for each GPU, or set device to cpu."
         )
-    return torch.device("cuda", team.local_rank)
+    return torch.device("cuda", group.local_rank)
 
 
 NARROWEST_BF16 = 256
@@ -57,10 +57,10 @@ def cpu_has_amx() -> bool:
     return bool(torch.cpu.get_capabilities().get("amx_bf16", False))
 
 
-def set_threads(settings: TrainingSettings, team: Team = ALONE) -> int:
+def set_threads(settings: TrainingSettings, group: ProcessGroup = SINGLE_PROCESS) -> int:
     """0 = all cores but one, shared by the processes here: the page and the operating system need
     the last one. Returns what was set."""
-    threads = settings.threads or max(1, (cores() - 1) // team.local_size)
+    threads = settings.threads or max(1, (cores() - 1) // group.local_size)
     torch.set_num_threads(threads)
     return threads
 

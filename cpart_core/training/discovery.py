@@ -14,7 +14,7 @@ from cpart_core.corpus.document import Corpus, Split
 from cpart_core.model.decoder import Decoder
 from cpart_core.partition.cocluster import discover_contexts
 from cpart_core.records.training import Discovery
-from cpart_core.training.schedule import measure_documents
+from cpart_core.training.measured_evidence import measure_documents
 
 MOST_DOCUMENTS = 2000
 """Training documents whose gradients are measured at a discovery; the others stay without a

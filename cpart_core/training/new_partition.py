@@ -1,8 +1,13 @@
-"""A trainer's neurons divided anew: the first process measures and decides, all do as it says."""
+"""What a repartition finds: contexts for text without labels, a partition, and the affinity of
+contexts and segments. These functions measure and return; the loop applies.
+
+The first process measures and decides, all do as it says: the same code need not round alike on all
+machines.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -11,81 +16,94 @@ from torch import Tensor
 from cpart_core.partition.methods import METHODS, make_partition
 from cpart_core.partition.partition import Partition
 from cpart_core.records.training import Discovery
-from cpart_core.training.discovery import discover, document_heads, sample_documents, with_contexts
-from cpart_core.training.schedule import (
+from cpart_core.settings.run import Settings
+from cpart_core.training.discovery import discover, document_heads, sample_documents
+from cpart_core.training.losses import affinity_targets
+from cpart_core.training.measured_evidence import (
     as_evidence,
     measure_activations,
     measure_documents,
     weights_by_neuron,
 )
-
-if TYPE_CHECKING:
-    from cpart_core.training.loop import Trainer
+from cpart_core.training.state import TrainState
 
 
-def divided(trainer: Trainer, old: Partition, first: bool) -> Partition:
-    """The new partition. The first process makes it, for the same code need not round alike on all
-    machines."""
-    method = METHODS[trainer.settings.partition.method]
-    measured = measured_for(trainer, method.needs)
-    new = old
-    if trainer.team.first:
-        evidence = as_evidence(method.needs, measured, trainer.settings.model.num_layers)
-        new = make_partition(
-            method,
-            evidence,
-            old,
-            trainer.settings.model.shared_neurons,
-            first,
-            trainer.settings.training.seed,
-        )
-    if trainer.team.alone:
-        return new
-    return Partition(
-        trainer.team.share_tensors({"segment_of": torch.from_numpy(new.segment_of)})[
-            "segment_of"
-        ].numpy(),
-        new.num_segments,
-    )
+class FoundContexts(NamedTuple):
+    discovery: Discovery
+    signature_LNC: Tensor
+    """Mean signature of each neuron by found context; [L, N, C] on the CPU."""
 
 
-def measured_for(trainer: Trainer, needs: str) -> list[np.ndarray] | np.ndarray | None:
-    """The evidence a method needs, one array a layer; only the first process has what is not summed
-    over all."""
-    if needs == "by_context":
-        return trainer.signatures_of_all().mean()
-    model = trainer.parallel.whole_model() if needs else trainer.model
-    if not needs or not trainer.team.first:
-        return None
-    if needs == "by_document":
-        documents = sample_documents(trainer.corpus.train, 128)
-        rows = document_heads(
-            trainer.corpus.train, documents, trainer.settings.model.context_length, 16
-        )
-        return measure_documents(model, rows, len(documents), trainer.device)
-    if needs == "activation":
-        return measure_activations(model, trainer.batches.batch(trainer.step), 1024, trainer.device)
-    assert needs == "weight", needs
-    return weights_by_neuron(model)
-
-
-def find_contexts(trainer: Trainer) -> Discovery:
-    """Contexts for a corpus without labels, found from gradients; the trainer goes on with them."""
-    model = trainer.parallel.whole_model()
+def find_contexts(state: TrainState) -> FoundContexts:
+    """Contexts for a corpus without labels, from gradients. All processes must call it."""
+    model = state.placement.whole_model()
     tensors: dict[str, Tensor] = {}
-    if trainer.team.first:
-        discovery, by_context = discover(
-            model, trainer.corpus, trainer.settings.training.seed, trainer.device
-        )
+    if state.group.first:
+        seed = state.settings.training.seed
+        discovery, by_context = discover(model, state.corpus, seed, state.device)
         arrays = {
             "train": discovery.train_context,
             "validation": discovery.validation_context,
             "by_context": by_context,
         }
         tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
-    tensors = trainer.team.share_tensors(tensors)
+    tensors = state.group.broadcast_tensors(tensors)
     found = Discovery(tensors["train"].numpy(), tensors["validation"].numpy())
-    trainer.take_corpus(with_contexts(trainer.corpus, found))
-    trainer.signatures.count.fill_(1.0 if trainer.team.first else 0.0)
-    trainer.signatures.total.copy_(tensors["by_context"]).mul_(1.0 if trainer.team.first else 0.0)
-    return found
+    return FoundContexts(found, tensors["by_context"])
+
+
+def new_partition(state: TrainState, old: Partition, first: bool) -> Partition:
+    """The partition that the run's method makes now. All processes must call it.
+
+    first: the old one is a mere numbering, no warm start.
+    """
+    settings = state.settings
+    method = METHODS[settings.partition.method]
+    measured = measured_for(state, method.needs)
+    new = old
+    if state.group.first:
+        evidence = as_evidence(method.needs, measured, settings.model.num_layers)
+        new = make_partition(
+            method, evidence, old, settings.model.shared_neurons, first, settings.training.seed
+        )
+    if state.group.alone:
+        return new
+    tensors = state.group.broadcast_tensors({"segment_of": torch.from_numpy(new.segment_of)})
+    return Partition(tensors["segment_of"].numpy(), new.num_segments)
+
+
+def measured_for(state: TrainState, needs: str) -> list[np.ndarray] | np.ndarray | None:
+    """The evidence a method needs, one array a layer; only the first process has what is not summed
+    over all."""
+    if needs == "by_context":
+        return state.signatures_of_all().mean()
+    model = state.placement.whole_model() if needs else state.model
+    if not needs or not state.group.first:
+        return None
+    if needs == "by_document":
+        train, length = state.corpus.train, state.settings.model.context_length
+        documents = sample_documents(train, 128)
+        rows = document_heads(train, documents, length, 16)
+        return measure_documents(model, rows, len(documents), state.device)
+    if needs == "activation":
+        batch = state.text.batches.batch(state.step)
+        return measure_activations(model, batch, 1024, state.device)
+    assert needs == "weight", needs
+    return weights_by_neuron(model)
+
+
+def learns_fusion(settings: Settings) -> bool:
+    """Whether fusion weights get a gradient."""
+    return settings.model.fusion == "attention" and settings.model.execution != "dense"
+
+
+def affinity_of(state: TrainState, partition: Partition) -> Tensor | None:
+    """[L, C, S] what fusion weights are drawn to, or what the oracle takes them from; None when
+    nothing asks for it. All processes must call it."""
+    settings = state.settings.partition
+    regularised = settings.affinity_weight and learns_fusion(state.settings)
+    if not (regularised or state.settings.model.fusion == "oracle"):
+        return None
+    signature = torch.from_numpy(state.signatures_of_all().mean()).to(state.device)
+    segment = torch.from_numpy(partition.segment_of.astype(np.int64)).to(state.device)
+    return affinity_targets(signature, segment, partition.num_segments, settings.affinity_sharpness)

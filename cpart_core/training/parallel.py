@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from cpart_core.model.decoder import Decoder
 from cpart_core.partition.permute import move_rows
 from cpart_core.settings.run import Settings
-from cpart_core.training.process_group import Team
+from cpart_core.training.process_group import ProcessGroup
 
 SMALLEST_BUCKET, LARGEST_BUCKET, BUCKETS = 0.5, 25.0, 8
 """Megabytes of gradients summed at once, and into how many such sums a small model is cut: the
@@ -26,8 +26,8 @@ first ones travel while backward goes on."""
 class Whole:
     """One process: everything is where it seems to be."""
 
-    def __init__(self, model: Decoder, team: Team) -> None:
-        self.model, self.team = model, team
+    def __init__(self, model: Decoder, group: ProcessGroup) -> None:
+        self.model, self.group = model, group
         self.module: nn.Module = model
         """What the training step calls; `model` is for looking and measuring."""
 
@@ -61,8 +61,8 @@ class Replicated(Whole):
     """DDP: gradients are summed in buckets while backward goes on; weights are the same
     everywhere."""
 
-    def __init__(self, model: Decoder, team: Team) -> None:
-        super().__init__(model, team)
+    def __init__(self, model: Decoder, group: ProcessGroup) -> None:
+        super().__init__(model, group)
         self.used: bool | None = None
 
     def use_fusion(self, used: bool) -> None:
@@ -93,12 +93,12 @@ class Sharded(Whole):
     """FSDP2: each process keeps a part of every weight and of its optimizer state, and gathers a
     layer when it is computed."""
 
-    def __init__(self, model: Decoder, team: Team, device: torch.device) -> None:
-        super().__init__(model, team)
+    def __init__(self, model: Decoder, group: ProcessGroup, device: torch.device) -> None:
+        super().__init__(model, group)
         from torch.distributed.device_mesh import init_device_mesh
         from torch.distributed.fsdp import fully_shard
 
-        mesh = init_device_mesh(device.type, (team.size,))
+        mesh = init_device_mesh(device.type, (group.size,))
         for layer in model.layers:
             fully_shard(layer, mesh=mesh)
         fully_shard(model, mesh=mesh)
@@ -149,19 +149,19 @@ class Sharded(Whole):
                 tensor.copy_(self.placed(weights[name], tensor))
 
 
-def spread(model: Decoder, settings: Settings, team: Team, device: torch.device) -> Whole:
+def spread(model: Decoder, settings: Settings, group: ProcessGroup, device: torch.device) -> Whole:
     """The model as these processes hold it; make the optimizer afterwards. ValueError when there
     are more processes than rows."""
     rows = settings.training.batch_size
-    if rows < team.size:
+    if rows < group.size:
         raise ValueError(
-            f"batch_size is {rows}, but {team.size} processes train together and each needs a row."
+            f"batch_size is {rows}, but {group.size} processes train together and each needs a row."
             " Raise it, or start fewer."
         )
-    if team.alone:
-        return Whole(model, team)
+    if group.alone:
+        return Whole(model, group)
     return (
-        Sharded(model, team, device)
+        Sharded(model, group, device)
         if settings.training.parallel == "fsdp"
-        else Replicated(model, team)
+        else Replicated(model, group)
     )

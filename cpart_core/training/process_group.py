@@ -26,7 +26,7 @@ while the first gathers text or looks inside, it tells the others to wait on."""
 
 
 @dataclass(frozen=True)
-class Team:
+class ProcessGroup:
     """The processes of one run. The first (rank 0) alone reads and writes the run folder; alone,
     every method does nothing."""
 
@@ -62,7 +62,7 @@ class Team:
 
         return Pending(dist.all_reduce(tensor, async_op=True))
 
-    def share_number(self, number: int = 0) -> int:
+    def broadcast_number(self, number: int = 0) -> int:
         """The first process's number, everywhere."""
         if self.alone:
             return number
@@ -84,14 +84,14 @@ class Team:
         dist.all_gather(gathered, torch.tensor(numbers, dtype=torch.int64))
         return [entry.tolist() for entry in gathered]
 
-    def share_bytes(self, data: bytes = b"") -> bytes:
+    def broadcast_bytes(self, data: bytes = b"") -> bytes:
         """The first process's bytes, everywhere."""
         if self.alone:
             return data
         import torch
         import torch.distributed as dist
 
-        length = self.share_number(len(data))
+        length = self.broadcast_number(len(data))
         buffer = (
             torch.frombuffer(bytearray(data), dtype=torch.uint8)
             if self.first and length
@@ -100,7 +100,7 @@ class Team:
         dist.broadcast(buffer, src=0)
         return data if self.first else buffer.numpy().tobytes()
 
-    def share_tensors(self, tensors: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
+    def broadcast_tensors(self, tensors: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
         """The first process's tensors, everywhere, on the CPU."""
         if self.alone:
             return dict(tensors or {})
@@ -109,7 +109,7 @@ class Team:
         ours = {
             name: tensor.detach().cpu().contiguous() for name, tensor in (tensors or {}).items()
         }
-        data = self.share_bytes(save(ours) if self.first else b"")
+        data = self.broadcast_bytes(save(ours) if self.first else b"")
         return dict(sorted((ours if self.first else load(data)).items()))
 
 
@@ -124,7 +124,7 @@ class Pending:
             self.work.wait()
 
 
-ALONE = Team()
+SINGLE_PROCESS = ProcessGroup()
 
 
 def one_of_several() -> bool:
@@ -132,50 +132,50 @@ def one_of_several() -> bool:
     return os.environ.get("WORLD_SIZE", "") not in ("", "1")
 
 
-def team_of_environment() -> Team:
+def group_of_environment() -> ProcessGroup:
     """Who this process is, from what torchrun sets (RANK, WORLD_SIZE, ...). ValueError when these
     are no sensible numbers."""
     if not one_of_several():
-        return ALONE
+        return SINGLE_PROCESS
     names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
     given = {name: os.environ.get(name, "") for name in names}
     try:
         rank, size = int(given["RANK"]), int(given["WORLD_SIZE"])
-        team = Team(
+        group = ProcessGroup(
             rank, size, int(given["LOCAL_RANK"] or rank), int(given["LOCAL_WORLD_SIZE"] or size)
         )
     except ValueError:
-        team = Team(-1, 0)
-    if not 0 <= team.rank < team.size or not 0 <= team.local_rank < team.local_size:
+        group = ProcessGroup(-1, 0)
+    if not 0 <= group.rank < group.size or not 0 <= group.local_rank < group.local_size:
         said = ", ".join(f"{name}={value!r}" for name, value in given.items())
         raise ValueError(
             f"The environment names no place among several processes ({said}). Start them with"
             " torchrun, or unset WORLD_SIZE."
         )
-    return team
+    return group
 
 
 @contextmanager
-def joined(team: Team) -> Iterator[Team]:
+def joined(group: ProcessGroup) -> Iterator[ProcessGroup]:
     """Connected with the others: gloo between CPUs, NCCL between GPUs. Waits until all are
     there."""
-    if team.alone:
-        yield team
+    if group.alone:
+        yield group
         return
     import torch
     import torch.distributed as dist
 
     gpus = torch.cuda.is_available() and dist.is_nccl_available()
     if gpus:
-        torch.cuda.set_device(team.local_rank % torch.cuda.device_count())
+        torch.cuda.set_device(group.local_rank % torch.cuda.device_count())
     dist.init_process_group(
         "cpu:gloo,cuda:nccl" if gpus else "gloo",
-        rank=team.rank,
-        world_size=team.size,
+        rank=group.rank,
+        world_size=group.size,
         timeout=PATIENCE,
     )
     try:
-        yield team
+        yield group
     finally:
         dist.destroy_process_group()
 

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from cpart_core.bench.harness.app_server import end_processes_of
-from tests.abuse.case import FAIL, NOT_HERE, PART, PASS, Case, NotPossible, Part
+from tests.abuse.case import FAIL, NOT_HERE, PART, PASS, Case, Part
+from tests.abuse.not_possible import NotPossible
 from tests.abuse.place import Options, Place
 
 LONGEST_SEEN = 1500

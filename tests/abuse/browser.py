@@ -11,8 +11,9 @@ from playwright.sync_api import Browser, expect
 
 from cpart_core.bench.harness.app_server import AppServer, processes_of
 from cpart_core.bench.harness.chromium import chromium, why_no_browser
-from tests.abuse.case import Look, NotPossible, case
+from tests.abuse.case import Look, case
 from tests.abuse.journey import log, travel
+from tests.abuse.not_possible import NotPossible
 from tests.abuse.place import Place, until
 from tests.abuse.reliability_ends import LONG
 from tests.abuse.server import started

@@ -17,10 +17,6 @@ class Part(Exception):
     """Some of what is demanded was seen, and some was not."""
 
 
-class NotPossible(Exception):
-    """This machine, or the time that was given, does not allow it; the message says why."""
-
-
 @dataclass(frozen=True)
 class Case:
     """One fault or abuse."""

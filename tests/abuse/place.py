@@ -21,7 +21,7 @@ from filelock import FileLock
 
 from cpart_core.runs.folder import Run, open_run
 from cpart_core.runs.info import read_info
-from tests.abuse.case import NotPossible
+from tests.abuse.not_possible import NotPossible
 from tests.source_files import ROOT
 
 HALF = 25

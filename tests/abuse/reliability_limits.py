@@ -18,7 +18,8 @@ from cpart_core.bench.kills import fingerprints
 from cpart_core.runs import train_loop as drive
 from cpart_core.runs.folder import Run, open_run
 from cpart_core.runs.info import read_info, write_info
-from tests.abuse.case import Look, NotPossible, case
+from tests.abuse.case import Look, case
+from tests.abuse.not_possible import NotPossible
 from tests.abuse.place import HALF, Place, until
 from tests.abuse.reliability_ends import LONG, after
 from tests.source_files import ROOT

@@ -18,7 +18,13 @@ from torch import Tensor
 from cpart_core.model.kernels.cpu.use import cpu_kernels_from
 from cpart_core.settings.run import Settings
 from cpart_core.training.loop import Trainer
-from cpart_core.training.process_group import ALONE, Team, joined, leave, team_of_environment
+from cpart_core.training.process_group import (
+    SINGLE_PROCESS,
+    ProcessGroup,
+    group_of_environment,
+    joined,
+    leave,
+)
 from tests.training.made import made_corpus, made_settings
 
 STEPS = 12
@@ -44,7 +50,7 @@ def settings_of(case: str, **changes: object) -> Settings:
 def train(
     case: str,
     folder: Path,
-    team: Team = ALONE,
+    group: ProcessGroup = SINGLE_PROCESS,
     parallel: str = "ddp",
     begin: Path | None = None,
     until: int = STEPS,
@@ -53,7 +59,7 @@ def train(
     `folder`."""
     with cpu_kernels_from(0):  # small as it is, it shall train as large models do
         trainer = Trainer(
-            settings_of(case, parallel=parallel), made_corpus(labelled=case != "discovered"), team
+            settings_of(case, parallel=parallel), made_corpus(labelled=case != "discovered"), group
         )
         if begin is not None:
             trainer.restore(*read(begin))
@@ -62,7 +68,7 @@ def train(
 
 def keep(trainer: Trainer, records: Iterable[Any], folder: Path) -> None:
     weights, tensors = trainer.weights(), trainer.state_tensors()
-    if not trainer.team.first:
+    if not trainer.state.group.first:
         return
     folder.mkdir(parents=True)
     save_file(
@@ -139,12 +145,12 @@ def start_pair(command: Sequence[str], **options: Any) -> list[subprocess.Popen[
 
 
 def main(root: Path) -> None:
-    with joined(team_of_environment()) as team:
+    with joined(group_of_environment()) as group:
         for case in CASES:
-            train(case, root / "ddp" / case, team)
-            train(case, root / "fsdp" / case, team, "fsdp")
-        train("topk", root / "half", team, begin=root / "alone-half", until=9)
-        train("topk", root / "rest", team, "fsdp", begin=root / "half")
+            train(case, root / "ddp" / case, group)
+            train(case, root / "fsdp" / case, group, "fsdp")
+        train("topk", root / "half", group, begin=root / "alone-half", until=9)
+        train("topk", root / "rest", group, "fsdp", begin=root / "half")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import torch
 from cpart_core.bench.report.save import PROJECT
 from cpart_core.training import compile_layers as compiled
 from cpart_core.training.loop import Trainer
-from cpart_core.training.process_group import Team
+from cpart_core.training.process_group import ProcessGroup
 from tests.training.made import made_corpus, made_settings
 
 EARLY = {"first_step": 1, "fusion_step": 1, "freeze_step": 1, "signature_every": 1}
@@ -54,8 +54,8 @@ def test_compiled_layers_compute_what_is_written(execution):
         "compiling renames nothing: a checkpoint is as always"
     )
     torch.testing.assert_close(
-        torch.from_numpy(fast.signatures.mean()),
-        torch.from_numpy(plain.signatures.mean()),
+        torch.from_numpy(fast.state.signatures.mean()),
+        torch.from_numpy(plain.state.signatures.mean()),
         rtol=1e-4,
         atol=1e-7,
     )
@@ -65,12 +65,12 @@ def test_where_it_cannot_be_had_it_is_said(monkeypatch):
     settings = made_settings(compile="layers")
     with pytest.raises(ValueError, match="compile is 'layers' with 2 processes"):
         compiled.compile_layers(
-            torch.nn.Module(), settings.training, torch.device("cpu"), Team(size=2)
+            torch.nn.Module(), settings.training, torch.device("cpu"), ProcessGroup(size=2)
         )
     monkeypatch.setattr(shutil, "which", lambda name: None)
     with pytest.raises(ValueError, match=r"needs a C\+\+ compiler"):
         Trainer(settings, made_corpus())
-    assert not Trainer(made_settings(), made_corpus()).compiled
+    assert not Trainer(made_settings(), made_corpus()).state.compiled
 
 
 def test_whoever_does_not_compile_does_not_load_compilers():

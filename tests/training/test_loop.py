@@ -9,14 +9,22 @@ import numpy as np
 import pytest
 import torch
 
+from cpart_core.corpus.tensors import TokenTensors, token_tensors
 from cpart_core.partition.partition import Partition
 from cpart_core.partition.permute import apply_partition, partition_of
 from cpart_core.records.training import Record
 from cpart_core.training.failure import NonFiniteLoss
 from cpart_core.training.loop import Trainer
 from cpart_core.training.losses import affinity_targets
+from cpart_core.training.objective import Counted, NextToken, StepLoss
 from cpart_core.training.schedule import is_frozen, partition_due
 from tests.training.made import made_corpus, made_settings
+
+
+def loss_of(trainer: Trainer, tokens: TokenTensors) -> StepLoss:
+    """As a step computes it, of rows that are a whole batch."""
+    known = int((tokens.context >= 0).sum())
+    return NextToken().loss(trainer.state, tokens, Counted(tokens.context.numel(), known))
 
 
 def comparable(record: Record) -> list[object]:
@@ -83,7 +91,7 @@ def test_repartitioning_before_fusion_changes_neither_the_function_nor_the_next_
     apply_partition(
         moved.model,
         Partition(np.stack([rng.permutation(row) for row in old.segment_of]), 4),
-        moved.optimizer,
+        moved.state.optimizer,
     )
     assert not torch.equal(
         moved.model.layers[0].feedforward.neuron_id, plain.model.layers[0].feedforward.neuron_id
@@ -105,20 +113,19 @@ def test_signatures_equal_a_removal_to_first_order() -> None:
     trainer = Trainer(made_settings(execution="soft", steps=4, signature_decay=0.0), made_corpus())
     for _ in trainer:
         pass
-    batch = trainer.batches.batch(99)
-    ids, start, context = trainer.on_device(batch)
+    tokens = token_tensors(trainer.state.text.batches.batch(99))
     small, layer = 1e-3, trainer.model.feedforwards()[1]
 
     def summed_loss() -> float:
         with torch.no_grad():
-            return float(trainer.forward(ids, start, context)[0].double().sum())
+            return float(loss_of(trainer, tokens).losses_BT.double().sum())
 
-    sums = trainer.signatures
+    sums = trainer.state.signatures
     sums.total.zero_(), sums.count.zero_()
-    with sums.measure(trainer.model, context):
-        trainer.forward(ids, start, context)[1].backward()
+    with sums.measure(trainer.model, tokens.context):
+        loss_of(trainer, tokens).total.backward()
     mean, count = sums.mean()[1], sums.count.cpu().numpy()
-    assert count.sum() == context.numel()
+    assert count.sum() == tokens.context.numel()
     bound = (mean * count).sum(axis=1)
     before = summed_loss()
     for row in (0, 7, 31):
@@ -137,19 +144,20 @@ def test_a_single_tokens_signature_is_its_removal() -> None:
     trainer = Trainer(made_settings(execution="soft", steps=3, affinity_weight=0.0), made_corpus())
     for _ in trainer:
         pass
-    ids = trainer.on_device(trainer.batches.batch(50))[0][:1, :2]
-    start, context = torch.zeros(1, 1, dtype=torch.long), torch.zeros(1, 1, dtype=torch.long)
-    sums = trainer.signatures
+    ids = token_tensors(trainer.state.text.batches.batch(50)).ids[:1, :2]
+    zero = torch.zeros(1, 1, dtype=torch.long)
+    tokens = TokenTensors(ids, start=zero, context=zero)
+    sums = trainer.state.signatures
     sums.total.zero_(), sums.count.zero_()
-    with sums.measure(trainer.model, context):
-        trainer.forward(ids, start, context)[1].backward()
+    with sums.measure(trainer.model, tokens.context):
+        loss_of(trainer, tokens).total.backward()
     layer, small = trainer.model.feedforwards()[0], 0.1
     for row in (3, 20, 40):
         losses = []
         for scale in (1 - small, 1 + small):
             with torch.no_grad():
                 layer.w_down[:, row] *= scale
-                losses.append(float(trainer.forward(ids, start, context)[0].double().sum()))
+                losses.append(float(loss_of(trainer, tokens).losses_BT.double().sum()))
                 layer.w_down[:, row] /= scale
         slope = abs(losses[1] - losses[0]) / (2 * small)
         assert sums.mean()[0, layer.neuron_id[row], 0] == pytest.approx(slope, rel=0.02, abs=2e-5)
@@ -183,8 +191,8 @@ def test_an_oracle_sends_each_context_to_the_segments_of_its_neurons() -> None:
     records = list(trainer)
     assert records[-1].affinity_loss == 0.0
     shot = records[-1].snapshot
-    assert shot is not None and trainer.targets is not None
-    np.testing.assert_allclose(shot.fusion_mass, trainer.targets.numpy(), rtol=1e-4)
+    assert shot is not None and trainer.state.targets is not None
+    np.testing.assert_allclose(shot.fusion_mass, trainer.state.targets.numpy(), rtol=1e-4)
     np.testing.assert_allclose(np.sort(shot.chosen_share, axis=2)[:, :, -2:], 1.0)
 
 

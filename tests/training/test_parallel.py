@@ -14,7 +14,7 @@ import torch
 
 from cpart_core.training.device import set_threads
 from cpart_core.training.loop import Trainer
-from cpart_core.training.process_group import ALONE, Team, team_of_environment
+from cpart_core.training.process_group import SINGLE_PROCESS, ProcessGroup, group_of_environment
 from tests.source_files import ROOT
 from tests.training.made import made_corpus, made_settings
 from tests.training.pair import CASES, STOP, read, start_pair, train
@@ -79,12 +79,12 @@ def test_one_goes_on_where_two_stopped(left: Path, tmp_path: Path) -> None:
 
 def test_every_process_needs_a_row() -> None:
     with pytest.raises(ValueError, match="batch_size is 2, but 3 processes"):
-        Trainer(made_settings(batch_size=2), made_corpus(), Team(0, 3))
+        Trainer(made_settings(batch_size=2), made_corpus(), ProcessGroup(0, 3))
 
 
 @pytest.mark.parametrize("rows", [1, 5, 6, 16])
 def test_shares_of_rows_are_all_rows_once_and_even(rows: int) -> None:
-    parts = [range(rows)[Team(rank, 4).share(rows)] for rank in range(4)]
+    parts = [range(rows)[ProcessGroup(rank, 4).share(rows)] for rank in range(4)]
     assert [row for part in parts for row in part] == list(range(rows))
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
 
@@ -92,13 +92,13 @@ def test_shares_of_rows_are_all_rows_once_and_even(rows: int) -> None:
 def test_the_environment_says_who_a_process_is(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"):
         monkeypatch.delenv(name, raising=False)
-    assert team_of_environment() is ALONE
+    assert group_of_environment() is SINGLE_PROCESS
     monkeypatch.setenv("WORLD_SIZE", "4")
     with pytest.raises(ValueError, match="torchrun"):
-        team_of_environment()
+        group_of_environment()
     for name, value in (("RANK", "3"), ("LOCAL_RANK", "1"), ("LOCAL_WORLD_SIZE", "2")):
         monkeypatch.setenv(name, value)
-    assert team_of_environment() == Team(3, 4, 1, 2)
+    assert group_of_environment() == ProcessGroup(3, 4, 1, 2)
 
 
 def test_processes_of_one_machine_share_its_cores(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,7 +107,7 @@ def test_processes_of_one_machine_share_its_cores(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(torch, "set_num_threads", chosen.append)
     assert (
         [
-            set_threads(made_settings(threads=0).training, Team(0, size, 0, size))
+            set_threads(made_settings(threads=0).training, ProcessGroup(0, size, 0, size))
             for size in (1, 2, 16)
         ]
         == [8, 4, 1]

@@ -19,7 +19,7 @@ from cpart_core.model.saved_tensors import kept_until_backward
 from cpart_core.settings.run import Settings
 from cpart_core.training.estimate import MOST_ROWS, rows_to_evaluate
 from cpart_core.training.loop import Trainer
-from cpart_core.training.prefetch import Ahead
+from cpart_core.training.prefetch import Prefetcher
 from tests.training.made import made_corpus, made_settings
 
 
@@ -125,7 +125,7 @@ def test_a_batch_made_ahead_is_the_batch_also_when_another_step_is_asked_for() -
     batches, ahead = (
         TrainingBatches(corpus.train, len(corpus.contexts), 3, 16, seed=1) for _ in range(2)
     )
-    made = Ahead(ahead)
+    made = Prefetcher(ahead)
     for step, more in ((0, True), (1, True), (7, True), (8, False), (3, True)):
         wanted, got = batches.batch(step), made.batch(step, more)
         assert np.array_equal(wanted.ids, got.ids) and np.array_equal(wanted.start, got.start)

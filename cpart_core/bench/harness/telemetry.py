@@ -24,7 +24,9 @@ def seconds_of_telemetry(
     The fusion weights that a snapshot shows come from reading the validation rows, which is counted
     as validation.
     """
-    seen = trainer.look()
+    from cpart_core.training.snapshot import make_snapshot
+
+    seen = trainer.validate()
     plain = trainer.train_step()
     found = []
     for _ in range(repeats):
@@ -35,7 +37,7 @@ def seconds_of_telemetry(
             )
             if number == 0:
                 record = replace(
-                    record, evaluation=seen.evaluation, snapshot=trainer.make_snapshot(seen)
+                    record, evaluation=seen.evaluation, snapshot=make_snapshot(trainer.state, seen)
                 )
             take_down(writer, record)
         writer.flush()

@@ -104,7 +104,10 @@ def start(settings: Settings, changes: dict[str, Any], corpus: Corpus, writes: b
 
 
 def precision_of(turn: Turn) -> str:
-    return str(turn.trainer.precision)
+    from cpart_core.training.loop import Trainer
+
+    trainer = turn.trainer
+    return str(trainer.state.precision if isinstance(trainer, Trainer) else trainer.precision)
 
 
 def beside(turns: dict[str, Turn], settings: Settings, names: Sequence[str]) -> dict[str, Any]:
@@ -124,7 +127,13 @@ def beside(turns: dict[str, Turn], settings: Settings, names: Sequence[str]) -> 
     most = TOO_SLOW * (time.perf_counter() - began)
     own = settings.with_values(PARTITIONED)
     peers = peers_of(
-        own, dense.corpus.vocabulary_size, dense.batches, dense.device, dense.precision, names, most
+        own,
+        dense.corpus.vocabulary_size,
+        dense.state.text.batches,
+        dense.device,
+        dense.state.precision,
+        names,
+        most,
     )
     turns |= {name: Turn(trainer) for name, trainer in peers.trainers.items()}
     for name, why in peers.left_out.items():
@@ -175,6 +184,8 @@ def report(
 ) -> dict[str, Any]:
     """Ratios of times paired by block, which are what to compare by; and tokens per second of each,
     in this process."""
+    from cpart_core.training.loop import Trainer
+
     tokens = period * settings.training.batch_size * settings.model.context_length
     speeds = {
         name: spread([tokens / seconds for seconds in turn.seconds]) for name, turn in turns.items()
@@ -188,7 +199,7 @@ def report(
         for a, b, figure in wanted_ratios(shape, turns)
     } | counted
     first = next(iter(turns.values()))
-    threads = int(getattr(first.trainer, "threads", 0))
+    threads = first.trainer.state.threads if isinstance(first.trainer, Trainer) else 0
     print(
         f"{shape}: {threads} threads, {precision_of(first)}, {period} steps a block,"
         f" {', '.join(turns)}"

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from cpart_core.corpus.store import load_corpus
 from cpart_core.settings.run import Settings
-from cpart_core.training.process_group import joined, leave, team_of_environment
+from cpart_core.training.process_group import group_of_environment, joined, leave
 
 
 def work(settings: Settings, corpus: Path) -> None:
@@ -24,21 +24,21 @@ def work(settings: Settings, corpus: Path) -> None:
 
     from cpart_core.training.loop import Trainer
 
-    with joined(team_of_environment()) as team:
-        trainer = Trainer(settings, load_corpus(corpus), team)
-        while steps := team.share_number(int(sys.stdin.readline() or 0) if team.first else 0):
+    with joined(group_of_environment()) as group:
+        trainer = Trainer(settings, load_corpus(corpus), group)
+        while steps := group.broadcast_number(int(sys.stdin.readline() or 0) if group.first else 0):
             began, cpu_began = time.perf_counter(), time.process_time()
             for _ in range(steps):
                 trainer.train_step()
             spent = torch.tensor([time.process_time() - cpu_began], dtype=torch.float64)
             seconds = time.perf_counter() - began
-            cpu_seconds = float(team.sum(spent))
-            if team.first:
+            cpu_seconds = float(group.sum(spent))
+            if group.first:
                 answer = {
                     "seconds": seconds,
                     "cpu_seconds": cpu_seconds,
-                    "threads": trainer.threads,
-                    "precision": str(trainer.precision),
+                    "threads": trainer.state.threads,
+                    "precision": str(trainer.state.precision),
                 }
                 print(json.dumps(answer), flush=True)
 

@@ -21,6 +21,7 @@ from cpart_core.bench.models.peer_layers import REFUSALS, copied_bytes, too_much
 from cpart_core.bench.models.variants import MIXTURES, NANOGPT
 from cpart_core.bench.peers import public
 from cpart_core.bench.peers.nanogpt import NanoGPT
+from cpart_core.corpus.tensors import token_ids
 from cpart_core.settings.run import Settings
 from cpart_core.training.device import autocast
 from cpart_core.training.optimizer import learning_rate
@@ -66,7 +67,7 @@ class PeerTrainer:
         self.step = 0
 
     def loss(self) -> Tensor:
-        ids = torch.from_numpy(self.batches.batch(self.step).ids).to(self.device, non_blocking=True)
+        ids = token_ids(self.batches.batch(self.step), self.device)
         with autocast(self.device, self.precision):
             logits: Tensor = self.model(ids[:, :-1])
         return F.cross_entropy(logits.flatten(0, 1).float(), ids[:, 1:].flatten())
