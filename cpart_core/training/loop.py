@@ -31,13 +31,12 @@ from cpart_core.training.discovery import with_contexts
 from cpart_core.training.new_partition import affinity_of, find_contexts, new_partition
 from cpart_core.training.objective import NextToken, Objective
 from cpart_core.training.optimizer import learning_rate
-from cpart_core.training.optimizer_step import optimizer_step
+from cpart_core.training.optimizer_step import optimizer_step, signatures_due
 from cpart_core.training.process_group import SINGLE_PROCESS, ProcessGroup
 from cpart_core.training.schedule import (
     evaluation_due,
     is_frozen,
     partition_due,
-    signature_due,
     snapshot_due,
 )
 from cpart_core.training.snapshot import make_snapshot
@@ -57,10 +56,13 @@ class Trainer:
         group: ProcessGroup = SINGLE_PROCESS,
         objective: Objective | None = None,
     ) -> None:
-        """objective: what a step minimises; None = the loss of the next token."""
+        """objective: what a step minimises and moves; None = the next token's loss, all
+        weights."""
         self.settings = settings.check()
         self.objective = objective or NextToken()
-        self.state = initial_state(settings, corpus, group)
+        self.state = initial_state(
+            settings, corpus, group, self.objective.part, self.objective.extra
+        )
         self.process = psutil.Process()
 
     @property
@@ -99,7 +101,7 @@ class Trainer:
         rate = learning_rate(state.step, settings.training)
         for parameters in state.optimizer.param_groups:
             parameters["lr"] = rate
-        compiles = state.to_compile and not signature_due(state.step, settings.partition)
+        compiles = state.to_compile and not signatures_due(state)
         done = optimizer_step(state, self.objective, batch)
         seconds_to_compile = time.perf_counter() - began if compiles else 0.0
         state.to_compile = state.to_compile and not compiles
@@ -130,8 +132,11 @@ class Trainer:
         return nullcontext() if self.state.cpu_kernels else without_cpu_kernels()
 
     def repartition_if_due(self) -> tuple[Discovery | None, PartitionChange | None]:
-        """New segments and the beginning of fusion, each at its step."""
+        """New segments and the beginning of fusion, each at its step; neither where only a part of
+        the model moves."""
         step, settings = self.state.step, self.settings.partition
+        if not self.state.moving.all_of_model:
+            return None, None
         discovery = change = None
         if partition_due(step, settings):
             discovery, change = self.repartition()
@@ -216,6 +221,18 @@ class Trainer:
     def state_numbers(self) -> Numbers:
         """The rest of the state, JSON-able."""
         return state_numbers(self.state)
+
+    def begin_from(self, weights: dict[str, Tensor], fused: bool) -> None:
+        """Begin step 1 with another run's weights. ValueError when they do not fit.
+
+        fused: whether fusion weights are applied. That, like the segments, stays as it is where
+        only a part of the model moves.
+        """
+        try:
+            self.state.placement.load(weights)
+        except RuntimeError as error:
+            raise ValueError(f"These weights do not fit the run's settings: {error}") from None
+        self.state.set_fused(fused)
 
     def restore(
         self, weights: dict[str, Tensor], tensors: dict[str, Tensor], numbers: Numbers

@@ -1,18 +1,21 @@
-"""What a step minimises. The default is the loss of the next token, with what draws fusion weights
+"""What a step minimises and which numbers it moves. The default is the loss of the next token, with what draws fusion weights
 to the gradient affinity and balances the load.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from cpart_core.corpus.tensors import TokenTensors
+from cpart_core.model.decoder import Decoder
 from cpart_core.training.device import autocast
 from cpart_core.training.losses import affinity_loss, balance_loss
+from cpart_core.training.moving import Part
 from cpart_core.training.new_partition import learns_fusion
 from cpart_core.training.state import TrainState
 
@@ -44,7 +47,16 @@ class StepLoss(NamedTuple):
 
 
 class Objective(Protocol):
-    """What a step minimises."""
+    """What a step minimises, and which numbers it moves for that."""
+
+    @property
+    def part(self) -> Part | None:
+        """What moves of the model; None = all of it. With less than all, segments stay as they
+        are and signatures are not measured."""
+
+    def extra(self, model: Decoder) -> Mapping[str, nn.Parameter]:
+        """Parameters that move beside it, on the model's device; asked once. They are the state's
+        (`state.moving.extra`), and stored apart from the model's weights."""
 
     def loss(self, state: TrainState, tokens: TokenTensors, counted: Counted) -> StepLoss:
         """Of these rows of a batch. Nothing of the state is changed; every process calls it, on
@@ -55,6 +67,11 @@ class Objective(Protocol):
 class NextToken:
     """The mean loss of the next token, and the two regularisers where the settings ask for
     them."""
+
+    part: Part | None = None
+
+    def extra(self, model: Decoder) -> Mapping[str, nn.Parameter]:
+        return {}
 
     def loss(self, state: TrainState, tokens: TokenTensors, counted: Counted) -> StepLoss:
         settings = state.settings.partition
@@ -69,7 +86,7 @@ class NextToken:
         if state.targets is not None and settings.affinity_weight and learns:
             affinity = affinity_loss(alphas, state.targets, tokens.context, counted.known)
             total = total + settings.affinity_weight * affinity
-        if settings.balance != "off" and learns and state.step >= settings.fusion_step:
+        if settings.balance != "off" and learns and state.fused:
             now = measured_load(state, share)
             if settings.balance == "global":
                 now = load = BALANCE_MEMORY * state.load + (1 - BALANCE_MEMORY) * now

@@ -3,31 +3,33 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import torch
 from torch import nn
 
-from cpart_core.model.decoder import Decoder
 from cpart_core.settings.training import TrainingSettings
 
 
-def make_optimizer(model: Decoder, settings: TrainingSettings) -> torch.optim.AdamW:
-    """Norms, embedding and fusion keys are not decayed; a frozen router is not optimised at all."""
+def make_optimizer(
+    named: Mapping[str, nn.Parameter], settings: TrainingSettings
+) -> torch.optim.AdamW:
+    """Of what moves, by name. Norms, embedding and fusion keys are not decayed; a frozen router is
+    not among it."""
     decayed: list[nn.Parameter] = []
     plain: list[nn.Parameter] = []
-    for name, parameter in model.named_parameters():
-        if parameter.requires_grad:
-            (
-                plain
-                if parameter.dim() < 2 or name == "embedding" or name.endswith("keys")
-                else decayed
-            ).append(parameter)
+    for name, parameter in named.items():
+        whole = name.partition("[")[0]  # of a block, the parameter's own name
+        kept = parameter.dim() < 2 or whole == "embedding" or whole.endswith("keys")
+        (plain if kept else decayed).append(parameter)
     groups = [
         {"params": decayed, "weight_decay": settings.weight_decay},
         {"params": plain, "weight_decay": 0.0},
     ]
+    # torch's fused step takes memory to be contiguous, and writes beside a block of columns
+    fused = all(parameter.is_contiguous() for parameter in named.values())
     return torch.optim.AdamW(
-        groups, lr=settings.learning_rate, betas=(settings.beta1, settings.beta2), fused=True
+        groups, lr=settings.learning_rate, betas=(settings.beta1, settings.beta2), fused=fused
     )
 
 

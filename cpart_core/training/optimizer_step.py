@@ -39,7 +39,7 @@ def optimizer_step(state: TrainState, objective: Objective, batch: Batch) -> Ste
     state.optimizer.zero_grad(set_to_none=True)
     tokens = token_tensors(batch.rows(state.group.share(len(batch.ids))), state.device)
     counted = Counted(batch.ids.size - len(batch.ids), int((batch.context[:, :-1] >= 0).sum()))
-    if signature_due(state.step, state.settings.partition):
+    if signatures_due(state):
         with (
             as_written(state.compiled),
             state.signatures.measure(
@@ -51,7 +51,7 @@ def optimizer_step(state: TrainState, objective: Objective, batch: Batch) -> Ste
         sums = forward_backward(state, objective, tokens, counted)
     clip = state.settings.training.gradient_clip
     norm = state.placement.whole(
-        torch.nn.utils.clip_grad_norm_(state.model.parameters(), clip or float("inf"))
+        torch.nn.utils.clip_grad_norm_(state.moving.parameters, clip or float("inf"))
     )
     # the one time in a step that the host waits for the device
     found = torch.cat([sums, norm.double().reshape(1)]).cpu()
@@ -84,8 +84,27 @@ def forward_backward(
         ]
     )
     sums = torch.cat([few, by_context, count.double()])
+    if not found.total.requires_grad:
+        raise ValueError(
+            f"Nothing that this run moves takes part in what step {state.step + 1} minimises."
+        )
     pending = state.group.sum_later(sums)
     # DDP and FSDP2 divide gradients by the number of processes
     (found.total * state.group.size).backward()
     pending.wait()
+    state.moving.cut_gradients()
+    if not state.group.alone:
+        average_extra_gradients(state)
     return sums
+
+
+def average_extra_gradients(state: TrainState) -> None:
+    """As DDP does with the model's: what an objective brings along is not the model's."""
+    for parameter in state.moving.extra.values():
+        if parameter.grad is not None:
+            state.group.sum(parameter.grad).div_(state.group.size)
+
+
+def signatures_due(state: TrainState) -> bool:
+    """Whether the next step measures signatures: they need the gradient of every activation."""
+    return state.moving.all_of_model and signature_due(state.step, state.settings.partition)

@@ -80,6 +80,10 @@ class Replicated(Whole):
         nn.parallel.DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(
             self.model, idle
         )
+        trained = (name for name, entry in self.model.named_parameters() if entry.requires_grad)
+        if not set(trained) - set(idle):
+            self.module = self.model  # no gradient is to be summed, which DDP refuses
+            return
         megabytes = sum(p.numel() * p.element_size() for p in self.model.parameters()) / 2**20
         self.module = nn.parallel.DistributedDataParallel(
             self.model,

@@ -5,10 +5,11 @@ far it is. What trains it is in the files that take it.
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from cpart_core.corpus.batches import Batch, TrainingBatches, validation_rows
 from cpart_core.corpus.document import Corpus
@@ -16,9 +17,11 @@ from cpart_core.model.decoder import Decoder
 from cpart_core.model.kernels.cpu.use import pay_for
 from cpart_core.partition.signatures import SignatureSums
 from cpart_core.settings.run import Settings
+from cpart_core.settings.training import TrainingSettings
 from cpart_core.training.compile_layers import compile_layers
 from cpart_core.training.device import choose_device, choose_precision, set_threads
 from cpart_core.training.estimate import rows_to_evaluate
+from cpart_core.training.moving import Block, Moving, Part, freeze_all_but, moving_of
 from cpart_core.training.optimizer import make_optimizer
 from cpart_core.training.parallel import Whole, spread
 from cpart_core.training.prefetch import Prefetcher
@@ -62,6 +65,8 @@ class TrainState:
     model: Decoder
     placement: Whole
     """Where weights and optimizer state lie: all here, or over several processes."""
+    moving: Moving
+    """What the optimizer was given."""
     optimizer: torch.optim.AdamW
     signatures: SignatureSums
     """Of this process's rows alone; `signatures_of_all` sums them."""
@@ -133,16 +138,34 @@ class TrainState:
         }
 
 
-def initial_state(settings: Settings, corpus: Corpus, group: ProcessGroup) -> TrainState:
+MakeExtra = Callable[[Decoder], Mapping[str, nn.Parameter]]
+
+
+def initial_state(
+    settings: Settings,
+    corpus: Corpus,
+    group: ProcessGroup,
+    part: Part | None = None,
+    make_extra: MakeExtra | None = None,
+) -> TrainState:
     """A run before its first step. ValueError for settings that do not fit the machine or the
-    corpus."""
+    corpus.
+
+    part: what moves of the model, None = all of it. make_extra: parameters that move beside it.
+    """
     model_settings, training = settings.model, settings.training
     threads = set_threads(training, group)
     device = choose_device(training, group)
     precision = choose_precision(training, model_settings.width, device)
     model = Decoder(model_settings, corpus.vocabulary_size, training.seed).to(device)
+    extra = {} if make_extra is None else make_extra(model)
+    blocks = None if part is None else part.blocks(model)
+    if blocks is not None:
+        refuse_blocks(blocks, training, group)
+        freeze_all_but(model, blocks)
     compiled = compile_layers(model, training, device, group)
     placement = spread(model, settings, group, device)
+    moving = moving_of(model, blocks, extra)
     L, N, S = model_settings.num_layers, model_settings.num_neurons, model_settings.num_segments
     decay = settings.partition.signature_decay
     rows = training.batch_size // group.size
@@ -155,7 +178,8 @@ def initial_state(settings: Settings, corpus: Corpus, group: ProcessGroup) -> Tr
         precision=precision,
         model=model,
         placement=placement,
-        optimizer=make_optimizer(model, training),
+        moving=moving,
+        optimizer=make_optimizer(moving.named, training),
         signatures=SignatureSums(L, N, len(corpus.contexts), decay, device),
         load=torch.full((L, S), 1.0 / S, device=device),
         text=text_of(corpus, settings),
@@ -165,3 +189,13 @@ def initial_state(settings: Settings, corpus: Corpus, group: ProcessGroup) -> Tr
     )
     state.set_fused(False)
     return state
+
+
+def refuse_blocks(blocks: Sequence[Block], training: TrainingSettings, group: ProcessGroup) -> None:
+    """ValueError where rows of a matrix would lie in several processes."""
+    cut = [block.name for block in blocks if block.end is not None]
+    if cut and training.parallel == "fsdp" and not group.alone:
+        raise ValueError(
+            f"parallel is fsdp, which cuts every matrix over {group.size} processes; of a matrix a"
+            f" block alone ({cut[0]}) can be trained with ddp."
+        )

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from cpart_core.records.training import Discovery
 from cpart_core.training.discovery import with_contexts
+from cpart_core.training.moving import EXTRA
 from cpart_core.training.state import TrainState
 
 Numbers = dict[str, int | bool | str]
@@ -16,14 +17,15 @@ Numbers = dict[str, int | bool | str]
 kernels are used). The last two are missing in the first release's."""
 
 
+OPTIMIZER = "optimizer."
+
+
 def state_tensors(state: TrainState) -> dict[str, Tensor]:
     """Tensors on the CPU; whole ones, although each process may hold a part only."""
-    names: dict[Tensor, str] = {
-        parameter: name for name, parameter in state.model.named_parameters()
-    }
+    names: dict[Tensor, str] = {parameter: name for name, parameter in state.moving.named.items()}
     signatures = state.signatures_of_all()
     tensors = {
-        f"optimizer.{names[parameter]}.{key}": on_cpu(state.placement.whole(value))
+        f"{OPTIMIZER}{names[parameter]}.{key}": on_cpu(state.placement.whole(value))
         for parameter, moments in state.optimizer.state.items()
         for key, value in moments.items()
     }
@@ -32,6 +34,7 @@ def state_tensors(state: TrainState) -> dict[str, Tensor]:
         "signatures.count": signatures.count,
         "load": state.load,
     }
+    tensors |= {f"{EXTRA}{name}": value for name, value in state.moving.extra.items()}
     if state.targets is not None:
         tensors["targets"] = state.targets
     if state.corpus.discovered:
@@ -62,6 +65,9 @@ def restore_state(
     try:
         state.placement.load(weights)
         restore_optimizer(state, tensors)
+        with torch.no_grad():
+            for name, parameter in state.moving.extra.items():
+                parameter.copy_(tensors[f"{EXTRA}{name}"])
         # Each process adds to sums of its own; what was summed before belongs to the first.
         before = 1.0 if state.group.first else 0.0
         state.signatures.total.copy_(tensors["signatures.total"]).mul_(before)
@@ -82,9 +88,17 @@ def restore_state(
 
 
 def restore_optimizer(state: TrainState, tensors: dict[str, Tensor]) -> None:
-    """Moments of the parameters that have any; one that never got a gradient has none."""
-    for name, parameter in state.model.named_parameters():
-        prefix = f"optimizer.{name}."
+    """Moments of the parameters that have any; one that never got a gradient has none. KeyError for
+    moments of what does not move."""
+    stored = {
+        key.removeprefix(OPTIMIZER).rpartition(".")[0]
+        for key in tensors
+        if key.startswith(OPTIMIZER)
+    }
+    if others := sorted(stored - state.moving.named.keys()):
+        raise KeyError(f"it was trained for another objective, which moved {others[0]}")
+    for name, parameter in state.moving.named.items():
+        prefix = f"{OPTIMIZER}{name}."
         kept = {
             key.removeprefix(prefix): value
             for key, value in tensors.items()
