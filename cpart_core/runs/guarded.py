@@ -67,7 +67,11 @@ def names_another_file(folder: Path, name: str, size: int) -> bool:
     """Does a rollback journal end with the name of a super-journal?"""
     if size > LARGEST_JOURNAL:
         raise ValueError(f"{name} has {size:,} bytes; allowed: {LARGEST_JOURNAL:,}.")
-    with os.fdopen(open_plain(folder, name), "rb") as file:
+    try:
+        handle = open_plain(folder, name)
+    except FileNotFoundError:  # whoever was writing has ended meanwhile
+        return False
+    with os.fdopen(handle, "rb") as file:
         file.seek(max(0, size - len(SUPER_JOURNAL)))
         return file.read() == SUPER_JOURNAL
 

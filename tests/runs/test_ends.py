@@ -65,7 +65,7 @@ def test_memory_that_ends_before_torch_is_there_is_said_without_it():
     run = tiny_run()
     code = """
 import sys
-from cpart_core.runs import session
+from cpart_core.runs import training_session as session
 from cpart_core.runs.folder import open_run
 def fail(*_):
     raise MemoryError

@@ -23,7 +23,7 @@ OWNER = """
 import sys
 from pathlib import Path
 from cpart_core.runs.queue import Slot
-from cpart_core.training.machine import Machine, Need
+from cpart_core.training.capacity import Machine, Need
 slot = Slot(Path(sys.argv[1]), "owner", Need(1, 100, False), Machine(2, 1000, 0))
 print(slot.request() is None, flush=True)
 sys.stdin.read()
