@@ -10,17 +10,17 @@ import pytest
 from cpart_core.cli.command_list import build_parser
 from cpart_core.cli.flags import settings_from_flags
 from cpart_core.files.paths import path_of_environment, with_home
+from cpart_core.model.fusion.random import RandomRouter
 from cpart_core.partition.methods import METHODS
 from cpart_core.runs.create import command_of
 from cpart_core.runs.twins import TWINS, check_twins, twin_settings
 from cpart_core.settings.effect import effective, missing, when_in_words, without_effect
-from cpart_core.settings.field import RECLUSTERED
 from cpart_core.settings.presets import PRESETS
 from cpart_core.settings.run import Settings
 from cpart_core.study.plan import PLANS, make_plan, read_plan
 from tests.source_files import ROOT
 
-CONDITIONED = [item for _, item, _ in Settings().items() if item.metadata["when"]]
+CONDITIONED = [item for _, item, _ in Settings().items() if item.when]
 
 
 def parsed(*words: str, said: list[str] | None = None) -> Settings:
@@ -30,8 +30,8 @@ def parsed(*words: str, said: list[str] | None = None) -> Settings:
 
 def values_against(item) -> list[tuple[str, str]]:
     """(setting, value) that none of the cases of `item` allows."""
-    cases = item.metadata["when"]
-    choices = {field.name: field.metadata["choices"] for _, field, _ in Settings().items()}
+    cases = item.when
+    choices = {field.name: field.choices for _, field, _ in Settings().items()}
     return [
         (name, value)
         for name in cases[0]
@@ -52,15 +52,15 @@ def test_each_condition_refuses_its_setting_and_is_said_in_help(item):
 def test_conditions_name_settings_and_values_that_there_are():
     known = {item.name: item for _, item, _ in Settings().items()}
     for item in CONDITIONED:
-        for case in item.metadata["when"]:
+        for case in item.when:
             for name, test in case.items():
                 assert name in known
                 assert (
                     isinstance(test, str)
-                    or not known[name].metadata["choices"]
-                    or set(test) <= set(known[name].metadata["choices"])
+                    or not known[name].choices
+                    or set(test) <= set(known[name].choices)
                 )
-    assert set(RECLUSTERED["method"]) == {
+    assert set(known["every"].when[0]["method"]) == {
         name for name, method in METHODS.items() if method.reclusters
     }
     assert missing((), {}) == ""
@@ -218,3 +218,41 @@ def test_home_is_known_and_variables_are_said(tmp_path, monkeypatch):
         with_home("$HOME/texts", "path")
     (tmp_path / "a$b").mkdir()
     assert with_home(str(tmp_path / "a$b"), "path") == str(tmp_path / "a$b")
+
+
+def test_older_files_name_what_is_not_chosen_and_are_read(tmp_path):
+    """Before methods owned their settings a file named those of all of them."""
+    oracle = Settings().with_values({"fusion": "oracle"})
+    data = oracle.to_dict()
+    data["model"] |= {"pooling": "token", "fusion_temperature": 1, "fusion_width": 32}
+    assert Settings.from_json(json.dumps(data)) == oracle and hash(oracle) == hash(
+        Settings.from_json(json.dumps(data))
+    )
+    file, said = tmp_path / "s.json", []
+    file.write_text(json.dumps(data))
+    assert parsed("--settings", str(file), said=said) == oracle
+    assert len(said) == 1 and "pooling has no effect: it takes effect only where" in said[0]
+    data["model"]["fusion_width"] = 5000
+    with pytest.raises(ValueError, match="model.fusion_width is 5000; allowed: 1 to 1024"):
+        Settings.from_json(json.dumps(data))
+    data["model"]["fusion_width"] = "wide"
+    with pytest.raises(ValueError, match="model.fusion_width must be int; got 'wide'"):
+        Settings.from_json(json.dumps(data))
+    with pytest.raises(ValueError, match="model.fusion is 'all'; allowed: uniform, attention"):
+        Settings.from_json('{"model": {"fusion": "all"}}')
+
+
+def test_another_method_takes_over_what_it_owns_too():
+    width = Settings().with_values({"fusion_width": 8, "pooling": "token"})
+    router = width.with_values({"fusion": "random"})
+    assert router.model.fusion == RandomRouter("token", fusion_width=8) != width.model.fusion
+    assert (
+        width.with_values({"fusion": "uniform"})
+        .to_dict()["model"]
+        .keys()
+        .isdisjoint({"pooling", "fusion_temperature", "fusion_width"})
+    )
+
+
+def test_every_method_that_reclusters_has_a_twin():
+    assert {name for name, method in METHODS.items() if method.reclusters} <= set(TWINS)

@@ -4,13 +4,13 @@ range, help and unit come from there."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import Field
 from typing import Any
 
 import streamlit as st
 
 from app import session
 from cpart_core.settings.effect import without_effect
+from cpart_core.settings.fields.setting import Setting
 from cpart_core.settings.run import Settings
 
 GROUPS = {
@@ -25,10 +25,10 @@ ELSEWHERE = ("source", "path", "contexts", "text_column", "context_column")
 """Settings that the choice of text sets (views/train/text_choice.py)."""
 
 
-def label(item: Field[Any]) -> str:
+def label(item: Setting) -> str:
     """'num_layers' -> 'Layers'; the unit follows where it is not the name itself."""
     words = item.name.removeprefix("num_").replace("_", " ")
-    unit = item.metadata["unit"]
+    unit = item.unit
     said = (
         f" ({unit})"
         if unit and unit not in words and not (unit == "kB" and "kilobytes" in words)
@@ -37,19 +37,19 @@ def label(item: Field[Any]) -> str:
     return words[0].upper() + words[1:] + said
 
 
-def help_text(item: Field[Any], default: Any, idle: str = "") -> str:
+def help_text(item: Setting, default: Any, idle: str = "") -> str:
     """What the setting does, what is allowed, what it is without a change, and why it has no effect
     now, if so."""
-    low, high = item.metadata["low"], item.metadata["high"]
-    allowed = f" Allowed: {low:,g} to {high:,g}." if low is not None else ""
+    low, high = item.low, item.high
+    allowed = f" Allowed: {low:,g} to {high:,g}." if low is not None and high is not None else ""
     now = f" Now without effect: {idle}." if idle else ""
-    return f"{item.metadata['help']}.{allowed} Preset: {default}.{now}"
+    return f"{item.help}.{allowed} Preset: {default}.{now}"
 
 
-def widget(item: Field[Any], default: Any, key: str, idle: str = "") -> Any:
+def widget(item: Setting, default: Any, key: str, idle: str = "") -> Any:
     """The widget of one setting; returns its value. idle: why it cannot take effect beside the
     others, which makes it grey."""
-    low, high, choices = item.metadata["low"], item.metadata["high"], item.metadata["choices"]
+    low, high, choices = item.low, item.high, item.choices
     common: dict[str, Any] = {
         "key": key,
         "help": help_text(item, default, idle),
@@ -58,6 +58,9 @@ def widget(item: Field[Any], default: Any, key: str, idle: str = "") -> Any:
     }
     if choices:
         return st.selectbox(label(item), choices, index=choices.index(default), **common)
+    if not isinstance(default, (int, float)):
+        return st.text_input(label(item), default, **common)
+    assert low is not None and high is not None, "a number has a range"
     if isinstance(default, float):
         return st.number_input(
             label(item),
@@ -68,9 +71,7 @@ def widget(item: Field[Any], default: Any, key: str, idle: str = "") -> Any:
             format="%.6g",
             **common,
         )
-    if isinstance(default, int):
-        return st.number_input(label(item), int(low), int(high), default, step=1, **common)
-    return st.text_input(label(item), default, **common)
+    return st.number_input(label(item), int(low), int(high), default, step=1, **common)
 
 
 def small_step(default: float) -> float:
@@ -84,11 +85,11 @@ def small_step(default: float) -> float:
     )
 
 
-def fields_of(settings: Settings, group: str, advanced: bool) -> list[tuple[Field[Any], Any]]:
+def fields_of(settings: Settings, group: str, advanced: bool) -> list[tuple[Setting, Any]]:
     return [
         (item, value)
         for name, item, value in settings.items()
-        if name == group and item.metadata["advanced"] == advanced and item.name not in ELSEWHERE
+        if name == group and item.advanced == advanced and item.name not in ELSEWHERE
     ]
 
 
@@ -112,7 +113,7 @@ def settings_form(base: Settings, key: str) -> dict[str, Any]:
     changed: dict[str, Any] = {}
     idle = idle_settings(base, key)
 
-    def draw(entries: list[tuple[Field[Any], Any]], columns: int) -> None:
+    def draw(entries: list[tuple[Setting, Any]], columns: int) -> None:
         for start in range(0, len(entries), columns):
             for cell, (item, default) in zip(
                 st.columns(columns), entries[start : start + columns], strict=False

@@ -24,7 +24,7 @@ from cpart_core.bench.report.save import save, spread
 from cpart_core.bench.speed import Curve, Line
 from cpart_core.files.paths import given_path
 from cpart_core.model.decoder import Decoder
-from cpart_core.partition.signatures import SignatureSums
+from cpart_core.model.signatures import SignatureSums
 from cpart_core.settings.model import ModelSettings
 from cpart_core.settings.training import TrainingSettings
 from cpart_core.training.device import choose_device

@@ -21,6 +21,7 @@ from cpart_core.bench.report.save import save, spread
 from cpart_core.files.paths import given_path
 from cpart_core.model.carve import carve
 from cpart_core.model.decoder import Decoder
+from cpart_core.model.fusion.attention import Attention
 from cpart_core.model.generate import generate, generate_batch
 from cpart_core.settings.model import ModelSettings
 from cpart_core.study.measure import parameter_counts
@@ -109,7 +110,9 @@ def variants_of(settings: ModelSettings) -> dict[str, Variant]:
     found = {}
     for name, execution in (("dense", "dense"), ("soft", "soft"), ("top-2", "topk")):
         model = Decoder(
-            replace(settings, execution=execution, pooling="token"), VOCABULARY, seed=0
+            replace(settings, execution=execution, fusion=Attention(pooling="token")),
+            VOCABULARY,
+            seed=0,
         ).eval()
         found[name] = Variant(model, weights_read(model))
     kept = np.tile(np.arange(KEPT), (settings.num_layers, 1))

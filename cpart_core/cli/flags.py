@@ -6,7 +6,6 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable
-from dataclasses import Field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from cpart_core.settings.effect import (
     with_source,
     without_effect,
 )
+from cpart_core.settings.fields.setting import Setting
 from cpart_core.settings.presets import PRESETS, preset
 from cpart_core.settings.run import Settings
 
@@ -49,7 +49,7 @@ def add_setting_flags(parser: argparse.ArgumentParser, show_all: bool) -> None:
     )
     groups = {name: parser.add_argument_group(title) for name, title in GROUP_TITLES.items()}
     for group_name, item, default in Settings().items():
-        shown = show_all or not item.metadata["advanced"]
+        shown = show_all or not item.advanced
         groups[group_name].add_argument(
             "--" + item.name.replace("_", "-"),
             dest=f"setting_{item.name}",
@@ -115,11 +115,13 @@ def read_settings(
         )
         raise ValueError(f"{path.name}: {why}") from None
     groups = data if inner is None else inner
-    names = frozenset(name for group in groups.values() for name in group)
-    if inner is None and names != {item.name for _, item, _ in settings.items()}:
-        return settings, names
+    values = {name: value for group in groups.values() for name, value in group.items()}
+    # files of older releases name the settings of methods that are not chosen, too
+    every = {name for group in settings.to_dict().values() for name in group}
+    if inner is None and not every <= set(values):
+        return settings, frozenset(values)
     defaults = {item.name: value for _, item, value in Settings().items()}
-    changed = [item.name for _, item, value in settings.items() if value != defaults[item.name]]
+    changed = [name for name, usual in defaults.items() if values.get(name, usual) != usual]
     for name, why in without_effect(settings, changed).items():
         say(f"{path.name}: {name} has no effect: {why}")
     return settings, frozenset()
@@ -146,27 +148,25 @@ def comma_separated(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
-def metavar(item: Field[Any], default: Any) -> str:
-    if item.metadata["choices"]:
-        return "{" + ",".join(item.metadata["choices"]) + "}"
+def metavar(item: Setting, default: Any) -> str:
+    if item.choices:
+        return "{" + ",".join(item.choices) + "}"
     if isinstance(default, tuple):
         return "A,B,..."
     return {int: "INT", float: "NUMBER", str: "TEXT"}[type(default)]
 
 
-def describe(item: Field[Any], default: Any) -> str:
+def describe(item: Setting, default: Any) -> str:
     """Help, range with unit, default: `Decoder layers (1 to 64 layers; default 4)`."""
-    low, high, unit = item.metadata["low"], item.metadata["high"], item.metadata["unit"]
+    low, high, unit = item.low, item.high, item.unit
     parts = []
-    if low is not None:
+    if low is not None and high is not None:
         parts.append(f"{plain(low)} to {plain(high)}" + (f" {unit}" if unit else ""))
     if default not in ("", ()):
         parts.append(f"default {plain(default) if isinstance(default, (int, float)) else default}")
     when = when_in_words(item)
     sentence = (
-        item.metadata["help"]
-        + (f" ({'; '.join(parts)})" if parts else "")
-        + (f". {when}" if when else "")
+        item.help + (f" ({'; '.join(parts)})" if parts else "") + (f". {when}" if when else "")
     )
     return sentence.replace("%", "%%")
 

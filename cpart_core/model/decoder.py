@@ -13,7 +13,6 @@ from cpart_core.model.attended import AttendedStates, LayerStates
 from cpart_core.model.attention import Attention
 from cpart_core.model.cache import Cache, LayerCache
 from cpart_core.model.feedforward import PartitionedFeedForward
-from cpart_core.model.fusion.methods import fusion_of
 from cpart_core.model.next_token import next_token_losses, token_losses
 from cpart_core.model.rms_norm import Norm, rounds
 from cpart_core.model.rotary_positions import angles_at, rotary_angles
@@ -56,7 +55,6 @@ class Decoder(nn.Module):
     def __init__(self, settings: ModelSettings, vocabulary_size: int, seed: int = 0) -> None:
         super().__init__()
         self.settings, self.vocabulary_size = settings, vocabulary_size
-        self.fusion = fusion_of(settings)
         self.embedding = nn.Parameter(torch.empty(vocabulary_size, settings.width))
         self.layers = nn.ModuleList([Layer(settings) for _ in range(settings.num_layers)])
         self.norm = Norm(settings.width, eps=1e-5)
@@ -98,7 +96,7 @@ class Decoder(nn.Module):
                 f" {self.settings.context_length}."
             )
         assert cache is None or start_BT is None, "a cache holds one document a row"
-        if self.fusion.needs_context:
+        if self.settings.fusion.needs_context:
             for feedforward in self.feedforwards():
                 feedforward.fusion.set_context(context_BT)
         x_BTD = self.through_layers(

@@ -5,7 +5,7 @@ FFN(x) = sum_s w_s(x) W_down[:, s] (silu(W_gate[s] x) * W_up[s] x)   with w = S 
 Soft: every segment is computed, so uniform alpha IS the dense layer. Top-k: only the k segments
 with the greatest alpha are computed, at the same weights; the others count as w = 0. Rows are kept
 in the order shared segment, segment 0, segment 1, ...: a segment is one contiguous block, and
-moving a neuron means moving its row (partition/permute.py). `neuron_id` says which neuron a row
+moving a neuron means moving its row (model/permute.py). `neuron_id` says which neuron a row
 holds. A carved model (model/carve.py) has fewer segments and keeps the S that it was trained with:
 weight_scale.
 """
@@ -21,7 +21,6 @@ from torch import Tensor, nn
 
 from cpart_core.model.cache import LayerCache
 from cpart_core.model.fusion.layer import FusionLayer
-from cpart_core.model.fusion.methods import fusion_of
 from cpart_core.model.kernels.dispatch import fastest
 from cpart_core.model.kernels.reference import reference
 from cpart_core.model.kernels.routing import choose
@@ -72,7 +71,7 @@ class PartitionedFeedForward(nn.Module):
         self.w_down = nn.Parameter(torch.empty(settings.width, settings.num_neurons))
         self.register_buffer("neuron_id", torch.arange(settings.num_neurons))
         self.neuron_id: Tensor
-        self.fusion = FusionLayer(fusion_of(settings), settings.num_segments, settings.width)
+        self.fusion = FusionLayer(settings.fusion, settings.num_segments, settings.width)
         self.fused = settings.execution != "dense"
         """False until the run's fusion_step: then every neuron counts fully, whatever alpha
         says."""

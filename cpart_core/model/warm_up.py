@@ -7,6 +7,7 @@ import torch
 from filelock import FileLock
 
 from cpart_core.model.decoder import Decoder
+from cpart_core.model.fusion.attention import Attention
 from cpart_core.model.kernels.cpu.compiled_mark import folder, note_all_compiled
 from cpart_core.model.kernels.cpu.use import cpu_kernels_from
 from cpart_core.settings.model import ModelSettings
@@ -46,7 +47,7 @@ def forward_backward(execution: str, precision: torch.dtype) -> None:
         top_k=2,
         context_length=TOKENS,
         execution=execution,
-        pooling="document",
+        fusion=Attention(pooling="document"),
     )
     model = Decoder(settings, VOCABULARY)
     model.set_fused(True)

@@ -3,18 +3,27 @@ second method, arXiv 2110.01786)."""
 
 from __future__ import annotations
 
-import numpy as np
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
 
-from cpart_core.partition.cocluster import singular_coordinates
-from cpart_core.partition.evidence import Evidence, divide
+from cpart_core.partition.base import PartitionMethod
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from cpart_core.partition.evidence import Evidence
 
 
-class CoActivation:
+@dataclass(frozen=True)
+class CoActivation(PartitionMethod):
     """Balanced k-means of |a| over sampled tokens, each neuron scaled to length 1, in at most 64
     leading directions."""
 
-    needs = "activation"
-    reclusters = True
+    name: ClassVar[str] = "coactivation"
+    help: ClassVar[str] = "activations"
+    source: ClassVar[str] = "activations"
+    needs: ClassVar[str] = "activation"
+    reclusters: ClassVar[bool] = True
 
     def assign(
         self,
@@ -25,6 +34,11 @@ class CoActivation:
         previous: np.ndarray | None,
         seed: int,
     ) -> np.ndarray:
+        import numpy as np
+
+        from cpart_core.partition.evidence import divide
+        from cpart_core.partition.spectral import singular_coordinates
+
         assert evidence.activation is not None
         strength = np.abs(evidence.activation.astype(np.float64))
         scaled = strength / (np.linalg.norm(strength, axis=1, keepdims=True) + 1e-12)

@@ -7,19 +7,27 @@ that space, documents in the other.
 
 from __future__ import annotations
 
-import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
+from cpart_core.partition.base import PartitionMethod
 
-from cpart_core.partition.evidence import Evidence, divide, log_centred, log_importance
+if TYPE_CHECKING:
+    import numpy as np
+
+    from cpart_core.partition.evidence import Evidence
 
 
-class CoCluster:
+@dataclass(frozen=True)
+class CoCluster(PartitionMethod):
     """Balanced k-means of the neurons' coordinates in the leading singular vectors of the
     signatures by document."""
 
-    needs = "by_document"
-    reclusters = True
+    name: ClassVar[str] = "cocluster"
+    help: ClassVar[str] = "the same by document without labels"
+    source: ClassVar[str] = "gradients by document, without labels"
+    needs: ClassVar[str] = "by_document"
+    reclusters: ClassVar[bool] = True
 
     def assign(
         self,
@@ -30,47 +38,10 @@ class CoCluster:
         previous: np.ndarray | None,
         seed: int,
     ) -> np.ndarray:
+        from cpart_core.partition.evidence import divide, log_centred, log_importance
+        from cpart_core.partition.spectral import singular_coordinates
+
         assert evidence.by_document is not None
         signature = evidence.by_document
         neurons, _ = singular_coordinates(log_centred(signature), num_segments, seed)
         return divide(neurons, log_importance(signature), num_segments, num_shared, previous, seed)
-
-
-def singular_coordinates(matrix: np.ndarray, rank: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """(rows [N, r], columns [M, r]) scaled by the singular values."""
-    from sklearn.utils.extmath import randomized_svd  # late: see balanced.py
-
-    rank = min(rank, *matrix.shape)
-    left, values, right = randomized_svd(matrix, n_components=rank, random_state=seed)
-    return left * values, right.T * values
-
-
-def discover_contexts(by_document: np.ndarray, num_contexts: int, seed: int) -> np.ndarray:
-    """Contexts of documents from their signatures over all layers.
-
-    by_document [L, N, M] -> context [M] int16, numbered from the largest to the smallest. Raises
-    ValueError with fewer documents than contexts.
-    """
-    from sklearn.cluster import KMeans
-    from sklearn.exceptions import ConvergenceWarning
-
-    M = by_document.shape[2]
-    if num_contexts > M:
-        raise ValueError(
-            f"{M} documents cannot be divided into {num_contexts} contexts; give more documents or"
-            " fewer discovered_contexts."
-        )
-    layers = [log_centred(layer) for layer in by_document]
-    _, documents = singular_coordinates(np.concatenate(layers), num_contexts, seed)
-    # A document's length says how noisy its signature is, not what it is about: only the direction
-    # counts.
-    documents /= np.linalg.norm(documents, axis=1, keepdims=True) + 1e-12
-    with warnings.catch_warnings():
-        # Documents with fewer distinct signatures than contexts leave some contexts empty; that is
-        # an answer, not a fault.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        found = KMeans(num_contexts, n_init=10, random_state=seed).fit_predict(documents)
-    order = np.argsort(-np.bincount(found, minlength=num_contexts), kind="stable")
-    rank = np.empty(num_contexts, dtype=np.int16)
-    rank[order] = np.arange(num_contexts)
-    return rank[found]

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-import numpy as np
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
 
-from cpart_core.partition.evidence import Evidence
-from cpart_core.partition.partition import contiguous_partition
+from cpart_core.partition.base import PartitionMethod
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from cpart_core.partition.evidence import Evidence
 
 
-class Contiguous:
+@dataclass(frozen=True)
+class Contiguous(PartitionMethod):
     """Neighbours in memory: the numbering at initialisation."""
 
-    needs = ""
-    reclusters = False
+    name: ClassVar[str] = "contiguous"
+    help: ClassVar[str] = "position"
 
     def assign(
         self,
@@ -23,4 +29,6 @@ class Contiguous:
         previous: np.ndarray | None,
         seed: int,
     ) -> np.ndarray:
+        from cpart_core.partition.partition import contiguous_partition
+
         return contiguous_partition(1, num_neurons, num_segments, num_shared).segment_of[0]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
@@ -23,27 +22,6 @@ class Evidence:
     by_document: np.ndarray | None = None
     activation: np.ndarray | None = None
     weight: np.ndarray | None = None
-
-
-class Method(Protocol):
-    """One way to divide the neurons of a layer."""
-
-    needs: str
-    """The field of Evidence it looks at; "" for none."""
-    reclusters: bool
-    """False: the same at every repartition, so one is enough."""
-
-    def assign(
-        self,
-        evidence: Evidence,
-        num_neurons: int,
-        num_segments: int,
-        num_shared: int,
-        previous: np.ndarray | None,
-        seed: int,
-    ) -> np.ndarray:
-        """segment [N] int16, SHARED for num_shared of them, equal sizes; previous [N] is the
-        partition so far, for a warm start."""
 
 
 def divide(

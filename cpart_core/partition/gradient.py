@@ -3,16 +3,26 @@
 
 from __future__ import annotations
 
-import numpy as np
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
 
-from cpart_core.partition.evidence import Evidence, divide, log_centred, log_importance
+from cpart_core.partition.base import PartitionMethod
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from cpart_core.partition.evidence import Evidence
 
 
-class Gradient:
+@dataclass(frozen=True)
+class Gradient(PartitionMethod):
     """Balanced k-means of the log signatures by context, centred over neurons and contexts."""
 
-    needs = "by_context"
-    reclusters = True
+    name: ClassVar[str] = "gradient"
+    help: ClassVar[str] = "gradient signatures by context"
+    source: ClassVar[str] = "gradients by context"
+    needs: ClassVar[str] = "by_context"
+    reclusters: ClassVar[bool] = True
 
     def assign(
         self,
@@ -23,6 +33,8 @@ class Gradient:
         previous: np.ndarray | None,
         seed: int,
     ) -> np.ndarray:
+        from cpart_core.partition.evidence import divide, log_centred, log_importance
+
         assert evidence.by_context is not None
         signature = evidence.by_context
         return divide(

@@ -3,16 +3,26 @@
 
 from __future__ import annotations
 
-import numpy as np
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
 
-from cpart_core.partition.evidence import Evidence, divide
+from cpart_core.partition.base import PartitionMethod
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from cpart_core.partition.evidence import Evidence
 
 
-class Weights:
+@dataclass(frozen=True)
+class Weights(PartitionMethod):
     """Balanced k-means of the rows of W_gate, each scaled to length 1."""
 
-    needs = "weight"
-    reclusters = True
+    name: ClassVar[str] = "weights"
+    help: ClassVar[str] = "weights"
+    source: ClassVar[str] = "weights"
+    needs: ClassVar[str] = "weight"
+    reclusters: ClassVar[bool] = True
 
     def assign(
         self,
@@ -23,6 +33,10 @@ class Weights:
         previous: np.ndarray | None,
         seed: int,
     ) -> np.ndarray:
+        import numpy as np
+
+        from cpart_core.partition.evidence import divide
+
         assert evidence.weight is not None
         norm = np.linalg.norm(evidence.weight, axis=1)
         return divide(

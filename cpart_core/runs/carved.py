@@ -17,7 +17,7 @@ from cpart_core.corpus.document import Corpus
 from cpart_core.corpus.store import load_corpus, save_corpus
 from cpart_core.model.carve import carve, kept_neurons
 from cpart_core.model.decoder import Decoder
-from cpart_core.partition.permute import partition_of
+from cpart_core.model.permute import partition_of
 from cpart_core.records.training import Record, Snapshot
 from cpart_core.runs.atomic import writing_folder
 from cpart_core.runs.checkpoint import Checkpoint, CheckpointConfig, save_checkpoint

@@ -12,7 +12,7 @@ import os
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,6 +28,7 @@ from cpart_core.model.decoder import Decoder
 from cpart_core.runs.atomic import clear_leftovers, read_small, remove_folder, writing_folder
 from cpart_core.runs.folder import Run
 from cpart_core.runs.manifest import verify, write_manifest
+from cpart_core.settings.fields.method import values_of
 from cpart_core.settings.model import ModelSettings
 from cpart_core.settings.run import settings_from_dict
 
@@ -245,7 +246,7 @@ def config_json(config: CheckpointConfig) -> str:
         "vocabulary_size": config.vocabulary_size,
         "fused": config.fused,
     }
-    return json.dumps({**extra, **asdict(config.model)}, indent=2)
+    return json.dumps({**extra, **values_of(config.model)}, indent=2)
 
 
 def read_config(path: Path) -> CheckpointConfig:

@@ -13,7 +13,7 @@ from cpart_core.files.digest import signed, without_signature
 from cpart_core.runs.atomic import read_small, write_file
 from cpart_core.runs.naming import NAME_PATTERN
 from cpart_core.runs.origin import Origin, Trained, origin_in, origin_to_dict
-from cpart_core.settings.field import types_of
+from cpart_core.settings.fields.setting import types_of
 from cpart_core.settings.run import Settings, settings_from_dict
 from cpart_core.wording.printable import JOINERS
 
@@ -61,8 +61,8 @@ class RunInfo:
         return self.origin.twin_kind if isinstance(self.origin, Trained) else ""
 
     def to_json(self) -> str:
-        data = {"format": FORMAT, **asdict(self), "origin": origin_to_dict(self.origin)}
-        return json.dumps(signed(data), indent=2) + "\n"
+        own = {"settings": self.settings.to_dict(), "origin": origin_to_dict(self.origin)}
+        return json.dumps(signed({"format": FORMAT, **asdict(self), **own}), indent=2) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> RunInfo:

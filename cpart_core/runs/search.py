@@ -38,7 +38,7 @@ def text_of(entry: RunSummary) -> str:
         (
             *info.contexts,
             info.twin_kind and f"{info.twin_kind} twin",
-            info.settings.partition.method,
+            info.settings.partition.method.name,
         )
         if info is not None
         else ()

@@ -7,6 +7,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from cpart_core.model.fusion.oracle import Oracle
+from cpart_core.model.fusion.random import RandomRouter
+from cpart_core.partition.contiguous import Contiguous
+from cpart_core.partition.methods import METHODS
+from cpart_core.partition.random import Random
 from cpart_core.settings.effect import effective
 from cpart_core.settings.run import Settings
 
@@ -56,12 +61,12 @@ TWINS: dict[str, Twin] = {
         Twin(
             "random",
             "with neurons divided by chance: what the method is worth",
-            always({"method": "random"}),
+            always({"method": Random.name}),
         ),
         Twin(
             "router",
             "with a frozen random router: what learned fusion is worth",
-            always({"fusion": "random"}),
+            always({"fusion": RandomRouter.name}),
         ),
         Twin(
             "dense-active",
@@ -71,27 +76,24 @@ TWINS: dict[str, Twin] = {
         Twin(
             "oracle",
             "whose fusion is told the true context: what perfect routing by context would be worth",
-            always({"fusion": "oracle"}),
+            always({"fusion": Oracle.name}),
         ),
         Twin(
             "mixture",
             "with a learned router alone, an ordinary mixture: segments by position, no pull,"
             " balance over each batch",
-            always({"method": "contiguous", "affinity_weight": 0.0, "balance": "batch"}),
+            always({"method": Contiguous.name, "affinity_weight": 0.0, "balance": "batch"}),
         ),
         Twin(
             "no-pull",
             "without the pull of fusion weights towards the gradient affinity",
             always({"affinity_weight": 0.0}),
         ),
-        Twin("gradient", "with segments from gradients by context", always({"method": "gradient"})),
-        Twin(
-            "cocluster",
-            "with segments from gradients by document, without labels",
-            always({"method": "cocluster"}),
+        *(
+            Twin(kind.name, f"with segments from {kind.source}", always({"method": kind.name}))
+            for kind in METHODS.values()
+            if kind.reclusters
         ),
-        Twin("coactivation", "with segments from activations", always({"method": "coactivation"})),
-        Twin("weights", "with segments from weights", always({"method": "weights"})),
     )
 }
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cpart_core.settings.field import NAMED, setting
+from cpart_core.settings.fields.setting import When, setting
+
+NAMED: When = ({"source": ("file", "folder", "dataset")},)
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,11 @@ form all ask here. Standard library only.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import Field
 from pathlib import Path
 from typing import Any
 
 from cpart_core.files.paths import with_home
-from cpart_core.settings.field import When
+from cpart_core.settings.fields.setting import Setting, When
 from cpart_core.settings.run import Settings
 
 SAVED_DATASET = ("dataset_dict.json", "dataset_info.json", "state.json")
@@ -26,7 +25,7 @@ def without_effect(settings: Settings, names: Iterable[str]) -> dict[str, str]:
     values = {item.name: value for _, item, value in settings.items()}
     wanted = set(names)
     found = (
-        (item.name, missing(item.metadata["when"], values))
+        (item.name, missing(item.when, values))
         for _, item, _ in settings.items()
         if item.name in wanted
     )
@@ -65,11 +64,11 @@ def said(test: tuple[str, ...] | str, values: dict[str, Any]) -> str:
     return f"more than {bound}" + (f" ({values[bound]})" if bound in values else "")
 
 
-def when_in_words(item: Field[Any]) -> str:
+def when_in_words(item: Setting) -> str:
     """'Takes effect where execution is topk.' for help texts; empty for a setting that always
     does."""
     cases = []
-    for case in item.metadata["when"]:
+    for case in item.when:
         parts = [
             f"{name} is"
             f" {test.replace('> ', 'more than ') if isinstance(test, str) else ' or '.join(test)}"

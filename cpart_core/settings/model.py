@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cpart_core.settings.field import WEIGHED, setting
+from cpart_core.model.fusion.attention import Attention
+from cpart_core.model.fusion.base import Fusion
+from cpart_core.model.fusion.methods import FUSIONS
+from cpart_core.settings.fields.method import chosen
+from cpart_core.settings.fields.setting import AskedCase, setting
+
+WEIGHED: AskedCase = {"execution": ("soft", "topk")}
+"""Fusion weights are applied."""
 
 
 @dataclass(frozen=True)
@@ -63,37 +70,8 @@ class ModelSettings:
         advanced=False,
         when=({"execution": ("topk",)},),
     )
-    fusion: str = setting(
-        "attention",
-        "How fusion weights are made: the same for all, attention over learned keys, a frozen"
-        " random router, or the true context (oracle: a control that reads the labels and cannot"
-        " generate)",
-        choices=("uniform", "attention", "random", "oracle"),
-        advanced=False,
-        when=(WEIGHED,),
-    )
-    pooling: str = setting(
-        "document",
-        "What fusion looks at: the token's hidden state, or its causal mean over the document"
-        " so far",
-        choices=("token", "document"),
-        advanced=False,
-        when=({**WEIGHED, "fusion": ("attention", "random")},),
-    )
-    fusion_temperature: float = setting(
-        1.0,
-        "Temperature tau of the fusion softmax",
-        low=0.01,
-        high=100.0,
-        when=({**WEIGHED, "fusion": ("attention", "random")},),
-    )
-    fusion_width: int = setting(
-        32,
-        "Width of the fusion's queries and keys",
-        low=1,
-        high=1024,
-        unit="numbers",
-        when=({**WEIGHED, "fusion": ("attention", "random")},),
+    fusion: Fusion = chosen(
+        FUSIONS, Attention(), "How fusion weights are made", advanced=False, when=(WEIGHED,)
     )
     weight_scale: int = setting(
         0,

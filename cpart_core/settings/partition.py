@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cpart_core.settings.field import LEARNED, RECLUSTERED, WEIGHED, setting
+from cpart_core.partition.base import PartitionMethod
+from cpart_core.partition.gradient import Gradient
+from cpart_core.partition.methods import METHODS
+from cpart_core.settings.fields.method import chosen
+from cpart_core.settings.fields.setting import AskedCase, Those, setting
+from cpart_core.settings.model import WEIGHED
+
+LEARNED: AskedCase = {**WEIGHED, "fusion": Those("learns")}
+RECLUSTERED: AskedCase = {"method": Those("reclusters")}
 
 
 @dataclass(frozen=True)
 class PartitionSettings:
     """How neurons come to lie in segments, and when."""
 
-    method: str = setting(
-        "gradient",
-        "Partition method: gradient signatures by context, the same by document without labels,"
-        " activations, weights, chance, or position",
-        choices=("gradient", "cocluster", "coactivation", "weights", "random", "contiguous"),
-        advanced=False,
-    )
+    method: PartitionMethod = chosen(METHODS, Gradient(), "Partition method", advanced=False)
     first_step: int = setting(
         100,
         "Step of the first partition; before it the model is dense",
@@ -72,7 +74,10 @@ class PartitionSettings:
         "Power to which the share is raised before it is a target; 1 = as it is",
         low=0.1,
         high=32.0,
-        when=({**LEARNED, "affinity_weight": "> 0"}, {**WEIGHED, "fusion": ("oracle",)}),
+        when=(
+            {**LEARNED, "affinity_weight": "> 0"},
+            {**WEIGHED, "fusion": Those("takes_affinities")},
+        ),
     )
     balance: str = setting(
         "off",

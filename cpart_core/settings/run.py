@@ -1,18 +1,27 @@
 """All settings of a run, as frozen dataclasses: the one place for names, ranges, help and units.
 
-The command line, `settings.json` and the form on the Train page are all made from these fields, so
-they cannot disagree. Standard library only: pages read this file before torch is needed.
+The command line, `settings.json` and the form on the Train page are all made from `Settings.items`,
+so they cannot disagree. A method that is chosen (a fusion, a partition method) is a dataclass of
+its own in its group (fields/method.py); names, flags and JSON are flat. Standard library only:
+pages read this file before torch is needed.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import Field, asdict, dataclass, field, fields, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
+from functools import cache
 from typing import Any
 
 from cpart_core.settings.corpus import CorpusSettings
-from cpart_core.settings.field import check_field, coerce, types_of
+from cpart_core.settings.fields.method import (
+    families_in,
+    settings_of,
+    values_of,
+    with_flat,
+)
+from cpart_core.settings.fields.setting import Setting, check_setting, coerce, types_of
 from cpart_core.settings.model import ModelSettings
 from cpart_core.settings.partition import PartitionSettings
 from cpart_core.settings.training import TrainingSettings
@@ -20,8 +29,8 @@ from cpart_core.settings.training import TrainingSettings
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that determines a run, in four groups. Field names are unique over the groups, so
-    each is one CLI flag."""
+    """Everything that determines a run, in four groups. Names of settings are unique over the
+    groups, so each is one CLI flag."""
 
     corpus: CorpusSettings = field(default_factory=CorpusSettings)
     model: ModelSettings = field(default_factory=ModelSettings)
@@ -30,36 +39,44 @@ class Settings:
 
     def check(self) -> Settings:
         """Return self, or raise ValueError that says what was given and what is allowed."""
-        for group_name, item, value in self.items():
-            check_field(f"{group_name}.{item.name}", item, value)
+        for group_name, entries in all_settings().items():
+            values = values_of(getattr(self, group_name))
+            for item in entries:
+                if item.name in values:
+                    check_setting(group_name, item, values[item.name])
         check_together(self)
         return self
 
-    def items(self) -> Iterator[tuple[str, Field[Any], Any]]:
-        """(group name, field, value) for every setting, in order."""
-        for group in fields(self):
-            values = getattr(self, group.name)
-            for item in fields(values):
-                yield group.name, item, getattr(values, item.name)
+    def items(self) -> Iterator[tuple[str, Setting, Any]]:
+        """(group name, setting, value) for every setting, in order; of methods that are not chosen
+        the default."""
+        for group_name, entries in all_settings().items():
+            values = values_of(getattr(self, group_name))
+            for item in entries:
+                yield group_name, item, values.get(item.name, item.default)
 
-    def with_values(self, values: dict[str, Any]) -> Settings:
+    def with_values(self, values: Mapping[str, Any]) -> Settings:
         """A copy with settings replaced by flat name ({"num_layers": 2}); unknown names are
-        refused."""
-        groups = {item.name: group_name for group_name, item, _ in self.items()}
-        unknown = sorted(set(values) - set(groups))
+        refused, values of methods that are not chosen dropped."""
+        known = all_settings()
+        names = {group: {item.name for item in entries} for group, entries in known.items()}
+        unknown = sorted(set(values) - {name for group in names.values() for name in group})
         if unknown:
-            raise ValueError(
-                f"Unknown setting {', '.join(unknown)}. Known: {', '.join(sorted(groups))}."
-            )
-        changed: dict[str, dict[str, Any]] = {}
-        for name, value in values.items():
-            changed.setdefault(groups[name], {})[name] = value
-        return replace(
-            self, **{name: replace(getattr(self, name), **part) for name, part in changed.items()}
-        )
+            every = sorted(name for group in names.values() for name in group)
+            raise ValueError(f"Unknown setting {', '.join(unknown)}. Known: {', '.join(every)}.")
+        changed: dict[str, Any] = {}
+        for group, own in names.items():
+            part = {name: value for name, value in values.items() if name in own}
+            if part:
+                changed[group] = with_flat(getattr(self, group), part, group)
+        return replace(self, **changed)
+
+    def to_dict(self) -> dict[str, dict[str, Any]]:
+        """Group -> flat name -> value, as in JSON; of methods those of the chosen ones."""
+        return {group.name: values_of(getattr(self, group.name)) for group in fields(self)}
 
     def to_json(self) -> str:
-        return json.dumps(asdict(self), indent=2)
+        return json.dumps(self.to_dict(), indent=2)
 
     @classmethod
     def from_json(cls, text: str) -> Settings:
@@ -71,37 +88,58 @@ class Settings:
         return settings_from_dict(data).check()
 
 
+def all_settings() -> Mapping[str, tuple[Setting, ...]]:
+    """Group name -> its settings, flat and in order. Kept as long as the families list the same
+    methods: a list of runs reads many settings."""
+    families = [families_in(kind) for kind in types_of(Settings).values()]
+    return kept_settings(
+        tuple((name, tuple(own.values())) for group in families for name, own in group.items())
+    )
+
+
+@cache
+def kept_settings(listed: Any) -> Mapping[str, tuple[Setting, ...]]:
+    methods = dict(listed)
+    return {name: settings_of(kind, methods) for name, kind in types_of(Settings).items()}
+
+
 def settings_from_dict(data: Any) -> Settings:
-    """Settings from the dictionary that `asdict` gives; missing names keep their defaults."""
-    group_types = types_of(Settings)
+    """Settings from the dictionary that `to_dict` gives; missing names keep their defaults, and
+    what older files say of methods that are not chosen is checked and dropped."""
+    known = all_settings()
     if not isinstance(data, dict):
         raise ValueError(
-            f"Settings must be a JSON object with the groups {', '.join(group_types)}; got"
+            f"Settings must be a JSON object with the groups {', '.join(known)}; got"
             f" {type(data).__name__}."
         )
-    unknown = sorted(set(data) - set(group_types))
+    unknown = sorted(set(data) - set(known))
     if unknown:
         raise ValueError(
-            f"Unknown group of settings {', '.join(unknown)}. Known: {', '.join(group_types)}."
+            f"Unknown group of settings {', '.join(unknown)}. Known: {', '.join(known)}."
         )
     settings = Settings()
-    for group_name, group_type in group_types.items():
+    for group_name, entries in known.items():
         values = data.get(group_name, {})
         if not isinstance(values, dict):
             raise ValueError(
                 f"Settings group {group_name} must be a JSON object; got {type(values).__name__}."
             )
-        hints = types_of(group_type)
-        unknown = sorted(set(values) - set(hints))
+        kinds = {item.name: item.kind for item in entries}
+        unknown = sorted(set(values) - set(kinds))
         if unknown:
             raise ValueError(
-                f"Unknown setting {', '.join(unknown)} in {group_name}. Known: {', '.join(hints)}."
+                f"Unknown setting {', '.join(unknown)} in {group_name}. Known: {', '.join(kinds)}."
             )
         typed = {
-            name: coerce(f"{group_name}.{name}", value, hints[name])
+            name: coerce(f"{group_name}.{name}", value, kinds[name])
             for name, value in values.items()
         }
-        settings = replace(settings, **{group_name: group_type(**typed)})
+        group = with_flat(getattr(settings, group_name), typed, group_name)
+        dropped = set(typed) - set(values_of(group))
+        for item in entries if dropped else ():
+            if item.name in dropped:
+                check_setting(group_name, item, typed[item.name])
+        settings = replace(settings, **{group_name: group})
     return settings
 
 
@@ -129,9 +167,9 @@ def check_together(settings: Settings) -> None:
         raise ValueError(
             f"top_k {model.top_k} must not be more than num_segments {model.num_segments}."
         )
-    if model.execution == "topk" and model.fusion == "uniform":
+    if model.execution == "topk" and not model.fusion.differs_by_token:
         raise ValueError(
-            "fusion uniform with execution topk would compute the same segments for every token."
+            f"fusion {model.fusion.name} with execution topk would compute the same segments for every token."
             " Choose soft, or attention fusion."
         )
     if (

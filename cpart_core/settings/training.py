@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cpart_core.settings.field import setting
+from cpart_core.settings.fields.setting import setting
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,10 @@ from cpart_core.analysis.keep.ranking import effects_by_row
 from cpart_core.analysis.losses.held_out import Rows, document_losses
 from cpart_core.model.carve import carve
 from cpart_core.model.decoder import Decoder
-from cpart_core.partition.methods import METHODS, make_partition
+from cpart_core.model.permute import apply_partition, partition_of
+from cpart_core.partition.make import make_partition
+from cpart_core.partition.methods import METHODS
 from cpart_core.partition.partition import Partition
-from cpart_core.partition.permute import apply_partition, partition_of
 from cpart_core.records.training import SHARED
 from cpart_core.study.keep_quarter import ContextText, quarter_of
 from cpart_core.training.measured_evidence import as_evidence
@@ -83,7 +84,7 @@ def untrained_cuts(state: TrainState, model: Decoder, texts: list[ContextText]) 
 def made_by(name: str, state: TrainState, seed: int) -> Partition:
     """The partition that this method would make of the finished weights, with the run's own
     settings."""
-    method, settings = METHODS[name], state.settings.model
+    method, settings = METHODS[name](), state.settings.model
     evidence = as_evidence(method.needs, measured_for(state, method.needs), settings.num_layers)
     return make_partition(
         method, evidence, partition_of(state.model), settings.shared_neurons, True, seed

@@ -12,7 +12,6 @@ import numpy as np
 from cpart_core.analysis.source import Source, Sources
 from cpart_core.analysis.statistics.nulls import Effort
 from cpart_core.model.fusion.base import Size
-from cpart_core.model.fusion.methods import fusion_of
 from cpart_core.records.specialization import Specialization
 from cpart_core.runs.folder import Run, open_run
 from cpart_core.service.answering import stored_or_answered
@@ -175,7 +174,7 @@ def parameter_counts(model: ModelSettings, stored_parameters: int) -> tuple[int,
     """(parameters, those used for one token). A dense model's fusion is not used by anything, so it
     does not count."""
     if model.execution == "dense":
-        fusion = fusion_of(model).num_parameters(Size(model.num_segments, model.width))
+        fusion = model.fusion.num_parameters(Size(model.num_segments, model.width))
         count = stored_parameters - model.num_layers * fusion
         return count, count
     left_out = model.num_segments - model.top_k if model.execution == "topk" else 0

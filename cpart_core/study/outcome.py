@@ -11,7 +11,7 @@ import math
 from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
-from cpart_core.settings.field import coerce, types_of
+from cpart_core.settings.fields.setting import coerce, types_of
 from cpart_core.study.interval import CHANGE, COSINE, POSITIVE, REAL, SHARE, Scale
 
 NAN = math.nan

@@ -21,7 +21,7 @@ from cpart_core.files.paths import with_home
 from cpart_core.runs.naming import NAME_PATTERN
 from cpart_core.runs.twins import TWINS, check_twins, twin_settings
 from cpart_core.settings.effect import refuse_without_effect
-from cpart_core.settings.field import coerce, types_of
+from cpart_core.settings.fields.setting import coerce
 from cpart_core.settings.presets import preset
 from cpart_core.settings.run import Settings
 
@@ -157,12 +157,9 @@ def of_type(data: dict[str, Any], key: str, wanted: type, default: Any) -> Any:
 def typed_values(where: str, values: dict[str, Any]) -> dict[str, Any]:
     """Flat settings with the types of their fields; unknown names are refused later, by the
     settings themselves."""
-    hints = {
-        item.name: types_of(type(getattr(Settings(), group)))[item.name]
-        for group, item, _ in Settings().items()
-    }
+    kinds = {item.name: item.kind for _, item, _ in Settings().items()}
     return {
-        name: coerce(f"{where}.{name}", value, hints[name]) if name in hints else value
+        name: coerce(f"{where}.{name}", value, kinds[name]) if name in kinds else value
         for name, value in values.items()
     }
 

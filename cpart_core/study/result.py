@@ -93,7 +93,8 @@ class Study:
 
     def to_json(self) -> str:
         """NaN is written as null, so that any reader can read it."""
-        data = {"format": FORMAT, **asdict(self)}
+        arms = {arm: settings.to_dict() for arm, settings in self.arms.items()}
+        data = {"format": FORMAT, **asdict(self), "arms": arms}
         return json.dumps(without_nan(data), indent=1) + "\n"
 
 

@@ -12,7 +12,7 @@ from cpart_core.corpus.batches import Batch
 from cpart_core.corpus.build import with_labels
 from cpart_core.corpus.document import Corpus, Split
 from cpart_core.model.decoder import Decoder
-from cpart_core.partition.cocluster import discover_contexts
+from cpart_core.partition.spectral import discover_contexts
 from cpart_core.records.training import Discovery
 from cpart_core.training.measured_evidence import measure_documents
 

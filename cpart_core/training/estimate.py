@@ -6,7 +6,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cpart_core.model.fusion.base import Size
-from cpart_core.model.fusion.methods import fusion_of
 from cpart_core.settings.run import Settings
 from cpart_core.settings.training import TrainingSettings
 
@@ -64,7 +63,7 @@ def count_parameters(settings: Settings) -> int:
     attention = (
         model.num_heads + 2 * model.num_kv_heads
     ) * head_width * model.width + model.width**2
-    fusion = fusion_of(model).num_parameters(Size(model.num_segments, model.width))
+    fusion = model.fusion.num_parameters(Size(model.num_segments, model.width))
     layer = attention + 3 * model.width * model.num_neurons + fusion + 2 * model.width
     return model.num_layers * layer + settings.corpus.vocabulary_size * model.width + model.width
 

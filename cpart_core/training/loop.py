@@ -21,8 +21,8 @@ from torch import Tensor
 from cpart_core.corpus.document import Corpus
 from cpart_core.model.decoder import Decoder
 from cpart_core.model.kernels.cpu.use import without_cpu_kernels
+from cpart_core.model.permute import apply_partition, partition_of
 from cpart_core.partition.partition import churn
-from cpart_core.partition.permute import apply_partition, partition_of
 from cpart_core.records.training import Discovery, Evaluation, PartitionChange, Record, Snapshot
 from cpart_core.settings.run import Settings
 from cpart_core.training.compile_layers import as_written
@@ -155,7 +155,7 @@ class Trainer:
         new = new_partition(state, old, first)
         apply_partition(state.model, new, state.optimizer, state.placement.move)
         state.targets = affinity_of(state, new)
-        if self.settings.model.fusion == "oracle" and state.targets is not None:
+        if self.settings.model.fusion.takes_affinities and state.targets is not None:
             for layer, target in zip(state.model.feedforwards(), state.targets, strict=True):
                 layer.fusion.take_affinity(target)
         moved = (

@@ -12,8 +12,8 @@ from cpart_core.corpus.tensors import of_predicting, token_tensors
 from cpart_core.model.capture import capture
 from cpart_core.model.decoder import Decoder
 from cpart_core.model.next_token import token_losses
+from cpart_core.model.signatures import SignatureSums
 from cpart_core.partition.evidence import Evidence
-from cpart_core.partition.signatures import SignatureSums
 
 
 def measure_documents(

@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 from torch import Tensor, nn
 
 from cpart_core.model.decoder import Decoder
-from cpart_core.partition.permute import NEURON_AXIS
+from cpart_core.model.permute import NEURON_AXIS
 
 EXTRA = "extra."
 """Before the names of parameters that an objective brings along."""

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cpart_core.partition.methods import METHODS, make_partition
+from cpart_core.partition.make import make_partition
 from cpart_core.partition.partition import Partition
 from cpart_core.records.training import Discovery
 from cpart_core.settings.run import Settings
@@ -58,7 +58,7 @@ def new_partition(state: TrainState, old: Partition, first: bool) -> Partition:
     first: the old one is a mere numbering, no warm start.
     """
     settings = state.settings
-    method = METHODS[settings.partition.method]
+    method = settings.partition.method
     measured = measured_for(state, method.needs)
     new = old
     if state.group.first:
@@ -94,7 +94,7 @@ def measured_for(state: TrainState, needs: str) -> list[np.ndarray] | np.ndarray
 
 def learns_fusion(settings: Settings) -> bool:
     """Whether fusion weights get a gradient."""
-    return settings.model.fusion == "attention" and settings.model.execution != "dense"
+    return settings.model.fusion.learns and settings.model.execution != "dense"
 
 
 def affinity_of(state: TrainState, partition: Partition) -> Tensor | None:
@@ -102,7 +102,7 @@ def affinity_of(state: TrainState, partition: Partition) -> Tensor | None:
     nothing asks for it. All processes must call it."""
     settings = state.settings.partition
     regularised = settings.affinity_weight and learns_fusion(state.settings)
-    if not (regularised or state.settings.model.fusion == "oracle"):
+    if not (regularised or state.settings.model.fusion.takes_affinities):
         return None
     signature = torch.from_numpy(state.signatures_of_all().mean()).to(state.device)
     segment = torch.from_numpy(partition.segment_of.astype(np.int64)).to(state.device)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from cpart_core.model.decoder import Decoder
-from cpart_core.partition.permute import move_rows
+from cpart_core.model.permute import move_rows
 from cpart_core.settings.run import Settings
 from cpart_core.training.process_group import ProcessGroup
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from cpart_core.partition.methods import METHODS
 from cpart_core.settings.partition import PartitionSettings
 from cpart_core.settings.training import TrainingSettings
 
@@ -14,14 +13,14 @@ def partition_due(step: int, settings: PartitionSettings) -> bool:
     if step == settings.first_step:
         return True
     due = settings.every > 0 and (step - settings.first_step) % settings.every == 0
-    return due and METHODS[settings.method].reclusters
+    return due and settings.method.reclusters
 
 
 def is_frozen(step: int, settings: PartitionSettings) -> bool:
     """Whether no repartition comes after this many steps."""
     if step < settings.first_step:
         return False
-    if settings.every == 0 or not METHODS[settings.method].reclusters:
+    if settings.every == 0 or not settings.method.reclusters:
         return True
     return (
         step + settings.every - (step - settings.first_step) % settings.every > settings.freeze_step

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cpart_core.partition.permute import partition_of
+from cpart_core.model.permute import partition_of
 from cpart_core.records.training import Snapshot
 from cpart_core.training.schedule import is_frozen
 from cpart_core.training.state import TrainState

@@ -15,7 +15,7 @@ from cpart_core.corpus.batches import Batch, TrainingBatches, validation_rows
 from cpart_core.corpus.document import Corpus
 from cpart_core.model.decoder import Decoder
 from cpart_core.model.kernels.cpu.use import pay_for
-from cpart_core.partition.signatures import SignatureSums
+from cpart_core.model.signatures import SignatureSums
 from cpart_core.settings.run import Settings
 from cpart_core.settings.training import TrainingSettings
 from cpart_core.training.compile_layers import compile_layers

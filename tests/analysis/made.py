@@ -12,6 +12,7 @@ from cpart_core.corpus.document import Corpus, Split
 from cpart_core.corpus.store import save_corpus
 from cpart_core.corpus.tokenizer import Tokenizer
 from cpart_core.model.decoder import Decoder
+from cpart_core.model.fusion.attention import Attention
 from cpart_core.records.training import Snapshot
 from cpart_core.runs.checkpoint import Checkpoint, CheckpointConfig, save_checkpoint
 from cpart_core.runs.create import create_run
@@ -30,7 +31,7 @@ MODEL = ModelSettings(
     context_length=32,
     num_segments=4,
     shared_neurons=4,
-    fusion_width=8,
+    fusion=Attention(fusion_width=8),
 )
 CONTEXTS = ("letters", "digits")
 

@@ -15,6 +15,7 @@ from cpart_core.analysis.effects.what_if import Question, changes_of, losses_of,
 from cpart_core.analysis.source import Source
 from cpart_core.analysis.statistics.spread import rows_over_documents
 from cpart_core.corpus.document import Corpus
+from cpart_core.model.fusion.attention import Attention
 from cpart_core.model.intervention import Intervention, intervene
 from tests.analysis.made import MODEL, made_corpus, made_source
 
@@ -40,7 +41,12 @@ def planted(corpus: Corpus, execution: str = "soft", routed: float = 0.0) -> Sou
     > 0: fusion chooses the right one."""
     source = made_source(
         corpus,
-        replace(MODEL, execution=execution, top_k=1, fusion_temperature=0.2, pooling="token"),
+        replace(
+            MODEL,
+            execution=execution,
+            top_k=1,
+            fusion=Attention(pooling="token", fusion_temperature=0.2, fusion_width=8),
+        ),
     )
     model = source.model
     model.embedding.mul_(15)

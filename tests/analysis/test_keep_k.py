@@ -19,6 +19,7 @@ from cpart_core.analysis.losses.held_out import (
     rows_of_text,
 )
 from cpart_core.corpus.store import load_corpus
+from cpart_core.model.fusion.oracle import Oracle
 from cpart_core.model.generate import generate
 from cpart_core.model.intervention import Intervention, intervene
 from cpart_core.model.next_token import token_losses
@@ -45,7 +46,7 @@ def planted():
     source = made_source(
         corpus,
         replace(
-            MODEL, num_layers=1, fusion="oracle", execution="topk", num_neurons=64, shared_neurons=0
+            MODEL, num_layers=1, fusion=Oracle(), execution="topk", num_neurons=64, shared_neurons=0
         ),
     )
     model = source.model

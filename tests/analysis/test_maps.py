@@ -13,7 +13,7 @@ from cpart_core.analysis.maps.neuron_map import choose_steps, map_neurons, sampl
 from cpart_core.analysis.maps.plane import lay_out, log_features, neighbour_overlap
 from cpart_core.analysis.progress import silent
 from cpart_core.analysis.segments.flow import flow
-from cpart_core.partition.signatures import SignatureSums
+from cpart_core.model.signatures import SignatureSums
 from tests.analysis.made import MODEL, made_corpus, made_source, planted_snapshot
 
 FOUR = ("a", "b", "c", "d")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 import torch
 
 from cpart_core.analysis.text.one_token import read
 from cpart_core.model.decoder import Decoder
+from cpart_core.model.fusion.attention import Attention
 from cpart_core.model.intervention import Intervention, intervene
+from cpart_core.settings.fields.method import with_flat
 from cpart_core.settings.model import ModelSettings
 
 TINY = ModelSettings(
@@ -21,7 +21,7 @@ TINY = ModelSettings(
     shared_neurons=8,
     num_segments=4,
     context_length=12,
-    fusion_width=8,
+    fusion=Attention(fusion_width=8),
 )
 T = 11
 START = torch.tensor([[0] * T, [0] * 4 + [4] * 7])
@@ -29,7 +29,7 @@ START = torch.tensor([[0] * T, [0] * 4 + [4] * 7])
 
 def made(execution: str, pooling: str, fusion: str = "attention") -> tuple[Decoder, torch.Tensor]:
     model = Decoder(
-        replace(TINY, execution=execution, pooling=pooling, fusion=fusion),
+        with_flat(TINY, {"execution": execution, "pooling": pooling, "fusion": fusion}, "model"),
         vocabulary_size=30,
         seed=5,
     )

@@ -21,13 +21,13 @@ def parsed(*words: str) -> Settings:
 
 def other_value(item, value):
     """A value that is not the default, within the range."""
-    if item.metadata["choices"]:
-        return next(choice for choice in item.metadata["choices"] if choice != value)
+    if item.choices:
+        return next(choice for choice in item.choices if choice != value)
     if isinstance(value, tuple):
         return ("a", "b c")
     if isinstance(value, str):
         return "some where"
-    low, high = item.metadata["low"], item.metadata["high"]
+    low, high = item.low, item.high
     return type(value)(low if value != low else high)
 
 

@@ -9,7 +9,7 @@ import torch
 from cpart_core.model.carve import carve, kept_neurons
 from cpart_core.model.generate import generate
 from cpart_core.model.intervention import Intervention, intervene
-from cpart_core.partition.permute import partition_of
+from cpart_core.model.permute import partition_of
 from tests.model.test_decoder import FUSIONS, some_ids, tiny
 
 KEPT = np.array([[5, 0, 2], [7, 1, 3]])

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from cpart_core.model.decoder import Decoder
 from cpart_core.model.feedforward import PartitionedFeedForward
+from cpart_core.model.fusion.attention import Attention
 from cpart_core.model.kernels.cpu import use as which
 from cpart_core.model.kernels.cpu.compiled_mark import mark
 from cpart_core.model.kernels.gradient import transposed, weight_gradients
@@ -51,8 +52,7 @@ def routed(pooling: str) -> tuple[list[Tensor], Tensor]:
             num_segments=4,
             top_k=2,
             execution="topk",
-            pooling=pooling,
-            fusion_width=8,
+            fusion=Attention(pooling=pooling, fusion_width=8),
         )
     )
     with torch.no_grad():

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 import torch
 
 from cpart_core.model.capture import capture
 from cpart_core.model.decoder import Decoder
+from cpart_core.model.fusion.attention import Attention
 from cpart_core.model.generate import generate, generate_batch
+from cpart_core.model.permute import apply_partition, partition_of
 from cpart_core.partition.partition import Partition
-from cpart_core.partition.permute import apply_partition, partition_of
+from cpart_core.settings.fields.method import with_flat
 from cpart_core.settings.model import ModelSettings
 
 TINY = ModelSettings(
@@ -23,7 +23,7 @@ TINY = ModelSettings(
     shared_neurons=8,
     num_segments=8,
     context_length=24,
-    fusion_width=8,
+    fusion=Attention(fusion_width=8),
 )
 FUSIONS = [
     ("uniform", "token"),
@@ -35,7 +35,7 @@ FUSIONS = [
 
 
 def tiny(**changes: object) -> Decoder:
-    return Decoder(replace(TINY, **changes), vocabulary_size=50, seed=3)  # type: ignore[arg-type]
+    return Decoder(with_flat(TINY, changes, "model"), vocabulary_size=50, seed=3)
 
 
 def some_ids(rows: int = 2, length: int = 24) -> torch.Tensor:

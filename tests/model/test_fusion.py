@@ -98,7 +98,9 @@ def test_one_token_changed_is_one_token_changed(name):
 
 @each
 def test_without_its_context_it_refuses_or_needs_none(name):
-    model = Decoder(replace(ModelSettings(), fusion=name, execution="soft", num_layers=1), 300)
+    model = Decoder(
+        replace(ModelSettings(), fusion=FUSIONS[name](), execution="soft", num_layers=1), 300
+    )
     ids = torch.zeros(1, 4, dtype=torch.int64)
     if FUSIONS[name].needs_context:
         with pytest.raises(ValueError, match=f"fusion is the {name}: it is told the true context"):

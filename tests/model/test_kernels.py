@@ -28,7 +28,7 @@ from cpart_core.model.kernels.sorted import (
 from cpart_core.model.kernels.weighted import weighted
 from cpart_core.model.kernels.work import Layout, Work
 from cpart_core.model.saved_tensors import kept_until_backward
-from cpart_core.partition.signatures import SignatureSums
+from cpart_core.model.signatures import SignatureSums
 from tests.model.test_decoder import some_ids, tiny
 
 TOKENS, WIDTH, SEGMENTS, SIZE = 60, 32, 8, 16

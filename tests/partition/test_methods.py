@@ -3,16 +3,20 @@ found."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
 from cpart_core.partition import balanced
 from cpart_core.partition.balanced import balanced_assignment, balanced_kmeans
-from cpart_core.partition.cocluster import discover_contexts
 from cpart_core.partition.evidence import Evidence
-from cpart_core.partition.methods import METHODS, make_partition
+from cpart_core.partition.make import make_partition
+from cpart_core.partition.methods import METHODS
 from cpart_core.partition.partition import SHARED, churn, contiguous_partition, match_ids
-from cpart_core.settings.partition import PartitionSettings
+from cpart_core.partition.spectral import discover_contexts
+from cpart_core.settings.run import Settings
 
 N, S, SHARED_NEURONS = 70, 6, 10
 
@@ -28,8 +32,19 @@ def evidence(seed: int = 0) -> Evidence:
 
 
 def test_every_method_that_can_be_chosen_is_listed() -> None:
-    choices = PartitionSettings.__dataclass_fields__["method"].metadata["choices"]
-    assert tuple(METHODS) == choices
+    known = {item.name: item for _, item, _ in Settings().items()}
+    assert known["method"].choices == tuple(METHODS)
+    for name in METHODS:
+        assert Settings().with_values({"method": name}).check().partition.method == METHODS[name]()
+
+
+def test_asking_a_method_loads_the_standard_library_alone() -> None:
+    said = (
+        "import sys, cpart_core.settings.run;"
+        "print({'torch', 'numpy', 'sklearn', 'scipy'} & {*sys.modules})"
+    )
+    done = subprocess.run([sys.executable, "-c", said], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -37,7 +52,7 @@ def test_each_method_covers_all_neurons_in_equal_segments_and_repeats(name: str)
     old = contiguous_partition(2, N, S, SHARED_NEURONS)
     made = [
         make_partition(
-            METHODS[name], [evidence(), evidence(1)], old, SHARED_NEURONS, first=True, seed=4
+            METHODS[name](), [evidence(), evidence(1)], old, SHARED_NEURONS, first=True, seed=4
         )
         for _ in range(2)
     ]
@@ -45,7 +60,7 @@ def test_each_method_covers_all_neurons_in_equal_segments_and_repeats(name: str)
     assert (made[0].sizes() == (N - SHARED_NEURONS) // S).all()
     assert ((made[0].segment_of == SHARED).sum(axis=1) == SHARED_NEURONS).all()
     warm = make_partition(
-        METHODS[name], [evidence(), evidence(1)], made[0], SHARED_NEURONS, first=False, seed=4
+        METHODS[name](), [evidence(), evidence(1)], made[0], SHARED_NEURONS, first=False, seed=4
     )
     if METHODS[name].reclusters:
         assert churn(warm.segment_of, made[0].segment_of).max() < 0.35, (
@@ -66,7 +81,7 @@ def test_planted_segments_are_found(name: str, field: str) -> None:
         * rng.uniform(0.7, 1.3, size=(64, 24))
         * rng.gamma(2.0, size=(64, 1))
     )
-    found = METHODS[name].assign(Evidence(**{field: planted}), 64, 4, 0, None, seed=0)
+    found = METHODS[name]().assign(Evidence(**{field: planted}), 64, 4, 0, None, seed=0)
     assert (match_ids(found, truth.astype(np.int16), 4) == truth).all()
 
 

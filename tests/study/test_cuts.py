@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from cpart_core.analysis.keep.ranking import by_effect
+from cpart_core.model.permute import apply_partition, partition_of
 from cpart_core.partition.partition import contiguous_partition
-from cpart_core.partition.permute import apply_partition, partition_of
 from cpart_core.study.cuts import cut_by, neuron_effects, segment_effects, shuffled_outside
 from cpart_core.study.keep_quarter import context_texts, keep_quarter
 from tests.analysis.made import MODEL, made_corpus, made_source

@@ -55,7 +55,7 @@ def test_arms_are_twins_or_settings():
     assert plan.reference == "a" and plan.kinds == {"b": "random"}
     assert (
         plan.settings("a", 3).model.num_segments == 4
-        and plan.settings("b", 3).partition.method == "random"
+        and plan.settings("b", 3).partition.method.name == "random"
     )
     assert plan.settings("b", 3).training.seed == 3 and plan.cells() == [("a", 3), ("b", 3)]
 

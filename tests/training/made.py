@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 from cpart_core.corpus.document import Corpus, Document, Gathered
+from cpart_core.model.fusion.attention import Attention
 from cpart_core.settings.corpus import CorpusSettings
 from cpart_core.settings.model import ModelSettings
 from cpart_core.settings.partition import PartitionSettings
@@ -57,7 +58,7 @@ def made_settings(**changes: object) -> Settings:
             num_segments=4,
             top_k=2,
             context_length=32,
-            fusion_width=8,
+            fusion=Attention(fusion_width=8),
         ),
         partition=PartitionSettings(
             first_step=4, every=4, freeze_step=8, fusion_step=8, signature_every=1

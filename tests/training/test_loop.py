@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from cpart_core.corpus.tensors import TokenTensors, token_tensors
+from cpart_core.model.permute import apply_partition, partition_of
 from cpart_core.partition.partition import Partition
-from cpart_core.partition.permute import apply_partition, partition_of
 from cpart_core.records.training import Record
 from cpart_core.training.failure import NonFiniteLoss
 from cpart_core.training.loop import Trainer

@@ -15,7 +15,6 @@ from app.text.escape import plain
 from app.views.compare.sides import Sides
 from app.views.fusion.texts import box, legend, show_tinted
 from cpart_core.analysis.text.first_text import FIRST_TEXT
-from cpart_core.model.fusion.methods import fusion_of
 from cpart_core.records.comparison import LossComparison, SegmentComparison, TextComparison
 
 EXCERPT = 700
@@ -29,7 +28,7 @@ def draw(sides: Sides, segments: SegmentComparison | None, losses: LossCompariso
     if not sides.weights:
         st.info(why_no_weights(sides), icon=":material/info:")
         return
-    fusions = [fusion_of(run.settings.model) for run in (sides.first, sides.second)]
+    fusions = [run.settings.model.fusion for run in (sides.first, sides.second)]
     told = next((fusion.name for fusion in fusions if fusion.needs_context), "")
     if told:
         st.info(

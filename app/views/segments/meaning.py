@@ -26,7 +26,6 @@ from cpart_core.analysis.segments.verdict import (
     stability_verdict,
     verdict,
 )
-from cpart_core.model.fusion.methods import fusion_of
 from cpart_core.records.specialization import SegmentUse, Specialization
 from cpart_core.runs import folder
 from cpart_core.runs.folder import Run
@@ -87,9 +86,7 @@ def draw_meter(run: Run, step: int) -> None:
         return
     use = use_chooser(result)
     st.markdown(f"**{verdict(result, use)}**")
-    for sentence in caveats(
-        result, run.info.discovered, fusion_of(run.settings.model).needs_context
-    ):
+    for sentence in caveats(result, run.info.discovered, run.settings.model.fusion.needs_context):
         st.caption(f":material/info: {sentence}")
     where = source_of(
         run, result.step, more=f"{measured_on(result)} · training seed {run.settings.training.seed}"

@@ -228,7 +228,7 @@ def partition_sentence(run: Run, step: int, partitioned: bool, frozen: bool) -> 
         if not bool((churn == churn).all())
         else f"; {percent(float(churn.mean()))} of the neurons moved"
     )
-    method = run.settings.partition.method
+    method = run.settings.partition.method.name
     return f"Partition {len(done)} (method {method}) at step {int(changes.step[last]):,}{moved}" + (
         "; segments are now frozen." if frozen else "."
     )

@@ -12,7 +12,6 @@ from cpart_core.analysis.progress import Progress, silent
 from cpart_core.analysis.segments.stability import unit, with_mean
 from cpart_core.analysis.statistics.bootstrap import INTERVAL
 from cpart_core.model.fusion.base import Size
-from cpart_core.model.fusion.methods import fusion_of
 from cpart_core.partition.partition import assign
 from cpart_core.records.comparison import SegmentComparison
 from cpart_core.records.training import SHARED, Snapshot
@@ -174,7 +173,7 @@ def same_neurons(first: Run, second: Run) -> bool:
 def start_of(run: Run) -> tuple[object, ...]:
     """What the initial weights follow from."""
     model = run.settings.model
-    drawn = fusion_of(model).drawn(Size(model.num_segments, model.width))
+    drawn = model.fusion.drawn(Size(model.num_segments, model.width))
     shape = (model.num_layers, model.width, model.num_heads, model.num_kv_heads, model.num_neurons)
     return (run.settings.training.seed, run.info.vocabulary_size, *shape, drawn)
 

@@ -187,7 +187,7 @@ def writing_speed(model: Decoder) -> float:
     be told the context, which cannot write."""
     from cpart_core.model.generate import generate
 
-    if model.fusion.needs_context:
+    if model.settings.fusion.needs_context:
         return float("nan")
     written, began = 0, time.process_time()
     while (passed := time.process_time() - began) < SECONDS:

@@ -1,7 +1,7 @@
 """Validation documents on a plane by their gradients: documents that need the same neurons lie
 together. Labels are not used.
 
-The signature of a document is the mean over its tokens of |a dL/da|, for every neuron of every layer (partition/signatures.py).
+The signature of a document is the mean over its tokens of |a dL/da|, for every neuron of every layer (model/signatures.py).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from cpart_core.analysis.source import Source
 from cpart_core.corpus.batches import Batch
 from cpart_core.corpus.document import Corpus, Split
 from cpart_core.model.next_token import token_losses
-from cpart_core.partition.signatures import SignatureSums
+from cpart_core.model.signatures import SignatureSums
 from cpart_core.records.maps import DocumentMap
 from cpart_core.training.discovery import document_heads
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from cpart_core.bench.models.peer_layers import PlainSwiGLU, loop_over_segments, peers, working
 from cpart_core.model.feedforward import PartitionedFeedForward
+from cpart_core.model.fusion.attention import Attention
 from cpart_core.model.kernels.dispatch import EXECUTIONS
 from cpart_core.model.kernels.work import Work
 from cpart_core.model.saved_tensors import kept_until_backward
@@ -36,7 +37,7 @@ class Shape:
             num_segments=SEGMENTS,
             top_k=TOP_K,
             execution=execution,
-            pooling=pooling,
+            fusion=Attention(pooling=pooling),
         )
 
 

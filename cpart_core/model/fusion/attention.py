@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from cpart_core.model.fusion.base import Fusion, FusionInput, Size, Tensors, Weight
-from cpart_core.settings.field import setting
+from cpart_core.settings.fields.setting import setting
 
 if TYPE_CHECKING:
     from torch import Tensor

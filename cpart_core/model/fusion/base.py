@@ -16,6 +16,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 
+from cpart_core.settings.fields.method import Method
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -70,13 +72,9 @@ Tensors = Mapping[str, "Tensor"]
 """A layer's weights of the fusion by name, and nothing else."""
 
 
-class Fusion:
+class Fusion(Method):
     """One way to make alpha. Subclasses are frozen dataclasses; equal ones train alike."""
 
-    name: ClassVar[str]
-    """In settings, flags and stored files: a-z, 0-9 and -."""
-    help: ClassVar[str]
-    """What alpha follows from: a phrase for help texts."""
     learns: ClassVar[bool] = False
     """Whether training moves alpha by gradient, so that it can be drawn to the affinities and be
     balanced."""

@@ -4,18 +4,45 @@ a value against it."""
 from __future__ import annotations
 
 import types
-from dataclasses import Field, field
+from collections.abc import Mapping
+from dataclasses import Field, dataclass, field
 from functools import cache
 from typing import Any, get_args, get_origin, get_type_hints
 
-Case = dict[str, tuple[str, ...] | str]
+
+@dataclass(frozen=True)
+class Those:
+    """In a case, instead of names: the methods of a family that say yes to this of themselves, as
+    `Those("learns")` for fusions."""
+
+    flag: str
+
+
+Case = Mapping[str, tuple[str, ...] | str]
 When = tuple[Case, ...]
 """When a setting takes effect: in any of these cases; a case is the settings it asks for, each with
 its values, or '> 0', '> first_step'."""
-WEIGHED: Case = {"execution": ("soft", "topk")}
-LEARNED: Case = {**WEIGHED, "fusion": ("attention",)}
-NAMED: When = ({"source": ("file", "folder", "dataset")},)
-RECLUSTERED: Case = {"method": ("gradient", "cocluster", "coactivation", "weights")}
+AskedCase = Mapping[str, tuple[str, ...] | str | Those]
+Asked = tuple[AskedCase, ...]
+"""The same as it is written at a setting."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting as the flag, the widget and the check of it need it."""
+
+    name: str
+    """Unique among all settings: it is the flag, too."""
+    kind: Any
+    """Its type."""
+    default: Any
+    help: str
+    low: float | None
+    high: float | None
+    choices: tuple[str, ...]
+    unit: str
+    advanced: bool
+    when: When
 
 
 def setting(
@@ -27,7 +54,7 @@ def setting(
     choices: tuple[str, ...] = (),
     unit: str = "",
     advanced: bool = True,
-    when: When = (),
+    when: Asked = (),
 ) -> Any:
     """A dataclass field with its checked range, what the form and `--help` say of it, and when it
     takes effect (always, without `when`)."""
@@ -43,6 +70,23 @@ def setting(
     return field(default=default, metadata=metadata)
 
 
+def as_setting(item: Field[Any], kind: Any) -> Setting:
+    """What `setting` noted in a dataclass field of this type."""
+    said = item.metadata
+    return Setting(
+        item.name,
+        kind,
+        item.default,
+        said["help"],
+        said["low"],
+        said["high"],
+        said["choices"],
+        said["unit"],
+        said["advanced"],
+        said["when"],
+    )
+
+
 def types_of(kind: Any) -> dict[str, Any]:
     """Field name -> type of a dataclass. Kept: working it out costs more than the rest of reading
     settings, and a list of runs reads many."""
@@ -56,6 +100,8 @@ def kept_types(kind: Any) -> dict[str, Any]:
 
 def coerce(name: str, value: Any, wanted: Any) -> Any:
     """JSON value -> the field's type; a whole number passes for a float, nothing else is bent."""
+    if type(value) is wanted:
+        return value
     if get_origin(wanted) is tuple:
         element = get_args(wanted)[0]
         if isinstance(value, (list, tuple)) and all(isinstance(entry, element) for entry in value):
@@ -69,14 +115,15 @@ def coerce(name: str, value: Any, wanted: Any) -> Any:
     return value
 
 
-def check_field(name: str, item: Field[Any], value: Any) -> None:
-    """One setting against its own choices and range."""
-    low, high, choices = item.metadata["low"], item.metadata["high"], item.metadata["choices"]
-    if choices and value not in choices:
-        raise ValueError(f"{name} is {value!r}; allowed: {', '.join(choices)}.")
+def check_setting(where: str, item: Setting, value: Any) -> None:
+    """A value against the setting's own choices and range; ValueError says what is allowed in this
+    group."""
+    if item.choices and value not in item.choices:
+        allowed = ", ".join(item.choices)
+        raise ValueError(f"{where}.{item.name} is {value!r}; allowed: {allowed}.")
     if (
         isinstance(value, (int, float))
         and not isinstance(value, bool)
-        and not (low is None or low <= value <= high)
+        and not (item.low is None or item.high is None or item.low <= value <= item.high)
     ):
-        raise ValueError(f"{name} is {value}; allowed: {low:g} to {high:g}.")
+        raise ValueError(f"{where}.{item.name} is {value}; allowed: {item.low:g} to {item.high:g}.")
