@@ -8,6 +8,7 @@ overlap by one token: the last target of one is the first input of the next.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,6 +36,17 @@ class Batch:
     def rows(self, part: slice) -> Batch:
         """Some of the rows."""
         return Batch(self.ids[part], self.context[part], self.document[part], self.start[part])
+
+
+def pick_rows(batches: Sequence[Batch], places: Sequence[tuple[int, int]]) -> Batch:
+    """Some rows of several batches of one width as one batch; a place is (batch, row)."""
+    found = [batches[number].rows(slice(row, row + 1)) for number, row in places]
+    return Batch(
+        np.concatenate([part.ids for part in found]),
+        np.concatenate([part.context for part in found]),
+        np.concatenate([part.document for part in found]),
+        np.concatenate([part.start for part in found]),
+    )
 
 
 class TrainingBatches:

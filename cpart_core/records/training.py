@@ -88,7 +88,7 @@ class Record:
     tokens: int
     """Training tokens seen so far."""
     loss: float
-    """Nats per token on this batch: next-token loss alone, without the pulls below."""
+    """Nats per token on this batch: next-token loss alone, without the regularisers below."""
     loss_by_context: np.ndarray
     """[C] the same by context; NaN where the batch has no token of it."""
     affinity_loss: float

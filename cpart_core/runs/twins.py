@@ -80,13 +80,13 @@ TWINS: dict[str, Twin] = {
         ),
         Twin(
             "mixture",
-            "with a learned router alone, an ordinary mixture: segments by position, no pull,"
+            "with a learned router alone, an ordinary mixture: segments by position, no affinity,"
             " balance over each batch",
             always({"method": Contiguous.name, "affinity_weight": 0.0, "balance": "batch"}),
         ),
         Twin(
             "no-pull",
-            "without the pull of fusion weights towards the gradient affinity",
+            "without the affinity regulariser, which draws fusion weights to the gradient affinity",
             always({"affinity_weight": 0.0}),
         ),
         *(

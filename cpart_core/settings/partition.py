@@ -63,8 +63,8 @@ class PartitionSettings:
     )
     affinity_weight: float = setting(
         0.1,
-        "Pull of the fusion weights towards the segments' share of the context's signature; 0"
-        " = off",
+        "Weight of the affinity regulariser, which draws the fusion weights to the segments' share"
+        " of the context's signature; 0 = off",
         low=0.0,
         high=10.0,
         when=(LEARNED,),

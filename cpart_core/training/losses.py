@@ -1,5 +1,5 @@
-"""The terms that are added to the loss of the next token (model/next_token.py): pull towards the
-gradient affinity, load balance."""
+"""The regularisers that are added to the loss of the next token (model/next_token.py): affinity,
+which draws fusion weights to the gradient affinity, and load balance."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def sum_by_group(value_BT: Tensor, group_BT: Tensor, num_groups: int) -> tuple[T
 def affinity_targets(
     signature_LNC: Tensor, segment_LN: Tensor, num_segments: int, sharpness: float
 ) -> Tensor:
-    """What the fusion weights are pulled to: [L, C, S], rows sum to 1.
+    """What the fusion weights are drawn to: [L, C, S], rows sum to 1.
 
     A segment's share of the context's signature, relative to its mean share over contexts (so that
     an important segment does not become everyone's), raised to `sharpness` and normalised. Neurons
@@ -45,7 +45,7 @@ def affinity_loss(
     less the target's own entropy (so 0 is met).
 
     num_known: tokens of known context in the whole batch, of which these may be a part; without any
-    there is no pull.
+    it is 0.
     """
     known = context_BT >= 0
     context = context_BT[known]

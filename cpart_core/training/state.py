@@ -17,7 +17,6 @@ from cpart_core.model.decoder import Decoder
 from cpart_core.model.kernels.cpu.use import pay_for
 from cpart_core.model.signatures import SignatureSums
 from cpart_core.settings.run import Settings
-from cpart_core.settings.training import TrainingSettings
 from cpart_core.training.compile_layers import compile_layers
 from cpart_core.training.device import choose_device, choose_precision, set_threads
 from cpart_core.training.estimate import rows_to_evaluate
@@ -160,8 +159,9 @@ def initial_state(
     model = Decoder(model_settings, corpus.vocabulary_size, training.seed).to(device)
     extra = {} if make_extra is None else make_extra(model)
     blocks = None if part is None else part.blocks(model)
+    if training.parallel == "fsdp" and not group.alone:
+        refuse_under_fsdp(blocks, extra)
     if blocks is not None:
-        refuse_blocks(blocks, training, group)
         freeze_all_but(model, blocks)
     compiled = compile_layers(model, training, device, group)
     placement = spread(model, settings, group, device)
@@ -191,11 +191,17 @@ def initial_state(
     return state
 
 
-def refuse_blocks(blocks: Sequence[Block], training: TrainingSettings, group: ProcessGroup) -> None:
-    """ValueError where rows of a matrix would lie in several processes."""
-    cut = [block.name for block in blocks if block.end is not None]
-    if cut and training.parallel == "fsdp" and not group.alone:
+def refuse_under_fsdp(blocks: Sequence[Block] | None, extra: Mapping[str, nn.Parameter]) -> None:
+    """ValueError for what cannot be clipped and stored as one where FSDP2 cuts every matrix of the
+    model over the processes."""
+    cut = [block.name for block in blocks or () if block.end is not None]
+    if cut:
         raise ValueError(
-            f"parallel is fsdp, which cuts every matrix over {group.size} processes; of a matrix a"
-            f" block alone ({cut[0]}) can be trained with ddp."
+            "parallel is fsdp, which cuts every matrix over the processes; of a matrix a block"
+            f" alone ({cut[0]}) can be trained with ddp."
+        )
+    if extra and (blocks is None or len(blocks)):
+        raise ValueError(
+            f"parallel is fsdp, with which {', '.join(extra)} can be trained alone; together with"
+            " weights of the model, with ddp."
         )

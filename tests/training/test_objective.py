@@ -16,6 +16,7 @@ from cpart_core.training.loop import Trainer
 from cpart_core.training.moving import Block, Nothing, Parameters, Segments
 from cpart_core.training.objective import NextToken, Objective
 from cpart_core.training.optimizer import learning_rate
+from cpart_core.training.process_group import ProcessGroup
 from tests.training.made import made_corpus, made_settings
 from tests.training.objectives import OBJECTIVES, Nudged
 from tests.training.test_loop import comparable
@@ -199,6 +200,9 @@ def test_what_cannot_move_is_said() -> None:
     ):
         with pytest.raises(ValueError, match=said):
             Trainer(SETTINGS, made_corpus(), objective=NextToken(part))
+    settings = SETTINGS.with_values({"parallel": "fsdp"})
+    with pytest.raises(ValueError, match="with which nudge can be trained alone"):
+        Trainer(settings, made_corpus(), ProcessGroup(0, 2), Nudged())
     for part in (Nothing(), Parameters(("fusion.keys",))):  # no fusion yet, and no affinity
         with pytest.raises(ValueError, match="Nothing that this run moves .* step 1"):
             Trainer(SETTINGS, made_corpus(), objective=NextToken(part)).train_step()

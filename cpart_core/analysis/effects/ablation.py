@@ -21,6 +21,7 @@ from cpart_core.analysis.statistics.by_document import RESAMPLES, DocumentSums, 
 from cpart_core.analysis.statistics.spread import rows_over_documents
 from cpart_core.corpus.batches import Batch
 from cpart_core.corpus.document import Corpus
+from cpart_core.corpus.tensors import token_tensors
 from cpart_core.model.capture import capture
 from cpart_core.model.decoder import Decoder
 from cpart_core.model.next_token import token_losses
@@ -66,8 +67,7 @@ def take_batch(
 ) -> Iterator[float]:
     """Add the change of every token's loss for every layer and segment, and the loss itself as the
     last column; yields the share done."""
-    target = torch.from_numpy(batch.ids[:, 1:])
-    start, told = (torch.from_numpy(part[:, :-1]).long() for part in (batch.start, batch.context))
+    tokens = token_tensors(batch)
     document = batch.document[:, :-1]
     after: list[Tensor] = []
     hooks = [
@@ -76,9 +76,8 @@ def take_batch(
     ]
     try:
         with torch.no_grad(), capture(model) as captured:
-            loss = token_losses(
-                model(torch.from_numpy(batch.ids[:, :-1]), start, context_BT=told), target
-            )
+            logits = model(tokens.inputs, tokens.start, context_BT=tokens.context)
+            loss = token_losses(logits, tokens.targets)
             contributions = [[item.output(segment) for segment in segments] for item in captured]
     finally:
         for hook in hooks:
@@ -89,7 +88,9 @@ def take_batch(
         for column, part in enumerate(parts):
             with torch.no_grad():
                 changed = (
-                    token_losses(model.read_on(after[layer] - part, layer + 1, start), target)
+                    token_losses(
+                        model.read_on(after[layer] - part, layer + 1, tokens.start), tokens.targets
+                    )
                     - loss
                 )
             sums.add(layer * len(segments) + column, document, changed.numpy())

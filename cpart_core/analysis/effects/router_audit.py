@@ -25,6 +25,7 @@ from cpart_core.analysis.statistics.spread import rows_over_documents
 from cpart_core.analysis.text.one_token import Pass, read
 from cpart_core.corpus.batches import Batch
 from cpart_core.corpus.document import Corpus
+from cpart_core.corpus.tensors import token_tensors
 from cpart_core.records.effects import RouterAudit
 from cpart_core.settings.model import ModelSettings
 
@@ -118,11 +119,9 @@ def few_rows(batch: Batch, settings: ModelSettings) -> list[slice]:
 
 def read_rows(source: Source, batch: Batch, rows: slice) -> tuple[Pass, np.ndarray]:
     """The pass and the document of each token [B, T]."""
-    ids = torch.from_numpy(batch.ids[rows])
-    start, context = (
-        torch.from_numpy(part[rows, :-1]).long() for part in (batch.start, batch.context)
-    )
-    return read(source.model, ids[:, :-1], start, context, ids[:, 1:]), batch.document[rows, :-1]
+    tokens = token_tensors(batch.rows(rows))
+    passed = read(source.model, tokens.inputs, tokens.start, tokens.context, tokens.targets)
+    return passed, batch.document[rows, :-1]
 
 
 @torch.no_grad()

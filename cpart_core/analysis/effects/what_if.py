@@ -18,6 +18,7 @@ from cpart_core.analysis.statistics.by_document import DocumentSums, divided
 from cpart_core.analysis.statistics.spread import rows_over_documents
 from cpart_core.corpus.batches import Batch
 from cpart_core.corpus.document import Corpus
+from cpart_core.corpus.tensors import token_tensors
 from cpart_core.model.context_window import fit
 from cpart_core.model.decoder import Decoder
 from cpart_core.model.generate import generate
@@ -219,10 +220,10 @@ def by_context(
 
 def losses_of(model: Decoder, batch: Batch) -> np.ndarray:
     """[B, T] nats."""
-    start, told = (torch.from_numpy(part[:, :-1]).long() for part in (batch.start, batch.context))
+    tokens = token_tensors(batch)
     with torch.no_grad():
-        logits = model(torch.from_numpy(batch.ids[:, :-1]), start, context_BT=told)
-    return token_losses(logits, torch.from_numpy(batch.ids[:, 1:])).numpy()
+        logits = model(tokens.inputs, tokens.start, context_BT=tokens.context)
+    return token_losses(logits, tokens.targets).numpy()
 
 
 def answer(asked: Asked) -> InterventionReport:

@@ -21,6 +21,7 @@ from cpart_core.analysis.source import Source, mean_over, validation_batches
 from cpart_core.analysis.statistics.bootstrap import interval
 from cpart_core.analysis.statistics.by_document import DocumentSums
 from cpart_core.corpus.document import Corpus
+from cpart_core.corpus.tensors import token_tensors
 from cpart_core.model.next_token import token_losses
 from cpart_core.records.losses import LossReport
 from cpart_core.runs.folder import Run
@@ -51,18 +52,19 @@ def read_validation(source: Source, corpus: Corpus, seed: int, progress: Progres
         progress(
             number / len(batches), f"Batch {number + 1} of {len(batches)} of the validation text"
         )
-        targets = torch.from_numpy(batch.ids[:, 1:])
-        start, told = (
-            torch.from_numpy(part[:, :-1]).long() for part in (batch.start, batch.context)
-        )
+        given = token_tensors(batch)
         with torch.no_grad():
-            logits = source.model(torch.from_numpy(batch.ids[:, :-1]), start, context_BT=told)
+            logits = source.model(given.inputs, given.start, context_BT=given.context)
         document = batch.document[:, :-1].ravel()
         nats += np.bincount(
-            document, weights=token_losses(logits, targets).flatten().double().numpy(), minlength=M
+            document,
+            weights=token_losses(logits, given.targets).flatten().double().numpy(),
+            minlength=M,
         )
         right += np.bincount(
-            document, weights=(logits.argmax(dim=-1) == targets).flatten().numpy(), minlength=M
+            document,
+            weights=(logits.argmax(dim=-1) == given.targets).flatten().numpy(),
+            minlength=M,
         )
         tokens += np.bincount(document, minlength=M)
         num_bytes += int(bytes_of[batch.ids[:, 1:]].sum())

@@ -17,6 +17,7 @@ from cpart_core.analysis.progress import Progress, part_of, silent
 from cpart_core.analysis.source import Source
 from cpart_core.corpus.batches import Batch
 from cpart_core.corpus.document import Corpus, Split
+from cpart_core.corpus.tensors import of_predicting, token_tensors
 from cpart_core.model.next_token import token_losses
 from cpart_core.model.signatures import SignatureSums
 from cpart_core.records.maps import DocumentMap
@@ -130,19 +131,16 @@ def add_batch(source: Source, batch: Batch, sums: DocumentSums) -> None:
     """One forward and backward. Batch.document holds positions in the sums, -1 where a row is only
     filled up: that counts nowhere."""
     model, settings = source.model, source.model.settings
-    document = torch.from_numpy(batch.document[:, :-1].astype(np.int64))
+    tokens, document = token_tensors(batch), of_predicting(batch.document)
     known = document >= 0
     here, local = np.unique(document[known].numpy(), return_inverse=True)
     group = torch.full_like(document, -1)
     group[known] = torch.from_numpy(local)
-    ids = torch.from_numpy(batch.ids)
     measured = SignatureSums(
         settings.num_layers, settings.num_neurons, len(here), decay=1.0, device=torch.device("cpu")
     )
     with measured.measure(model, group):
-        losses = token_losses(
-            model(ids[:, :-1], torch.from_numpy(batch.start[:, :-1].astype(np.int64))), ids[:, 1:]
-        )
+        losses = token_losses(model(tokens.inputs, tokens.start), tokens.targets)
         # `measure` wants a mean over all tokens; filling must not send gradients back into the
         # document before it.
         torch.autograd.grad((losses * known).mean(), [model.embedding])

@@ -14,8 +14,9 @@ import numpy as np
 import torch
 
 from cpart_core.analysis.source import Source
-from cpart_core.corpus.batches import Batch
+from cpart_core.corpus.batches import Batch, pick_rows
 from cpart_core.corpus.document import Corpus
+from cpart_core.corpus.tensors import token_tensors
 from cpart_core.records.profiles import Passage
 
 LENGTH = 40
@@ -102,15 +103,9 @@ def read_passages(
     alpha: dict[tuple[int, int], np.ndarray] = {}
     for first in range(0, len(rows), ROWS_AT_ONCE):
         some = rows[first : first + ROWS_AT_ONCE]
-        ids = torch.from_numpy(np.stack([batches[number].ids[row, :-1] for number, row in some]))
-        start = torch.from_numpy(
-            np.stack([batches[number].start[row, :-1] for number, row in some])
-        ).long()
-        told = torch.from_numpy(
-            np.stack([batches[number].context[row, :-1] for number, row in some])
-        ).long()
+        tokens = token_tensors(pick_rows(batches, some))
         with torch.no_grad():
-            source.model(ids, start, context_BT=told)
+            source.model(tokens.inputs, tokens.start, context_BT=tokens.context)
         read = (
             torch.stack(
                 [

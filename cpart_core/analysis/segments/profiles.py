@@ -13,6 +13,7 @@ from cpart_core.analysis.segments.typical import TokenSums
 from cpart_core.analysis.source import Source, mean_over, validation_batches
 from cpart_core.corpus.batches import Batch
 from cpart_core.corpus.document import Corpus
+from cpart_core.corpus.tensors import token_tensors
 from cpart_core.model.capture import LayerCapture, capture
 from cpart_core.model.feedforward import PartitionedFeedForward
 from cpart_core.records.profiles import SegmentProfiles
@@ -115,16 +116,13 @@ def read_batch(
     source: Source, batch: Batch, by_context: ContextSums, by_token: TokenSums
 ) -> np.ndarray:
     """Add one batch to the sums; -> alpha [L, B, T, S]."""
-    ids = torch.from_numpy(batch.ids[:, :-1])
+    tokens = token_tensors(batch)
     context = batch.context[:, :-1].reshape(-1).astype(np.int64)
     one_hot = (context == np.arange(len(by_context.tokens))[:, None]).astype(np.float32)
     by_context.tokens += one_hot.sum(axis=1).astype(np.int64)
     alphas = []
     with torch.no_grad(), capture(source.model) as layers:
-        start, told = (
-            torch.from_numpy(part[:, :-1]).long() for part in (batch.start, batch.context)
-        )
-        source.model(ids, start, context_BT=told)
+        source.model(tokens.inputs, tokens.start, context_BT=tokens.context)
         for number, item in enumerate(layers):
             hidden = item.hidden
             alpha, weight = item.alpha.float(), item.weight.float()
@@ -133,7 +131,7 @@ def read_batch(
                 part.flatten(0, 1).numpy() for part in (alpha, weight, norm)
             )
             by_context.add(number, one_hot, alpha_KS, weight_KS, norm_KS, shared.flatten().numpy())
-            by_token.add(number, ids.flatten(), alpha.flatten(0, 1), hidden.flatten(0, 1))
+            by_token.add(number, tokens.inputs.flatten(), alpha.flatten(0, 1), hidden.flatten(0, 1))
             alphas.append(alpha.numpy())
     return np.stack(alphas)
 

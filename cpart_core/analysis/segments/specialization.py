@@ -18,6 +18,7 @@ from cpart_core.analysis.statistics.information import entropy
 from cpart_core.analysis.statistics.nulls import Effort, Informations, Reading, Tables, informations
 from cpart_core.corpus.batches import Batch
 from cpart_core.corpus.document import Corpus
+from cpart_core.corpus.tensors import token_tensors
 from cpart_core.model.kernels.routing import first_greatest
 from cpart_core.records.specialization import SegmentUse, Specialization
 
@@ -103,10 +104,8 @@ def read(source: Source, batches: list[Batch], progress: Progress = silent) -> R
         context = batch.context[:, :-1].reshape(-1).astype(np.int64)
         known = np.flatnonzero(context >= 0)
         with torch.no_grad():
-            start, told = (
-                torch.from_numpy(part[:, :-1]).long() for part in (batch.start, batch.context)
-            )
-            source.model(torch.from_numpy(batch.ids[:, :-1]), start, context_BT=told)
+            given = token_tensors(batch)
+            source.model(given.inputs, given.start, context_BT=given.context)
         alpha = torch.stack(
             [layer.last_alpha.flatten(0, 1) for layer in layers if layer.last_alpha is not None],
             dim=1,
