@@ -131,7 +131,7 @@ def train_one(plan: Plan, folder: Path, name: str) -> int:
     progress.say(
         "stopped; the same command goes on"
         if outcome is None
-        else f"{name}: loss {outcome.loss:.4f}"
+        else f"{name}: loss {outcome['loss']:.4f}"
     )
     return 0
 
@@ -186,11 +186,11 @@ def command_of(arguments: argparse.Namespace) -> str:
 
 def as_text(study: Study) -> str:
     """The tables at the end."""
-    from cpart_core.study.claims import judge
+    from cpart_core.study.claims.paper import judge
     from cpart_core.study.design import designs
     from cpart_core.study.interval import how_little
     from cpart_core.study.rows import arm_rows, context_rows, difference_rows
-    from cpart_core.study.targets import weigh
+    from cpart_core.study.targets.evidence import weigh
 
     if not study.outcomes:
         return "No run of this study has finished."

@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,7 +58,7 @@ def write_outcome(folder: Path, outcome: Outcome) -> None:
     """Store or replace what was measured of a run, atomically."""
     path = outcome_file(folder, outcome.arm, outcome.seed)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_file(path, json.dumps(without_nan(asdict(outcome)), indent=1).encode())
+    write_file(path, json.dumps(without_nan(outcome.to_data()), indent=1).encode())
 
 
 def prepare_corpus(

@@ -11,7 +11,6 @@ without a dense arm as large as its reference, has no judge.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 from cpart_core.runs.training_session import ignore_words
@@ -39,7 +38,7 @@ def judges_of(plan: Plan, folder: Path, seed: int) -> list[Outcome]:
         outcome for other in others if (outcome := read_outcome(folder, arm, other)) is not None
     ]
     judged = [
-        outcome.coherence_judge
+        outcome.word("coherence_judge")
         for name in plan.arms
         if (outcome := read_outcome(folder, name, seed)) is not None
     ]
@@ -50,7 +49,9 @@ def lacks_coherence(plan: Plan, folder: Path, arm: str, seed: int) -> bool:
     """Whether a run is finished, not judged yet, and there is somebody to judge it."""
     outcome = read_outcome(folder, arm, seed)
     return (
-        outcome is not None and not outcome.coherence_judge and bool(judges_of(plan, folder, seed))
+        outcome is not None
+        and not outcome.word("coherence_judge")
+        and bool(judges_of(plan, folder, seed))
     )
 
 
@@ -83,21 +84,22 @@ def add_coherence(
             say(str(few))
             continue
         embedding, order = found.embedding, found.order
-        changed = replace(
-            outcome,
-            coherence_embedding=embedding.score,
-            coherence_order=order.score,
-            coherence_similarity=embedding.model,
-            coherence_similarity_human=embedding.human,
-            coherence_similarity_random=embedding.random,
-            coherence_order_share=order.model,
-            coherence_order_human=order.human,
-            coherence_prompts=float(found.prompts),
-            coherence_judge=judge.run,
-            coherence_embedder=found.judge.embedder,
+        changed = outcome.with_values(
+            {
+                "coherence_embedding": embedding.score,
+                "coherence_order": order.score,
+                "coherence_similarity": embedding.model,
+                "coherence_similarity_human": embedding.human,
+                "coherence_similarity_random": embedding.random,
+                "coherence_order_share": order.model,
+                "coherence_order_human": order.human,
+                "coherence_prompts": float(found.prompts),
+                "coherence_judge": judge.run,
+                "coherence_embedder": found.judge.embedder,
+            }
         )
         break
     else:
-        changed = replace(outcome, coherence_prompts=0.0, coherence_judge=judges[0].run)
+        changed = outcome.with_values({"coherence_prompts": 0.0, "coherence_judge": judges[0].run})
     write_outcome(folder, changed)
     return changed

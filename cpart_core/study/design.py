@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from cpart_core.settings.run import Settings
 from cpart_core.study.interval import Interval, interval
-from cpart_core.study.outcome import scale_of
+from cpart_core.study.measures import scale_of
 from cpart_core.study.result import Study
 
 

@@ -12,11 +12,12 @@ import numpy as np
 from cpart_core.analysis.source import Source, Sources
 from cpart_core.analysis.statistics.nulls import Effort
 from cpart_core.model.fusion.base import Size
-from cpart_core.records.specialization import Specialization
+from cpart_core.records.specialization import SegmentUse, Specialization
 from cpart_core.runs.folder import Run, open_run
 from cpart_core.service.answering import stored_or_answered
 from cpart_core.settings.model import ModelSettings
-from cpart_core.study.outcome import NAN, SELECTIVE, Outcome
+from cpart_core.study.measures import SELECTIVE
+from cpart_core.study.outcome import NAN, Outcome
 
 if TYPE_CHECKING:
     from cpart_core.corpus.document import Corpus
@@ -51,32 +52,23 @@ def basic(run: Run, arm: str, step: int, trainer: Trainer) -> Outcome:
     losses = stored_or_answered(run, "losses", {"run": run.id, "step": step})
     parameters, active = parameter_counts(settings.model, run.info.num_parameters)
     accuracy = losses.accuracy_by_context
-    return Outcome(
-        arm=arm,
-        seed=settings.training.seed,
-        run=run.id,
-        steps=step,
-        loss=losses.loss,
-        perplexity=math.exp(losses.loss),
-        accuracy=float(np.nanmean(accuracy)),
-        bits_per_byte=losses.bits_per_byte,
-        tokens=int(losses.tokens_by_context.sum()),
-        loss_by_context=tuple(float(loss) for loss in losses.loss_by_context),
-        accuracy_by_context=tuple(float(share) for share in accuracy),
-        seconds=training_seconds(run),
-        parameters=parameters,
-        active_parameters=active,
-        optimizer_bytes=bytes_of_optimizer(trainer),
-        activation_bytes=kept_for_backward(restored(run)),
-        peak_memory_bytes=int(run.all_records().memory_bytes.max()),
-        information_mass=NAN,
-        information_choice=NAN,
-        keep_quarter=NAN,
-        keep_quarter_random=NAN,
-        weight_bytes=NAN,
-        carved_bytes=NAN,
-        fingerprint=run.info.fingerprint,
-        finished="",
+    outcome = Outcome(arm, settings.training.seed, run.id, step, run.info.fingerprint, "")
+    return outcome.with_values(
+        {
+            "loss": losses.loss,
+            "perplexity": math.exp(losses.loss),
+            "accuracy": float(np.nanmean(accuracy)),
+            "bits_per_byte": losses.bits_per_byte,
+            "tokens": int(losses.tokens_by_context.sum()),
+            "loss_by_context": tuple(float(loss) for loss in losses.loss_by_context),
+            "accuracy_by_context": tuple(float(share) for share in accuracy),
+            "seconds": training_seconds(run),
+            "parameters": parameters,
+            "active_parameters": active,
+            "optimizer_bytes": bytes_of_optimizer(trainer),
+            "activation_bytes": kept_for_backward(restored(run)),
+            "peak_memory_bytes": int(run.all_records().memory_bytes.max()),
+        }
     )
 
 
@@ -86,36 +78,34 @@ def with_meaning(outcome: Outcome, run: Run, source: Source, corpus: Corpus) -> 
     from cpart_core.analysis.segments.specialization import measure_specialization
 
     found: Specialization = measure_specialization(source, corpus, outcome.seed, effort=CHANCE)
-    mass, choice = found.mass, found.choice
     matrix = stored_or_answered(run, "ablation_matrix", {"run": run.id, "step": source.step})
     selectivity = matrix.strongest_selectivity
     known = selectivity[np.isfinite(selectivity)]
-    return replace(
-        outcome,
-        information_mass=float(mass.context.value[-1]),
-        information_mass_null=float(mass.context.null_mean[-1]),
-        information_mass_null_high=float(mass.context.null_high[-1]),
-        information_choice=float(choice.context.value[-1]),
-        information_choice_null=float(choice.context.null_mean[-1]),
-        information_choice_null_high=float(choice.context.null_high[-1]),
-        token_mass=float(mass.token.value[-1]),
-        token_mass_null=float(mass.token.null_mean[-1]),
-        token_choice=float(choice.token.value[-1]),
-        token_choice_null=float(choice.token.null_mean[-1]),
-        given_token_mass=float(mass.context_given_token.value[-1]),
-        given_token_mass_null=float(mass.context_given_token.null_mean[-1]),
-        given_token_mass_null_high=float(mass.context_given_token.null_high[-1]),
-        given_token_choice=float(choice.context_given_token.value[-1]),
-        given_token_choice_null=float(choice.context_given_token.null_mean[-1]),
-        given_token_choice_null_high=float(choice.context_given_token.null_high[-1]),
-        meaning_tokens=float(found.tokens_by_context.sum()),
-        meaning_documents=float(found.documents_by_context.sum()),
-        selectivity=float(np.median(known)) if len(known) else NAN,
-        selective_share=float((known >= SELECTIVE).mean()) if len(known) else NAN,
-        selectivity_by_context=tuple(selectivity.tolist()),
-        selectivity_tokens=float(matrix.tokens_by_context.sum()),
-        selectivity_documents=float(matrix.documents_by_context.sum()),
+    return outcome.with_values(
+        {
+            **information_of("mass", found.mass),
+            **information_of("choice", found.choice),
+            "meaning_tokens": float(found.tokens_by_context.sum()),
+            "meaning_documents": float(found.documents_by_context.sum()),
+            "selectivity": float(np.median(known)) if len(known) else NAN,
+            "selective_share": float((known >= SELECTIVE).mean()) if len(known) else NAN,
+            "selectivity_by_context": tuple(selectivity.tolist()),
+            "selectivity_tokens": float(matrix.tokens_by_context.sum()),
+            "selectivity_documents": float(matrix.documents_by_context.sum()),
+        }
     )
+
+
+def information_of(kind: str, use: SegmentUse) -> dict[str, float]:
+    """The informations of the fusion mass or of the choice, mean over layers, with their chance."""
+    about = {"information": use.context, "token": use.token, "given_token": use.context_given_token}
+    numbers: dict[str, float] = {}
+    for name, found in about.items():
+        numbers[f"{name}_{kind}"] = float(found.value[-1])
+        numbers[f"{name}_{kind}_null"] = float(found.null_mean[-1])
+        if name != "token":  # of chance only its mean is told
+            numbers[f"{name}_{kind}_null_high"] = float(found.null_high[-1])
+    return numbers
 
 
 def with_cuts(
@@ -123,7 +113,7 @@ def with_cuts(
 ) -> Outcome:
     """What a quarter of the segments is worth; of dense runs also under other partitions; and a
     carved model's real memory."""
-    from cpart_core.study.cuts import untrained_cuts
+    from cpart_core.study.cuts import Cut, untrained_cuts
     from cpart_core.study.keep_quarter import context_texts, keep_quarter
     from cpart_core.study.resident import measure_resident
 
@@ -133,18 +123,19 @@ def with_cuts(
         return outcome
     first = texts[0]
     resident = measure_resident(run, source, kept.kept[first.wish.context], first.wish.context)
-    outcome = replace(
-        outcome,
-        keep_quarter=kept.cost,
-        keep_quarter_random=kept.cost_by_chance,
-        keep_by_context=kept.by_context,
-        keep_tokens=float(sum(entry.texts.measured.tokens for entry in texts)),
-        weight_bytes=float(kept.whole_bytes),
-        carved_bytes=float(kept.carved_bytes),
-        resident_context=first.wish.context,
-        resident_bytes=float(resident.whole),
-        resident_carved_bytes=float(resident.carved),
-        resident_cost=kept.by_context[first.number],
+    outcome = outcome.with_values(
+        {
+            "keep_quarter": kept.cost,
+            "keep_quarter_random": kept.cost_by_chance,
+            "keep_by_context": kept.by_context,
+            "keep_tokens": float(sum(entry.texts.measured.tokens for entry in texts)),
+            "weight_bytes": float(kept.whole_bytes),
+            "carved_bytes": float(kept.carved_bytes),
+            "resident_context": first.wish.context,
+            "resident_bytes": float(resident.whole),
+            "resident_carved_bytes": float(resident.carved),
+            "resident_cost": kept.by_context[first.number],
+        }
     )
     cuts = (
         untrained_cuts(trainer.state, source.model, texts)
@@ -153,20 +144,10 @@ def with_cuts(
     )
     if cuts is None:
         return outcome
-    return replace(
-        outcome,
-        cut_gradient=cuts.gradient.share,
-        cut_cocluster=cuts.cocluster.share,
-        cut_coactivation=cuts.coactivation.share,
-        cut_weights=cuts.weights.share,
-        cut_random=cuts.random.share,
-        cut_shared=cuts.shared.share,
-        cut_gradient_nats=cuts.gradient.nats,
-        cut_cocluster_nats=cuts.cocluster.nats,
-        cut_coactivation_nats=cuts.coactivation.nats,
-        cut_weights_nats=cuts.weights.nats,
-        cut_random_nats=cuts.random.nats,
-        cut_shared_nats=cuts.shared.nats,
+    by_name: dict[str, Cut] = cuts._asdict()
+    return outcome.with_values(
+        {f"cut_{name}": cut.share for name, cut in by_name.items()}
+        | {f"cut_{name}_nats": cut.nats for name, cut in by_name.items()}
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,8 @@ from cpart_core.runs.atomic import read_small, write_file
 from cpart_core.runs.folder import runs_root
 from cpart_core.settings.run import Settings, settings_from_dict
 from cpart_core.study.interval import Interval, interval
-from cpart_core.study.outcome import BY_CONTEXT, Outcome, outcome_from, scale_of, without_nan
+from cpart_core.study.measures import ROWS, scale_of
+from cpart_core.study.outcome import Outcome, outcome_from, without_nan
 
 FORMAT = 1
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -46,9 +47,7 @@ class Study:
     def values(self, arm: str, measure: str) -> dict[int, float]:
         """Seed -> value, where it was measured."""
         found = {
-            outcome.seed: float(getattr(outcome, measure))
-            for outcome in self.outcomes
-            if outcome.arm == arm
+            outcome.seed: float(outcome[measure]) for outcome in self.outcomes if outcome.arm == arm
         }
         return {seed: value for seed, value in sorted(found.items()) if math.isfinite(value)}
 
@@ -77,9 +76,9 @@ class Study:
     def by_context(self, arm: str, what: str = "loss_by_context") -> list[float]:
         """[C] mean over seeds of a value by context; NaN where there is none."""
         rows: list[Sequence[float]] = [
-            getattr(outcome, what)
+            outcome.row(what)
             for outcome in self.outcomes
-            if outcome.arm == arm and getattr(outcome, what)
+            if outcome.arm == arm and outcome.row(what)
         ]
         return (
             [sum(column) / len(column) for column in zip(*rows, strict=True)]
@@ -94,7 +93,9 @@ class Study:
     def to_json(self) -> str:
         """NaN is written as null, so that any reader can read it."""
         arms = {arm: settings.to_dict() for arm, settings in self.arms.items()}
-        data = {"format": FORMAT, **asdict(self), "arms": arms}
+        outcomes = [outcome.to_data() for outcome in self.outcomes]
+        bare = asdict(replace(self, arms={}, outcomes=()))
+        data = {"format": FORMAT, **bare, "arms": arms, "outcomes": outcomes}
         return json.dumps(without_nan(data), indent=1) + "\n"
 
 
@@ -117,12 +118,11 @@ def study_from_json(text: str) -> Study:
     ):
         raise ValueError("seeds of a study are whole numbers, contexts are names.")
     outcomes = tuple(outcome_from(entry) for entry in data["outcomes"])
-    named = {item.name: item.default for item in fields(Outcome)}
     lengths = {
-        len(row)
+        len(outcome.row(row.name))
         for outcome in outcomes
-        for name in BY_CONTEXT
-        if (row := getattr(outcome, name)) != named[name]
+        for row in ROWS
+        if row.first or outcome.row(row.name)
     }
     if outcomes and lengths != {len(data["contexts"])}:
         raise ValueError("An outcome of this study has not one value for each context.")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from cpart_core.study.interval import Interval
-from cpart_core.study.outcome import MEASURES
+from cpart_core.study.measures import SHOWN
 from cpart_core.study.result import Study
 
 COMPARED = ("loss", "perplexity", "accuracy", "seconds", "peak_memory_bytes", "information_choice", "keep_quarter", "coherence_embedding",
@@ -18,7 +18,7 @@ COMPARED = ("loss", "perplexity", "accuracy", "seconds", "peak_memory_bytes", "i
 
 def arm_rows(study: Study) -> list[dict[str, Any]]:
     """One row an arm: how many seeds, and the mean of every measure that any run has."""
-    shown = [item for item in MEASURES if any(study.values(arm, item.name) for arm in study.arms)]
+    shown = [item for item in SHOWN if any(study.values(arm, item.name) for arm in study.arms)]
     return [
         {"arm": arm, "seeds": len(study.values(arm, "loss"))}
         | {item.title: rounded(study.mean(arm, item.name), item.digits) for item in shown}
@@ -36,7 +36,7 @@ def difference_rows(study: Study, measures: Sequence[str] = COMPARED) -> list[di
     """One row for each arm and measure: arm - reference, its 95 % interval over seeds, n, and what
     it says."""
     rows = []
-    for item in MEASURES:
+    for item in SHOWN:
         for arm in study.arms if item.name in measures else ():
             found = (
                 study.difference(arm, study.reference, item.name)

@@ -137,10 +137,10 @@ class StudyRunner:
             )
             return
         scores = (
-            f"embedding score {outcome.coherence_embedding:.3f}  order score"
-            f" {outcome.coherence_order:.3f}"
+            f"embedding score {outcome['coherence_embedding']:.3f}  order score"
+            f" {outcome['coherence_order']:.3f}"
         )
-        said = f"loss {outcome.loss:.4f}  accuracy {outcome.accuracy:.4f}  {outcome.seconds:.0f} s"
+        said = f"loss {outcome['loss']:.4f}  accuracy {outcome['accuracy']:.4f}  {outcome['seconds']:.0f} s"
         self.say(f"{cell_id(*cell)}  {scores if self.second_pass else said}")
         save_study(self.study(), self.folder / f"{self.plan.name}.json")
 

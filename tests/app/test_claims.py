@@ -7,9 +7,9 @@ import pytest
 
 from app.charts.claims.forest import arm_forest, claim_forest, finding_table
 from cpart_core.study import result
-from cpart_core.study.claims import judge
+from cpart_core.study.claims.paper import judge
 from cpart_core.study.result import save_study
-from cpart_core.study.targets import weigh
+from cpart_core.study.targets.evidence import weigh
 from tests.app.looked_at import figures
 from tests.app.made import HOSTILE, fine, page, words_of
 from tests.study.made import made_outcome, made_study

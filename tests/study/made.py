@@ -39,16 +39,20 @@ def plan_file(path: Path, **changes: Any) -> Path:
     return path
 
 
+IDENTITY = {"steps": 100, "finished": "2026-01-02T03:04:05+00:00"}
+NUMBERS = {
+    "loss": 2.0, "perplexity": 7.389, "accuracy": 0.5, "bits_per_byte": 1.5, "tokens": 10_000, "seconds": 60.0, "parameters": 1_000_000,
+    "active_parameters": 1_000_000, "optimizer_bytes": 8_000_000, "activation_bytes": 20_000_000, "peak_memory_bytes": 600_000_000,
+    "information_mass": 0.5, "information_choice": 0.7, "keep_quarter": 0.01, "keep_quarter_random": 0.2,
+    "weight_bytes": 4_000_000.0, "carved_bytes": 2_500_000.0,
+}  # fmt: skip
+BY_CONTEXT = {"loss_by_context": (1.9, 2.1), "accuracy_by_context": (0.5, 0.5)}
+
+
 def made_outcome(arm: str, seed: int, **changes: Any) -> Outcome:
-    values: dict[str, Any] = {
-        "arm": arm, "seed": seed, "run": f"{arm}-{seed}", "steps": 100, "loss": 2.0, "perplexity": 7.389, "accuracy": 0.5, "bits_per_byte": 1.5,
-        "tokens": 10_000, "loss_by_context": (1.9, 2.1), "accuracy_by_context": (0.5, 0.5), "seconds": 60.0, "parameters": 1_000_000,
-        "active_parameters": 1_000_000, "optimizer_bytes": 8_000_000, "activation_bytes": 20_000_000, "peak_memory_bytes": 600_000_000,
-        "information_mass": 0.5, "information_choice": 0.7, "keep_quarter": 0.01, "keep_quarter_random": 0.2,
-        "weight_bytes": 4_000_000.0, "carved_bytes": 2_500_000.0, "fingerprint": f"{seed}" * 8,
-        "finished": "2026-01-02T03:04:05+00:00",
-    }  # fmt: skip
-    return Outcome(**{**values, **changes})
+    """changes: numbers, rows and words by their names."""
+    bare = Outcome(arm, seed, f"{arm}-{seed}", fingerprint=f"{seed}" * 8, **IDENTITY)
+    return bare.with_values({**NUMBERS, **BY_CONTEXT, **changes})
 
 
 def made_study(differences: dict[str, tuple[float, ...]] | None = None, **changes: Any) -> Study:
@@ -58,10 +62,7 @@ def made_study(differences: dict[str, tuple[float, ...]] | None = None, **change
     for seed in range(3):
         outcomes += [made_outcome(arm, seed) for arm in ("dense", "random")]
         base = made_outcome("gradient", seed)
-        more = {
-            name: getattr(base, name) + by_seed[seed]
-            for name, by_seed in (differences or {}).items()
-        }
+        more = {name: base[name] + by_seed[seed] for name, by_seed in (differences or {}).items()}
         outcomes.append(made_outcome("gradient", seed, **more))
     values: dict[str, Any] = {
         "name": "made", "title": "Made of numbers", "command": "python -m cpart_core study made", "date": "2026-01-02T03:04:05+00:00",

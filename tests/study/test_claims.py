@@ -7,8 +7,9 @@ import math
 
 import pytest
 
-from cpart_core.study.claims import CLAIMS, FAILS, HOLDS, OPEN, UNTESTABLE, combined, judge
+from cpart_core.study.claims.paper import CLAIMS, judge
 from cpart_core.study.interval import Interval
+from cpart_core.study.verdict import FAILS, HOLDS, OPEN, UNTESTABLE, combined
 from tests.study.made import made_outcome, made_study
 
 

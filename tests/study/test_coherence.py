@@ -6,7 +6,7 @@ from __future__ import annotations
 import io
 import json
 import math
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import pytest
 
@@ -17,11 +17,12 @@ from cpart_core.runs.folder import open_run
 from cpart_core.runs.independent_judge import relation
 from cpart_core.study import coherence_scores as coherence
 from cpart_core.study.cell import cell_run, outcome_file, read_outcome, train_cell, write_outcome
-from cpart_core.study.claims import FAILS, HOLDS, OPEN, UNTESTABLE, judge
+from cpart_core.study.claims.paper import judge
 from cpart_core.study.coherence_scores import add_coherence, judge_arm, judges_of, lacks_coherence
 from cpart_core.study.outcome import COHERENCE, is_complete, outcome_from, without_nan
 from cpart_core.study.plan import read_plan
 from cpart_core.study.run import StudyRunner
+from cpart_core.study.verdict import FAILS, HOLDS, OPEN, UNTESTABLE
 from tests.study.made import made_outcome, made_study, plan_file, text_folder
 
 SEEDS = [0, 1, 2]
@@ -69,10 +70,10 @@ def test_one_seed_or_no_dense_arm_means_no_judge(plan, folder):
 
 
 def test_older_outcomes_are_whole_without_coherence_and_get_it(plan, folder):
-    data = without_nan(asdict(made_outcome("gradient", 0)))
+    data = without_nan(made_outcome("gradient", 0).to_data())
     older = {name: value for name, value in data.items() if name not in COHERENCE}
     assert is_complete(older) and is_complete(data) and not is_complete({**data, "more": 1})
-    assert outcome_from(json.loads(json.dumps(older))).coherence_judge == ""
+    assert outcome_from(json.loads(json.dumps(older))).word("coherence_judge") == ""
     finished(folder, ("dense", 1))
     outcome_file(folder, "gradient", 0).write_text(json.dumps(older))
     assert read_outcome(folder, "gradient", 0) is not None and lacks_coherence(
@@ -100,7 +101,11 @@ def test_where_a_judge_has_seen_too_much_the_next_is_asked_and_the_answer_is_kep
     monkeypatch.setattr(meter, "coherence_of", of)
     found = add_coherence(plan, folder, read_outcome(folder, "gradient", 0))
     assert asked == [("gradient-0", 100, "dense-1", 0, 5), ("gradient-0", 100, "dense-2", 0, 5)]
-    assert (found.coherence_embedding, found.coherence_similarity_human, found.coherence_judge) == (
+    assert (
+        found["coherence_embedding"],
+        found["coherence_similarity_human"],
+        found.word("coherence_judge"),
+    ) == (
         0.5,
         0.6,
         "dense-2",
@@ -108,14 +113,14 @@ def test_where_a_judge_has_seen_too_much_the_next_is_asked_and_the_answer_is_kep
     stored = read_outcome(folder, "gradient", 0)
     assert (
         stored is not None
-        and math.isnan(stored.coherence_order)
-        and stored.coherence_prompts == 5
+        and math.isnan(stored["coherence_order"])
+        and stored["coherence_prompts"] == 5
         and stored.loss == 2.0
     )
     finished(folder, ("gradient", 0))
     nobody = add_coherence(replace(plan, seeds=(0, 1)), folder, made_outcome("gradient", 0))
-    assert math.isnan(nobody.coherence_embedding) and nobody.coherence_judge == "dense-1"
-    assert nobody.coherence_prompts == 0 and not lacks_coherence(plan, folder, "gradient", 0), (
+    assert math.isnan(nobody["coherence_embedding"]) and nobody.word("coherence_judge") == "dense-1"
+    assert nobody["coherence_prompts"] == 0 and not lacks_coherence(plan, folder, "gradient", 0), (
         "asked once"
     )
 
@@ -150,9 +155,9 @@ def test_the_second_pass_measures_real_runs_in_processes_of_their_own(
     )
     found = next(outcome for outcome in study.outcomes if outcome.arm == "gradient")
     assert (
-        found.coherence_judge == "dense-1"
-        and found.coherence_prompts >= 4
-        and -1 <= found.coherence_similarity <= 1
+        found.word("coherence_judge") == "dense-1"
+        and found["coherence_prompts"] >= 4
+        and -1 <= found["coherence_similarity"] <= 1
     )
     before = outcome_file(folder, "gradient", 0).read_text()
     assert (

@@ -58,7 +58,7 @@ def test_the_file_comes_back_as_it_was(tmp_path):
     save_study(study, tmp_path / "a" / "s.json")
     again = read_study(tmp_path / "a" / "s.json")
     assert again.to_json() == study.to_json() and "NaN" not in study.to_json()
-    assert again.arms == study.arms and math.isnan(again.outcomes[-1].keep_quarter)
+    assert again.arms == study.arms and math.isnan(again.outcomes[-1]["keep_quarter"])
 
 
 @pytest.mark.parametrize(

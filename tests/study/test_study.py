@@ -57,42 +57,45 @@ def test_the_command_trains_compares_and_skips_what_is_done(tmp_path, folder, te
         next(entry for entry in study.outcomes if entry.arm == arm) for arm in ("dense", "gradient")
     )
     assert (
-        dense.active_parameters == dense.parameters < ours.parameters
-        and ours.active_parameters < dense.parameters
+        dense["active_parameters"] == dense["parameters"] < ours["parameters"]
+        and ours["active_parameters"] < dense["parameters"]
     )
-    assert dense.information_mass == 0.0 < ours.information_choice
+    assert dense["information_mass"] == 0.0 < ours["information_choice"]
     # AdamW keeps two moments of each parameter, and its step count.
-    assert 8 * dense.parameters <= dense.optimizer_bytes <= 8 * dense.parameters + 1000
+    assert 8 * dense["parameters"] <= dense["optimizer_bytes"] <= 8 * dense["parameters"] + 1000
     assert (
-        dense.weight_bytes == 4 * open_run("dense-0").info.num_parameters > dense.carved_bytes > 0
+        dense["weight_bytes"]
+        == 4 * open_run("dense-0").info.num_parameters
+        > dense["carved_bytes"]
+        > 0
     )
-    assert dense.keep_quarter > 0.0  # a dense model misses what is taken from it
-    assert 0 < dense.activation_bytes < 2e6 < dense.peak_memory_bytes
+    assert dense["keep_quarter"] > 0.0  # a dense model misses what is taken from it
+    assert 0 < dense["activation_bytes"] < 2e6 < dense["peak_memory_bytes"]
     assert all(
         cost > -0.5
         for cost in (
-            dense.cut_random,
-            dense.cut_cocluster,
-            dense.cut_gradient,
-            dense.cut_weights,
-            dense.cut_shared,
+            dense["cut_random"],
+            dense["cut_cocluster"],
+            dense["cut_gradient"],
+            dense["cut_weights"],
+            dense["cut_shared"],
         )
     )
     assert (
-        math.isnan(ours.cut_random)
-        and len(ours.keep_by_context) == 2
-        and ours.keep_quarter_worst >= ours.keep_quarter
+        math.isnan(ours["cut_random"])
+        and len(ours.row("keep_by_context")) == 2
+        and ours["keep_quarter_worst"] >= ours["keep_quarter"]
     )
     assert (
-        ours.resident_context == "days"
-        and ours.resident_bytes > 0
-        and ours.resident_cost == ours.keep_by_context[0]
+        ours.word("resident_context") == "days"
+        and ours["resident_bytes"] > 0
+        and ours["resident_cost"] == ours.row("keep_by_context")[0]
     )
     assert (
-        ours.information_choice_null <= ours.information_choice_null_high
-        and dense.given_token_choice == 0.0
+        ours["information_choice_null"] <= ours["information_choice_null_high"]
+        and dense["given_token_choice"] == 0.0
     )
-    assert ours.selectivity > 0 and ours.selectivity_documents > 2
+    assert ours["selectivity"] > 0 and ours["selectivity_documents"] > 2
     assert {path.name for path in folder.iterdir() if not path.name.startswith(".")} == {
         "dense-0",
         "gradient-0",
@@ -127,7 +130,7 @@ def test_an_interrupted_run_goes_on_and_ends_as_if_it_had_not(tmp_path, folder, 
     assert (
         resumed is not None
         and whole is not None
-        and resumed.loss_by_context == whole.loss_by_context
+        and resumed.loss_by_context == whole.row("loss_by_context")
     )
     assert whole.fingerprint != load_corpus(prepare_corpus(plan, folder, 1)).fingerprint, (
         "another seed is another split"

@@ -11,11 +11,11 @@ import plotly.graph_objects as go
 from app.charts.theme import PERCENT_AXIS, error_bars, in_percent, ink, style
 from app.text.escape import escaped
 from app.text.palette import SHARED_COLOUR, segment_colour
-from cpart_core.study.claims import CONTROL, FAILS, HOLDS, OPEN, Judgement
 from cpart_core.study.interval import Interval
-from cpart_core.study.outcome import MEASURES, Measure
+from cpart_core.study.measures import MEASURE, Measure
 from cpart_core.study.result import Study
 from cpart_core.study.rows import says
+from cpart_core.study.verdict import CONTROL, FAILS, HOLDS, OPEN, Judgement
 from cpart_core.wording import percent
 
 ROW_PIXELS = 40
@@ -32,7 +32,7 @@ LOOKS = {
 
 
 def measure_of(name: str) -> Measure:
-    return next(item for item in MEASURES if item.name == name)
+    return MEASURE[name]
 
 
 def arm_forest(study: Study, name: str, *, dark: bool) -> go.Figure:

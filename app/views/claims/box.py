@@ -10,8 +10,8 @@ import streamlit as st
 
 from app.text import readable
 from app.text.escape import sentence
-from cpart_core.study.claims import FAILS, HOLDS, OPEN, UNTESTABLE, Finding, Judgement
 from cpart_core.study.interval import Interval
+from cpart_core.study.verdict import FAILS, HOLDS, OPEN, UNTESTABLE, Finding, Judgement
 from cpart_core.wording import percent
 
 BADGES = {

@@ -16,12 +16,13 @@ from app.shell.provenance import Provenance
 from app.text import readable
 from app.text.escape import code_span, plain, sentence
 from app.views.claims import box as claims_box
-from cpart_core.study.claims import HOLDS, judge
+from cpart_core.study.claims.paper import judge
 from cpart_core.study.design import designs
 from cpart_core.study.interval import how_little
-from cpart_core.study.outcome import MEASURES
+from cpart_core.study.measures import SHOWN
 from cpart_core.study.result import RESULTS, Study, read_study, study_files
-from cpart_core.study.targets import weigh
+from cpart_core.study.targets.evidence import weigh
+from cpart_core.study.verdict import HOLDS
 
 FIRST_MEASURE = "loss"
 
@@ -153,7 +154,7 @@ def arms(study: Study) -> None:
     if len(study.arms) < 2:
         return
     st.subheader("Arms against each other", anchor=False)
-    offered = [item for item in MEASURES if any(study.values(arm, item.name) for arm in study.arms)]
+    offered = [item for item in SHOWN if any(study.values(arm, item.name) for arm in study.arms)]
     titles = {item.name: item.title for item in offered}
     name = (
         st.selectbox(
@@ -190,7 +191,7 @@ def contexts(study: Study) -> None:
 def source(study: Study, more: str) -> Provenance:
     """Study, n, seeds."""
     outcome = study.outcomes[0]
-    n = f"{outcome.tokens:,} validation tokens a run"
+    n = f"{outcome['tokens']:,.0f} validation tokens a run"
     return Provenance(
         study.name,
         study.name,
