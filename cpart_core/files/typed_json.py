@@ -24,11 +24,16 @@ LONGEST_SHOWN = 80
 """Characters of a value that does not fit."""
 
 
-@cache
-def hints_of(kind: type) -> Mapping[str, Any]:
+def hints_of(kind: Any) -> Mapping[str, Any]:
     """Field name -> type of a dataclass. Kept: working it out costs more than the rest of reading,
     and a list of runs reads many."""
-    return types.MappingProxyType(get_type_hints(kind))
+    return kept_hints(kind)
+
+
+@cache
+def kept_hints(kind: Any) -> Mapping[str, Any]:
+    hints = get_type_hints(kind)
+    return types.MappingProxyType({item.name: hints[item.name] for item in fields(kind)})
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from cpart_core import __version__
 from cpart_core.corpus.document import Document, Gathered, Skipped
 from cpart_core.files.paths import with_home
 from cpart_core.files.plain import check_tree, open_plain, plain_folder
+from cpart_core.files.typed_json import Reader
 from cpart_core.runs.atomic import write_file, writing_folder
 from cpart_core.runs.folder import Run, new_run_id, open_run, runs_root
 from cpart_core.runs.info import RunInfo, clean_name, write_info
@@ -103,6 +104,8 @@ def read_gathered(folder: Path) -> Gathered | None:
     except FileNotFoundError:
         return None
     documents, skipped, notes = [], [], []
+    skipped_of = Reader().decoder(Skipped, "what was left out")
+    document_of = Reader().decoder(Document, "a document")
     with os.fdopen(handle, encoding="ascii") as lines:
         for number, line in enumerate(lines, 1):
             try:
@@ -110,9 +113,9 @@ def read_gathered(folder: Path) -> Gathered | None:
                 if "note" in data:
                     notes.append(str(data["note"]))
                 elif "reason" in data:
-                    skipped.append(Skipped(**data))
+                    skipped.append(skipped_of(data))
                 else:
-                    documents.append(Document(**data))
+                    documents.append(document_of(data))
             except (ValueError, TypeError):
                 raise ValueError(
                     f"Line {number} of {GATHERED} is damaged; start the run again with your text."

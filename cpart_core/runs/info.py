@@ -6,14 +6,14 @@ import json
 import unicodedata
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any
 
 from cpart_core.files.bounded_json import load_bounded
 from cpart_core.files.digest import signed, without_signature
+from cpart_core.files.typed_json import Reader, hints_of
 from cpart_core.runs.atomic import read_small, write_file
 from cpart_core.runs.naming import NAME_PATTERN
 from cpart_core.runs.origin import Origin, Trained, origin_in, origin_to_dict
-from cpart_core.settings.fields.setting import types_of
 from cpart_core.settings.run import Settings, settings_from_dict
 from cpart_core.wording.printable import JOINERS
 
@@ -23,6 +23,7 @@ LARGEST, MOST_BYTES = 400_000, 8 << 20
 """Bytes of run.json, and of memory for what it says; ours have 4,000, and with the longest names of
 the most contexts 30,000."""
 LONGEST_NAME = 80
+READER = Reader(own={Settings: lambda where: lambda value: settings_from_dict(value).check()})
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ class RunInfo:
             )
         values = {
             name: typed(name, data[name], wanted)
-            for name, wanted in types_of(cls).items()
+            for name, wanted in hints_of(cls).items()
             if name in data
         }
         if not NAME_PATTERN.fullmatch(values["id"]):
@@ -115,24 +116,10 @@ def values_in(text: str) -> dict[str, Any]:
 
 def typed(name: str, value: Any, wanted: Any) -> Any:
     """A JSON value as the type of its field in RunInfo, or ValueError."""
-    if wanted is Settings:
-        return settings_from_dict(value).check()
-    plain = get_origin(wanted) or wanted
-    if (
-        plain is tuple
-        and isinstance(value, list)
-        and all(isinstance(entry, str) for entry in value)
-    ):
-        return tuple(value)
-    if (
-        plain is dict
-        and isinstance(value, dict)
-        and all(isinstance(entry, get_args(wanted)[1]) for entry in value.values())
-    ):
-        return value
-    if plain in (str, bool, int) and type(value) is plain and not (plain is int and value < 0):
-        return value
-    raise ValueError(f"{INFO}: {name} is {str(value)[:80]!r}, which is not a {plain.__name__}.")
+    found = READER.decoder(wanted, f"{INFO}: {name}")(value)
+    if type(found) is int and found < 0:
+        raise ValueError(f"{INFO}: {name} is {found}; allowed: 0 and more.")
+    return found
 
 
 def clean_name(name: str) -> str:

@@ -1,5 +1,5 @@
 """Where a run's weights come from: one tagged family, `origin` of run.json. Adding a kind = its
-dataclass and one line in ORIGINS. Standard library only."""
+dataclass and one line in ORIGINS."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar
 
+from cpart_core.files.typed_json import Reader
 from cpart_core.runs.naming import NAME_PATTERN
 from cpart_core.runs.twins import TWINS
 
@@ -157,17 +158,9 @@ def origin_from_dict(value: Any) -> Origin:
     wanted = {item.name for item in fields(made)}
     if set(given) != wanted:
         raise ValueError(f"its origin {made.kind!r} has other fields than {', '.join(wanted)}")
-    if made is Carved:
-        given["kept"] = kept_segments(given["kept"])
-    origin = made(**given)
+    origin: Origin = Reader().read(made, given, "its origin")
     origin.check()
     return origin
-
-
-def kept_segments(value: Any) -> tuple[tuple[int, ...], ...]:
-    if not isinstance(value, list) or not all(isinstance(layer, list) for layer in value):
-        raise ValueError(f"kept is {str(value)[:80]!r}, which is no list of segments a layer")
-    return tuple(tuple(layer) for layer in value)
 
 
 def text(name: str, value: Any) -> str:

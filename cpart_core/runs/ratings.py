@@ -14,13 +14,17 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import NamedTuple
 
+from cpart_core.files.bounded_json import load_bounded
 from cpart_core.files.plain import NotPlain, open_plain
+from cpart_core.files.typed_json import Reader
 from cpart_core.runs.folder import runs_root
 from cpart_core.runs.spreadsheet import csv_text
 
 FILE = "ratings.jsonl"
 LARGEST = 8_000_000
 """Bytes read of the file; some 20,000 votes."""
+MOST_BYTES = 1 << 20
+"""Of memory for what one line says."""
 Z = 1.959964
 CHOICES = ("left", "right", "tie")
 
@@ -45,6 +49,9 @@ class Vote:
     def winner(self) -> str:
         """Empty for a tie."""
         return {"left": self.left, "right": self.right}.get(self.choice, "")
+
+
+READ_VOTE = Reader().decoder(Vote, "a vote")
 
 
 class Tally(NamedTuple):
@@ -91,18 +98,10 @@ def votes() -> list[Vote]:
 
 def vote_of(line: bytes) -> Vote | None:
     try:
-        data = json.loads(line)
-    except (ValueError, RecursionError):
+        vote: Vote = READ_VOTE(load_bounded(line, MOST_BYTES))
+    except ValueError:
         return None
-    names = {item.name for item in fields(Vote)}
-    if (
-        not isinstance(data, dict)
-        or set(data) != names
-        or type(data["seed"]) is not int
-        or data["choice"] not in CHOICES
-    ):
-        return None
-    return Vote(**data) if all(isinstance(data[name], str) for name in names - {"seed"}) else None
+    return vote if vote.choice in CHOICES else None
 
 
 def tallies(of: Sequence[Vote]) -> list[Tally]:

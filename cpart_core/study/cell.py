@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from cpart_core.corpus.build import build_corpus, gather
 from cpart_core.corpus.store import save_corpus
+from cpart_core.files.bounded_json import load_bounded
 from cpart_core.runs.atomic import read_small, write_file, writing_folder
 from cpart_core.runs.create import copy_corpus, create_run, with_whole_path
 from cpart_core.runs.folder import Run, open_run
@@ -32,6 +33,8 @@ from cpart_core.training.precheck import check_before, count_corpus
 if TYPE_CHECKING:
     from cpart_core.records.training import Record
 
+MOST_BYTES = 8 << 20
+"""Of memory for what an outcome's file says."""
 CORPORA, OUTCOMES, LOGS = ".corpora", ".outcomes", ".logs"
 
 
@@ -48,8 +51,8 @@ def read_outcome(folder: Path, arm: str, seed: int) -> Outcome | None:
     """The stored outcome of a run; None when there is none, or one that is damaged or older than a
     measure: then it is measured anew."""
     path = outcome_file(folder, arm, seed)
-    with suppress(ValueError, RecursionError):
-        data = json.loads(read_small(path))
+    with suppress(ValueError):
+        data = load_bounded(read_small(path), MOST_BYTES)
         return outcome_from(data) if is_complete(data) else None
     return None
 

@@ -115,7 +115,7 @@ def test_where_a_judge_has_seen_too_much_the_next_is_asked_and_the_answer_is_kep
         stored is not None
         and math.isnan(stored["coherence_order"])
         and stored["coherence_prompts"] == 5
-        and stored.loss == 2.0
+        and stored["loss"] == 2.0
     )
     finished(folder, ("gradient", 0))
     nobody = add_coherence(replace(plan, seeds=(0, 1)), folder, made_outcome("gradient", 0))

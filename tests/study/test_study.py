@@ -130,7 +130,7 @@ def test_an_interrupted_run_goes_on_and_ends_as_if_it_had_not(tmp_path, folder, 
     assert (
         resumed is not None
         and whole is not None
-        and resumed.loss_by_context == whole.row("loss_by_context")
+        and resumed.row("loss_by_context") == whole.row("loss_by_context")
     )
     assert whole.fingerprint != load_corpus(prepare_corpus(plan, folder, 1)).fingerprint, (
         "another seed is another split"
