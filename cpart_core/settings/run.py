@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from typing import Any
 
+from cpart_core.files.typed_json import hints_of
 from cpart_core.settings.corpus import CorpusSettings
 from cpart_core.settings.fields.method import (
     families_in,
@@ -21,7 +22,7 @@ from cpart_core.settings.fields.method import (
     values_of,
     with_flat,
 )
-from cpart_core.settings.fields.setting import Setting, check_setting, coerce, types_of
+from cpart_core.settings.fields.setting import Setting, check_setting, coerce
 from cpart_core.settings.model import ModelSettings
 from cpart_core.settings.partition import PartitionSettings
 from cpart_core.settings.training import TrainingSettings
@@ -91,7 +92,7 @@ class Settings:
 def all_settings() -> Mapping[str, tuple[Setting, ...]]:
     """Group name -> its settings, flat and in order. Kept as long as the families list the same
     methods: a list of runs reads many settings."""
-    families = [families_in(kind) for kind in types_of(Settings).values()]
+    families = [families_in(kind) for kind in hints_of(Settings).values()]
     return kept_settings(
         tuple((name, tuple(own.values())) for group in families for name, own in group.items())
     )
@@ -100,7 +101,7 @@ def all_settings() -> Mapping[str, tuple[Setting, ...]]:
 @cache
 def kept_settings(listed: Any) -> Mapping[str, tuple[Setting, ...]]:
     methods = dict(listed)
-    return {name: settings_of(kind, methods) for name, kind in types_of(Settings).items()}
+    return {name: settings_of(kind, methods) for name, kind in hints_of(Settings).items()}
 
 
 def settings_from_dict(data: Any) -> Settings:

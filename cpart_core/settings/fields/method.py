@@ -14,6 +14,7 @@ from dataclasses import Field, dataclass, field, fields, replace
 from functools import cache
 from typing import Any, ClassVar, TypeVar
 
+from cpart_core.files.typed_json import hints_of
 from cpart_core.settings.fields.setting import (
     Asked,
     AskedCase,
@@ -21,7 +22,6 @@ from cpart_core.settings.fields.setting import (
     Those,
     When,
     as_setting,
-    types_of,
 )
 
 Group = TypeVar("Group")
@@ -80,7 +80,7 @@ def settings_of(group_type: Any, methods: Listed) -> tuple[Setting, ...]:
 
     methods: of all groups, for what takes effect with methods of another group.
     """
-    kinds = types_of(group_type)
+    kinds = hints_of(group_type)
     found: list[Setting] = []
     for item in fields(group_type):
         if "choice" in item.metadata:
@@ -133,7 +133,7 @@ def own_settings(method: Any) -> tuple[Setting, ...]:
 
 @cache
 def kept_own_settings(method: Any) -> tuple[Setting, ...]:
-    kinds = types_of(method)
+    kinds = hints_of(method)
     return tuple(as_setting(item, kinds[item.name]) for item in fields(method))
 
 
@@ -151,7 +151,7 @@ def resolved(when: Asked, listed: Listed) -> When:
 def values_of(group: Any) -> dict[str, Any]:
     """Flat name -> value of a group: of its methods the name, and what they own."""
     found: dict[str, Any] = {}
-    for name in types_of(type(group)):
+    for name in hints_of(type(group)):
         value = getattr(group, name)
         if isinstance(value, Method):
             found[name] = value.name
@@ -168,7 +168,7 @@ def with_flat(group: Group, values: Mapping[str, Any], where: str) -> Group:
     values: of known names alone. where: the group, in the error.
     """
     kind: Any = type(group)
-    plain = types_of(kind)
+    plain = hints_of(kind)
     changed = {name: value for name, value in values.items() if name in plain}
     for field_name, family in families_in(kind).items():
         before = getattr(group, field_name)

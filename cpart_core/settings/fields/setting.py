@@ -6,8 +6,7 @@ from __future__ import annotations
 import types
 from collections.abc import Mapping
 from dataclasses import Field, dataclass, field
-from functools import cache
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, get_args, get_origin
 
 
 @dataclass(frozen=True)
@@ -85,17 +84,6 @@ def as_setting(item: Field[Any], kind: Any) -> Setting:
         said["advanced"],
         said["when"],
     )
-
-
-def types_of(kind: Any) -> dict[str, Any]:
-    """Field name -> type of a dataclass. Kept: working it out costs more than the rest of reading
-    settings, and a list of runs reads many."""
-    return kept_types(kind)
-
-
-@cache
-def kept_types(kind: Any) -> dict[str, Any]:
-    return get_type_hints(kind)
 
 
 def coerce(name: str, value: Any, wanted: Any) -> Any:
