@@ -9,7 +9,7 @@ from typing import Any
 
 import streamlit as st
 
-from app import session
+from app import results, session
 from app.engine.said import last_said
 from app.shell import step_slider
 from app.text.escape import code_span, plain, sentence
@@ -205,7 +205,7 @@ def result(run: Run, name: str, request: dict[str, Any], doing: str) -> Any | No
     """A result of the analysis worker, or None while it is on its way: then a progress bar with a
     Stop button stands in its place, and the page is drawn again when the result is there. `doing`
     completes the sentence '... for the first time'."""
-    stored = session.stored_result(run, name, request)
+    stored = results.stored_result(run, name, request)
     if stored is not None:
         return stored
     key = f"wait_{name}_{json.dumps(request, sort_keys=True)}"
@@ -216,7 +216,7 @@ def result(run: Run, name: str, request: dict[str, Any], doing: str) -> Any | No
         return None
 
     def stop() -> None:
-        session.forget(name, request)
+        results.forget(name, request)
         session.set_widget(stopped, True)
 
     wait(run, name, request, key, stop, doing=doing)
@@ -242,7 +242,7 @@ def on_demand(
     it is the page's main one.
     """
     asked = f"{name}_asked_{request_key(request)}"
-    if session.stored_result(run, name, request) is None and not session.widget(asked):
+    if results.stored_result(run, name, request) is None and not session.widget(asked):
         st.button(
             label,
             key=key,
@@ -274,15 +274,15 @@ def wait(
     something else is shown meanwhile. failed: the same for an error, which is then a warning, since
     the page has something to show.
     """
-    if error := session.result_or_ask(run, name, request).error:
+    if error := results.result_or_ask(run, name, request).error:
         (st.warning if failed else st.error)(failed + sentence(error, 600), icon=":material/error:")
-        st.button("Try again", key=f"retry_{key}", on_click=lambda: session.forget(name, request))
+        st.button("Try again", key=f"retry_{key}", on_click=lambda: results.forget(name, request))
         return
     session.put("waiting", True)  # a page that follows a running run lets this end first
 
     @st.fragment(run_every=0.5)
     def waiting() -> None:
-        now = session.result_or_ask(run, name, request)
+        now = results.result_or_ask(run, name, request)
         if now.result is not None or now.error:
             st.rerun()  # and nothing asks any more
         with st.container(horizontal=bool(beside), vertical_alignment="center"):

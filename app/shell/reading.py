@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from app import session
+from app import results, session
 from app.text.escape import sentence
 from cpart_core.analysis.segments.flow import flow
 from cpart_core.records.change import Flow
@@ -24,7 +24,7 @@ among them."""
 def snapshot_or_stop(run: Run, step: int) -> Snapshot:
     """The snapshot of a step; a damaged one is said to be damaged, and the page ends."""
     try:
-        return session.snapshot(run, step)
+        return results.snapshot(run, step)
     except ValueError as error:
         st.error(
             f"The snapshot of step {step:,} cannot be read. {sentence(str(error), 400)}",
@@ -87,7 +87,7 @@ def snapshots_until(run: Run, step: int) -> list[Snapshot]:
     found = []
     for saved in reversed(steps[::-1][::stride]):
         try:
-            found.append(session.snapshot(run, saved))
+            found.append(results.snapshot(run, saved))
         except ValueError:
             continue
     return [snapshot for snapshot in found if snapshot.partitioned]
@@ -105,7 +105,7 @@ def stored_profiles(run: Run, step: int) -> Any | None:
     return (
         None
         if checkpoint is None
-        else session.stored_result(run, "profiles", {"run": run.id, "step": checkpoint})
+        else results.stored_result(run, "profiles", {"run": run.id, "step": checkpoint})
     )
 
 

@@ -11,7 +11,8 @@ from cpart_core.cli.progress_line import Progress
 from cpart_core.runs.folder import Run, runs_root
 from cpart_core.runs.other_processes import Command, broadcast, follow
 from cpart_core.runs.queue import Slot
-from cpart_core.runs.training_session import ExitCode, run_training
+from cpart_core.runs.session_phases import ExitCode
+from cpart_core.runs.training_session import run_training
 from cpart_core.training.capacity import need_of, this_machine
 from cpart_core.training.process_group import SINGLE_PROCESS, ProcessGroup, joined
 

@@ -11,7 +11,8 @@ import numpy as np
 
 from cpart_core.corpus.builtin import gather_builtin
 from cpart_core.corpus.document import UNKNOWN, Corpus, Document, Gathered, Skipped, Split
-from cpart_core.corpus.files import gather_file, gather_folder
+from cpart_core.corpus.files import gather_file
+from cpart_core.corpus.folders import gather_folder
 from cpart_core.corpus.hub import gather_dataset
 from cpart_core.corpus.split import choose
 from cpart_core.corpus.tokenizer import Tokenizer

@@ -11,7 +11,7 @@ from typing import Any
 
 from cpart_core.corpus.columns import find_columns
 from cpart_core.corpus.document import Document, Gathered, Said, Skipped
-from cpart_core.corpus.files import LARGEST_TOTAL, split_of
+from cpart_core.corpus.folders import LARGEST_TOTAL, split_of
 from cpart_core.corpus.foreign import model_in
 from cpart_core.corpus.objects import row_documents
 from cpart_core.files.paths import with_home

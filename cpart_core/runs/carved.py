@@ -20,7 +20,8 @@ from cpart_core.model.decoder import Decoder
 from cpart_core.model.permute import partition_of
 from cpart_core.records.training import Record, Snapshot
 from cpart_core.runs.atomic import writing_folder
-from cpart_core.runs.checkpoint import Checkpoint, CheckpointConfig, save_checkpoint
+from cpart_core.runs.checkpoint import Checkpoint, save_checkpoint
+from cpart_core.runs.checkpoint_files import CheckpointConfig
 from cpart_core.runs.create import machine, versions
 from cpart_core.runs.folder import Run, new_run_id, open_run, runs_root
 from cpart_core.runs.info import RunInfo, clean_name, write_info

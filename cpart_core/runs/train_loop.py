@@ -15,13 +15,8 @@ from safetensors import SafetensorError
 from cpart_core.corpus.document import Corpus
 from cpart_core.corpus.store import save_corpus
 from cpart_core.records.training import Record
-from cpart_core.runs.checkpoint import (
-    Checkpoint,
-    CheckpointConfig,
-    load_latest,
-    save_checkpoint,
-    steps_in,
-)
+from cpart_core.runs.checkpoint import Checkpoint, load_latest, save_checkpoint, steps_in
+from cpart_core.runs.checkpoint_files import CheckpointConfig
 from cpart_core.runs.database import reading
 from cpart_core.runs.folder import Run
 from cpart_core.runs.mirror import Mirror, open_mirror

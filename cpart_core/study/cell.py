@@ -23,7 +23,8 @@ from cpart_core.runs.atomic import read_small, write_file, writing_folder
 from cpart_core.runs.create import copy_corpus, create_run, with_whole_path
 from cpart_core.runs.folder import Run, open_run
 from cpart_core.runs.origin import Trained
-from cpart_core.runs.training_session import ExitCode, ignore_record, ignore_words, run_training
+from cpart_core.runs.session_phases import ExitCode
+from cpart_core.runs.training_session import ignore_record, ignore_words, run_training
 from cpart_core.service.answering import stored_or_answered
 from cpart_core.settings.run import Settings
 from cpart_core.study.outcome import Outcome, is_complete, outcome_from, without_nan

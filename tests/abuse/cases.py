@@ -5,10 +5,12 @@ from __future__ import annotations
 
 from tests.abuse import (
     browser,
+    hostile_data,
     hostile_files,
     hostile_folders,
     queues,
     reliability_added,
+    reliability_clocks,
     reliability_disk,
     reliability_ends,
     reliability_limits,
@@ -21,8 +23,9 @@ from tests.abuse import (
 from tests.abuse.case import Case
 
 FILES = (
-    *(reliability_ends, reliability_disk, reliability_limits, reliability_added, scale),
-    *(texts, uploads, hostile_files, hostile_folders, server, queues, supply, browser),
+    *(reliability_ends, reliability_disk, reliability_limits, reliability_clocks),
+    *(reliability_added, scale, texts, uploads, hostile_files, hostile_folders, hostile_data),
+    *(server, queues, supply, browser),
 )
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from cpart_core.corpus.files import gather_file, gather_folder
+from cpart_core.corpus.files import gather_file
+from cpart_core.corpus.folders import gather_folder
 from cpart_core.corpus.tokenizer import Tokenizer
 from cpart_core.runs.checkpoint import load_model
 from cpart_core.runs.folder import Run, open_run

@@ -14,7 +14,8 @@ from cpart_core.corpus.tokenizer import Tokenizer
 from cpart_core.model.decoder import Decoder
 from cpart_core.model.fusion.attention import Attention
 from cpart_core.records.training import Snapshot
-from cpart_core.runs.checkpoint import Checkpoint, CheckpointConfig, save_checkpoint
+from cpart_core.runs.checkpoint import Checkpoint, save_checkpoint
+from cpart_core.runs.checkpoint_files import CheckpointConfig
 from cpart_core.runs.create import create_run
 from cpart_core.runs.folder import Run, open_run
 from cpart_core.runs.info import write_info

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import session
+from app import results
 from app.engine.handle import Handle
 from app.shell import page_header
 
@@ -24,7 +24,7 @@ def test_a_failed_analysis_is_asked_for_no_more(monkeypatch, error):
     """A fragment that refreshes itself goes on doing so as long as it stands, whatever it shows."""
     refreshed = []
     monkeypatch.setattr(
-        session, "result_or_ask", lambda run, name, request: session.Answer(error=error)
+        results, "result_or_ask", lambda run, name, request: results.Answer(error=error)
     )
     monkeypatch.setattr(
         page_header.st,
@@ -41,12 +41,12 @@ def test_requests_of_visitors_who_left_do_not_pile_up(monkeypatch):
     run = SimpleNamespace(
         id="a", info=SimpleNamespace(created=""), result=lambda name, request: None
     )
-    monkeypatch.setattr(session, "worker_for", lambda name, request: SimpleNamespace(submit=Handle))
+    monkeypatch.setattr(results, "worker_for", lambda name, request: SimpleNamespace(submit=Handle))
     kept: dict[tuple[str, str], Handle] = {}
-    monkeypatch.setattr(session, "handles", lambda: kept)
-    for number in range(session.MOST_HANDLES + 10):
-        session.result_or_ask(run, "map", {"text": str(number)})
-    assert len(kept) == session.MOST_HANDLES
+    monkeypatch.setattr(results, "handles", lambda: kept)
+    for number in range(results.MOST_HANDLES + 10):
+        results.result_or_ask(run, "map", {"text": str(number)})
+    assert len(kept) == results.MOST_HANDLES
     assert [handle.request["text"] for handle in kept.values()][-1] == str(
-        session.MOST_HANDLES + 9
+        results.MOST_HANDLES + 9
     ), "the newest stay"

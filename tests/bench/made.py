@@ -16,6 +16,31 @@ def both(median: float, figure: float | None = None) -> dict[str, Any]:
     return {"wall": spread_of(median), "cpu": spread_of(median), "figure": figure}
 
 
+def made_kernels() -> dict[str, Any]:
+    return {
+        "threads": 1,
+        "256 float32": {
+            "ratios": {"top-2 / ideal": both(1.1, 1.25)},
+            "left_out": {"mixtral sonicmoe": "no GPU"},
+            "kept_bytes": {"dense": 100, "top-2": 50, "soft": 104},
+            "roof": {
+                "gflops": {
+                    "wall": {"x W^T": 90.0, "h W": 100.0},
+                    "cpu": {"x W^T": 95.0, "h W": 102.0},
+                },
+                "copy_gb": {"wall": 10.0, "cpu": 11.0},
+                "shares": {
+                    "top-2": {
+                        "wall": spread_of(0.5),
+                        "cpu": spread_of(0.6),
+                        "bound_by": "products",
+                    }
+                },
+            },
+        },
+    }
+
+
 def made_parts() -> dict[str, Any]:
     line = {
         "name": "top-2",
@@ -34,28 +59,7 @@ def made_parts() -> dict[str, Any]:
         "high": [],
     }
     return {
-        "kernels": {
-            "threads": 1,
-            "256 float32": {
-                "ratios": {"top-2 / ideal": both(1.1, 1.25)},
-                "left_out": {"mixtral sonicmoe": "no GPU"},
-                "kept_bytes": {"dense": 100, "top-2": 50, "soft": 104},
-                "roof": {
-                    "gflops": {
-                        "wall": {"x W^T": 90.0, "h W": 100.0},
-                        "cpu": {"x W^T": 95.0, "h W": 102.0},
-                    },
-                    "copy_gb": {"wall": 10.0, "cpu": 11.0},
-                    "shares": {
-                        "top-2": {
-                            "wall": spread_of(0.5),
-                            "cpu": spread_of(0.6),
-                            "bound_by": "products",
-                        }
-                    },
-                },
-            },
-        },
+        "kernels": made_kernels(),
         "train": {
             "train": {
                 "precision": "torch.bfloat16",

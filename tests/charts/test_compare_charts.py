@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from app.charts.compare import differences as compare
+from app.charts.compare import segment_match
 from app.charts.compare import tokens as compare_tokens
 from cpart_core.analysis.compare.differences import differences
 from tests.charts import made
@@ -20,9 +21,9 @@ def test_every_figure_is_drawn_with_its_table(dark):
     matched, measured, read = segments(), losses(), text()
     for figure, table in (
         (compare.loss_dots(measured, dark=dark), compare.loss_table(measured)),
-        (compare.match_heat(matched, 1, dark=dark), compare.match_table(matched)),
-        (compare.agreement_dots(matched, dark=dark), compare.agreement_table(matched)),
-        (compare.context_grid(matched, dark=dark), compare.context_table(matched)),
+        (segment_match.match_heat(matched, 1, dark=dark), segment_match.match_table(matched)),
+        (segment_match.agreement_dots(matched, dark=dark), segment_match.agreement_table(matched)),
+        (segment_match.context_grid(matched, dark=dark), segment_match.context_table(matched)),
         (compare_tokens.token_bars(read, dark=dark), compare_tokens.token_table(read, 1)),
     ):
         assert "<a href" not in figure.to_json() and len(table)
@@ -31,8 +32,8 @@ def test_every_figure_is_drawn_with_its_table(dark):
 
 def test_matched_segments_lie_on_the_diagonal_and_share_a_colour():
     result = segments()
-    assert compare.order_of_other(result, 0) == [2, 0, 3, 1]
-    heat = compare.match_heat(result, 0, dark=False)
+    assert segment_match.order_of_other(result, 0) == [2, 0, 3, 1]
+    heat = segment_match.match_heat(result, 0, dark=False)
     assert np.diag(np.array(heat.data[0].z)).tolist() == [6.0] * 4
     assert [tick.split("'")[1] for tick in heat.layout.xaxis.ticktext] == [
         tick.split("'")[1] for tick in heat.layout.yaxis.ticktext

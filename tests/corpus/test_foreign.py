@@ -10,7 +10,8 @@ import zipfile
 import pytest
 
 from cpart_core.corpus.encoding import read_text_file
-from cpart_core.corpus.files import gather_file, gather_folder, gather_uploads
+from cpart_core.corpus.files import gather_file, gather_uploads
+from cpart_core.corpus.folders import gather_folder
 from cpart_core.corpus.hub import gather_dataset
 from cpart_core.settings.corpus import CorpusSettings
 

@@ -14,7 +14,8 @@ import pytest
 from cpart_core.corpus import files
 from cpart_core.corpus.build import build_corpus, gather, preview
 from cpart_core.corpus.document import TRAIN, UNKNOWN, VALIDATION
-from cpart_core.corpus.files import gather_file, gather_folder, gather_pasted, gather_uploads
+from cpart_core.corpus.files import gather_file, gather_pasted, gather_uploads
+from cpart_core.corpus.folders import gather_folder
 from cpart_core.settings.corpus import CorpusSettings
 
 SETTINGS = CorpusSettings(source="folder", vocabulary_size=300)

@@ -12,7 +12,8 @@ import pytest
 
 from cpart_core.corpus.cells import Odd, read_rows
 from cpart_core.corpus.document import UNKNOWN, Gathered
-from cpart_core.corpus.files import gather_folder, gather_uploads
+from cpart_core.corpus.files import gather_uploads
+from cpart_core.corpus.folders import gather_folder
 from cpart_core.corpus.split import choose
 from cpart_core.settings.corpus import CorpusSettings
 

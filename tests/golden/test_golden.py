@@ -9,7 +9,8 @@ import shutil
 import pytest
 
 from cpart_core.runs.folder import list_runs, open_run
-from cpart_core.runs.training_session import ExitCode, run_training
+from cpart_core.runs.session_phases import ExitCode
+from cpart_core.runs.training_session import run_training
 from tests.golden.make import EXPECTED, GOLDEN, facts
 
 RELEASES = sorted(path.parent.name for path in GOLDEN.glob(f"*/{EXPECTED}"))

@@ -15,16 +15,18 @@ from cpart_core.corpus.tokenizer import Tokenizer
 from cpart_core.model.decoder import Decoder
 from cpart_core.runs.atomic import writing_folder
 from cpart_core.runs.checkpoint import (
-    LARGEST_HEADER,
     Checkpoint,
-    CheckpointConfig,
-    header_shapes,
     load_checkpoint,
     load_latest,
     load_model,
-    read_config,
     save_checkpoint,
     steps_in,
+)
+from cpart_core.runs.checkpoint_files import (
+    LARGEST_HEADER,
+    CheckpointConfig,
+    header_shapes,
+    read_config,
 )
 from cpart_core.runs.folder import Run
 from cpart_core.runs.manifest import write_manifest

@@ -7,8 +7,9 @@ import json
 import subprocess
 import sys
 
-from cpart_core.runs import training_session as session_module
-from cpart_core.runs.training_session import ExitCode, run_training
+from cpart_core.runs import session_phases as session_module
+from cpart_core.runs.session_phases import ExitCode
+from cpart_core.runs.training_session import run_training
 from tests.runs.test_session import send_at
 from tests.runs.tiny import tiny_run
 from tests.source_files import ROOT

@@ -16,11 +16,12 @@ import pytest
 
 from cpart_core.records.training import Record
 from cpart_core.runs import record_writer as records_module
-from cpart_core.runs import training_session as session_module
+from cpart_core.runs import session_phases as session_module
 from cpart_core.runs.folder import Run, open_run
 from cpart_core.runs.pending_commands import Orders, stop_on_signals
 from cpart_core.runs.record_writer import RecordWriter
-from cpart_core.runs.training_session import ExitCode, run_training
+from cpart_core.runs.session_phases import ExitCode
+from cpart_core.runs.training_session import run_training
 from tests.runs.test_session import wait_until
 from tests.runs.tiny import tiny_run
 from tests.source_files import ROOT

@@ -15,7 +15,8 @@ from cpart_core.runs.commands import note_launch
 from cpart_core.runs.control import RunLock, end_process, last_holder
 from cpart_core.runs.folder import Run, open_run
 from cpart_core.runs.other_processes import LEFT_ALONE
-from cpart_core.runs.training_session import ExitCode, run_training
+from cpart_core.runs.session_phases import ExitCode
+from cpart_core.runs.training_session import run_training
 from tests.runs.tiny import tiny_run
 from tests.source_files import ROOT
 from tests.training.pair import start_pair

@@ -11,7 +11,8 @@ import pytest
 from cpart_core.bench.kills import differences, fingerprints
 from cpart_core.runs.database import DATABASE
 from cpart_core.runs.folder import Run, open_run
-from cpart_core.runs.training_session import ExitCode, run_training
+from cpart_core.runs.session_phases import ExitCode
+from cpart_core.runs.training_session import run_training
 from tests.runs.test_session import send_at
 from tests.runs.tiny import tiny_run
 

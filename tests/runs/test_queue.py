@@ -8,7 +8,8 @@ import threading
 import pytest
 
 from cpart_core.runs.queue import MOST_WAITING, Slot
-from cpart_core.runs.training_session import ExitCode, run_training
+from cpart_core.runs.session_phases import ExitCode
+from cpart_core.runs.training_session import run_training
 from cpart_core.settings.run import Settings
 from cpart_core.training import capacity as machine_module
 from cpart_core.training.capacity import Machine, Need, need_of, this_machine

@@ -20,7 +20,8 @@ from cpart_core.runs import train_loop as drive_module
 from cpart_core.runs.commands import note_launch
 from cpart_core.runs.create import create_twin
 from cpart_core.runs.folder import Run, open_run
-from cpart_core.runs.training_session import ExitCode, run_training
+from cpart_core.runs.session_phases import ExitCode
+from cpart_core.runs.training_session import run_training
 from tests.runs.tiny import tiny_run
 
 

@@ -13,7 +13,7 @@ from typing import get_type_hints
 import numpy as np
 import pytest
 
-from app import session
+from app import results
 from cpart_core.__main__ import main
 from cpart_core.analysis.asked import Asked
 from cpart_core.cli.analyze import FILLED
@@ -107,16 +107,16 @@ def test_a_new_entry_is_answered_by_the_worker_stored_and_read_back(run):
 
 
 def test_a_new_entry_is_known_to_pages_and_command_line(run, capsys, monkeypatch):
-    monkeypatch.setattr(session, "worker", lambda kind: kind)
-    assert session.worker_for("initials", {"step": 10}) == "quick"
-    assert session.worker_for("initials", {"step": 11}) == "slow"
-    assert session.stored_result(run, "initials", {"run": run.id, "step": 10}) is None
+    monkeypatch.setattr(results, "worker", lambda kind: kind)
+    assert results.worker_for("initials", {"step": 10}) == "quick"
+    assert results.worker_for("initials", {"step": 11}) == "slow"
+    assert results.stored_result(run, "initials", {"run": run.id, "step": 10}) is None
     with pytest.raises(SystemExit):
         main(["analyze", "--help"])
     assert "router_audit, compare, initials" in " ".join(capsys.readouterr().out.split())
     assert main(["analyze", run.id, "--what", "initials"]) == 0
     assert f"initials step=10\n  {run.folder}" in capsys.readouterr().out
-    assert session.stored_result(run, "initials", {"run": run.id, "step": 10}).letters == ("l", "d")
+    assert results.stored_result(run, "initials", {"run": run.id, "step": 10}).letters == ("l", "d")
     assert main(["analyze", run.id, "--what", "horoscope"]) == 2
     assert "Unknown result horoscope; allowed: losses" in capsys.readouterr().err
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from app import session
+from app import results, session
 from app.charts.carve import keep_k
 from app.shell import forms, page_header, reading
 from app.shell.figure import show_figure
@@ -301,7 +301,7 @@ def carve(run: Run, curve: KeepCurve, request: dict[str, Any], keep: int) -> Non
     )
     wish = {**request, "keep": keep, "name": ""}
     asked = f"carve_go_{request_key(wish)}"
-    stored = session.stored_result(run, "carve", wish)
+    stored = results.stored_result(run, "carve", wish)
     gone = stored is not None and not carve_report.is_there(stored.carved)
     if gone:
         st.info(
@@ -325,8 +325,8 @@ def carve(run: Run, curve: KeepCurve, request: dict[str, Any], keep: int) -> Non
 
 def start(run: Run, wish: dict[str, Any], asked: str) -> None:
     """Pressed: a report of a run that has been deleted is made anew."""
-    session.drop_result(run, "carve", wish)
-    session.forget("carve", wish)
+    results.drop_result(run, "carve", wish)
+    results.forget("carve", wish)
     session.set_widget(asked, True)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from app import session
+from app import results, session
 from app.charts.carve import keep_k
 from app.shell.figure import caption_of, show_figure
 from app.shell.provenance import source_of
@@ -197,7 +197,7 @@ def draw_origin(run: Run, carving: Carved) -> None:
         )
     else:
         st.caption("The whole run has been deleted since.")
-    report = session.stored_result(run, "carve", {"run": run.id})
+    report = results.stored_result(run, "carve", {"run": run.id})
     if report is None:
         st.caption("What was measured when it was carved is not stored here.")
         return

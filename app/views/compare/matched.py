@@ -6,7 +6,7 @@ from __future__ import annotations
 import streamlit as st
 
 from app import session
-from app.charts.compare import differences as charts
+from app.charts.compare import segment_match as charts
 from app.shell import page_header
 from app.shell.figure import show_figure
 from app.shell.provenance import Provenances, compared, source_of

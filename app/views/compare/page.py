@@ -6,7 +6,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from app import session
+from app import results, session
 from app.charts.compare import differences as charts
 from app.shell import page_header, reading
 from app.shell.figure import show_figure
@@ -58,7 +58,7 @@ def say_stages(sides: Sides) -> None:
     """What a reader must know of either side, such as that fusion is not applied yet."""
     for name, run, at in (("A", sides.first, sides.step), ("B", sides.second, sides.other_step)):
         for told in reading.stage(
-            run.settings, at, session.snapshot(run, at).partitioned, run.info.discovered
+            run.settings, at, results.snapshot(run, at).partitioned, run.info.discovered
         ):
             st.caption(f"{name}: {told}")
 
@@ -154,7 +154,7 @@ def meters(sides: Sides) -> tuple[Specialization, Specialization] | None:
         f"{request['run']}_{request['step']}" for request in requests
     )
     stored = [
-        session.stored_result(run, "specialization", request)
+        results.stored_result(run, "specialization", request)
         for (run, _), request in zip(both, requests, strict=True)
     ]
     if None in stored and not session.widget(asked):

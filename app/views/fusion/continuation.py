@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from app import session
+from app import results, session
 from app.charts.fusion.tint import Tint
 from app.text.escape import sentence
 from app.views.fusion.texts import show_tinted
@@ -25,7 +25,7 @@ def draw(run: Run, checkpoint: int, text: str, trace: Trace, layer: int) -> Trac
         return None
     # a page that follows a running run would leave this step, and the continuation with it
     session.put("waiting", True)
-    answer = session.result_or_ask(run, "continuation", asked)
+    answer = results.result_or_ask(run, "continuation", asked)
     if answer.error:
         st.error(
             f"The text could not be continued. {sentence(answer.error, 400)}",
@@ -63,7 +63,7 @@ def draw(run: Run, checkpoint: int, text: str, trace: Trace, layer: int) -> Trac
 
 def forget(asked: dict[str, Any]) -> None:
     """Stop a continuation, or take it off the page."""
-    session.forget("continuation", asked)
+    results.forget("continuation", asked)
     session.put("continuation", None)
 
 
@@ -150,7 +150,7 @@ def growing(run: Run, asked: dict[str, Any], trace: Trace, layer: int) -> None:
 
     @st.fragment(run_every=0.4)
     def now() -> None:
-        answer = session.result_or_ask(run, "continuation", asked)
+        answer = results.result_or_ask(run, "continuation", asked)
         if answer.result is not None or answer.error:
             st.rerun()
         with st.container(horizontal=True, vertical_alignment="center"):

@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from app import session
+from app import results, session
 from app.shell import page_header
 from app.text.escape import sentence
 from cpart_core.runs.folder import Run
@@ -25,7 +25,7 @@ def laid_out(run: Run, name: str, request: dict[str, Any], beside: DeltaGenerato
     quick = {**request, "method": "pca"}
     if request["method"] == "pca":
         return with_renewal(run, name, quick, first_map(run, name, quick), beside)
-    wanted = session.stored_result(run, name, request)
+    wanted = results.stored_result(run, name, request)
     if wanted is not None:
         return with_renewal(run, name, request, wanted, beside)
     meanwhile = first_map(run, name, quick)
@@ -42,7 +42,7 @@ def first_map(run: Run, name: str, request: dict[str, Any]) -> Any | None:
         return page_header.result(
             run, name, request, "Taking the gradients of validation documents"
         )
-    stored = session.stored_result(run, name, request)
+    stored = results.stored_result(run, name, request)
     if stored is not None:
         return stored
     from cpart_core.service.answering import answer
@@ -78,7 +78,7 @@ def with_renewal(
                 "Lay out anew",
                 key="renew_map",
                 icon=":material/refresh:",
-                on_click=session.drop_result,
+                on_click=results.drop_result,
                 args=(run, name, request),
             )
     return result
@@ -97,7 +97,7 @@ def wait_beside(run: Run, name: str, request: dict[str, Any]) -> None:
         return
 
     def stop() -> None:
-        session.forget(name, request)
+        results.forget(name, request)
         session.put(stopped, True)
 
     page_header.wait(

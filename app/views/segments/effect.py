@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from app import session
+from app import results, session
 from app.charts.segments import effect_matrix, effect_router
 from app.charts.theme import in_percent
 from app.shell import page_header, reading
@@ -93,7 +93,7 @@ def say_control(run: Run, name: str, step: int, verdict: Callable[[Any], str]) -
     known = (
         None
         if saved is None
-        else session.stored_result(twin, name, {"run": twin.id, "step": saved})
+        else results.stored_result(twin, name, {"run": twin.id, "step": saved})
     )
     if known is None:
         st.caption(

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from app import session
+from app import results, session
 from app.charts.segments import informations as meaning
 from app.charts.segments import over_time as meaning_time
 from app.charts.segments import pairs as meaning_pairs
@@ -305,6 +305,6 @@ def is_partitioned(run: Run) -> bool:
     """Whether the newest snapshot is there, sound, and has a partition."""
     steps = run.snapshot_steps()
     try:
-        return bool(steps) and session.snapshot(run, steps[-1]).partitioned
+        return bool(steps) and results.snapshot(run, steps[-1]).partitioned
     except ValueError:
         return False

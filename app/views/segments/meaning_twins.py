@@ -6,7 +6,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from app import session
+from app import results, session
 from app.shell import page_header
 from cpart_core.analysis.segments.verdict import against
 from cpart_core.records.specialization import SegmentUse, Specialization
@@ -28,7 +28,7 @@ def draw(run: Run, result: Specialization, use: SegmentUse, seed: int) -> None:
     for other in others:
         step = session.checkpoint_step(other, result.step)
         request = {"run": other.id, "step": step, "seed": seed}
-        measured = session.stored_result(other, "specialization", request)
+        measured = results.stored_result(other, "specialization", request)
         if measured is None and session.widget(asking(run)):
             measured = page_header.result(
                 other, "specialization", request, f"Measuring the {name_of(other)}"

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from app import session
+from app import results
 from app.text.escape import code_span
 from cpart_core.runs import folder
 from cpart_core.runs.create import machine
@@ -102,7 +102,7 @@ def alike(settings: Settings, needed: Estimate, listed: list[RunSummary]) -> lis
 def measured(run_id: str) -> Measured | None:
     """None where the records cannot be read, or hold fewer times than are needed."""
     try:
-        records = session.records(folder.open_run(run_id))
+        records = results.records(folder.open_run(run_id))
     except ValueError:
         return None
     seconds = sorted(

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from app import session
+from app import results, session
 from app.charts.train.boards import (
     MOST_LAYERS,
     MOST_NEURONS,
@@ -139,7 +139,7 @@ def structure(run: Run, dark: bool) -> None:
     step_slider.chooser(run)
     step = session.chosen_step(run)
     try:
-        shown = session.snapshot(run, step)
+        shown = results.snapshot(run, step)
     except ValueError as error:
         st.warning(
             f"The snapshot of step {step:,} cannot be read; choose another step. {sentence(str(error), 400)}",
