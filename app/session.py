@@ -194,7 +194,7 @@ def showing(key: str, wanted: Any, take: Callable[[Any], None]) -> dict[str, Any
     """The arguments `key` and `on_change` of a widget that is to show `wanted` and gives what a
     person chooses to `take`: a new key whenever the widget that is there shows something else.
 
-    A widget that a person may move is never given a value. Until the browser has heard of the new
+    A widget that a person may move is never given a value. Until the browser has received the new
     value it goes on reporting the old one, with every tick of a fragment that refreshes itself, and
     Streamlit takes the report of an old value for a person's choice. For the same reason a widget
     that has been replaced is not listened to.
@@ -204,11 +204,11 @@ def showing(key: str, wanted: Any, take: Callable[[Any], None]) -> dict[str, Any
         st.session_state[f"cpart_number_{key}"] = st.session_state.get(f"cpart_number_{key}", 0) + 1
         name = shown_name(key)
 
-    def hear() -> None:
+    def changed() -> None:
         if name == shown_name(key) and name in st.session_state:
             take(st.session_state[name])
 
-    return {"key": name, "on_change": hear}
+    return {"key": name, "on_change": changed}
 
 
 def shown_name(key: str) -> str:

@@ -18,7 +18,7 @@ if __name__ == "__main__" and not sys.flags.safe_path and sys.path[0] != here:
 from collections.abc import Sequence  # noqa: E402
 
 from cpart_core.cli.command_list import build_parser  # noqa: E402
-from cpart_core.cli.huge_pages import begin_anew  # noqa: E402
+from cpart_core.cli.huge_pages import reexec  # noqa: E402
 from cpart_core.runs.private import only_for_me  # noqa: E402
 from cpart_core.training.process_group import leave  # noqa: E402
 
@@ -73,6 +73,6 @@ def say_error(sentence: str) -> int:
 
 
 if __name__ == "__main__":
-    begin_anew()
+    reexec()
     only_for_me()
     leave(main())

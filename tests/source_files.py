@@ -1,5 +1,5 @@
 """The project's own Python files and what each imports, read with ast; nothing is imported. For the
-tests that keep the house rules."""
+tests that keep the rules of the code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Imports go down the house only. The table below is the house; design decisions that change it are
+"""Imports go down the floors only. The table below is the plan; design decisions that change it are
 made here, visibly."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Rules of the house that a machine can keep (design.md, section 5)."""
+"""Rules of this codebase that a machine can keep (design.md, section 5)."""
 
 from __future__ import annotations
 

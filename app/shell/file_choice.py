@@ -29,15 +29,15 @@ def read_all(
 
 
 def choose(
-    found: dict[Path, Kind], house: Path, label: str, key: str, called: Callable[[Kind], str]
+    found: dict[Path, Kind], supplied: Path, label: str, key: str, called: Callable[[Kind], str]
 ) -> Path:
-    """The file to look at. house: the folder of those that come with CPart. called: what one is
+    """The file to look at. supplied: the folder of those that come with CPart. called: what one is
     called, as plain text."""
     paths = list(found)
     if len(paths) == 1:
         return paths[0]
     labels = {
-        path: f"{called(one)} \u00b7 {'with CPart' if path.parent == house else 'your own'}"
+        path: f"{called(one)} \u00b7 {'with CPart' if path.parent == supplied else 'your own'}"
         for path, one in found.items()
     }
     if session.widget(key) not in paths:

@@ -23,7 +23,7 @@ from app.charts.train.boards import Board
 from app.shell.provenance import Provenances, columns_of, file_stem, said_plainly
 from app.text.escape import unmarked
 
-HOUSE = Path(__file__).resolve().parent
+HERE = Path(__file__).resolve().parent
 SCRIPTS = ("live.js", "toolbar.js", "picture.js")
 STYLE = """<style>
 .cpart-live{width:100%;min-height:60px}
@@ -33,7 +33,7 @@ STYLE = """<style>
 draw_picture = st.components.v2.component(
     "cpart_live",
     html=f'{STYLE}<div class="cpart-live" role="figure"></div>',
-    js="\n".join((HOUSE / name).read_text(encoding="utf-8") for name in SCRIPTS),
+    js="\n".join((HERE / name).read_text(encoding="utf-8") for name in SCRIPTS),
     isolate_styles=False,
 )
 

@@ -81,7 +81,7 @@ def execute(arguments: argparse.Namespace) -> int:
         if arguments.text_file is None
         else read_text_file(arguments.text_file, LARGEST_FILE, "text file")
     )
-    wish = {
+    selection = {
         "context": arguments.context,
         "text": text,
         "ranking": arguments.ranking,
@@ -91,7 +91,7 @@ def execute(arguments: argparse.Namespace) -> int:
     request: dict[str, Any] = {
         "run": run.id,
         "step": newest_checkpoint(run, arguments.step),
-        **wish,
+        **selection,
     }
     name = "keep_k"
     if arguments.keep is not None:

@@ -32,7 +32,7 @@ def tunables_for(argv: Sequence[str], now: str, enabled: Path = ENABLED) -> str 
     return ":".join(filter(None, (now, f"{TUNABLE}=1"))) if on_request else None
 
 
-def begin_anew() -> None:
+def reexec() -> None:
     """Replace this process by itself with the tunable set, where that changes something; it stays
     the same process to all others."""
     tunables = tunables_for(sys.argv[1:], os.environ.get("GLIBC_TUNABLES", ""))

@@ -59,7 +59,7 @@ def execute(arguments: argparse.Namespace) -> int:
     group = group_of_environment()
     run = find_run(arguments) if group.first else None
     if arguments.background:
-        give_way()
+        lower_priority()
     from cpart_core.cli.train_runs import follow_the_first, train_in_order
     from cpart_core.runs.folder import open_run
 
@@ -88,7 +88,7 @@ def for_this_session(run: Run, changes: dict[str, str]) -> Run:
     )
 
 
-def give_way() -> None:
+def lower_priority() -> None:
     """Leave the machine to the page and to the person: lower priority, and first to go when memory
     runs out. Best effort."""
     with suppress(OSError, AttributeError):

@@ -1,7 +1,7 @@
 """How a text and its continuation share a model's context, by one rule for the terminal and the
 pages. No torch: pages read it too.
 
-At least half of the context is for reading, and all that the wished-for tokens leave. Of a longer
+At least half of the context is for reading, and all that the new tokens leave. Of a longer
 text the end is read, since that is what goes on; what follows may fill the rest of the context and
 ends there.
 """
@@ -24,7 +24,7 @@ class Room:
 
 
 def fit(ids: list[int], max_tokens: int, context_length: int) -> Room:
-    """ids: of the whole text. max_tokens: how many are wished for."""
+    """ids: of the whole text. max_tokens: how many are asked for."""
     kept = max(context_length - max_tokens, context_length // 2, 1)
     read = ids[-kept:]
     return Room(read, len(ids) - len(read), min(max_tokens, context_length - len(read)))

@@ -20,7 +20,7 @@ COMMAND_ROW = "INSERT INTO commands (time, name) VALUES (?, ?)"
 
 
 def send_command(folder: Path, name: str) -> None:
-    """Give the trainer a command; it is obeyed after the step in hand. ValueError for an unknown
+    """Give the trainer a command, carried out after the step in hand. ValueError for an unknown
     one, or when it cannot be written."""
     if name not in COMMANDS:
         raise ValueError(f"Unknown command {name!r}; allowed: {', '.join(COMMANDS)}.")
@@ -61,8 +61,8 @@ class Commands:
     """The trainer's side of `send_command`. Make it once the lock is held and before the event
     `start` is written.
 
-    Commands that an earlier trainer did not live to obey are not for this one: it takes those given
-    since the page launched it, or, when no page did, since now.
+    Commands that an earlier trainer did not live to carry out are not for this one: it reads those
+    given since the page launched it, or, when no page did, since now.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -79,7 +79,7 @@ class Commands:
             ).fetchone()[0]
         )
 
-    def take(self) -> list[str]:
+    def read_new(self) -> list[str]:
         """The commands given since the last call, oldest first, each once. Some microseconds when
         there is none; never raises."""
         try:

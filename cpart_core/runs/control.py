@@ -105,8 +105,8 @@ class RunLock:
         """Note the other processes that train with this one: (pid, process_started) of each."""
         self._write(replace(self._holder, others=tuple(others)))
 
-    def begin_anew(self) -> None:
-        """The numbers of events were begun anew."""
+    def note_restarted_events(self) -> None:
+        """The records were rewritten, so that events are numbered from 1 again."""
         self._write(replace(self._holder, after=last_life(self.folder)))
 
     def end(self, kind: str, message: str = "") -> None:

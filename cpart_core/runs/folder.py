@@ -190,7 +190,7 @@ class Run:
         return path
 
     def send(self, command: str) -> None:
-        """pause, resume, step or stop. ValueError when nobody is there to obey."""
+        """pause, resume, step or stop. ValueError when no trainer is there to carry it out."""
         state = self.state()
         if not (state.alive or state.phase == "starting"):
             raise ValueError(

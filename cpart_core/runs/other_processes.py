@@ -133,7 +133,7 @@ def follow(group: ProcessGroup) -> int:
 
 
 def run_commands(group: ProcessGroup) -> None:
-    """Hear and do."""
+    """Those of the first process, one after the other."""
     from cpart_core.training.loop import Trainer
 
     trainer: Trainer | None = None

@@ -14,12 +14,12 @@ ANSWER = b"\nFinishing the step and saving. Press Ctrl-C once more to end withou
 Handler = Callable[[int, FrameType | None], None] | signal.Handlers
 
 
-class Orders:
-    """Paused, stopped, or free to go on. `take` returns the commands given since the last call,
+class PendingCommands:
+    """Paused, stopped, or free to go on. `read_new` returns the commands given since the last call,
     oldest first."""
 
-    def __init__(self, take: Callable[[], Sequence[str]]) -> None:
-        self.take = take
+    def __init__(self, read_new: Callable[[], Sequence[str]]) -> None:
+        self.read_new = read_new
         self.paused = False
         self.stopped = False
         self.steps_left = 0
@@ -29,7 +29,7 @@ class Orders:
         """Look for new commands; call once before each step. True when training changed between
         paused and going on."""
         before = self.paused
-        for command in self.take():
+        for command in self.read_new():
             match command:
                 case "pause":
                     self.paused, self.steps_left = True, 0
@@ -52,7 +52,7 @@ class Orders:
 
 
 @contextmanager
-def stop_on_signals(orders: Orders) -> Iterator[None]:
+def stop_on_signals(pending: PendingCommands) -> Iterator[None]:
     """SIGTERM, SIGINT and SIGHUP ask for the same as a stop: finish the step, write a checkpoint. A
     third SIGINT interrupts at once.
 
@@ -66,7 +66,7 @@ def stop_on_signals(orders: Orders) -> Iterator[None]:
 
     def stop(number: int, frame: FrameType | None) -> None:
         nonlocal pressed
-        orders.stopped = True
+        pending.stopped = True
         pressed += number == signal.SIGINT
         if pressed > 2:
             raise KeyboardInterrupt

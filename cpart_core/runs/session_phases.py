@@ -23,7 +23,7 @@ from cpart_core.runs.explain import Explanations, FolderGone, quiet, says_memory
 from cpart_core.runs.folder import Run, open_run
 from cpart_core.runs.info import read_info, write_info
 from cpart_core.runs.other_processes import GRACE_SECONDS, Command, broadcast, processes_beside
-from cpart_core.runs.pending_commands import Orders
+from cpart_core.runs.pending_commands import PendingCommands
 from cpart_core.runs.queue import Position, Slot
 from cpart_core.runs.record_writer import Heartbeat, RecordWriter
 from cpart_core.runs.status import QUEUED
@@ -77,7 +77,7 @@ class Session:
         run: Run,
         lock: RunLock,
         writer: RecordWriter,
-        orders: Orders,
+        pending: PendingCommands,
         on_record: Callable[[Record], None],
         say: Callable[[str], None],
         group: ProcessGroup,
@@ -89,7 +89,7 @@ class Session:
         self.lock = lock
         self.group = group
         self.writer = writer
-        self.orders = orders
+        self.pending = pending
         self.on_record = unless_the_disk_is_full(on_record)
         self.say = unless_the_disk_is_full(say)
         self.drive: Drive | None = None
@@ -148,7 +148,7 @@ class Session:
 
         self.phase("starting")  # the import has taken seconds
         keep_freed_memory()
-        self.drive = Drive(self.run, corpus, self.writer, self.orders, self.on_record, self.group)
+        self.drive = Drive(self.run, corpus, self.writer, self.pending, self.on_record, self.group)
         self.drive.restore(restart)
         self.compile_cpu_kernels()
         parameters = sum(parameter.numel() for parameter in self.drive.trainer.model.parameters())
@@ -282,7 +282,7 @@ class Session:
 
     def beat(self, phase: str, stoppable: bool = True) -> None:
         """Alive, also to those who wait for this process, with the run's folder where it was, and
-        hearing orders."""
+        reading commands."""
         self.writer.heartbeat(
             Heartbeat(0, phase) if self.drive is None else self.drive.beat(phase, None)
         )
@@ -290,8 +290,8 @@ class Session:
         if time.monotonic() - self.last_word > SECONDS_BETWEEN_WORDS:
             self.last_word = time.monotonic()
             broadcast(self.group, Command.WAIT)
-        self.orders.read()
-        if stoppable and self.orders.stopped:
+        self.pending.read()
+        if stoppable and self.pending.stopped:
             raise StoppedEarly
 
     def step(self) -> int:

@@ -1,5 +1,5 @@
-"""The drive from the first step to the last: takes the trainer's records, stores them, obeys
-commands, writes checkpoints.
+"""The drive from the first step to the last: takes the trainer's records, stores them, carries
+out commands, writes checkpoints.
 
 Knows torch only through the trainer. Who starts it, how it fails and what the exit code is:
 `session`.
@@ -21,7 +21,7 @@ from cpart_core.runs.database import reading
 from cpart_core.runs.folder import Run
 from cpart_core.runs.mirror import Mirror, open_mirror
 from cpart_core.runs.other_processes import Command, broadcast, broadcast_run, broadcast_state
-from cpart_core.runs.pending_commands import Orders
+from cpart_core.runs.pending_commands import PendingCommands
 from cpart_core.runs.record_writer import Heartbeat, RecordWriter
 from cpart_core.runs.repair import missing_steps
 from cpart_core.runs.unlabelled import without_found_labels
@@ -43,7 +43,7 @@ class Drive:
         run: Run,
         corpus: Corpus,
         writer: RecordWriter,
-        orders: Orders,
+        pending: PendingCommands,
         on_record: Callable[[Record], None],
         group: ProcessGroup = SINGLE_PROCESS,
     ) -> None:
@@ -51,7 +51,7 @@ class Drive:
         self.group = group
         self.settings = run.settings.training
         self.writer = writer
-        self.orders = orders
+        self.pending = pending
         self.on_record = on_record
         broadcast_run(group, run.settings, run.folder / "corpus")
         self.trainer = Trainer(run.settings, without_found_labels(corpus), group)
@@ -162,16 +162,16 @@ class Drive:
         self.on_record(record)
 
     def wait_for_leave(self) -> bool:
-        """Obey what was sent since the last step; returns when the next step may begin (True) or
-        training is to end (False)."""
+        """Carry out the commands sent since the last step; returns when the next step may begin
+        (True) or training is to end (False)."""
         while True:
-            if self.orders.read():
+            if self.pending.read():
                 self.writer.event(
-                    "pause" if self.orders.paused else "continue", step=self.trainer.step
+                    "pause" if self.pending.paused else "continue", step=self.trainer.step
                 )
-            if self.orders.stopped or self.trainer.step >= self.settings.steps:
+            if self.pending.stopped or self.trainer.step >= self.settings.steps:
                 return False
-            if self.orders.may_step():
+            if self.pending.may_step():
                 broadcast(self.group, Command.STEP)
                 return True
             broadcast(self.group, Command.WAIT)

@@ -15,7 +15,7 @@ from cpart_core.runs.control import RunLock
 from cpart_core.runs.explain import Explanations
 from cpart_core.runs.folder import Run
 from cpart_core.runs.origin import check_trainable
-from cpart_core.runs.pending_commands import Orders, stop_on_signals
+from cpart_core.runs.pending_commands import PendingCommands, stop_on_signals
 from cpart_core.runs.prepare import make_ready
 from cpart_core.runs.private import make_private
 from cpart_core.runs.queue import Slot
@@ -63,15 +63,15 @@ def run_training(
         try:
             make_ready(run.folder)
             if mended := mend_records(run.folder, BUSY_SECONDS):
-                lock.begin_anew()
+                lock.note_restarted_events()
             with RecordWriter(run.folder) as writer, closing(Commands(run.folder)) as commands:
                 if mended:
                     say(mended)
                     writer.event("note", mended)
-                orders = Orders(commands.take)
-                with stop_on_signals(orders):
+                pending = PendingCommands(commands.read_new)
+                with stop_on_signals(pending):
                     return Session(
-                        run, lock, writer, orders, on_record, say, group, slot, explanations
+                        run, lock, writer, pending, on_record, say, group, slot, explanations
                     ).go(look_inside, restart)
         except (ValueError, OSError) as error:
             lock.end("fail", str(error))  # also where the records could not even be opened

@@ -76,8 +76,9 @@ STEP: Keys = {"step": int}
 SEEDED: Keys = {"step": int, "seed": int}
 BESIDE: Keys = {"step": int, "other": str, "other_step": int}
 """A's step (a snapshot's for segments, else a checkpoint's), then B and its step."""
-WISH: Keys = {"context": str, "text": str, "ranking": str, "documents": int, "seed": int}
-"""What segments are chosen for: a context or a text, the other empty; see keep_k.Wish."""
+SELECTION: Keys = {"context": str, "text": str, "ranking": str, "documents": int, "seed": int}
+"""What segments are chosen for: a context or a text, the other empty; see
+keep_k.SelectionRequest."""
 DRAWN: Keys = {"max_tokens": int, "temperature": float, "seed": int}
 """How a continuation is drawn."""
 WRITERS: Keys = {
@@ -219,13 +220,17 @@ ANALYSES: tuple[Analysis, ...] = (
         always_slow,
     ),
     Analysis(
-        "keep_k", "cpart_core.analysis.keep.keep_k:answer", KeepCurve, {**STEP, **WISH}, always_slow
+        "keep_k",
+        "cpart_core.analysis.keep.keep_k:answer",
+        KeepCurve,
+        {**STEP, **SELECTION},
+        always_slow,
     ),
     Analysis(
         "carve",
         "cpart_core.analysis.keep.carving:answer",
         CarveReport,
-        {**STEP, **WISH, "keep": int, "name": str},
+        {**STEP, **SELECTION, "keep": int, "name": str},
         always_slow,
         carved_run_exists,
     ),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from cpart_core.analysis.keep.keep_k import Texts, Wish, rank_segments, texts_of
+from cpart_core.analysis.keep.keep_k import SelectionRequest, Texts, rank_segments, texts_of
 from cpart_core.analysis.losses.held_out import Rows, document_losses
 from cpart_core.analysis.source import Source
 from cpart_core.corpus.document import Corpus
@@ -26,7 +26,7 @@ class ContextText:
     model loses on those."""
 
     number: int
-    wish: Wish
+    request: SelectionRequest
     texts: Texts
     whole: float
     """Nats per token."""
@@ -63,13 +63,17 @@ def context_texts(source: Source, corpus: Corpus, seed: int) -> list[ContextText
     """Every context that has training and validation text."""
     found = []
     for number, context in enumerate(corpus.contexts):
-        wish = Wish(context, "", RANKING, CHOOSING_DOCUMENTS, seed)
+        request = SelectionRequest(context, "", RANKING, CHOOSING_DOCUMENTS, seed)
         try:
-            texts = texts_of(wish, corpus, source.tokenizer, source.model.settings.context_length)
+            texts = texts_of(
+                request, corpus, source.tokenizer, source.model.settings.context_length
+            )
         except ValueError:  # no text of one of the two
             continue
         found.append(
-            ContextText(number, wish, texts, document_losses(source.model, texts.measured).mean())
+            ContextText(
+                number, request, texts, document_losses(source.model, texts.measured).mean()
+            )
         )
     return found
 
@@ -92,9 +96,9 @@ def keep_quarter(
     costs, chances, carved_bytes, chosen = np.full(num_contexts, np.nan), [], 0, {}
     for entry in texts:
         measured, whole = entry.texts.measured, entry.whole
-        kept = rank_segments(source, entry.wish, entry.texts.choosing)[1][:, :keep]
+        kept = rank_segments(source, entry.request, entry.texts.choosing)[1][:, :keep]
         smaller = carve(model, kept)
-        carved_bytes, chosen[entry.wish.context] = weight_bytes(smaller), kept
+        carved_bytes, chosen[entry.request.context] = weight_bytes(smaller), kept
         costs[entry.number] = cost(smaller, measured, whole)
         chances.append(
             float(np.mean([cost(carve(model, drawn), measured, whole) for drawn in draws]))

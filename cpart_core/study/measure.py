@@ -122,7 +122,9 @@ def with_cuts(
     if kept is None:
         return outcome
     first = texts[0]
-    resident = measure_resident(run, source, kept.kept[first.wish.context], first.wish.context)
+    resident = measure_resident(
+        run, source, kept.kept[first.request.context], first.request.context
+    )
     outcome = outcome.with_values(
         {
             "keep_quarter": kept.cost,
@@ -131,7 +133,7 @@ def with_cuts(
             "keep_tokens": float(sum(entry.texts.measured.tokens for entry in texts)),
             "weight_bytes": float(kept.whole_bytes),
             "carved_bytes": float(kept.carved_bytes),
-            "resident_context": first.wish.context,
+            "resident_context": first.request.context,
             "resident_bytes": float(resident.whole),
             "resident_carved_bytes": float(resident.carved),
             "resident_cost": kept.by_context[first.number],

@@ -1,4 +1,4 @@
-"""Work that takes long and asks nobody, on a thread of its own, while the main thread hears orders
+"""Work that takes long and asks nobody, on a thread of its own; the main thread reads commands
 and says that the trainer lives."""
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ NAME = "attended work"
 
 def attended(work: Callable[[], T], look: Callable[[], None]) -> T:
     """What `work` returns or raises. `look` is called every LOOK_SECONDS; what it raises ends the
-    waiting, and nobody hears of the work any more, so `work` must only compute: what it finds is
+    waiting, and nobody learns of the work any more, so `work` must only compute: what it finds is
     stored by whoever called this.
     """
     done: Future[T] = Future()

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from cpart_core.analysis.keep import carving, footprint
-from cpart_core.analysis.keep.keep_k import Wish, counts_of, keep_curve, texts_of
+from cpart_core.analysis.keep.keep_k import SelectionRequest, counts_of, keep_curve, texts_of
 from cpart_core.analysis.losses.held_out import (
     DocumentLosses,
     fair_share,
@@ -34,7 +34,9 @@ from tests.analysis.made import MODEL, made_corpus, made_run, made_source
 
 PLANTED = np.array([[0.5, 0.5, 0.0, 0.0], [0.0, 0.0, 0.5, 0.5]])
 """Context letters works with segments 0 and 1, digits with 2 and 3."""
-WISH = Wish(context="letters", text="", ranking="contribution", documents=4, seed=0)
+SELECTION = SelectionRequest(
+    context="letters", text="", ranking="contribution", documents=4, seed=0
+)
 COST = Footprint(10, 20, 30, 40, 50, 60, 10, 1000.0, 100.0, 1)
 
 
@@ -80,7 +82,7 @@ def test_the_planted_segments_are_found_and_keeping_them_costs_nothing(
     planted, ranking, context, own
 ):
     corpus, source = planted
-    curve = keep_curve(source, corpus, replace(WISH, context=context, ranking=ranking))
+    curve = keep_curve(source, corpus, replace(SELECTION, context=context, ranking=ranking))
     assert curve.kept.tolist() == [4, 3, 2, 1]
     assert all(set(order[:2].tolist()) == own for order in curve.order)
     assert np.abs(curve.rise[:3]).max() < 1e-6 and curve.rise[3] != 0
@@ -97,9 +99,9 @@ def test_the_planted_segments_are_found_and_keeping_them_costs_nothing(
 
 def test_no_text_both_chooses_and_is_measured(planted):
     corpus, source = planted
-    curve = keep_curve(source, corpus, WISH)
+    curve = keep_curve(source, corpus, SELECTION)
     assert curve.chosen_on and all(title.startswith("t") for title in curve.chosen_on)
-    texts = texts_of(WISH, corpus, source.tokenizer, 32)
+    texts = texts_of(SELECTION, corpus, source.tokenizer, 32)
     for rows in (texts.measured, *texts.others):
         assert rows.titles and all(title.startswith("v") for title in rows.titles)
     train, validation = (
@@ -108,7 +110,7 @@ def test_no_text_both_chooses_and_is_measured(planted):
     assert not train & validation
     text = " ".join(["abc bcd cde"] * 8 + ["12 345 67"] * 8)
     ids = source.tokenizer.encode(text)
-    texts = texts_of(replace(WISH, context="", text=text), corpus, source.tokenizer, 32)
+    texts = texts_of(replace(SELECTION, context="", text=text), corpus, source.tokenizer, 32)
     first, second = (
         [token for row, n in zip(rows.ids, rows.length, strict=True) for token in row[:n]]
         for rows in (texts.choosing, texts.measured)
@@ -121,14 +123,14 @@ def test_a_text_chooses_as_its_context_does_and_one_document_is_enough():
     corpus = made_corpus()
     source = made_source(corpus)
     text = source.tokenizer.decode(corpus.train.ids[: corpus.train.starts[1] - 1].tolist()) * 2
-    curve = keep_curve(source, corpus, replace(WISH, context="", text=text))
+    curve = keep_curve(source, corpus, replace(SELECTION, context="", text=text))
     assert curve.context == "" and curve.text == text and curve.rise_by_context.shape == (2, 4)
-    assert len(keep_curve(source, corpus, replace(WISH, documents=1)).chosen_on) == 1
+    assert len(keep_curve(source, corpus, replace(SELECTION, documents=1)).chosen_on) == 1
 
 
 def test_a_dense_execution_is_cut_without_further_training():
     corpus = made_corpus()
-    curve = keep_curve(made_source(corpus, replace(MODEL, execution="dense")), corpus, WISH)
+    curve = keep_curve(made_source(corpus, replace(MODEL, execution="dense")), corpus, SELECTION)
     assert (
         curve.execution == "dense"
         and np.isfinite(curve.loss).all()
@@ -150,7 +152,7 @@ def test_a_dense_execution_is_cut_without_further_training():
 def test_wishes_that_cannot_be_met_are_refused(planted, change, said):
     corpus, source = planted
     with pytest.raises(ValueError, match=said):
-        keep_curve(source, corpus, replace(WISH, **change))
+        keep_curve(source, corpus, replace(SELECTION, **change))
 
 
 def test_rows_hold_each_token_once_and_share_the_room_fairly():
@@ -192,9 +194,15 @@ def carved(monkeypatch):
         made_source(corpus, replace(MODEL, execution="topk")),
         f"carve-{np.random.default_rng().integers(10**9)}",
     )
-    wish = {"context": "digits", "text": "", "ranking": "contribution", "documents": 4, "seed": 0}
+    selection = {
+        "context": "digits",
+        "text": "",
+        "ranking": "contribution",
+        "documents": 4,
+        "seed": 0,
+    }
     return run, answer(
-        "carve", {"run": run.id, "step": 10, **wish, "keep": 2, "name": "for digits"}
+        "carve", {"run": run.id, "step": 10, **selection, "keep": 2, "name": "for digits"}
     )
 
 
@@ -252,10 +260,10 @@ def test_a_carved_run_has_what_pages_need_and_is_not_trained_on(carved):
 
 def test_impossible_counts_leave_no_run_behind(carved):
     run, report = carved
-    wish = {"context": "digits", "text": "", "ranking": "effect", "documents": 4, "seed": 0}
+    selection = {"context": "digits", "text": "", "ranking": "effect", "documents": 4, "seed": 0}
     for keep in (0, 5):
         with pytest.raises(ValueError, match="give 1 to 4"):
-            answer("carve", {"run": run.id, "step": 10, **wish, "keep": keep, "name": ""})
+            answer("carve", {"run": run.id, "step": 10, **selection, "keep": keep, "name": ""})
 
 
 def test_a_footprint_is_measured(carved, monkeypatch):

@@ -27,14 +27,14 @@ def quiet_worker(monkeypatch, tmp_path):
 
 
 def request_of(run, **changes):
-    wish = {
+    selection = {
         "context": CONTEXTS[0],
         "text": "",
         "ranking": "contribution",
         "documents": 32,
         "seed": 0,
     }
-    return {"run": run.id, "step": STEPS[-1], **wish, **changes}
+    return {"run": run.id, "step": STEPS[-1], **selection, **changes}
 
 
 def curve_of(run, **changes) -> KeepCurve:
@@ -170,8 +170,14 @@ def test_a_carved_run_opens_in_every_page(monkeypatch, quiet_worker):
     )
     corpus = small.made_corpus()
     run = small.made_run(corpus, small.made_source(corpus), "carve-pages")
-    wish = {"context": "letters", "text": "", "ranking": "contribution", "documents": 4, "seed": 0}
-    report = answer("carve", {"run": run.id, "step": 10, **wish, "keep": 2, "name": ""})
+    selection = {
+        "context": "letters",
+        "text": "",
+        "ranking": "contribution",
+        "documents": 4,
+        "seed": 0,
+    }
+    report = answer("carve", {"run": run.id, "step": 10, **selection, "keep": 2, "name": ""})
     for name in ("home", "train", "segments", "gradients", "fusion", "carve"):
         page = open_page(name, open_run(report.carved))
         assert not page.exception and not page.error, name

@@ -97,7 +97,7 @@ def test_carving_measures_the_same_loss_and_the_carved_run_says_it(runs, monkeyp
         "measure_footprints",
         lambda pairs, repeats, progress: [Footprint(1, 1, 1, 1, 1, 1, 1, 1.0, 1.0, 1)] * 2,
     )
-    wish = {
+    selection = {
         "context": "days",
         "text": "",
         "ranking": "effect",
@@ -106,7 +106,7 @@ def test_carving_measures_the_same_loss_and_the_carved_run_says_it(runs, monkeyp
         "keep": 2,
         "name": "",
     }
-    carved = open_run(answer("carve", {"run": run.id, "step": 40, **wish}).carved)
+    carved = open_run(answer("carve", {"run": run.id, "step": 40, **selection}).carved)
     kept = stored(carved, "carve", {"run": carved.id})
     assert kept.loss_before == pytest.approx(
         answer("losses", {"run": run.id, "step": 40}).loss_by_context, abs=1e-12

@@ -19,7 +19,7 @@ from tests.bench.made import made_speed
 @pytest.fixture
 def results(root, tmp_path, monkeypatch):
     """A folder of stored measurements that a test fills."""
-    folder = tmp_path / "house" / "cpart_core" / "bench" / "results"
+    folder = tmp_path / "project" / "cpart_core" / "bench" / "results"
     folder.mkdir(parents=True)
     monkeypatch.setattr(speed, "RESULTS", folder)
     return folder

@@ -39,13 +39,13 @@ def test_a_failed_analysis_is_asked_for_no_more(monkeypatch, error):
 
 def test_requests_of_visitors_who_left_do_not_pile_up(monkeypatch):
     run = SimpleNamespace(
-        id="a", info=SimpleNamespace(created=""), result=lambda name, request: None
+        id="a", info=SimpleNamespace(created=""), result=lambda name, request, wanted: None
     )
     monkeypatch.setattr(results, "worker_for", lambda name, request: SimpleNamespace(submit=Handle))
     kept: dict[tuple[str, str], Handle] = {}
     monkeypatch.setattr(results, "handles", lambda: kept)
     for number in range(results.MOST_HANDLES + 10):
-        results.result_or_ask(run, "map", {"text": str(number)})
+        results.result_or_ask(run, "trace", {"text": str(number)})
     assert len(kept) == results.MOST_HANDLES
     assert [handle.request["text"] for handle in kept.values()][-1] == str(
         results.MOST_HANDLES + 9

@@ -45,7 +45,7 @@ def test_the_process_stays_itself():
         "import os, sys; print(os.getpid(), os.environ.get('GLIBC_TUNABLES', ''), sys.argv[1:],"
         " flush=True)\n"
     )
-    code += "sys.argv[0] = 'cpart'; from cpart_core.cli.huge_pages import begin_anew; begin_anew()"
+    code += "sys.argv[0] = 'cpart'; from cpart_core.cli.huge_pages import reexec; reexec()"
     environment = {name: value for name, value in os.environ.items() if name != "GLIBC_TUNABLES"}
     command = [sys.executable, "-c", code, "train", "--width", "64"]
     done = subprocess.run(

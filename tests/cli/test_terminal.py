@@ -118,14 +118,14 @@ def test_the_terminal_and_the_page_share_one_rule(trained):
     """Whatever the lengths: something is read, something follows where it can, and nothing is
     beyond the context."""
     for length in range(1, 40):
-        for wished in range(1, 40):
-            room = fit(list(range(length)), wished, 16)
+        for asked in range(1, 40):
+            room = fit(list(range(length)), asked, 16)
             assert (
                 room.ids == list(range(length))[room.left_out :]
                 and 1 <= len(room.ids)
                 and len(room.ids) + room.count <= 16
             )
-            assert room.count == wished or len(room.ids) + room.count == 16
+            assert room.count == asked or len(room.ids) + room.count == 16
             assert not room.left_out or len(room.ids) >= 8
     assert early_end(8, 8, 8, 16) == "" and "itself" in early_end(4, 3, 8, 16)
     from cpart_core.analysis.source import Sources

@@ -149,7 +149,7 @@ def test_a_layer_may_have_none() -> None:
 
 
 def test_no_token_sees_a_state_that_position_or_mask_forbids() -> None:
-    """Which token hears of which state, by gradient, of every layer at once."""
+    """Which token sees which state, by gradient, of every layer at once."""
     model, ids = tiny(), some_ids(1)
     states = far_states(model, ids)
     positions = torch.tensor([0, 1, 2, 3, 4, 5, 6, 7, 8, FAR, FAR + 1, FAR + 3, FAR + 9, FAR + 40])
@@ -274,8 +274,8 @@ def test_a_pooled_past_is_of_one_document_a_row() -> None:
     model, ids = tiny(execution="soft", pooling="document"), some_ids()
     states = far_states(model, ids)
     assert isinstance(states.pooled, PooledPast) and states.pooled.tokens == FAR
-    begun_anew = model(ids[:, FAR:], attended=replace(states, pooled=None))
-    assert not torch.allclose(begun_anew, model(ids)[:, FAR:], atol=1e-3)
+    restarted = model(ids[:, FAR:], attended=replace(states, pooled=None))
+    assert not torch.allclose(restarted, model(ids)[:, FAR:], atol=1e-3)
     with pytest.raises(AssertionError, match="of one document a row"):
         model(ids[:, FAR:], torch.zeros(2, NEAR, dtype=torch.long), attended=states)
 

@@ -44,9 +44,9 @@ def test_a_stop_of_an_earlier_life_stops_nobody(root, dated, launched):
     if launched:
         note_launch(run.folder)
     with closing(Commands(run.folder)) as commands:
-        assert commands.take() == []
+        assert commands.read_new() == []
         send_command(run.folder, "pause")
-        assert commands.take() == ["pause"]
+        assert commands.read_new() == ["pause"]
 
 
 def test_what_is_told_after_a_launch_arrives_though_the_clock_was_set(root, jump):
@@ -55,7 +55,7 @@ def test_what_is_told_after_a_launch_arrives_though_the_clock_was_set(root, jump
     jump()
     send_command(run.folder, "stop")
     with closing(Commands(run.folder)) as commands:
-        assert commands.take() == ["stop"]
+        assert commands.read_new() == ["stop"]
 
 
 def test_a_launch_is_as_old_as_it_is(root, jump, monkeypatch):

@@ -101,16 +101,16 @@ def test_no_signal_reaches_a_process_that_took_the_number_over(root, monkeypatch
 def test_commands_arrive_once_and_in_order(root):
     run = make_run(root)
     commands = Commands(run.folder)
-    assert commands.take() == []
+    assert commands.read_new() == []
     for name in ("pause", "step", "resume"):
         send_command(run.folder, name)
-    assert commands.take() == ["pause", "step", "resume"]
-    assert commands.take() == []
+    assert commands.read_new() == ["pause", "step", "resume"]
+    assert commands.read_new() == []
     with RecordWriter(run.folder) as writer:  # the trainer's own writing is no command
         writer.append(make_record(1))
-    assert commands.take() == []
+    assert commands.read_new() == []
     send_command(run.folder, "stop")
-    assert commands.take() == ["stop"]
+    assert commands.read_new() == ["stop"]
     commands.close()
     with pytest.raises(ValueError, match="allowed: pause, resume, step, stop"):
         send_command(run.folder, "explode")
@@ -120,14 +120,14 @@ def test_a_command_for_an_earlier_trainer_is_not_obeyed_but_one_given_at_launch_
     run = make_run(root)
     send_command(run.folder, "stop")
     later = Commands(run.folder)
-    assert later.take() == []
+    assert later.read_new() == []
     later.close()
     note_launch(run.folder)
     time.sleep(0.01)
     assert run.state().phase == "starting"
     run.send("pause")
     launched = Commands(run.folder)
-    assert launched.take() == ["pause"]
+    assert launched.read_new() == ["pause"]
     launched.close()
 
 

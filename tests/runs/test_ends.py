@@ -18,7 +18,7 @@ from cpart_core.records.training import Record
 from cpart_core.runs import record_writer as records_module
 from cpart_core.runs import session_phases as session_module
 from cpart_core.runs.folder import Run, open_run
-from cpart_core.runs.pending_commands import Orders, stop_on_signals
+from cpart_core.runs.pending_commands import PendingCommands, stop_on_signals
 from cpart_core.runs.record_writer import RecordWriter
 from cpart_core.runs.session_phases import ExitCode
 from cpart_core.runs.training_session import run_training
@@ -66,12 +66,13 @@ def test_memory_that_ends_before_torch_is_there_is_said_without_it():
     run = tiny_run()
     code = """
 import sys
-from cpart_core.runs import training_session as session
+from cpart_core.runs import session_phases as session
+from cpart_core.runs.training_session import run_training
 from cpart_core.runs.folder import open_run
 def fail(*_):
     raise MemoryError
 session.build_corpus = fail
-assert session.run_training(open_run(sys.argv[1])) == session.ExitCode.FAILED
+assert run_training(open_run(sys.argv[1])) == session.ExitCode.FAILED
 assert "torch" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code, run.id], check=True, cwd=ROOT)
@@ -152,11 +153,11 @@ def test_a_log_that_takes_no_line_ends_nothing():
 
 
 def test_the_third_interrupt_ends_at_once_and_the_run_says_so(capfd):
-    orders = Orders(lambda: [])
-    with hearing_interrupts(), stop_on_signals(orders):
+    pending = PendingCommands(lambda: [])
+    with hearing_interrupts(), stop_on_signals(pending):
         for _ in range(2):
             os.kill(os.getpid(), signal.SIGINT)
-        assert orders.stopped and "once more" in capfd.readouterr().err
+        assert pending.stopped and "once more" in capfd.readouterr().err
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
 

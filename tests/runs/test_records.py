@@ -217,7 +217,7 @@ def test_a_command_of_another_process_does_not_take_the_log_away_from_the_writer
         writer.append(make_record(1))
         assert writer.flush()
         other = start_python(NEIGHBOUR, run.folder)
-        assert other.stdout.readline() == "sent\n" and commands.take() == ["pause"]
+        assert other.stdout.readline() == "sent\n" and commands.read_new() == ["pause"]
         writer.append(make_record(2))
         assert writer.flush()
         assert other.communicate("read\n")[0] == "2\n"

@@ -1,4 +1,4 @@
-"""Laws of a session: resumed is as if never stopped, commands and signals are obeyed, failures are
+"""Laws of a session: resumed is as if never stopped, commands and signals work, failures are
 said."""
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ def untouched() -> dict[str, str]:
     return fingerprints(open_run(run.id))
 
 
-def send_at(run: Run, *orders: tuple[int, str]):
+def send_at(run: Run, *commands: tuple[int, str]):
     """on_record that gives commands after certain steps."""
 
     def on_record(record: Record) -> None:
-        for step, command in orders:
+        for step, command in commands:
             if record.step == step:
                 run.send(command)
 

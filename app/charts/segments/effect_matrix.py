@@ -28,10 +28,10 @@ GREATEST, FAR_RIGHT = 100.0, 15.0
 """Selectivities are drawn up to this; a greater one stands at the edge and is said to be
 greater."""
 WHY = (
-    "Fusion weights say what is heard; taking a segment away says what it is worth. Selectivity"
-    " compares the loss on the context that a segment matters to most with the mean of the others:"
-    " 1 is what chance gives. That context is chosen on half of the documents and the effect"
-    " measured on the other half."
+    "Fusion weights say how strongly a segment is used; taking it away says what it is worth."
+    " Selectivity compares the loss on the context that a segment matters to most with the mean of"
+    " the others: 1 is what chance gives. That context is chosen on half of the documents and the"
+    " effect measured on the other half."
 )
 
 

@@ -101,7 +101,7 @@ def segment_map(
         }
     ]
     if selected:
-        data.append(veil(neurons, selected, dark))
+        data.append(mask_unselected(neurons, selected, dark))
     layout = {
         "yaxis": {
             "title": {"text": "layer"},
@@ -138,7 +138,9 @@ def context_text(context: np.ndarray, contexts: Sequence[str]) -> np.ndarray | N
     return lines[context]  # not of objects: plotly copies every one of those by itself
 
 
-def veil(neurons: np.ndarray, selected: Collection[tuple[int, int]], dark: bool) -> dict[str, Any]:
+def mask_unselected(
+    neurons: np.ndarray, selected: Collection[tuple[int, int]], dark: bool
+) -> dict[str, Any]:
     """A nearly opaque sheet over every neuron that is not selected."""
     covered = np.ones(neurons.shape, dtype=np.float32)
     place = np.argsort(neurons, axis=1)

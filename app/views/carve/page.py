@@ -299,9 +299,9 @@ def carve(run: Run, curve: KeepCurve, request: dict[str, Any], keep: int) -> Non
         " loaded in fresh processes before and after, so that bytes, memory and speed are measured"
         " and not computed."
     )
-    wish = {**request, "keep": keep, "name": ""}
-    asked = f"carve_go_{request_key(wish)}"
-    stored = results.stored_result(run, "carve", wish)
+    selection = {**request, "keep": keep, "name": ""}
+    asked = f"carve_go_{request_key(selection)}"
+    stored = results.stored_result(run, "carve", selection)
     gone = stored is not None and not carve_report.is_there(stored.carved)
     if gone:
         st.info(
@@ -315,18 +315,18 @@ def carve(run: Run, curve: KeepCurve, request: dict[str, Any], keep: int) -> Non
             type="primary",
             icon=":material/content_cut:",
             on_click=start,
-            args=(run, wish, asked),
+            args=(run, selection, asked),
         )
         return
-    report = page_header.result(run, "carve", wish, "Carving")
+    report = page_header.result(run, "carve", selection, "Carving")
     if report is not None:
         carve_report.draw(run, report)
 
 
-def start(run: Run, wish: dict[str, Any], asked: str) -> None:
+def start(run: Run, selection: dict[str, Any], asked: str) -> None:
     """Pressed: a report of a run that has been deleted is made anew."""
-    results.drop_result(run, "carve", wish)
-    results.forget("carve", wish)
+    results.drop_result(run, "carve", selection)
+    results.forget("carve", selection)
     session.set_widget(asked, True)
 
 

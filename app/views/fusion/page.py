@@ -1,5 +1,5 @@
-"""Fusion: a text through the model, every token tinted by the segment it is heard through, and what
-the weights hide."""
+"""Fusion: a text through the model, every token tinted by the segment with the greatest weight,
+and what the weights hide."""
 
 from __future__ import annotations
 

@@ -46,9 +46,9 @@ def draw(run: Run, checkpoint: int, text: str, trace: Trace, layer: int) -> None
     """Controls, and once asked for, the answer to what they say."""
     st.subheader("What if", anchor=False)
     st.write(
-        "A weight shows what is heard, not what it does. Change a segment, in every token, and"
-        " compare: the next token, the continuation, and the loss on validation text of each"
-        " context."
+        "A weight shows how strongly a segment is used, not what it does. Change a segment, in"
+        " every token, and compare: the next token, the continuation, and the loss on validation"
+        " text of each context."
     )
     request = controls(run, checkpoint, text, trace, layer)
     asked = f"whatif_asked_{run.id}"

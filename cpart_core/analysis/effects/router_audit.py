@@ -4,7 +4,7 @@ one layer at a time.
 Only the token's own next-token loss is asked about, and only that token's choice is changed
 (one_token.py), so the answer is about the choice and not about what later tokens make of it. Layers
 above choose for themselves, on what they are given. Weights are never changed, only dealt out
-otherwise: who is heard is asked about, not how loudly.
+otherwise: which segments are used is asked about, not how strongly.
 """
 
 from __future__ import annotations

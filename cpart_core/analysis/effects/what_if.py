@@ -45,8 +45,8 @@ class Question:
     """Of the continuation; the validation rows are those of the run's own seed."""
 
 
-class Heard(NamedTuple):
-    """What the model said of the text, once."""
+class Prediction(NamedTuple):
+    """What the model predicts of the text."""
 
     probability: np.ndarray
     """[V] of the next token."""
@@ -122,10 +122,10 @@ def report_intervention(
     # what cannot be changed is said before anything is read
     with intervene(model, question.changes):
         progress(0.05, "Reading the text with the change")
-        after = hear(source, ids, question)
+        after = predict(source, ids, question)
     progress(0.2, "Reading the text without it")
     with intervene(model, unchanged(question.changes)):
-        before = hear(source, ids, question)
+        before = predict(source, ids, question)
     shown = sorted(
         {*top(before.probability), *top(after.probability)},
         key=lambda token: -before.probability[token],
@@ -160,7 +160,7 @@ def top(probability_V: np.ndarray) -> list[int]:
     return [int(token) for token in np.argsort(-probability_V, kind="stable")[:SHOWN]]
 
 
-def hear(source: Source, ids: list[int], question: Question) -> Heard:
+def predict(source: Source, ids: list[int], question: Question) -> Prediction:
     """The text, as the model is at this moment."""
     given = torch.tensor([ids])
     with torch.no_grad():
@@ -178,7 +178,7 @@ def hear(source: Source, ids: list[int], question: Question) -> Heard:
         seed=question.seed,
         stop=source.tokenizer.end,
     )
-    return Heard(logits[-1].softmax(dim=-1).numpy(), loss, list(made))
+    return Prediction(logits[-1].softmax(dim=-1).numpy(), loss, list(made))
 
 
 class Measured(NamedTuple):

@@ -10,7 +10,13 @@ import numpy as np
 from cpart_core.analysis.asked import Asked
 from cpart_core.analysis.compare.loss_pairs import difference_over_documents, measured_by
 from cpart_core.analysis.keep.footprint import REPEATS, measure_footprints
-from cpart_core.analysis.keep.keep_k import Texts, Wish, rank_segments, texts_of, wish_of
+from cpart_core.analysis.keep.keep_k import (
+    SelectionRequest,
+    Texts,
+    rank_segments,
+    selection_request,
+    texts_of,
+)
 from cpart_core.analysis.losses.evaluation import validation_report
 from cpart_core.analysis.losses.held_out import document_losses
 from cpart_core.analysis.progress import Progress, part_of, silent
@@ -29,23 +35,23 @@ def carve_for(
     run: Run,
     source: Source,
     corpus: Corpus,
-    wish: Wish,
+    request: SelectionRequest,
     keep: int,
     name: str = "",
     repeats: int = REPEATS,
     progress: Progress = silent,
 ) -> CarveReport:
-    """Choose, carve, and measure the new run as it lies on the disk. ValueError for a wish that
+    """Choose, carve, and measure the new run as it lies on the disk. ValueError for a request that
     cannot be met."""
-    wish.check(corpus.contexts)
+    request.check(corpus.contexts)
     # refuses a keep that is impossible before anything is read
     carved_settings(source.model.settings, keep)
-    texts = texts_of(wish, corpus, source.tokenizer, source.model.settings.context_length)
+    texts = texts_of(request, corpus, source.tokenizer, source.model.settings.context_length)
     progress(0.0, f"Choosing segments on {len(texts.choosing.titles)} documents")
-    _, order = rank_segments(source, wish, texts.choosing)
+    _, order = rank_segments(source, request, texts.choosing)
     kept = np.sort(order[:, :keep], axis=1)
     progress(0.1, f"Carving {keep} of {order.shape[1]} segments a layer")
-    carved = carve_run(run, source.step, source.model, kept, wish.context, name)
+    carved = carve_run(run, source.step, source.model, kept, request.context, name)
     smaller = source_of(carved, source.step)
     before = validation_report(run, source, corpus, part_of(progress, 0.15, 0.3))
     after = validation_report(carved, smaller, corpus, part_of(progress, 0.3, 0.45))
@@ -54,7 +60,7 @@ def carve_for(
         measured_by(after),
         corpus.validation.context,
         len(corpus.contexts),
-        wish.seed,
+        request.seed,
     )
     footprints = measure_footprints(
         [(run, source.step), (carved, source.step)], repeats, part_of(progress, 0.45, 1.0)
@@ -63,10 +69,10 @@ def carve_for(
         run=run.id,
         step=source.step,
         carved=carved.id,
-        context=wish.context,
-        text=wish.text,
-        ranking=wish.ranking,
-        seed=wish.seed,
+        context=request.context,
+        text=request.text,
+        ranking=request.ranking,
+        seed=request.seed,
         keep=keep,
         kept=kept,
         before=footprints[0],
@@ -78,9 +84,9 @@ def carve_for(
         high=high[:-1],
         documents_by_context=before.documents_by_context,
         tokens_by_context=before.tokens_by_context,
-        text_before=loss_of_text(source.model, wish, texts),
-        text_after=loss_of_text(smaller.model, wish, texts),
-        text_tokens=texts.measured.tokens if wish.text else 0,
+        text_before=loss_of_text(source.model, request, texts),
+        text_after=loss_of_text(smaller.model, request, texts),
+        text_tokens=texts.measured.tokens if request.text else 0,
         machine=machine(),
         load=os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan"),
     )
@@ -95,13 +101,17 @@ def source_of(run: Run, step: int) -> Source:
     return Source(run.id, step, model, tokenizer)
 
 
-def loss_of_text(model: Decoder, wish: Wish, texts: Texts) -> float:
+def loss_of_text(model: Decoder, request: SelectionRequest, texts: Texts) -> float:
     """On the second half of the text; NaN without one."""
-    return document_losses(model, texts.measured).mean() if wish.text else float("nan")
+    return document_losses(model, texts.measured).mean() if request.text else float("nan")
 
 
 def answer(asked: Asked) -> CarveReport:
     """The request `carve`. The only analysis that writes a run: the carved one."""
-    wish, keep, name = wish_of(asked.values), asked.values["keep"], asked.values["name"]
+    request, keep, name = (
+        selection_request(asked.values),
+        asked.values["keep"],
+        asked.values["name"],
+    )
     source, corpus = asked.source(), asked.corpus()
-    return carve_for(asked.run, source, corpus, wish, keep, name, progress=asked.progress)
+    return carve_for(asked.run, source, corpus, request, keep, name, progress=asked.progress)

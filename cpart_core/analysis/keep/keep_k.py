@@ -44,7 +44,7 @@ FEWEST_TEXT_TOKENS = 32
 
 
 @dataclass(frozen=True)
-class Wish:
+class SelectionRequest:
     """What segments are to be chosen for: a context by its name, or a text (exactly one of them),
     and how."""
 
@@ -55,7 +55,7 @@ class Wish:
     """Training documents of the context to choose on; a text is chosen on as it is."""
     seed: int
 
-    def check(self, contexts: tuple[str, ...]) -> Wish:
+    def check(self, contexts: tuple[str, ...]) -> SelectionRequest:
         """Return self, or ValueError that says what is wrong."""
         ranking(self.ranking)
         if bool(self.context) == bool(self.text.strip()):
@@ -82,14 +82,16 @@ class Texts:
     """[C] held-out documents of every context."""
 
 
-def texts_of(wish: Wish, corpus: Corpus, tokenizer: Tokenizer, context_length: int) -> Texts:
-    """The documents of a wish. ValueError where there is too little text."""
+def texts_of(
+    request: SelectionRequest, corpus: Corpus, tokenizer: Tokenizer, context_length: int
+) -> Texts:
+    """The documents that a request asks for. ValueError where there is too little text."""
     others = tuple(
         held_out(corpus.validation, number, context_length, OTHER_TOKENS)
         for number in range(len(corpus.contexts))
     )
-    if wish.text:
-        ids = tokenizer.encode(wish.text)
+    if request.text:
+        ids = tokenizer.encode(request.text)
         if len(ids) < FEWEST_TEXT_TOKENS:
             raise ValueError(
                 f"The text has {len(ids)} tokens; at least {FEWEST_TEXT_TOKENS} are needed: its"
@@ -98,15 +100,15 @@ def texts_of(wish: Wish, corpus: Corpus, tokenizer: Tokenizer, context_length: i
         half = len(ids) // 2
         choosing = rows_of_text(ids[:half], context_length, CHOOSING_TOKENS)
         return Texts(choosing, rows_of_text(ids[half:], context_length, MEASURED_TOKENS), others)
-    number = corpus.contexts.index(wish.context)
+    number = corpus.contexts.index(request.context)
     mine = np.flatnonzero(corpus.train.context == number)
-    drawn = np.random.default_rng([wish.seed, number]).permutation(mine)[: wish.documents]
+    drawn = np.random.default_rng([request.seed, number]).permutation(mine)[: request.documents]
     choosing = rows_of_documents(corpus.train, drawn, context_length, CHOOSING_TOKENS)
     measured = held_out(corpus.validation, number, context_length, MEASURED_TOKENS)
     for rows, split in ((choosing, "training"), (measured, "validation")):
         if not rows.tokens:
             raise ValueError(
-                f"The context {wish.context} has no {split} text, so nothing can be chosen or"
+                f"The context {request.context} has no {split} text, so nothing can be chosen or"
                 " measured for it."
             )
     return Texts(choosing, measured, others)
@@ -118,38 +120,40 @@ def held_out(split: Split, context: int, context_length: int, most_tokens: int) 
     )
 
 
-def rank_segments(source: Source, wish: Wish, choosing: Rows) -> tuple[np.ndarray, np.ndarray]:
+def rank_segments(
+    source: Source, request: SelectionRequest, choosing: Rows
+) -> tuple[np.ndarray, np.ndarray]:
     """(importance [L, S], order [L, S]: the most important segment first)."""
-    importance = ranking(wish.ranking)(source.model, choosing)
+    importance = ranking(request.ranking)(source.model, choosing)
     return importance, np.argsort(-importance, axis=1, kind="stable")
 
 
 def keep_curve(
-    source: Source, corpus: Corpus, wish: Wish, progress: Progress = silent
+    source: Source, corpus: Corpus, request: SelectionRequest, progress: Progress = silent
 ) -> KeepCurve:
-    """The curve of a wish. ValueError for a wish that cannot be met."""
-    wish.check(corpus.contexts)
+    """The curve of a request. ValueError for one that cannot be met."""
+    request.check(corpus.contexts)
     model = source.model
     L, S = model.settings.num_layers, model.settings.num_segments
     if S < 2:
         raise ValueError("This model has one segment a layer, so there is nothing to leave out.")
-    texts = texts_of(wish, corpus, source.tokenizer, model.settings.context_length)
+    texts = texts_of(request, corpus, source.tokenizer, model.settings.context_length)
     progress(0.0, f"Choosing segments on {len(texts.choosing.titles)} documents")
-    importance, order = rank_segments(source, wish, texts.choosing)
+    importance, order = rank_segments(source, request, texts.choosing)
     kept = counts_of(S)
-    random = np.random.default_rng([wish.seed, L, S])
+    random = np.random.default_rng([request.seed, L, S])
     chance = [np.stack([random.permutation(S) for _ in range(L)]) for _ in range(RANDOM_DRAWS)]
     mine, others, by_chance = measure(model, order, chance, kept, texts, progress)
-    low, high = intervals(mine, wish.seed)
-    found = [intervals(curve, wish.seed) for curve in others]
+    low, high = intervals(mine, request.seed)
+    found = [intervals(curve, request.seed) for curve in others]
     loss, others_loss = means(mine), np.stack([means(curve) for curve in others])
     return KeepCurve(
         run=source.run,
         step=source.step,
-        seed=wish.seed,
-        context=wish.context,
-        text=wish.text,
-        ranking=wish.ranking,
+        seed=request.seed,
+        context=request.context,
+        text=request.text,
+        ranking=request.ranking,
         execution=model.settings.execution if model.feedforwards()[0].fused else "dense",
         importance=importance,
         order=order,
@@ -223,11 +227,13 @@ def intervals(curve: list[DocumentLosses], seed: int) -> tuple[np.ndarray, np.nd
     return pairs[:, 0], pairs[:, 1]
 
 
-def wish_of(values: dict[str, Any]) -> Wish:
+def selection_request(values: dict[str, Any]) -> SelectionRequest:
     """What a request wants segments chosen for."""
-    return Wish(**{item.name: values[item.name] for item in fields(Wish)})
+    return SelectionRequest(**{item.name: values[item.name] for item in fields(SelectionRequest)})
 
 
 def answer(asked: Asked) -> KeepCurve:
     """The request `keep_k`."""
-    return keep_curve(asked.source(), asked.corpus(), wish_of(asked.values), asked.progress)
+    return keep_curve(
+        asked.source(), asked.corpus(), selection_request(asked.values), asked.progress
+    )

@@ -20,8 +20,8 @@ from cpart_core.model.kernels.cpu.numbers import (
 
 
 @inlined
-def turned(given: Any, cos: Any, sin: Any, scale: Any, out: Any) -> None:
-    """Pairs (i, i + h) of one head turned by their position's angle, times scale."""
+def rotate(given: Any, cos: Any, sin: Any, scale: Any, out: Any) -> None:
+    """Pairs (i, i + h) of one head rotated by their position's angle, times scale."""
     h = len(cos)
     for i in range(h):
         first, second = widened(given[i]), widened(given[h + i])
@@ -31,15 +31,15 @@ def turned(given: Any, cos: Any, sin: Any, scale: Any, out: Any) -> None:
 
 @compiled
 def heads(qkv: Any, cos: Any, sin: Any, scale: Any, q: Any, k: Any, v: Any) -> None:
-    """Fills q (turned, times scale), k (turned) and v, [H, T, d], from qkv [T, 3 H d] and angles
+    """Fills q (rotated, times scale), k (rotated) and v, [H, T, d], from qkv [T, 3 H d] and angles
     [T, h]."""
     H, T, d = q.shape
     for head in prange(H):
         at = head * d
         for t in range(T):
             row = qkv[t]
-            turned(row[at : at + d], cos[t], sin[t], np.float32(scale), q[head, t])
-            turned(row[(H * d + at) : (H * d + at + d)], cos[t], sin[t], one, k[head, t])
+            rotate(row[at : at + d], cos[t], sin[t], np.float32(scale), q[head, t])
+            rotate(row[(H * d + at) : (H * d + at + d)], cos[t], sin[t], one, k[head, t])
             given, out = row[(2 * H * d + at) : (2 * H * d + at + d)], v[head, t]
             for i in range(d):
                 out[i] = given[i]
@@ -105,14 +105,14 @@ def softmax_backward(p: Any, d_p: Any) -> None:
 @compiled
 def heads_backward(dq: Any, dk: Any, dv: Any, cos: Any, sin: Any, scale: Any, d_qkv: Any) -> None:
     """Fills d_qkv [T, 3 H d] from the gradients of what `heads` filled; sin [T, h] with its sign
-    turned, which is the way back."""
+    changed, which is the way back."""
     H, T, d = dq.shape
     for head in prange(H):
         at = head * d
         for t in range(T):
             row = d_qkv[t]
-            turned(dq[head, t], cos[t], sin[t], np.float32(scale), row[at : at + d])
-            turned(dk[head, t], cos[t], sin[t], one, row[(H * d + at) : (H * d + at + d)])
+            rotate(dq[head, t], cos[t], sin[t], np.float32(scale), row[at : at + d])
+            rotate(dk[head, t], cos[t], sin[t], one, row[(H * d + at) : (H * d + at + d)])
             given, out = dv[head, t], row[(2 * H * d + at) : (2 * H * d + at + d)]
             for i in range(d):
                 out[i] = given[i]
