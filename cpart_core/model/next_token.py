@@ -59,7 +59,8 @@ class NextToken(torch.autograd.Function):
         d_losses = d_losses.contiguous()
         hidden, matrix, target, total = ctx.saved_tensors
         d_hidden = torch.empty_like(hidden)
-        d_weight = torch.zeros_like(matrix, dtype=ctx.kept_as)
+        moves = ctx.needs_input_grad[1]
+        d_weight = torch.zeros_like(matrix, dtype=ctx.kept_as) if moves else None
         size = rows_at_once(hidden, matrix)
         parts = (hidden, target, total, d_losses, d_hidden)
         for rows, wanted, part, d_loss, out in zip(
@@ -67,7 +68,8 @@ class NextToken(torch.autograd.Function):
         ):
             d_logits = gradient(F.linear(rows, matrix), wanted, part, d_loss)
             torch.mm(d_logits, matrix, out=out)
-            d_weight += torch.mm(d_logits.T, rows)
+            if d_weight is not None:
+                d_weight += torch.mm(d_logits.T, rows)
         return d_hidden, d_weight, None
 
 

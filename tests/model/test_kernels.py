@@ -6,10 +6,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from cpart_core.model.capture import capture
 from cpart_core.model.kernels import dispatch as table
@@ -122,6 +124,39 @@ def test_few_tokens_equal_the_plain_execution(tokens: int, shared: int) -> None:
         work, x=work.x[:tokens], weight=work.weight[:tokens], chosen=work.chosen[:tokens]
     )
     assert far(few_tokens(part), reference(part)) < 1e-5
+
+
+class Products(TorchDispatchMode):
+    """Counts products of matrices."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += func.overloadpacket.__name__ in ("mm", "addmm", "addmm_", "_grouped_mm")
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("shared", [0, 8])
+@pytest.mark.parametrize("execution", [weighted, sorted_segments, grouped_segments])
+def test_weights_that_do_not_move_get_no_gradient_and_cost_no_product(
+    execution: Execution, shared: int
+) -> None:
+    found = []
+    for moves in (True, False):
+        work = some_work(shared, None if execution is weighted else 2)
+        for weight in (work.w_gate, work.w_up, work.w_down):
+            weight.requires_grad_(moves)
+        assert work.weight is not None
+        y = execution(work)
+        with Products() as products:
+            y.square().sum().backward()
+        assert all((w.grad is not None) == moves for w in (work.w_gate, work.w_up, work.w_down))
+        found.append((products.count, work.x.grad, work.weight.grad))
+    (with_weights, *wanted), (without, *given) = found
+    assert all(map(torch.equal, wanted, given))
+    assert without < with_weights
 
 
 @pytest.mark.parametrize("exact", [True, False])

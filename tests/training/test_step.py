@@ -90,6 +90,20 @@ def test_the_loss_by_a_few_rows_of_logits_is_cross_entropy(
     both(next_token_losses(hidden, matrix, target), plain, [hidden, matrix], tolerance)
 
 
+def test_a_matrix_that_does_not_move_gets_no_gradient_of_its_logits() -> None:
+    generator = torch.Generator().manual_seed(0)
+    matrix = torch.randn(1000, 16, generator=generator)
+    target = torch.randint(0, 1000, (2, 600), generator=generator)
+    hidden = torch.randn(2, 600, 16, generator=generator)
+    found = []
+    for moves in (True, False):
+        leaf, weight = hidden.clone().requires_grad_(), matrix.clone().requires_grad_(moves)
+        next_token_losses(leaf, weight, target).sum().backward()
+        assert (weight.grad is not None) == moves
+        found.append(leaf.grad)
+    assert torch.equal(*found)
+
+
 def test_the_norm_in_one_pass_is_the_norm() -> None:
     x = torch.randn(3, 401, 24, generator=torch.Generator().manual_seed(0)).requires_grad_()
     weight = torch.linspace(0.5, 1.5, 24).requires_grad_()

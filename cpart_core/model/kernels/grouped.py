@@ -70,10 +70,12 @@ class Grouped(torch.autograd.Function):
             gate_up, d_hidden, slot_weight, work.layout.segment_size
         )
         d_weight = weight_gradient(d_slot[:, 0], order, work.chosen, work.weight)
-        d_down = F.grouped_mm(dy_slots.T, hidden, offs=ends)
-        d_into = F.grouped_mm(d_gate_up.T, x.index_select(0, order.tokens), offs=ends)
+        gradients = None
+        if any(ctx.needs_input_grad[2:5]):  # otherwise another part of the model is trained
+            d_down = F.grouped_mm(dy_slots.T, hidden, offs=ends)
+            d_into = F.grouped_mm(d_gate_up.T, x.index_select(0, order.tokens), offs=ends)
+            gradients = whole_gradients(work, d_into, d_down)
         dx = gather_sum(F.grouped_mm(d_gate_up, into, offs=ends), order.slot)
-        gradients = whole_gradients(work, d_into, d_down)
         if shared is not None:
             shared_backward(work, dy, shared, dx, gradients)
-        return dx, d_weight, *gradients, None
+        return dx, d_weight, *(gradients or (None, None, None)), None

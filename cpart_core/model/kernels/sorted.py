@@ -88,6 +88,7 @@ class Sorted(torch.autograd.Function):
         work, order, layout = ctx.work, ctx.order, ctx.work.layout
         assert work.chosen is not None and work.weight is not None
         n, most = layout.segment_size, max(ctx.sizes)
+        moves = any(ctx.needs_input_grad[2:5])  # otherwise another part of the model is trained
         rows, d_slot = x.new_empty(len(order.tokens), x.shape[1]), torch.empty_like(slot_weight)
         # of one segment after the other
         one, d_hidden, hidden, d_both = (
@@ -113,9 +114,10 @@ class Sorted(torch.autograd.Function):
             found = hidden_backward(
                 both, d_hidden[part], scale, n, Backward(hidden[part], d_both[part], d_scale)
             )
-            torch.mm(dy_s.T, found.hidden, out=d_down_s)
-            x_s = torch.index_select(x, 0, tokens, out=one[part])
-            torch.mm(found.d_gate_up.T, x_s, out=d_into_s)
+            if moves:
+                torch.mm(dy_s.T, found.hidden, out=d_down_s)
+                x_s = torch.index_select(x, 0, tokens, out=one[part])
+                torch.mm(found.d_gate_up.T, x_s, out=d_into_s)
             torch.mm(found.d_gate_up, into, out=out)
             if work.contribution is not None:
                 work.contribution(
@@ -123,10 +125,10 @@ class Sorted(torch.autograd.Function):
                 )
         dx = gather_sum(rows, order.slot)
         d_weight = weight_gradient(d_slot[:, 0], order, work.chosen, work.weight)
-        gradients = whole_gradients(work, d_into, d_down)
+        gradients = whole_gradients(work, d_into, d_down) if moves else None
         if shared is not None:
             shared_backward(work, dy, shared, dx, gradients)
-        return dx, d_weight, *gradients, None
+        return dx, d_weight, *(gradients or (None, None, None)), None
 
 
 def empty_gradient(work: Work, down_weight: Tensor) -> Tensor:
@@ -182,15 +184,21 @@ def add_shared(work: Work, y: Tensor) -> Tensor | None:
 
 
 def shared_backward(
-    work: Work, dy: Tensor, gate_up: Tensor, dx: Tensor, gradients: tuple[Tensor, Tensor, Tensor]
+    work: Work,
+    dy: Tensor,
+    gate_up: Tensor,
+    dx: Tensor,
+    gradients: tuple[Tensor, Tensor, Tensor] | None,
 ) -> None:
-    """The shared segment's part, added to dx and written into its rows of the gradients."""
+    """The shared segment's part, added to dx and written into its rows of the gradients; None:
+    nobody asks for those."""
     first = slice(0, work.layout.num_shared)
     d_hidden = torch.mm(dy, work.w_down[:, first].to(dy.dtype))
     hidden, d_both, _ = hidden_backward(gate_up, d_hidden, None, 0)
     if work.contribution is not None:
         work.contribution(0, contribution_of(hidden, d_hidden), None)
-    d_gate, d_up, d_down = gradients
-    d_down[:, first] = torch.mm(dy.T, hidden)
-    d_gate[first], d_up[first] = torch.mm(d_both.T, work.x).chunk(2)
+    if gradients is not None:
+        d_gate, d_up, d_down = gradients
+        d_down[:, first] = torch.mm(dy.T, hidden)
+        d_gate[first], d_up[first] = torch.mm(d_both.T, work.x).chunk(2)
     dx.addmm_(d_both, torch.cat([work.w_gate[first], work.w_up[first]]).to(dy.dtype))

@@ -72,4 +72,6 @@ class Weighted(torch.autograd.Function):
         dx = torch.mm(d_parts[0], into[0])
         for part, d_part in zip(into[1:], d_parts[1:], strict=True):
             dx.addmm_(d_part, part)
+        if not any(ctx.needs_input_grad[2:5]):  # another part of the model is trained
+            return dx, d_weight, None, None, None, None
         return dx, d_weight, *weight_gradients(work, x, d_gate_up, dy, hidden), None
