@@ -203,6 +203,10 @@ class Trainer:
                 state.group,
             )
 
+    def snapshot(self) -> Snapshot:
+        """What the pages would show of this moment."""
+        return make_snapshot(self.state, self.validate())
+
     def memory_bytes(self) -> int:
         """Resident memory of the process (CPU), or peak allocated memory (GPU)."""
         if self.device.type == "cuda":
