@@ -67,10 +67,10 @@ def test_the_verdict_follows_from_interval_and_chance():
     )
     assert "beyond chance in all 2 layers" in said["words"] and "only follow words" in said["words"]
     assert said["none"] == "Segments do not tell contexts apart beyond chance in any layer."
-    assert "fewer than 5 validation documents" in caveats(specialization(), False, "attention")[0]
+    assert "fewer than 5 validation documents" in caveats(specialization(), False, False)[0]
     assert (
-        len(caveats(specialization(), True, "attention")) == 2
-        and "told the true" in caveats(specialization(), False, "oracle")[0]
+        len(caveats(specialization(), True, False)) == 2
+        and "told the true" in caveats(specialization(), False, True)[0]
     )
 
 

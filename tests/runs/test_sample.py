@@ -13,7 +13,7 @@ from cpart_core.runs.checkpoint import load_model
 from cpart_core.runs.folder import list_runs, open_run, sample_root
 from cpart_core.runs.manifest import verify
 from cpart_core.service.answering import answer, stored
-from cpart_core.training.validation import look
+from cpart_core.training.validation import validate
 
 SAMPLES = sorted(path.name for path in sample_root().iterdir() if (path / "run.json").is_file())
 
@@ -55,7 +55,7 @@ def test_a_samples_stored_losses_are_what_its_checkpoint_gives(name: str) -> Non
         settings.training.evaluation_rows,
         settings.training.seed,
     )
-    seen = look(loaded.model, rows, len(corpus.contexts), loaded.model.embedding.device)
+    seen = validate(loaded.model, rows, len(corpus.contexts), loaded.model.embedding.device)
     # Another processor sums in another order, or trains in bf16 where this one reads in fp32.
     np.testing.assert_allclose(
         run.evaluations().loss_by_context[-1], seen.evaluation.loss_by_context, rtol=5e-3
